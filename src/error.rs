@@ -1,0 +1,54 @@
+//! The one error type: every message says what is wrong, where, and what to do about it.
+
+use std::path::{Path, PathBuf};
+
+/// Everything that can go wrong below the command line.
+///
+/// `Display` gives one line, fit to be shown to the person as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller asked for something impossible (exit status 2 on the command line).
+    #[error("{0}")]
+    Usage(String),
+    /// A model directory, checkpoint or vocabulary file is missing, damaged or of an unsupported kind.
+    #[error("{}: {problem}", path.display())]
+    Model {
+        /// The file or directory the problem is in.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// One line of the input cannot be used.
+    #[error("{name}: line {line}: {problem}")]
+    Input {
+        /// File name, or `standard input`.
+        name: String,
+        /// Counted from 1.
+        line: u64,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// The operating system refused a file operation.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file that was being read or written.
+        path: PathBuf,
+        /// The operating system's own reason.
+        source: std::io::Error,
+    },
+}
+
+/// `std::result::Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A problem with a model file or directory.
+    pub fn model(path: impl AsRef<Path>, problem: impl Into<String>) -> Self {
+        Self::Model { path: path.as_ref().to_owned(), problem: problem.into() }
+    }
+
+    /// A refused file operation.
+    pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
+        Self::Io { path: path.as_ref().to_owned(), source }
+    }
+}

@@ -1,0 +1,15 @@
+//! Offline neural translation: Transformer and GRU sequence-to-sequence models, batched greedy and beam search, and
+//! the attention behind every word.
+
+pub mod checkpoint;
+pub mod error;
+pub mod inspect;
+pub mod kernels;
+pub mod metrics;
+pub mod model;
+pub mod nn;
+pub mod pipeline;
+pub mod search;
+pub mod text;
+
+pub use error::{Error, Result};

@@ -1,0 +1,3 @@
+//! The `translate` command.
+
+fn main() {}

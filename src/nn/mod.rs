@@ -1,0 +1,1 @@
+//! Layers: weights with a forward pass over `f32` slices.

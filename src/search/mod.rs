@@ -1,0 +1,1 @@
+//! Greedy, beam and sampled search over [`crate::model::Seq2Seq`].
