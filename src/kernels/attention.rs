@@ -72,3 +72,26 @@ pub fn attend(
         }
     }
 }
+
+/// Additive attention (Bahdanau et al. 2015) of one query over consecutive rows of a memory:
+/// `e_i = v · tanh(q + k_i)`, `α = softmax(e)`, `context = Σ α_i m_i`.
+///
+/// `query` `[hidden]` is the projected state with its bias; `keys` `[length, hidden]` the projected memory; `memory`
+/// `[length, width]`; `weights` `[length]` receives α and `context` `[width]` the result.
+pub fn attend_additive(
+    query: &[f32],
+    keys: &[f32],
+    energy: &[f32],
+    memory: &[f32],
+    weights: &mut [f32],
+    context: &mut [f32],
+) {
+    for (weight, key) in weights.iter_mut().zip(keys.chunks_exact(query.len())) {
+        *weight = query.iter().zip(key).zip(energy).map(|((q, k), v)| v * (q + k).tanh()).sum();
+    }
+    softmax(weights);
+    context.fill(0.0);
+    for (weight, row) in weights.iter().zip(memory.chunks_exact(context.len())) {
+        context.iter_mut().zip(row).for_each(|(c, m)| *c += weight * m);
+    }
+}

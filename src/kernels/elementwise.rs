@@ -79,3 +79,19 @@ pub fn add_layer_norm(x: &mut [f32], residual: &[f32], weight: &[f32], bias: &[f
     x.iter_mut().zip(residual).for_each(|(x, r)| *x += r);
     layer_norm(x, weight, bias, epsilon);
 }
+
+/// The end of a GRU step for each row: gates from `projected` and `recurrent` `[rows, 3·hidden]` (r, z, n) into `state`
+/// `[rows, hidden]`, in place. The formula is at [`crate::nn::GruCell`].
+pub fn gru_gates(projected: &[f32], recurrent: &[f32], state: &mut [f32], hidden: usize) {
+    for ((x, h), state) in
+        projected.chunks_exact(3 * hidden).zip(recurrent.chunks_exact(3 * hidden)).zip(state.chunks_exact_mut(hidden))
+    {
+        for (i, state) in state.iter_mut().enumerate() {
+            let logistic = |x: f32| 1.0 / (1.0 + (-x).exp());
+            let reset = logistic(x[i] + h[i]);
+            let update = logistic(x[hidden + i] + h[hidden + i]);
+            let new = (x[2 * hidden + i] + reset * h[2 * hidden + i]).tanh();
+            *state = (1.0 - update) * new + update * *state;
+        }
+    }
+}

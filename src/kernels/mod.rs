@@ -9,7 +9,7 @@ mod elementwise;
 mod matrix;
 mod workspace;
 
-pub use attention::{KeyRows, attend};
-pub use elementwise::{Activation, add_layer_norm, layer_norm, log_sum_exp, sigmoid, softmax, tanh};
+pub use attention::{KeyRows, attend, attend_additive};
+pub use elementwise::{Activation, add_layer_norm, gru_gates, layer_norm, log_sum_exp, sigmoid, softmax, tanh};
 pub use matrix::{PackedMatrix, Precision};
 pub use workspace::Workspace;
