@@ -36,6 +36,9 @@ pub enum Error {
         /// The operating system's own reason.
         source: std::io::Error,
     },
+    /// Recorded attention that does not fit its sentence or whose rows do not sum to 1.
+    #[error("{0}")]
+    Attention(String),
 }
 
 /// `std::result::Result` with this crate's [`Error`].
