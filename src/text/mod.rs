@@ -3,18 +3,97 @@
 //! Three kinds are read: a `tokenizer.json` (through the `tokenizers` crate), SentencePiece models with a Marian
 //! `vocab.json`, and plain word lists. None of them adds or removes sentence-end tokens; the translator does.
 
+pub mod marian;
+pub mod sentencepiece;
+pub mod tokenizer_json;
+mod vocabularies;
+pub mod word_list;
+mod words;
+
+pub use self::marian::MarianVocabulary;
+pub use self::tokenizer_json::TokenizerJson;
+pub use self::vocabularies::Vocabularies;
+pub use self::word_list::WordList;
+pub use self::words::{Word, words};
+
 /// One side's vocabulary: cuts text into pieces, numbers them, and puts pieces back together.
 pub trait Vocabulary: Send + Sync {
     /// The ids of `text`'s pieces, without any sentence-end token. Unknown pieces become the unknown id.
     fn encode(&self, text: &str) -> Vec<u32>;
-    /// The text of `ids` with normal spacing; special tokens (sentence end, padding) are left out.
+    /// The text of `ids` with normal spacing; special tokens (sentence end, padding, unknown) are left out, and so are
+    /// ids outside the vocabulary.
     fn decode(&self, ids: &[u32]) -> String;
     /// The piece with this id as it is written in the vocabulary (`▁dog`), or `None` outside the vocabulary.
     fn piece(&self, id: u32) -> Option<&str>;
     /// The id of a piece as it is written in the vocabulary.
     fn id(&self, piece: &str) -> Option<u32>;
-    /// Number of ids.
+    /// Number of ids: one more than the highest.
     fn size(&self) -> usize;
     /// Whether a piece starts a new word (the first piece of a sentence always does).
     fn begins_word(&self, id: u32) -> bool;
+
+    /// The pieces of `text`, in the order and with the ids of [`Vocabulary::encode`]; an unknown piece carries the text
+    /// it stands for instead of `<unk>`.
+    fn segment(&self, text: &str) -> Vec<Piece> {
+        let piece = |id| Piece { id, text: self.piece(id).unwrap_or_default().to_owned() };
+        self.encode(text).into_iter().map(piece).collect()
+    }
+
+    /// The ids of the special tokens, found by their usual names.
+    fn specials(&self) -> Specials {
+        specials_by_name(|name| self.id(name))
+    }
+
+    /// The target-language tokens (`>>fra<<`) a source text may start with, in alphabetical order.
+    fn target_languages(&self) -> Vec<&str> {
+        Vec::new()
+    }
+}
+
+/// One piece of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Its id in the vocabulary.
+    pub id: u32,
+    /// The piece as it is written in the vocabulary, or the text an unknown piece stands for.
+    pub text: String,
+}
+
+/// The ids of a vocabulary's special tokens, where it has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Specials {
+    /// Stands for every piece that is not in the vocabulary.
+    pub unknown: Option<u32>,
+    /// Fills up batches.
+    pub padding: Option<u32>,
+    /// Starts a sentence.
+    pub begin: Option<u32>,
+    /// Ends a sentence.
+    pub end: Option<u32>,
+}
+
+impl Specials {
+    /// Whether `id` is one of them.
+    pub fn contains(&self, id: u32) -> bool {
+        [self.unknown, self.padding, self.begin, self.end].contains(&Some(id))
+    }
+}
+
+/// The special tokens under the names common tools give them.
+fn specials_by_name(id: impl Fn(&str) -> Option<u32>) -> Specials {
+    let first = |names: &[&str]| names.iter().find_map(|name| id(name));
+    Specials {
+        unknown: first(&["<unk>", "[UNK]"]),
+        padding: first(&["<pad>", "[PAD]"]),
+        begin: first(&["<s>", "<sos>", "<bos>", "[BOS]"]),
+        end: first(&["</s>", "<eos>", "[EOS]"]),
+    }
+}
+
+/// How many ids a vocabulary file may skip: its tables are as long as its highest id.
+fn check_density(highest: u32, entries: usize) -> Result<(), String> {
+    if highest as usize > 2 * entries + 65_536 {
+        return Err(format!("it has {entries} entries, but one has the id {highest}; ids must count up from 0"));
+    }
+    Ok(())
 }

@@ -1,0 +1,130 @@
+//! A `tokenizer.json`, through the `tokenizers` crate.
+
+use std::path::Path;
+
+use tokenizers::Tokenizer;
+
+use super::word_list::detokenize;
+use super::{Piece, Specials, Vocabulary, check_density, specials_by_name};
+use crate::{Error, Result};
+
+/// A `tokenizer.json` of any kind the `tokenizers` crate reads. Its post-processor is not applied: special tokens are
+/// the translator's business.
+pub struct TokenizerJson {
+    tokenizer: Tokenizer,
+    /// The piece of every id; a gap has none.
+    pieces: Vec<Option<Box<str>>>,
+    specials: Specials,
+    style: Style,
+}
+
+/// How pieces show where words begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Style {
+    /// `▁word`, as SentencePiece does.
+    SpaceSymbol,
+    /// `Ġword`, as byte-level BPE does.
+    ByteLevel,
+    /// `word`, continued by `##s`, as WordPiece does.
+    Continuation,
+    /// Every piece is a word.
+    WholeWords,
+}
+
+impl TokenizerJson {
+    /// Reads the contents of a `tokenizer.json`; `path` names it in messages.
+    ///
+    /// # Errors
+    /// If it is no tokenizer of a kind the `tokenizers` crate reads, or cannot encode every text.
+    pub fn parse(bytes: &[u8], path: impl AsRef<Path>) -> Result<Self> {
+        let problem = |problem: String| Error::model(&path, format!("not a usable tokenizer: {problem}"));
+        let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|error| problem(error.to_string()))?;
+        // Files saved after training with fixed lengths would cut or fill up every sentence.
+        tokenizer.with_padding(None);
+        tokenizer.with_truncation(None).map_err(|error| problem(error.to_string()))?;
+        if let Err(error) = tokenizer.encode_fast("\u{10fffd}", false) {
+            return Err(problem(format!(
+                "it cannot encode a character it has never seen ({error}); give it an unk_token"
+            )));
+        }
+        let vocabulary = tokenizer.get_vocab(true);
+        let highest = vocabulary.values().copied().max().unwrap_or_default();
+        check_density(highest, vocabulary.len()).map_err(problem)?;
+        let mut pieces = vec![None; highest as usize + 1];
+        for (piece, id) in vocabulary {
+            pieces[id as usize] = Some(piece.into_boxed_str());
+        }
+        let begins = |mark: &str| pieces.iter().flatten().any(|piece| piece.starts_with(mark));
+        let style = match () {
+            () if begins("\u{2581}") => Style::SpaceSymbol,
+            () if begins("\u{120}") => Style::ByteLevel,
+            () if begins("##") => Style::Continuation,
+            () => Style::WholeWords,
+        };
+        let specials = specials_by_name(|name| tokenizer.token_to_id(name));
+        Ok(Self { tokenizer, pieces, specials, style })
+    }
+}
+
+impl Vocabulary for TokenizerJson {
+    fn encode(&self, text: &str) -> Vec<u32> {
+        match self.tokenizer.encode_fast(text, false) {
+            Ok(encoding) => encoding.get_ids().to_vec(),
+            // `parse` has made sure that unknown text can be encoded; what else fails is an unknown word.
+            Err(_) => self.specials.unknown.into_iter().collect(),
+        }
+    }
+
+    fn decode(&self, ids: &[u32]) -> String {
+        let kept: Vec<u32> = ids.iter().copied().filter(|&id| !self.specials.contains(id)).collect();
+        if self.tokenizer.get_decoder().is_some() {
+            return self.tokenizer.decode(&kept, true).unwrap_or_default().trim().to_owned();
+        }
+        let pieces: Vec<&str> = kept.iter().filter_map(|&id| self.piece(id)).collect();
+        match self.style {
+            Style::SpaceSymbol => pieces.concat().replace('\u{2581}', " ").trim().to_owned(),
+            Style::ByteLevel => pieces.concat().replace('\u{120}', " ").trim().to_owned(),
+            Style::Continuation => pieces.join(" ").replace(" ##", ""),
+            Style::WholeWords => detokenize(&pieces),
+        }
+    }
+
+    fn piece(&self, id: u32) -> Option<&str> {
+        self.pieces.get(id as usize)?.as_deref()
+    }
+
+    fn id(&self, piece: &str) -> Option<u32> {
+        self.tokenizer.token_to_id(piece)
+    }
+
+    fn size(&self) -> usize {
+        self.pieces.len()
+    }
+
+    fn begins_word(&self, id: u32) -> bool {
+        self.piece(id).is_some_and(|piece| match self.style {
+            Style::SpaceSymbol => piece.starts_with('\u{2581}'),
+            Style::ByteLevel => piece.starts_with('\u{120}'),
+            Style::Continuation => !piece.starts_with("##"),
+            Style::WholeWords => true,
+        })
+    }
+
+    fn segment(&self, text: &str) -> Vec<Piece> {
+        let Ok(encoding) = self.tokenizer.encode(text, false) else {
+            return self.specials.unknown.map(|id| Piece { id, text: text.to_owned() }).into_iter().collect();
+        };
+        let piece = |((&id, token), &(start, end)): ((&u32, &String), &(usize, usize))| Piece {
+            id,
+            text: match text.get(start..end) {
+                Some(surface) if Some(id) == self.specials.unknown => surface.to_owned(),
+                _ => token.clone(),
+            },
+        };
+        encoding.get_ids().iter().zip(encoding.get_tokens()).zip(encoding.get_offsets()).map(piece).collect()
+    }
+
+    fn specials(&self) -> Specials {
+        self.specials
+    }
+}
