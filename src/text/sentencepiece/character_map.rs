@@ -35,7 +35,7 @@ impl CharacterMap {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         let (size, rest) = bytes.split_first_chunk::<4>().ok_or("its character map is cut short")?;
         let size = u32::from_le_bytes(*size) as usize;
-        if size < 1024 || size % 1024 != 0 {
+        if size < 1024 || !size.is_multiple_of(1024) {
             return Err("the trie of its character map has an impossible size");
         }
         let (trie, replacements) = rest.split_at_checked(size).ok_or("its character map is cut short")?;
