@@ -1,0 +1,3 @@
+//! The integration tests, one module a topic, in one binary so that the crate is linked once.
+
+mod metrics;
