@@ -1,1 +1,136 @@
-//! (being built)
+//! Lines in, lines out: reading, batching, translating on several threads, and writing in input order.
+//!
+//! ```text
+//! inputs ─► reader thread ─► queue ─► worker threads ─► ordered writer (the calling thread) ─► output
+//!                              ▲                              │
+//!                              └──── room for more lines ─────┘
+//! ```
+//!
+//! The promises, whatever the input:
+//!
+//! - **One line in, one line out, in order.** A blank line gives an empty line and never reaches the translator. A line
+//!   that the translator cannot translate gives what the caller's format writes for it (an empty line in plain text),
+//!   is reported through [`Event::Failed`] and counted in [`Summary::failed`]; all other lines are unharmed.
+//! - **No waiting.** A worker with nothing to do takes whatever lines are there. A slow producer gets each translation
+//!   before it writes its next line; a fast one fills length-sorted batches.
+//! - **Bounded memory.** Only so many lines (and bytes) are in flight between the reader and the writer; the reader waits
+//!   for room.
+//! - **The batch does not matter.** Which lines travel together depends on timing, so a [`BatchTranslator`] must
+//!   translate each line as if it were alone.
+//!
+//! Nothing here prints, and nothing here knows what a model is.
+
+mod batcher;
+mod input;
+mod interrupt;
+mod output;
+mod run;
+mod stats;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+use crate::error::{Error, Result};
+use crate::kernels::Workspace;
+use std::sync::Arc;
+
+pub use input::{Input, InvalidUtf8, STDIN_NAME};
+pub use interrupt::Interrupt;
+pub use output::Output;
+pub use run::{Done, End, Event, Job, Progress, Replaced, Summary, run};
+pub use stats::{Stats, peak_memory};
+
+/// One line of input, without its line end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Position in the whole input, counted from 0 over all files.
+    pub index: u64,
+    /// The file it came from, or [`STDIN_NAME`].
+    pub name: Arc<str>,
+    /// Position in its file, counted from 1.
+    pub number: u64,
+    /// The line itself. Control characters are kept.
+    pub text: String,
+    /// Whether invalid UTF-8 was replaced by U+FFFD.
+    pub replaced: bool,
+    /// Bytes of the whole input up to and including this line and its line end.
+    pub end: u64,
+}
+
+impl Line {
+    /// Whether there is nothing to translate: only Unicode white space, or nothing at all.
+    pub fn is_blank(&self) -> bool {
+        self.text.trim().is_empty()
+    }
+
+    /// An error about this line: its file, its number and `problem`.
+    pub fn error(&self, problem: impl Into<String>) -> Error {
+        Error::Input { name: self.name.to_string(), line: self.number, problem: problem.into() }
+    }
+}
+
+/// How many tokens one line was cut into and how many were generated for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Source tokens.
+    pub source: usize,
+    /// Target tokens.
+    pub target: usize,
+}
+
+/// What the pipeline drives: something that translates several lines at once.
+///
+/// The result for a line must not depend on the lines it is translated with, on their order or on the number of
+/// threads of the workspace.
+pub trait BatchTranslator: Send + Sync + 'static {
+    /// The result for one line.
+    type Output: Send + 'static;
+
+    /// A cheap estimate of the work a line makes, in units of the caller's choice (say characters or pieces). Lines of
+    /// similar weight travel together and [`Settings::batch_weight`] limits the sum.
+    fn weigh(&self, text: &str) -> usize {
+        text.len()
+    }
+
+    /// Translates `lines` (none blank, at least one) with the threads of `workspace`; one result for each line, in order.
+    ///
+    /// # Errors
+    /// An inner error is about one line; the others go on. The outer error ends the whole run.
+    fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<Self::Output>>>;
+
+    /// What [`Summary`] and [`Progress`] count for a result.
+    fn tokens(&self, output: &Self::Output) -> Tokens;
+}
+
+/// How lines are read, batched and spread over threads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Processor cores to keep busy. With batches waiting, each core translates a batch of its own; a batch that is
+    /// alone gets all cores.
+    pub threads: usize,
+    /// Most lines in a batch.
+    pub batch_size: usize,
+    /// Most weight (see [`BatchTranslator::weigh`]) in a batch of more than one line.
+    pub batch_weight: usize,
+    /// How many lines are sorted by length together. At most three times as many are in memory.
+    pub window: usize,
+    /// What to do with bytes that are not UTF-8.
+    pub invalid_utf8: InvalidUtf8,
+    /// Whether the format may write several lines for one (n-best lists, tables). If not, a line feed inside a
+    /// result is written as a space, so that lines keep their numbers.
+    pub several_lines: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            batch_size: 32,
+            batch_weight: 16_384,
+            window: 1024,
+            invalid_utf8: InvalidUtf8::Replace,
+            several_lines: false,
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The queue between the reader and the workers: takes lines in, gives length-sorted batches out.
+//!
+//! Lines are sorted within a window: when the batches of the last window are all taken, whatever is waiting then (up to
+//! the window's size) becomes the next window. Nobody ever waits for a window to fill.
+
+use super::{Line, Settings};
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Bytes of text that may be in flight. One line may always be, however long it is.
+const MOST_BYTES: usize = 32 << 20;
+
+/// In-flight lines for each line of the window: one window being translated, one waiting to be the next, and as much
+/// again finished but waiting for an earlier line.
+const WINDOWS_IN_FLIGHT: usize = 3;
+
+/// A line with its [`BatchTranslator::weigh`](super::BatchTranslator::weigh).
+pub(super) struct Weighed {
+    pub(super) line: Line,
+    pub(super) weight: usize,
+}
+
+/// A batch for one worker.
+pub(super) struct Batch {
+    pub(super) lines: Vec<Line>,
+    /// How many threads the worker may use for it.
+    pub(super) threads: usize,
+}
+
+pub(super) struct Queue {
+    limits: Limits,
+    state: Mutex<State>,
+    /// Something changed that workers wait for.
+    work: Condvar,
+    /// Something changed that the reader waits for.
+    room: Condvar,
+}
+
+#[derive(Clone, Copy)]
+struct Limits {
+    batch_size: usize,
+    batch_weight: usize,
+    window: usize,
+}
+
+struct State {
+    /// Lines not yet in a window, in input order.
+    waiting: VecDeque<Weighed>,
+    /// The batches of the current window nobody has taken yet.
+    batches: VecDeque<Vec<Line>>,
+    lines_in_flight: usize,
+    bytes_in_flight: usize,
+    idle_threads: usize,
+    /// No more lines will come.
+    ended: bool,
+    /// The run is over; nobody is interested in what is left.
+    closed: bool,
+}
+
+impl Queue {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let limits = Limits {
+            batch_size: settings.batch_size.max(1),
+            batch_weight: settings.batch_weight.max(1),
+            window: settings.window.max(settings.batch_size).max(1),
+        };
+        let state = State {
+            waiting: VecDeque::new(),
+            batches: VecDeque::new(),
+            lines_in_flight: 0,
+            bytes_in_flight: 0,
+            idle_threads: settings.threads.max(1),
+            ended: false,
+            closed: false,
+        };
+        Self { limits, state: Mutex::new(state), work: Condvar::new(), room: Condvar::new() }
+    }
+
+    /// Most lines [`Queue::admit`] should be asked for at once.
+    pub(super) fn group_size(&self) -> usize {
+        self.limits.window.min(256)
+    }
+
+    /// Waits until there is room for so many more lines and bytes, and takes it. `false`: the run is over.
+    pub(super) fn admit(&self, lines: usize, bytes: usize) -> bool {
+        let most_lines = self.limits.window * WINDOWS_IN_FLIGHT;
+        let mut state = self.lock();
+        while !state.closed
+            && state.lines_in_flight > 0
+            && (state.lines_in_flight + lines > most_lines || state.bytes_in_flight + bytes > MOST_BYTES)
+        {
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.lines_in_flight += lines;
+        state.bytes_in_flight += bytes;
+        !state.closed
+    }
+
+    /// Gives back the room of lines that are written.
+    pub(super) fn release(&self, lines: usize, bytes: usize) {
+        let mut state = self.lock();
+        state.lines_in_flight -= lines;
+        state.bytes_in_flight -= bytes;
+        self.room.notify_all();
+    }
+
+    /// Adds admitted lines.
+    pub(super) fn push(&self, lines: Vec<Weighed>) {
+        self.lock().waiting.extend(lines);
+        self.work.notify_all();
+    }
+
+    /// Says that no more lines will come.
+    pub(super) fn end(&self) {
+        self.lock().ended = true;
+        self.work.notify_all();
+    }
+
+    /// Sends everybody home: the reader and the workers stop at their next call.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.work.notify_all();
+        self.room.notify_all();
+    }
+
+    /// The next batch for a worker, as soon as there is any line and a thread to translate it. `None`: go home.
+    pub(super) fn take(&self) -> Option<Batch> {
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                return None;
+            }
+            if state.idle_threads > 0 {
+                // Enough batches for every idle thread, or as many as can be had.
+                while state.batches.len() < state.idle_threads && !state.waiting.is_empty() {
+                    let size = self.limits.window.min(state.waiting.len());
+                    let last = state.ended && size == state.waiting.len();
+                    let window = state.waiting.drain(..size).collect();
+                    state.batches.extend(plan(window, self.limits, last));
+                }
+                let threads = (state.idle_threads / state.batches.len().max(1)).max(1);
+                if let Some(lines) = state.batches.pop_front() {
+                    state.idle_threads -= threads;
+                    return Some(Batch { lines, threads });
+                }
+                if state.ended {
+                    return None;
+                }
+            }
+            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Gives back the threads of a finished batch.
+    pub(super) fn finish(&self, threads: usize) {
+        self.lock().idle_threads += threads;
+        self.work.notify_all();
+    }
+
+    /// A panicking thread leaves counters and lines that are still whole: no lock is held while foreign code runs.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Cuts a window into batches of similar weight.
+///
+/// Batches are of about equal size, so that several threads get equal shares. The batch with the earliest line goes
+/// first, because the writer is waiting for it; in the `last` window the heaviest goes first, so that no thread starts
+/// on a long batch while the others have nothing left to do.
+fn plan(mut window: Vec<Weighed>, limits: Limits, last: bool) -> Vec<Vec<Line>> {
+    let count = window.len().div_ceil(limits.batch_size);
+    let size = window.len().div_ceil(count.max(1));
+    // Stable: lines of equal weight stay in input order.
+    window.sort_by_key(|weighed| std::cmp::Reverse(weighed.weight));
+    let mut batches: Vec<Vec<Line>> = Vec::with_capacity(count);
+    let mut sum = 0;
+    for Weighed { line, weight } in window {
+        match batches.last_mut() {
+            Some(batch) if batch.len() < size && sum + weight <= limits.batch_weight => {
+                batch.push(line);
+                sum += weight;
+            }
+            _ => {
+                batches.push(vec![line]);
+                sum = weight;
+            }
+        }
+    }
+    if !last {
+        batches.sort_by_key(|batch| batch.iter().map(|line| line.index).min());
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(weights: &[usize]) -> Vec<Weighed> {
+        let line = |index: usize| Line {
+            index: index as u64,
+            name: "test".into(),
+            number: index as u64 + 1,
+            text: String::new(),
+            replaced: false,
+            end: 0,
+        };
+        weights.iter().enumerate().map(|(index, &weight)| Weighed { line: line(index), weight }).collect()
+    }
+
+    fn planned(weights: &[usize], batch_size: usize, batch_weight: usize, last: bool) -> Vec<Vec<u64>> {
+        let limits = Limits { batch_size, batch_weight, window: 100 };
+        let batches = plan(window(weights), limits, last);
+        batches.iter().map(|batch| batch.iter().map(|line| line.index).collect()).collect()
+    }
+
+    #[test]
+    fn lines_of_similar_weight_travel_together() {
+        assert_eq!(planned(&[1, 9, 2, 8], 2, 100, true), [[1, 3], [2, 0]]);
+    }
+
+    #[test]
+    fn the_batch_the_writer_waits_for_goes_first_until_the_end_is_near() {
+        assert_eq!(planned(&[1, 9, 2, 8], 2, 100, false), [[2, 0], [1, 3]]);
+    }
+
+    #[test]
+    fn batches_are_of_equal_size() {
+        let sizes: Vec<usize> = planned(&[1; 40], 32, 100, true).iter().map(Vec::len).collect();
+        assert_eq!(sizes, [20, 20]);
+    }
+
+    #[test]
+    fn heavy_lines_make_small_batches() {
+        assert_eq!(planned(&[60, 50, 5, 500], 4, 100, true), [vec![3], vec![0], vec![1, 2]]);
+    }
+
+    fn queue(threads: usize) -> Queue {
+        Queue::new(&Settings { threads, batch_size: 2, window: 4, ..Settings::default() })
+    }
+
+    #[test]
+    fn a_batch_that_is_alone_gets_all_threads() {
+        let queue = queue(4);
+        queue.push(window(&[1]));
+        assert_eq!(queue.take().unwrap().threads, 4);
+    }
+
+    #[test]
+    fn several_batches_share_the_threads() {
+        let queue = queue(4);
+        queue.push(window(&[1; 6]));
+        let threads: Vec<usize> = (0..3).map(|_| queue.take().unwrap().threads).collect();
+        assert_eq!(threads, [1, 1, 2]);
+        queue.finish(2);
+        queue.push(window(&[1; 2]));
+        assert_eq!(queue.take().unwrap().threads, 2);
+    }
+
+    #[test]
+    fn workers_go_home_at_the_end() {
+        let queue = queue(1);
+        queue.push(window(&[1]));
+        queue.end();
+        assert_eq!(queue.take().unwrap().lines.len(), 1);
+        queue.finish(1);
+        assert!(queue.take().is_none());
+    }
+
+    #[test]
+    fn one_huge_line_is_admitted_alone() {
+        let queue = queue(1);
+        assert!(queue.admit(1, MOST_BYTES * 2));
+        queue.release(1, MOST_BYTES * 2);
+        assert!(queue.admit(4, 10));
+    }
+}

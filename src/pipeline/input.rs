@@ -1,0 +1,292 @@
+//! Lines from files, standard input and other streams.
+//!
+//! A stream is only ever read forwards: it is never sized and never sought in, so pipes, FIFOs and terminals work like
+//! files. A read that returns less than asked for is normal.
+
+use super::Line;
+use crate::error::{Error, Result};
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What standard input is called in messages.
+pub const STDIN_NAME: &str = "standard input";
+
+/// Bytes asked for at once.
+const BUFFER: usize = 1 << 16;
+
+/// The UTF-8 byte order mark.
+const BOM: &[u8] = b"\xEF\xBB\xBF";
+
+/// What to do with bytes that are not UTF-8.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InvalidUtf8 {
+    /// Each invalid sequence becomes U+FFFD; [`Summary::replaced`](super::Summary::replaced) names the lines.
+    #[default]
+    Replace,
+    /// The run ends at the line with an error, after all lines before it are out.
+    Error,
+}
+
+/// Where lines come from.
+pub enum Input {
+    /// Standard input, to its end.
+    Stdin,
+    /// A file, FIFO or device.
+    File(PathBuf),
+    /// Any other stream, with the name messages give it.
+    Stream(String, Box<dyn Read + Send>),
+}
+
+impl Input {
+    /// The inputs named on a command line: `-` is standard input, and so is no file at all.
+    pub fn from_arguments<P: AsRef<Path>>(files: &[P]) -> Vec<Self> {
+        if files.is_empty() {
+            return vec![Self::Stdin];
+        }
+        let input = |file: &P| match file.as_ref() {
+            path if path == Path::new("-") => Self::Stdin,
+            path => Self::File(path.to_owned()),
+        };
+        files.iter().map(input).collect()
+    }
+
+    /// Size in bytes of a regular file, `None` for everything else.
+    pub fn size(&self) -> Option<u64> {
+        match self {
+            Self::File(path) => fs::metadata(path).ok().filter(|found| found.is_file()).map(|found| found.len()),
+            Self::Stdin | Self::Stream(..) => None,
+        }
+    }
+
+    /// Whether the input can be read, as far as can be told without reading it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a file is missing, is a directory or may not be read.
+    pub fn check(&self) -> Result<()> {
+        let Self::File(path) = self else { return Ok(()) };
+        let found = fs::metadata(path).map_err(|source| Error::io(path, source))?;
+        if found.is_dir() {
+            return Err(Error::io(path, io::ErrorKind::IsADirectory.into()));
+        }
+        // Opening a FIFO and closing it again would break the pipe for whoever writes to it.
+        if found.is_file() {
+            File::open(path).map_err(|source| Error::io(path, source))?;
+        }
+        Ok(())
+    }
+
+    fn open(self) -> Result<Open> {
+        let (name, stream): (String, Box<dyn Read + Send>) = match self {
+            Self::Stdin => (STDIN_NAME.to_owned(), Box::new(io::stdin())),
+            Self::File(path) => {
+                let file = File::open(&path).map_err(|source| Error::io(&path, source))?;
+                (path.display().to_string(), Box::new(file))
+            }
+            Self::Stream(name, stream) => (name, stream),
+        };
+        Ok(Open { name: name.into(), stream: BufReader::with_capacity(BUFFER, stream), number: 0 })
+    }
+}
+
+/// The input being read.
+struct Open {
+    name: Arc<str>,
+    stream: BufReader<Box<dyn Read + Send>>,
+    number: u64,
+}
+
+/// Reads the lines of several inputs one after the other.
+pub(super) struct Reader {
+    inputs: VecDeque<Input>,
+    open: Option<Open>,
+    invalid_utf8: InvalidUtf8,
+    index: u64,
+    end: u64,
+    bytes: Vec<u8>,
+}
+
+impl Reader {
+    pub(super) fn new(inputs: Vec<Input>, invalid_utf8: InvalidUtf8) -> Self {
+        Self { inputs: inputs.into(), open: None, invalid_utf8, index: 0, end: 0, bytes: Vec::new() }
+    }
+
+    /// Whether a whole line is already in memory, so that [`Reader::next`] will not wait.
+    pub(super) fn is_ready(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.stream.buffer().contains(&b'\n'))
+    }
+
+    /// Passes over `count` lines and says how many there were.
+    pub(super) fn skip(&mut self, count: u64) -> Result<u64> {
+        for skipped in 0..count {
+            if self.advance()?.is_none() {
+                return Ok(skipped);
+            }
+        }
+        Ok(count)
+    }
+
+    /// The next line, or `None` after the last.
+    pub(super) fn next(&mut self) -> Result<Option<Line>> {
+        let Some((name, number)) = self.advance()? else { return Ok(None) };
+        let (text, replaced) = match String::from_utf8(std::mem::take(&mut self.bytes)) {
+            Ok(text) => (text, false),
+            Err(invalid) if self.invalid_utf8 == InvalidUtf8::Replace => {
+                (String::from_utf8_lossy(invalid.as_bytes()).into_owned(), true)
+            }
+            Err(invalid) => {
+                let position = invalid.utf8_error().valid_up_to();
+                let byte = invalid.as_bytes().get(position).copied().unwrap_or_default();
+                let problem = format!(
+                    "byte {} (0x{byte:02X}) is not UTF-8; convert the text to UTF-8 or allow it to be replaced",
+                    position + 1
+                );
+                return Err(Error::Input { name: name.to_string(), line: number, problem });
+            }
+        };
+        Ok(Some(Line { index: self.index - 1, name, number, text, replaced, end: self.end }))
+    }
+
+    /// Reads the bytes of the next line into `self.bytes`: no line end, no byte order mark.
+    fn advance(&mut self) -> Result<Option<(Arc<str>, u64)>> {
+        loop {
+            let open = match &mut self.open {
+                Some(open) => open,
+                None => match self.inputs.pop_front() {
+                    Some(input) => self.open.insert(input.open()?),
+                    None => return Ok(None),
+                },
+            };
+            self.bytes.clear();
+            let read = open.stream.read_until(b'\n', &mut self.bytes);
+            self.end += read.map_err(|source| Error::io(&*open.name, source))? as u64;
+            let ended = self.bytes.last() == Some(&b'\n');
+            if ended {
+                self.bytes.pop();
+                if self.bytes.last() == Some(&b'\r') {
+                    self.bytes.pop();
+                }
+            }
+            if open.number == 0 && self.bytes.starts_with(BOM) {
+                self.bytes.drain(..BOM.len());
+            }
+            if self.bytes.is_empty() && !ended {
+                self.open = None;
+                continue;
+            }
+            open.number += 1;
+            self.index += 1;
+            return Ok(Some((open.name.clone(), open.number)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stream that gives one byte a read, as a slow pipe may.
+    struct Trickle(io::Cursor<Vec<u8>>);
+
+    impl Read for Trickle {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let length = buffer.len().min(1);
+            self.0.read(&mut buffer[..length])
+        }
+    }
+
+    fn stream(bytes: &[u8]) -> Input {
+        Input::Stream("test".to_owned(), Box::new(io::Cursor::new(bytes.to_vec())))
+    }
+
+    fn lines(inputs: Vec<Input>) -> Vec<String> {
+        let mut reader = Reader::new(inputs, InvalidUtf8::Replace);
+        std::iter::from_fn(|| reader.next().unwrap()).map(|line| line.text).collect()
+    }
+
+    #[test]
+    fn the_last_line_needs_no_newline() {
+        assert_eq!(lines(vec![stream(b"a\nb")]), ["a", "b"]);
+        assert_eq!(lines(vec![stream(b"a\nb\n")]), ["a", "b"]);
+        assert_eq!(lines(vec![stream(b"\n")]), [""]);
+        assert!(lines(vec![stream(b"")]).is_empty());
+    }
+
+    #[test]
+    fn files_do_not_run_into_each_other() {
+        assert_eq!(lines(vec![stream(b"a"), stream(b""), stream(b"b\n\n"), stream(b"c")]), ["a", "b", "", "c"]);
+    }
+
+    #[test]
+    fn one_carriage_return_before_a_newline_belongs_to_the_line_end() {
+        assert_eq!(lines(vec![stream(b"a\r\nb\r\r\n\r\nc\rd\r")]), ["a", "b\r", "", "c\rd\r"]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_removed_at_the_start_of_a_file_only() {
+        assert_eq!(
+            lines(vec![stream(b"\xEF\xBB\xBFa\n\xEF\xBB\xBFb\n"), stream(b"\xEF\xBB\xBFc")]),
+            ["a", "\u{feff}b", "c"]
+        );
+        assert!(lines(vec![stream(b"\xEF\xBB\xBF")]).is_empty());
+        let slow = Input::Stream("slow".to_owned(), Box::new(Trickle(io::Cursor::new(b"\xEF\xBB\xBFa\r\nb".to_vec()))));
+        assert_eq!(lines(vec![slow]), ["a", "b"]);
+    }
+
+    #[test]
+    fn control_characters_are_kept() {
+        assert_eq!(lines(vec![stream(b"a\0b\x1b\x0c\n")]), ["a\0b\x1b\x0c"]);
+    }
+
+    #[test]
+    fn a_line_may_be_longer_than_the_buffer() {
+        let long = "x".repeat(1 << 20);
+        assert_eq!(lines(vec![stream(format!("a\n{long}\nb").as_bytes())]), ["a", &long, "b"]);
+    }
+
+    #[test]
+    fn invalid_utf8_is_replaced_and_marked() {
+        let mut reader = Reader::new(vec![stream(b"gr\xFC\xDFe\ngut\n")], InvalidUtf8::Replace);
+        let line = reader.next().unwrap().unwrap();
+        assert_eq!((line.text.as_str(), line.replaced), ("gr\u{fffd}\u{fffd}e", true));
+        assert!(!reader.next().unwrap().unwrap().replaced);
+    }
+
+    #[test]
+    fn invalid_utf8_can_be_an_error_that_names_file_line_and_byte() {
+        let mut reader = Reader::new(vec![stream(b"gut\ngr\xFC\xDFe\n")], InvalidUtf8::Error);
+        reader.next().unwrap();
+        let message = reader.next().unwrap_err().to_string();
+        assert!(message.starts_with("test: line 2: byte 3 (0xFC) is not UTF-8"), "{message}");
+    }
+
+    #[test]
+    fn lines_know_where_they_come_from() {
+        let mut reader = Reader::new(vec![stream(b"a\r\nb\n"), stream(b"c")], InvalidUtf8::Replace);
+        let places = std::iter::from_fn(|| reader.next().unwrap()).map(|line| (line.index, line.number, line.end));
+        assert_eq!(places.collect::<Vec<_>>(), [(0, 1, 3), (1, 2, 5), (2, 1, 6)]);
+    }
+
+    #[test]
+    fn skipping_counts_the_lines_there_are() {
+        let mut reader = Reader::new(vec![stream(b"a\n\xFF\nb\n"), stream(b"c")], InvalidUtf8::Error);
+        assert_eq!(reader.skip(3).unwrap(), 3);
+        assert_eq!(reader.next().unwrap().unwrap().text, "c");
+        assert_eq!(reader.skip(2).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_missing_file_or_a_directory_is_noticed_before_reading() {
+        let missing = Input::File("no/such/file".into()).check().unwrap_err().to_string();
+        assert!(missing.starts_with("no/such/file: "), "{missing}");
+        assert!(Input::File(std::env::temp_dir()).check().is_err());
+    }
+
+    #[test]
+    fn no_file_means_standard_input() {
+        assert!(matches!(Input::from_arguments::<&str>(&[])[..], [Input::Stdin]));
+        assert!(matches!(Input::from_arguments(&["-", "a"])[..], [Input::Stdin, Input::File(_)]));
+    }
+}
