@@ -1,5 +1,16 @@
 //! Finding, opening and reading model directories.
 
+mod bytes;
+mod dtype;
+pub mod layout;
+mod pickle;
+mod pytorch;
+mod safetensors;
+mod weights;
+
+pub use dtype::Dtype;
+pub use weights::{WEIGHT_FILES, Weights};
+
 use std::borrow::Cow;
 use std::path::PathBuf;
 

@@ -1,5 +1,8 @@
 //! The models and the one trait search sees them through.
 
+pub mod config;
+pub mod generation;
+
 use crate::kernels::Workspace;
 
 /// Which attention a pass keeps. Nothing is stored, and nothing allocated, for what is not asked for.

@@ -1,0 +1,147 @@
+//! Bytes read on demand: a file on disk or a slice compiled into the binary.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use super::ModelFiles;
+use crate::{Error, Result};
+
+/// What Git puts in a repository in place of a large file.
+const LFS_POINTER: &[u8] = b"version https://git-lfs";
+
+/// A readable range of bytes. Nothing is kept in memory but what a caller asked for.
+pub(super) struct Bytes {
+    path: PathBuf,
+    len: u64,
+    storage: Storage,
+}
+
+enum Storage {
+    File(Mutex<File>),
+    Memory(&'static [u8]),
+}
+
+impl Bytes {
+    /// Opens a file of the model; `None` if there is none of that name.
+    pub(super) fn open(files: &ModelFiles, name: &str) -> Result<Option<Self>> {
+        let path = files.path(name);
+        let bytes = match files {
+            ModelFiles::Builtin { files, .. } => match files.iter().find(|(n, _)| *n == name) {
+                None => return Ok(None),
+                Some((_, bytes)) => Self { path, len: bytes.len() as u64, storage: Storage::Memory(bytes) },
+            },
+            ModelFiles::Directory(_) => {
+                let opened = File::open(&path).and_then(|file| Ok((file.metadata()?, file)));
+                match opened {
+                    Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                    Err(error) => return Err(Error::io(path, error)),
+                    Ok((metadata, _)) if metadata.is_dir() => {
+                        return Err(Error::model(path, "is a directory, but a file of weights is expected"));
+                    }
+                    Ok((metadata, file)) => {
+                        Self { path, len: metadata.len(), storage: Storage::File(Mutex::new(file)) }
+                    }
+                }
+            }
+        };
+        bytes.refuse_lfs_pointer()?;
+        Ok(Some(bytes))
+    }
+
+    /// Number of bytes.
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// How to name the file in a message.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// An error about this file.
+    pub(super) fn error(&self, problem: impl Into<String>) -> Error {
+        Error::model(&self.path, problem)
+    }
+
+    /// Fills `buffer` from `offset`.
+    ///
+    /// # Errors
+    /// If the bytes end earlier, or the file cannot be read.
+    pub(super) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        match &self.storage {
+            Storage::Memory(bytes) => {
+                let start = usize::try_from(offset).ok();
+                let found = start.and_then(|start| bytes.get(start..)?.get(..buffer.len()));
+                buffer.copy_from_slice(found.ok_or_else(|| self.truncated())?);
+                Ok(())
+            }
+            Storage::File(file) => {
+                // A poisoned lock only means that another thread panicked between seeking and reading; we seek anew.
+                let mut file = file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                let done = file.seek(SeekFrom::Start(offset)).and_then(|_| file.read_exact(buffer));
+                match done {
+                    Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(self.truncated()),
+                    done => done.map_err(|error| Error::io(&self.path, error)),
+                }
+            }
+        }
+    }
+
+    /// Reads `len` bytes from `offset`; the length is checked against the file before anything is allocated.
+    pub(super) fn read_range(&self, offset: u64, len: u64) -> Result<Vec<u8>> {
+        if offset.checked_add(len).is_none_or(|end| end > self.len) {
+            return Err(self.truncated());
+        }
+        let mut buffer = vec![0; usize::try_from(len).map_err(|_| self.truncated())?];
+        self.read_at(offset, &mut buffer)?;
+        Ok(buffer)
+    }
+
+    /// The error for a file that ends too early.
+    pub(super) fn truncated(&self) -> Error {
+        self.error(format!("the file is truncated (it has only {} bytes); download it again", self.len))
+    }
+
+    fn refuse_lfs_pointer(&self) -> Result<()> {
+        let mut head = [0; LFS_POINTER.len()];
+        if self.len >= head.len() as u64 {
+            self.read_at(0, &mut head)?;
+            if head == LFS_POINTER {
+                return Err(self.error(
+                    "is a Git LFS pointer, not the weights themselves; run `git lfs pull` in the model directory, or \
+                     download the file from the model's page",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_memory(bytes: &'static [u8]) -> Result<Option<Bytes>> {
+        let files = Box::leak(Box::new([("weights", bytes)]));
+        Bytes::open(&ModelFiles::Builtin { name: "test", files }, "weights")
+    }
+
+    #[test]
+    fn a_range_is_read_and_one_past_the_end_is_a_truncated_file() {
+        let bytes = in_memory(b"0123456789").unwrap().unwrap();
+        assert_eq!(bytes.read_range(3, 4).unwrap(), b"3456");
+        for (offset, len) in [(8, 3), (u64::MAX, 2), (0, u64::MAX)] {
+            assert!(bytes.read_range(offset, len).unwrap_err().to_string().contains("truncated"));
+        }
+    }
+
+    #[test]
+    fn a_git_lfs_pointer_is_named_as_such() {
+        let error = in_memory(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n").err().unwrap();
+        let message = error.to_string();
+        assert!(message.contains("Git LFS pointer") && message.contains("git lfs pull"), "{message}");
+        assert!(!message.contains('\n'));
+    }
+}

@@ -1,0 +1,92 @@
+//! The number formats weights are stored in, and their conversion to `f32`.
+
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+
+/// A stored number format. Every value is little-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dtype {
+    /// IEEE 754 binary16.
+    F16,
+    /// The upper half of a binary32.
+    Bf16,
+    /// IEEE 754 binary32.
+    F32,
+    /// IEEE 754 binary64.
+    F64,
+}
+
+impl Dtype {
+    /// Bytes per value.
+    pub fn size(self) -> usize {
+        match self {
+            Self::F16 | Self::Bf16 => 2,
+            Self::F32 => 4,
+            Self::F64 => 8,
+        }
+    }
+
+    /// The name in a safetensors header.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F16 => "F16",
+            Self::Bf16 => "BF16",
+            Self::F32 => "F32",
+            Self::F64 => "F64",
+        }
+    }
+
+    /// The format with this name in a safetensors header.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::F16, Self::Bf16, Self::F32, Self::F64].into_iter().find(|dtype| dtype.name() == name)
+    }
+
+    /// Appends the values in `bytes` (a whole number of them) to `out`.
+    pub(super) fn extend_f32(self, bytes: &[u8], out: &mut Vec<f32>) {
+        let start = out.len();
+        let count = bytes.len() / self.size();
+        match self {
+            Self::F32 => out.extend(bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b))),
+            Self::F64 => out.extend(bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b) as f32)),
+            Self::Bf16 => out.extend(bytes.as_chunks().0.iter().map(|&b| bf16::from_le_bytes(b).to_f32())),
+            Self::F16 => {
+                // In blocks, so that the processor's vector conversion is used.
+                const BLOCK: usize = 1024;
+                let mut halves = [f16::ZERO; BLOCK];
+                out.resize(start + count, 0.0);
+                for (from, to) in bytes.chunks(2 * BLOCK).zip(out[start..].chunks_mut(BLOCK)) {
+                    for (half, &b) in halves.iter_mut().zip(from.as_chunks().0) {
+                        *half = f16::from_le_bytes(b);
+                    }
+                    halves[..to.len()].convert_to_f32_slice(to);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_format_reads_back_the_values_it_can_hold() {
+        let values: Vec<f32> = (0..3000).map(|i| (i % 64) as f32 * 0.125 - 4.0).collect();
+        let encode = |dtype: Dtype| -> Vec<u8> {
+            let one = |&v: &f32| match dtype {
+                Dtype::F16 => f16::from_f32(v).to_le_bytes().to_vec(),
+                Dtype::Bf16 => bf16::from_f32(v).to_le_bytes().to_vec(),
+                Dtype::F32 => v.to_le_bytes().to_vec(),
+                Dtype::F64 => f64::from(v).to_le_bytes().to_vec(),
+            };
+            values.iter().flat_map(one).collect()
+        };
+        for dtype in [Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64] {
+            let mut read = vec![7.0];
+            dtype.extend_f32(&encode(dtype), &mut read);
+            assert_eq!(read[0], 7.0);
+            assert_eq!(read[1..], values, "{dtype:?}");
+            assert_eq!(Dtype::from_name(dtype.name()), Some(dtype));
+        }
+    }
+}

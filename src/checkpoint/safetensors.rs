@@ -1,0 +1,101 @@
+//! Reading the header of a safetensors file, strictly.
+//!
+//! The format: eight bytes of header length (little-endian), a JSON header naming each tensor's format, shape and byte
+//! range, then the values, without holes. Only the header is read here; values are read tensor by tensor.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::bytes::Bytes;
+use super::dtype::Dtype;
+use super::weights::Stored;
+use crate::{Error, Result};
+
+/// One entry of the header as it is written.
+#[derive(Deserialize)]
+struct Entry {
+    dtype: String,
+    shape: Vec<u64>,
+    data_offsets: (u64, u64),
+}
+
+/// Reads where every tensor is.
+///
+/// # Errors
+/// If the header is malformed, ranges overlap, leave the file or do not match their shapes, or the file is truncated.
+pub(super) fn read_header(bytes: &Bytes) -> Result<BTreeMap<String, Stored>> {
+    let malformed = |problem: String| -> Error {
+        bytes.error(format!("malformed safetensors header ({problem}); download the file again"))
+    };
+    if bytes.len() < 8 {
+        return Err(bytes.truncated());
+    }
+    let mut length = [0; 8];
+    bytes.read_at(0, &mut length)?;
+    let header_len = u64::from_le_bytes(length);
+    let data_start = match header_len.checked_add(8) {
+        Some(start) if start <= bytes.len() => start,
+        _ => {
+            let file_len = bytes.len();
+            return Err(malformed(format!(
+                "it claims {header_len} bytes in a file of {file_len}, which is truncated?"
+            )));
+        }
+    };
+    let data_len = bytes.len() - data_start;
+    let header: BTreeMap<String, Value> =
+        serde_json::from_slice(&bytes.read_range(8, header_len)?).map_err(|error| malformed(error.to_string()))?;
+
+    let mut tensors = BTreeMap::new();
+    let mut ranges = Vec::with_capacity(header.len());
+    for (name, value) in header {
+        if name == "__metadata__" {
+            continue;
+        }
+        let entry: Entry =
+            serde_json::from_value(value).map_err(|error| malformed(format!("tensor {name:?}: {error}")))?;
+        let (start, end) = entry.data_offsets;
+        if start > end {
+            return Err(malformed(format!("tensor {name:?} ends at {end} before it starts at {start}")));
+        }
+        if end > data_len {
+            return Err(bytes.error(format!(
+                "the file is truncated: tensor {name:?} ends at byte {end} of the data but only {data_len} are there; \
+                 download it again"
+            )));
+        }
+        ranges.push((start, end, name.clone()));
+        // Formats we cannot read (an int64 position table, say) are no error unless a model asks for the tensor.
+        let dtype = Dtype::from_name(&entry.dtype);
+        if let Some(dtype) = dtype {
+            let size = entry.shape.iter().try_fold(dtype.size() as u64, |size, &d| size.checked_mul(d));
+            if size != Some(end - start) {
+                let shape = &entry.shape;
+                let range = end - start;
+                return Err(malformed(format!(
+                    "tensor {name:?} has {range} bytes, which does not fit {} {shape:?}",
+                    entry.dtype
+                )));
+            }
+        }
+        let shape: Option<Vec<usize>> = entry.shape.iter().map(|&d| usize::try_from(d).ok()).collect();
+        let shape = shape.ok_or_else(|| malformed(format!("tensor {name:?} is too large")))?;
+        tensors.insert(name, Stored::contiguous(dtype.ok_or(entry.dtype), shape, data_start + start));
+    }
+    ranges.sort_unstable();
+    let mut expected = 0;
+    for (start, end, name) in ranges {
+        if start != expected {
+            return Err(malformed(format!(
+                "tensor {name:?} starts at {start}, but the one before it ends at {expected}"
+            )));
+        }
+        expected = end;
+    }
+    if expected != data_len {
+        return Err(malformed(format!("its tensors end at byte {expected} of {data_len} bytes of data")));
+    }
+    Ok(tensors)
+}

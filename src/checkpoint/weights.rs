@@ -1,0 +1,286 @@
+//! The tensors of a model, read one at a time and converted to `f32`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::bytes::Bytes;
+use super::dtype::Dtype;
+use super::{ModelFiles, layout, pytorch, safetensors};
+use crate::{Error, Result};
+
+/// The files weights are looked for in, in this order.
+pub const WEIGHT_FILES: [&str; 4] =
+    ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
+
+/// Bytes converted at a time: a tensor is never held both as stored and as `f32`.
+const CHUNK: usize = 1 << 20;
+
+/// Where and how one tensor is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Stored {
+    /// The number format, or the name of one we cannot read.
+    pub(super) dtype: Result<Dtype, String>,
+    /// The tensor's shape.
+    pub(super) shape: Vec<usize>,
+    /// Byte offset of the first value in the file.
+    pub(super) offset: u64,
+    /// Values between neighbours along each axis; `None` when row-major without gaps.
+    pub(super) strides: Option<Vec<usize>>,
+}
+
+impl Stored {
+    pub(super) fn contiguous(dtype: Result<Dtype, String>, shape: Vec<usize>, offset: u64) -> Self {
+        Self { dtype, shape, offset, strides: None }
+    }
+}
+
+struct Tensor {
+    file: usize,
+    /// The name in the file, for messages.
+    stored_name: String,
+    stored: Stored,
+}
+
+/// All tensors of a model under our canonical names (see [`layout`]). Values stay in the file until asked for.
+pub struct Weights {
+    files: Vec<Bytes>,
+    tensors: BTreeMap<String, Tensor>,
+    family: layout::Family,
+}
+
+impl std::fmt::Debug for Weights {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Weights({} tensors in {})", self.tensors.len(), self.path().display())
+    }
+}
+
+impl Weights {
+    /// Opens the weights of a model: `model.safetensors`, sharded safetensors with an index, `pytorch_model.bin`, or
+    /// sharded `.bin` files with an index. Reads headers only.
+    ///
+    /// # Errors
+    /// If there are no weights, or a file is truncated, malformed, a Git LFS pointer, or a pickle that holds anything
+    /// but tensors.
+    pub fn open(files: &ModelFiles) -> Result<Self> {
+        if let ModelFiles::Directory(directory) = files
+            && !directory.is_dir()
+        {
+            return Err(Error::model(directory, "no such model directory"));
+        }
+        for name in WEIGHT_FILES {
+            let Some(bytes) = Bytes::open(files, name)? else { continue };
+            let shards = if name.ends_with(".index.json") { shards(files, &bytes)? } else { vec![bytes] };
+            return Self::from_files(shards);
+        }
+        let names = WEIGHT_FILES.join(", ");
+        let directory = files.path("");
+        Err(Error::model(directory, format!("no weights here: none of {names}; a model directory holds one of them")))
+    }
+
+    fn from_files(files: Vec<Bytes>) -> Result<Self> {
+        let mut stored = Vec::new();
+        for (file, bytes) in files.iter().enumerate() {
+            let is_safetensors = bytes.path().extension().is_some_and(|e| e == "safetensors");
+            let read = if is_safetensors { safetensors::read_header } else { pytorch::read_tensors };
+            stored.extend(read(bytes)?.into_iter().map(|(name, stored)| (name, file, stored)));
+        }
+        let family = layout::Family::detect(stored.iter().map(|(name, ..)| name.as_str()));
+        let mut tensors = BTreeMap::new();
+        for (stored_name, file, stored) in stored {
+            let name = family.canonical(&stored_name);
+            // A tensor stored under its canonical name wins over one that is only renamed to it.
+            if name == stored_name || !tensors.contains_key(&name) {
+                tensors.insert(name, Tensor { file, stored_name, stored });
+            }
+        }
+        Ok(Self { files, tensors, family })
+    }
+
+    /// Which family's names the file follows.
+    pub fn family(&self) -> layout::Family {
+        self.family
+    }
+
+    /// The weight file, or the first of several.
+    pub fn path(&self) -> PathBuf {
+        self.files.first().map(|file| file.path().to_owned()).unwrap_or_default()
+    }
+
+    /// Canonical names of all tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// Whether there is a tensor of this canonical name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// The shape of a tensor, if there is one of this canonical name.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(|tensor| tensor.stored.shape.as_slice())
+    }
+
+    /// The number format a tensor is stored in, if it is one we read.
+    pub fn dtype(&self, name: &str) -> Option<Dtype> {
+        self.tensors.get(name).and_then(|tensor| tensor.stored.dtype.clone().ok())
+    }
+
+    /// Reads a tensor of the given shape, row-major. Axes of length 1 are not compared, so a bias stored as `[1, V]`
+    /// is also a bias `[V]`.
+    ///
+    /// # Errors
+    /// If the tensor is missing, has another shape or an unsupported number format, or the file cannot be read.
+    pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let tensor = self.find(name)?;
+        let squeezed = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().filter(|&d| d != 1).collect() };
+        if squeezed(&tensor.stored.shape) != squeezed(shape) {
+            let file = &self.files[tensor.file];
+            return Err(file.error(format!(
+                "tensor {} has shape {:?}, but config.json asks for {shape:?}; the config and the weights do not belong together",
+                tensor.stored_name, tensor.stored.shape
+            )));
+        }
+        self.read(tensor)
+    }
+
+    /// Whether two tensors hold the same values: trivially when they are the same bytes of the same file, otherwise
+    /// they are compared piece by piece.
+    ///
+    /// # Errors
+    /// If one is missing or cannot be read.
+    pub fn same(&self, a: &str, b: &str) -> Result<bool> {
+        let (a, b) = (self.find(a)?, self.find(b)?);
+        if a.file == b.file && a.stored == b.stored {
+            return Ok(true);
+        }
+        if a.stored.shape != b.stored.shape {
+            return Ok(false);
+        }
+        let (Ok(a_dtype), Ok(b_dtype)) = (&a.stored.dtype, &b.stored.dtype) else { return Ok(false) };
+        if a.stored.strides.is_some() || b.stored.strides.is_some() || a_dtype != b_dtype {
+            return Ok(self.read(a)? == self.read(b)?);
+        }
+        let len = a.stored.shape.iter().product::<usize>() * a_dtype.size();
+        let (mut left, mut right) = (vec![0; CHUNK.min(len)], vec![0; CHUNK.min(len)]);
+        for start in (0..len).step_by(CHUNK) {
+            let size = CHUNK.min(len - start);
+            self.files[a.file].read_at(a.stored.offset + start as u64, &mut left[..size])?;
+            self.files[b.file].read_at(b.stored.offset + start as u64, &mut right[..size])?;
+            if left[..size] != right[..size] {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn find(&self, name: &str) -> Result<&Tensor> {
+        self.tensors.get(name).ok_or_else(|| self.missing(name))
+    }
+
+    /// The error for a tensor that is not there.
+    pub fn missing(&self, name: &str) -> Error {
+        let closest = self.names().min_by_key(|candidate| edit_distance(name, candidate));
+        let hint = closest.map(|closest| format!(" (the closest is {closest})")).unwrap_or_default();
+        Error::model(
+            self.path(),
+            format!("tensor {name} is missing{hint}; the file is incomplete or of another architecture"),
+        )
+    }
+
+    fn read(&self, tensor: &Tensor) -> Result<Vec<f32>> {
+        let file = &self.files[tensor.file];
+        let Stored { dtype, shape, offset, strides } = &tensor.stored;
+        let dtype = match dtype {
+            Ok(dtype) => *dtype,
+            Err(other) => {
+                let name = &tensor.stored_name;
+                return Err(
+                    file.error(format!("tensor {name} is stored as {other}; F32, F16, BF16 and F64 are supported"))
+                );
+            }
+        };
+        let count: usize = shape.iter().product();
+        match strides {
+            None => read_values(file, dtype, *offset, count),
+            Some(strides) => {
+                let span =
+                    if count == 0 { 0 } else { 1 + shape.iter().zip(strides).map(|(d, s)| (d - 1) * s).sum::<usize>() };
+                let values = read_values(file, dtype, *offset, span)?;
+                Ok(gather(&values, shape, strides, count))
+            }
+        }
+    }
+}
+
+/// `count` values from a byte offset. The range was checked when the header was read.
+fn read_values(file: &Bytes, dtype: Dtype, offset: u64, count: usize) -> Result<Vec<f32>> {
+    let len = count * dtype.size();
+    let mut values = Vec::with_capacity(count);
+    let mut buffer = vec![0; CHUNK.min(len)];
+    for start in (0..len).step_by(CHUNK) {
+        let chunk = &mut buffer[..CHUNK.min(len - start)];
+        file.read_at(offset + start as u64, chunk)?;
+        dtype.extend_f32(chunk, &mut values);
+    }
+    Ok(values)
+}
+
+/// A strided tensor in row-major order.
+fn gather(values: &[f32], shape: &[usize], strides: &[usize], count: usize) -> Vec<f32> {
+    let mut index = vec![0; shape.len()];
+    let mut out = Vec::with_capacity(count);
+    for _ in 0..count {
+        out.push(values[index.iter().zip(strides).map(|(i, s)| i * s).sum::<usize>()]);
+        for axis in (0..shape.len()).rev() {
+            index[axis] += 1;
+            if index[axis] < shape[axis] {
+                break;
+            }
+            index[axis] = 0;
+        }
+    }
+    out
+}
+
+/// Opens the files named by the `weight_map` of a sharded checkpoint's index.
+fn shards(files: &ModelFiles, index: &Bytes) -> Result<Vec<Bytes>> {
+    let malformed = |problem: &str| index.error(format!("malformed index ({problem}); download the file again"));
+    let json: Value =
+        serde_json::from_slice(&index.read_range(0, index.len())?).map_err(|error| malformed(&error.to_string()))?;
+    let map = json.get("weight_map").and_then(Value::as_object).ok_or_else(|| malformed("it has no weight_map"))?;
+    let mut names: Vec<&str> = Vec::new();
+    for name in map.values() {
+        let name = name.as_str().ok_or_else(|| malformed("weight_map names something that is not a file"))?;
+        // A shard lies beside its index; a path would let an index reach outside the model.
+        if name.contains(['/', '\\']) || name.starts_with("..") {
+            return Err(malformed("weight_map names a file outside the model directory"));
+        }
+        names.push(name);
+    }
+    names.sort_unstable();
+    names.dedup();
+    let open = |name: &str| {
+        let missing = || Error::model(files.path(name), "this part of the weights is missing; download it again");
+        Bytes::open(files, name)?.ok_or_else(missing)
+    };
+    names.into_iter().map(open).collect()
+}
+
+/// Levenshtein distance, for suggesting a name.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[b.len()]
+}

@@ -1,0 +1,171 @@
+//! `generation_config.json`: how a model's author wants it to be searched.
+
+use serde_json::{Value, json};
+
+use super::config::Keys;
+use crate::Result;
+use crate::checkpoint::ModelFiles;
+
+/// When beam search gives up looking for something better (Hugging Face's `early_stopping`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EarlyStopping {
+    /// `false`: once `num_beams` hypotheses are finished and the best running one, at its present length, is no better.
+    #[default]
+    Heuristic,
+    /// `true`: as soon as `num_beams` hypotheses are finished.
+    First,
+    /// `"never"`: once no running hypothesis could become better at any length.
+    Never,
+}
+
+/// Search settings. Keys about sampling are not read: translation searches, it does not draw, unless asked to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GenerationConfig {
+    /// Beam width, 1 for greedy.
+    pub num_beams: usize,
+    /// Longest output in tokens, the start token counted.
+    pub max_length: usize,
+    /// Shortest output in tokens, the start token counted.
+    pub min_length: usize,
+    /// Exponent of the length a score is divided by.
+    pub length_penalty: f32,
+    /// When to stop.
+    pub early_stopping: EarlyStopping,
+    /// Tokens that are never produced (`bad_words_ids` of one token).
+    pub banned_tokens: Vec<u32>,
+    /// Sequences that are never produced (longer `bad_words_ids`).
+    pub banned_sequences: Vec<Vec<u32>>,
+    /// The token at `max_length`, whatever the model says.
+    pub forced_eos_token_id: Option<u32>,
+    /// The first token after the start, whatever the model says.
+    pub forced_bos_token_id: Option<u32>,
+    /// What the decoder is fed first, where it differs from the model's config.
+    pub decoder_start_token_id: Option<u32>,
+    /// Sentence end, where it differs from the model's config.
+    pub eos_token_id: Option<u32>,
+    /// Padding, where it differs from the model's config.
+    pub pad_token_id: Option<u32>,
+    /// Whether probabilities sum to 1 again after tokens were banned.
+    pub renormalize_logits: bool,
+    /// No run of this many tokens occurs twice; 0 for no such rule.
+    pub no_repeat_ngram_size: usize,
+    /// Divides the positive logits of tokens already produced; 1 for no such rule.
+    pub repetition_penalty: f32,
+}
+
+impl Default for GenerationConfig {
+    fn default() -> Self {
+        Self {
+            num_beams: 1,
+            max_length: 512,
+            min_length: 0,
+            length_penalty: 1.0,
+            early_stopping: EarlyStopping::Heuristic,
+            banned_tokens: Vec::new(),
+            banned_sequences: Vec::new(),
+            forced_eos_token_id: None,
+            forced_bos_token_id: None,
+            decoder_start_token_id: None,
+            eos_token_id: None,
+            pad_token_id: None,
+            renormalize_logits: false,
+            no_repeat_ngram_size: 0,
+            repetition_penalty: 1.0,
+        }
+    }
+}
+
+impl GenerationConfig {
+    /// Reads the search settings as Hugging Face does: from `generation_config.json` alone where there is one, and
+    /// from `config.json` otherwise. (Measured with transformers 5: with the former present, `num_beams` of the latter
+    /// has no effect.) Token ids that are not given are those of the model's own config.
+    ///
+    /// # Errors
+    /// If a file is no JSON object or a key has the wrong type or an impossible value.
+    pub fn read(files: &ModelFiles) -> Result<Self> {
+        if let Some(keys) = Keys::read(files, "generation_config.json")? {
+            return Self::from_keys(&keys);
+        }
+        let Some(keys) = Keys::read(files, "config.json")? else { return Ok(Self::default()) };
+        let mut generation = Self::from_keys(&keys)?;
+        if keys.value("model_type").is_some_and(|model_type| model_type == "marian") {
+            // What `MarianConfig` fills in where an old config says nothing.
+            generation.forced_eos_token_id = generation.forced_eos_token_id.or(generation.eos_token_id).or(Some(0));
+        }
+        Ok(generation)
+    }
+
+    fn from_keys(keys: &Keys) -> Result<Self> {
+        let default = Self::default();
+        let positive = |key: &str, default: usize| match keys.number(key)?.unwrap_or(default) {
+            0 => Err(keys.error(format!("`{key}` is 0"))),
+            number => Ok(number),
+        };
+        let early_stopping = match keys.value("early_stopping") {
+            None | Some(Value::Bool(false)) => EarlyStopping::Heuristic,
+            Some(Value::Bool(true)) => EarlyStopping::First,
+            Some(Value::String(word)) if word == "never" => EarlyStopping::Never,
+            Some(other) => return Err(keys.wrong("early_stopping", other, "true, false or \"never\"")),
+        };
+        let (mut banned_tokens, mut banned_sequences) = (Vec::new(), Vec::new());
+        if let Some(value) = keys.value("bad_words_ids") {
+            let wrong = || keys.wrong("bad_words_ids", value, "a list of lists of token ids");
+            for sequence in value.as_array().ok_or_else(wrong)? {
+                let ids = sequence.as_array().ok_or_else(wrong)?.iter();
+                let ids: Option<Vec<u32>> = ids.map(|id| id.as_u64().and_then(|id| u32::try_from(id).ok())).collect();
+                match ids.ok_or_else(wrong)?.as_slice() {
+                    [] => {}
+                    &[token] => banned_tokens.push(token),
+                    longer => banned_sequences.push(longer.to_vec()),
+                }
+            }
+        }
+        let repetition_penalty = keys.float("repetition_penalty")?.unwrap_or(default.repetition_penalty);
+        if repetition_penalty <= 0.0 {
+            return Err(keys.error(format!("`repetition_penalty` is {repetition_penalty}, but it must be positive")));
+        }
+        Ok(Self {
+            num_beams: positive("num_beams", default.num_beams)?,
+            max_length: positive("max_length", default.max_length)?,
+            min_length: keys.number("min_length")?.unwrap_or(default.min_length),
+            length_penalty: keys.float("length_penalty")?.unwrap_or(default.length_penalty),
+            early_stopping,
+            banned_tokens,
+            banned_sequences,
+            forced_eos_token_id: keys.id("forced_eos_token_id")?,
+            forced_bos_token_id: keys.id("forced_bos_token_id")?,
+            decoder_start_token_id: keys.id("decoder_start_token_id")?,
+            eos_token_id: keys.id("eos_token_id")?,
+            pad_token_id: keys.id("pad_token_id")?,
+            renormalize_logits: keys.flag("renormalize_logits", default.renormalize_logits)?,
+            no_repeat_ngram_size: keys.number("no_repeat_ngram_size")?.unwrap_or(default.no_repeat_ngram_size),
+            repetition_penalty,
+        })
+    }
+
+    /// The complete `generation_config.json`, every key spelt out.
+    pub fn to_json(&self) -> Value {
+        let single = self.banned_tokens.iter().map(|&token| vec![token]);
+        let banned: Vec<Vec<u32>> = single.chain(self.banned_sequences.iter().cloned()).collect();
+        json!({
+            "num_beams": self.num_beams,
+            "max_length": self.max_length,
+            "min_length": self.min_length,
+            "length_penalty": self.length_penalty,
+            "early_stopping": match self.early_stopping {
+                EarlyStopping::Heuristic => json!(false),
+                EarlyStopping::First => json!(true),
+                EarlyStopping::Never => json!("never"),
+            },
+            "bad_words_ids": if banned.is_empty() { Value::Null } else { json!(banned) },
+            "forced_eos_token_id": self.forced_eos_token_id,
+            "forced_bos_token_id": self.forced_bos_token_id,
+            "decoder_start_token_id": self.decoder_start_token_id,
+            "eos_token_id": self.eos_token_id,
+            "pad_token_id": self.pad_token_id,
+            "renormalize_logits": self.renormalize_logits,
+            "no_repeat_ngram_size": self.no_repeat_ngram_size,
+            "repetition_penalty": self.repetition_penalty,
+        })
+    }
+}
