@@ -11,5 +11,7 @@ pub mod nn;
 pub mod pipeline;
 pub mod search;
 pub mod text;
+mod translator;
 
 pub use error::{Error, Result};
+pub use translator::{CandidateTranslation, Request, SOURCE_LIMIT, Translation, Translator};

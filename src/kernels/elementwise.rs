@@ -12,6 +12,8 @@ pub enum Activation {
     Swish,
     /// `x · Φ(x)` with the exact normal distribution function (Hendrycks and Gimpel 2016).
     Gelu,
+    /// GELU in its tanh approximation (`gelu_new`).
+    GeluTanh,
     /// Hyperbolic tangent.
     Tanh,
 }
@@ -28,6 +30,10 @@ impl Activation {
                     * f64::from(*x)
                     * (1.0 + candle_core::cpu::erf::erf_f64(f64::from(*x) / std::f64::consts::SQRT_2)))
                     as f32
+            }),
+            Self::GeluTanh => values.iter_mut().for_each(|x| {
+                let inner = (2.0 / std::f32::consts::PI).sqrt() * (*x + 0.044_715 * *x * *x * *x);
+                *x = 0.5 * *x * (1.0 + inner.tanh());
             }),
             Self::Tanh => tanh(values),
         }

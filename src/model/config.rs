@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::checkpoint::layout::Family;
 use crate::checkpoint::{ModelFiles, Weights};
+use crate::kernels::Activation;
 use crate::{Error, Result};
 
 /// The `model_type` values we can run.
@@ -21,19 +22,6 @@ pub enum ModelConfig {
     Transformer(TransformerConfig),
     /// A bidirectional GRU encoder and a GRU decoder with additive attention (`"model_type": "gru-attention"`).
     Gru(GruConfig),
-}
-
-/// The non-linearity between the two feed-forward layers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// max(x, 0)
-    Relu,
-    /// x · sigmoid(x), also called SiLU.
-    Swish,
-    /// x · Φ(x) with the exact Gaussian distribution function.
-    Gelu,
-    /// GELU in its tanh approximation (`gelu_new`).
-    GeluTanh,
 }
 
 /// Which cross-attention describes word alignment best, as measured for this model.
@@ -280,6 +268,8 @@ impl TransformerConfig {
                 Activation::Swish => "swish",
                 Activation::Gelu => "gelu",
                 Activation::GeluTanh => "gelu_new",
+                Activation::Tanh => "tanh",
+                Activation::Identity => "linear",
             },
             "scale_embedding": self.scale_embedding,
             "static_position_embeddings": self.static_position_embeddings,

@@ -2,8 +2,13 @@
 
 pub mod config;
 pub mod generation;
+mod gru;
+mod transformer;
 
-use crate::kernels::Workspace;
+pub use gru::Gru;
+pub use transformer::Transformer;
+
+use crate::kernels::{Workspace, log_sum_exp};
 
 /// Which attention a pass keeps. Nothing is stored, and nothing allocated, for what is not asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,6 +56,29 @@ pub struct Candidate {
     pub log_prob: f32,
 }
 
+/// What [`Decoder::top_k`] should return.
+#[derive(Clone, Copy, Debug)]
+pub struct TopK<'a> {
+    /// How many candidates a row.
+    pub k: usize,
+    /// Tokens that must not be proposed, in increasing order.
+    pub banned: &'a [u32],
+    /// What the log-probabilities are normalised over.
+    pub normalise: Normalise,
+}
+
+/// The sum a log-probability is taken against.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Normalise {
+    /// Every token, banned ones too: Hugging Face without `renormalize_logits`.
+    #[default]
+    All,
+    /// Only the tokens that may be proposed: Hugging Face with `renormalize_logits`.
+    Allowed,
+    /// Nothing: candidates carry raw scores (enough for an argmax, and cheaper).
+    Raw,
+}
+
 /// An encoder-decoder model. Sentences are kept ragged, never padded, so none can see another.
 pub trait Seq2Seq: Send + Sync {
     /// Size of the target vocabulary, `V` below.
@@ -74,6 +102,28 @@ pub trait Decoder {
     /// Raw scores of every token after the last step into `logits`, resized to `[rows, V]`.
     fn logits(&mut self, logits: &mut Vec<f32>, workspace: &mut Workspace);
 
+    /// The `request.k` best next tokens of every row after the last step, best first, ties by the lower token, into
+    /// `candidates`, resized to `[rows, k]`. A row with fewer allowed tokens ends in candidates of `-inf`.
+    fn top_k(&mut self, request: TopK<'_>, candidates: &mut Vec<Candidate>, workspace: &mut Workspace) {
+        let mut logits = Vec::new();
+        self.logits(&mut logits, workspace);
+        candidates.clear();
+        if self.rows() == 0 {
+            return;
+        }
+        let vocabulary = logits.len() / self.rows();
+        for row in logits.chunks_exact_mut(vocabulary) {
+            let all = if request.normalise == Normalise::All { log_sum_exp(row) } else { 0.0 };
+            for &token in request.banned {
+                row[token as usize] = f32::NEG_INFINITY;
+            }
+            let norm = if request.normalise == Normalise::Allowed { log_sum_exp(row) } else { all };
+            let first = candidates.len();
+            best_candidates(row, request.k, candidates);
+            candidates[first..].iter_mut().for_each(|candidate| candidate.log_prob -= norm);
+        }
+    }
+
     /// The encoder-decoder attention of `row` in the last step, `[layers, heads, source length]`, if recorded.
     fn cross_attention(&self, row: usize) -> Option<&[f32]>;
 
@@ -89,4 +139,18 @@ pub trait Decoder {
     /// Keeps the given rows in the given order; a row named several times is continued several ways, one not named
     /// is dropped. Nothing of the past is copied: rows point at their ancestors' entries.
     fn select(&mut self, rows: &[usize]);
+}
+
+/// Appends the `k` highest of `scores` `[V]` to `candidates`, best first, ties by the lower token; with fewer than `k`
+/// tokens the rest are `-inf`.
+pub fn best_candidates(scores: &[f32], k: usize, candidates: &mut Vec<Candidate>) {
+    let mut order: Vec<u32> = (0..scores.len() as u32).collect();
+    let compare = |a: &u32, b: &u32| scores[*b as usize].total_cmp(&scores[*a as usize]).then(a.cmp(b));
+    if k < order.len() {
+        order.select_nth_unstable_by(k, compare);
+        order.truncate(k);
+    }
+    order.sort_unstable_by(compare);
+    candidates.extend(order.iter().map(|&token| Candidate { token, log_prob: scores[token as usize] }));
+    candidates.extend((order.len()..k).map(|_| Candidate { token: 0, log_prob: f32::NEG_INFINITY }));
 }

@@ -1,1 +1,81 @@
-//! Greedy, beam and sampled search over [`crate::model::Seq2Seq`].
+//! Greedy, beam and sampled search over [`Seq2Seq`]; forced decoding of a given target.
+//!
+//! Every sentence has its own beam, its own limits and its own end: a finished sentence leaves the batch at once, and no
+//! number depends on what else was in it.
+
+mod beam;
+mod forced;
+mod greedy;
+mod history;
+mod options;
+mod scores;
+
+pub use forced::force_decode;
+pub use options::{CoveragePenalty, EarlyStopping, Sampling, SearchOptions};
+
+use crate::kernels::Workspace;
+use crate::model::{Attention, Record, Seq2Seq};
+
+/// One sentence to translate.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Source {
+    /// Piece ids, sentence-end token included; not empty.
+    pub ids: Vec<u32>,
+    /// Target pieces the translation must start with. They are part of the output but not of its score or length.
+    pub prefix: Vec<u32>,
+    /// At most this many generated tokens, sentence end included; the smaller of this and the options' limits counts.
+    pub max_length: Option<usize>,
+}
+
+/// One finished translation of one sentence.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hypothesis {
+    /// Target piece ids, forced prefix included, sentence end left out.
+    pub ids: Vec<u32>,
+    /// Whether the model ended the sentence itself; `false` means the length limit cut it.
+    pub ended: bool,
+    /// Log-probability of each generated token, `[ids.len() − prefix + ended]`: the sentence end is the last.
+    pub token_log_probs: Vec<f32>,
+    /// Sum of `token_log_probs`.
+    pub log_prob: f32,
+    /// What hypotheses are ranked by: `log_prob / length^length_penalty` plus the coverage penalty.
+    pub score: f32,
+    /// Encoder-decoder attention, if recorded: rows are target steps (sentence end included), columns source tokens.
+    pub cross_attention: Option<Attention>,
+    /// Masked decoder self-attention, if recorded.
+    pub decoder_attention: Option<Attention>,
+    /// Encoder self-attention, if recorded.
+    pub encoder_attention: Option<Attention>,
+}
+
+impl Hypothesis {
+    /// Whether the tail of the hypothesis is one run of 1 to 8 tokens repeated at least four times over (eight times for
+    /// a single token): the mark of a decoder that has lost its way.
+    pub fn is_looping(&self) -> bool {
+        (1..=8).any(|period| {
+            let needed = if period == 1 { 8 } else { 4 * period };
+            self.ids.len().checked_sub(needed).is_some_and(|start| {
+                let tail = &self.ids[start..];
+                tail.iter().zip(&tail[period..]).all(|(a, b)| a == b)
+            })
+        })
+    }
+}
+
+/// Translates a batch: for each source up to `options.n_best` hypotheses, best first.
+///
+/// # Panics
+/// If a source is empty.
+pub fn search(
+    model: &dyn Seq2Seq,
+    sources: &[Source],
+    options: &SearchOptions,
+    record: Record,
+    workspace: &mut Workspace,
+) -> Vec<Vec<Hypothesis>> {
+    if options.beam_size <= 1 || options.sampling.is_some() {
+        greedy::search(model, sources, options, record, workspace)
+    } else {
+        beam::search(model, sources, options, record, workspace)
+    }
+}

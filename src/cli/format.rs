@@ -1,0 +1,138 @@
+//! What is written for a line.
+
+use std::fmt::Write;
+
+use clap::ValueEnum;
+use serde_json::{Map, Value, json};
+use translate::pipeline::{Done, Line};
+
+use super::job::{Job, Translated};
+
+/// Formats of translations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// The translation, nothing else
+    Text,
+    /// One JSON object a line: translation, score, pieces, flags, and the fields of the input object
+    Json,
+    /// Line number, rank, score and translation, separated by tabs
+    Tsv,
+    /// Marian's n-best list: line number from 0 ||| translation ||| features ||| score
+    MarianNbest,
+}
+
+/// How results are written.
+pub struct Formatter {
+    pub format: Format,
+    pub n_best: usize,
+    pub scores: bool,
+    pub word_scores: bool,
+}
+
+impl Formatter {
+    /// Whether a line of input may give several lines of output.
+    pub fn several_lines(&self) -> bool {
+        self.n_best > 1 && self.format != Format::Json
+    }
+
+    /// Appends what is written for `line` to `buffer`, without the last line end.
+    pub fn write(&self, job: &Job, line: &Line, done: &Done<'_, Translated>, buffer: &mut Vec<u8>) {
+        let mut text = String::new();
+        match (self.format, done) {
+            (Format::Json, done) => text = Value::Object(self.json(job, done)).to_string(),
+            (Format::Text, Done::Translated(translated)) => self.each(translated, &mut text, |text, rank| {
+                if self.scores {
+                    let _ = write!(text, "{:.6}\t", translated.score(rank));
+                }
+                text.push_str(&one_line(&translated.text(rank)));
+                if self.word_scores {
+                    let _ = write!(text, "\t{}", word_scores(translated, rank));
+                }
+            }),
+            (Format::Text, _) => {}
+            (Format::Tsv, Done::Translated(translated)) => self.each(translated, &mut text, |text, rank| {
+                let translation = one_line(&translated.text(rank)).replace('\t', " ");
+                let _ = write!(text, "{}\t{}\t{:.6}\t{translation}", line.index + 1, rank + 1, translated.score(rank));
+                if self.word_scores {
+                    let _ = write!(text, "\t{}", word_scores(translated, rank));
+                }
+            }),
+            (Format::Tsv, _) => drop(write!(text, "{}\t1\t0\t", line.index + 1)),
+            (Format::MarianNbest, Done::Translated(translated)) => self.each(translated, &mut text, |text, rank| {
+                let sum: f32 = translated.hypotheses(rank).map(|hypothesis| hypothesis.log_prob).sum();
+                let _ = write!(text, "{} ||| {} |||", line.index, one_line(&translated.text(rank)));
+                if self.word_scores {
+                    let _ = write!(text, " WordScores= {} |||", word_scores(translated, rank));
+                }
+                let _ = write!(text, " F0= {sum:.6} ||| {:.6}", translated.score(rank));
+            }),
+            (Format::MarianNbest, _) => drop(write!(text, "{} |||  ||| F0= 0 ||| 0", line.index)),
+        }
+        buffer.extend_from_slice(text.as_bytes());
+    }
+
+    fn each(&self, translated: &Translated, text: &mut String, mut write: impl FnMut(&mut String, usize)) {
+        for rank in 0..self.n_best.min(translated.candidates().max(1)) {
+            if rank > 0 {
+                text.push('\n');
+            }
+            write(text, rank);
+        }
+    }
+
+    fn json(&self, job: &Job, done: &Done<'_, Translated>) -> Map<String, Value> {
+        let mut object = Map::new();
+        match done {
+            Done::Blank => {
+                object.insert("translation".into(), "".into());
+            }
+            Done::Failed(error) => {
+                object.insert("error".into(), error.to_string().into());
+            }
+            Done::Translated(translated) => {
+                object.clone_from(&translated.fields);
+                self.candidate(job, translated, 0, &mut object);
+                if self.n_best > 1 {
+                    let candidates = (0..self.n_best.min(translated.candidates())).map(|rank| {
+                        let mut candidate = Map::new();
+                        self.candidate(job, translated, rank, &mut candidate);
+                        Value::Object(candidate)
+                    });
+                    object.insert("translations".into(), candidates.collect());
+                }
+                object.insert("truncated".into(), translated.truncated().into());
+                object.insert("looping".into(), translated.looping().into());
+            }
+        }
+        object
+    }
+
+    fn candidate(&self, job: &Job, translated: &Translated, rank: usize, object: &mut Map<String, Value>) {
+        object.insert("translation".into(), translated.text(rank).into());
+        object.insert("score".into(), number(translated.score(rank)));
+        let pieces: Vec<String> =
+            translated.hypotheses(rank).flat_map(|hypothesis| job.translator.target_pieces(hypothesis)).collect();
+        object.insert("pieces".into(), json!(pieces));
+        if self.word_scores {
+            let scores = translated.hypotheses(rank).flat_map(|hypothesis| &hypothesis.token_log_probs);
+            object.insert("word_scores".into(), scores.map(|&score| number(score)).collect());
+        }
+    }
+}
+
+/// A score with the digits a 32-bit float has, or null when it is none.
+fn number(score: f32) -> Value {
+    // The shortest decimal that reads back as the same f32, so that 0.1 is not printed as 0.10000000149.
+    score.to_string().parse::<f64>().ok().filter(|score| score.is_finite()).map_or(Value::Null, |score| json!(score))
+}
+
+/// The log-probability of each generated piece, sentence end included.
+fn word_scores(translated: &Translated, rank: usize) -> String {
+    let scores = translated.hypotheses(rank).flat_map(|hypothesis| &hypothesis.token_log_probs);
+    scores.map(|score| format!("{score:.5}")).collect::<Vec<_>>().join(" ")
+}
+
+/// Line breaks inside a translation become spaces: one line stays one line.
+fn one_line(text: &str) -> String {
+    text.replace(['\n', '\r'], " ")
+}

@@ -1,0 +1,201 @@
+//! Between lines and the translator: what a line of input asks for, and translating several at once.
+
+use serde_json::{Map, Value};
+use translate::kernels::Workspace;
+use translate::model::Record;
+use translate::pipeline::{BatchTranslator, Line, Tokens};
+use translate::search::SearchOptions;
+use translate::text::sentences::split_sentences;
+use translate::{Request, Result, Translation, Translator};
+
+/// How a line of input is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputFormat {
+    /// The line is the sentence.
+    Text,
+    /// The line is a JSON object with the sentence in `text`.
+    Json,
+    /// The sentence is this tab-separated column, counted from 1.
+    Column(usize),
+}
+
+/// Everything that stays the same over a run.
+pub struct Job {
+    pub translator: Translator,
+    pub options: SearchOptions,
+    pub record: Record,
+    pub input: InputFormat,
+    /// `>>xxx<<`, put before every source sentence.
+    pub language: Option<String>,
+    /// What every translation begins with, unless its line says otherwise.
+    pub prefix: Option<String>,
+    /// Whether each line is translated sentence by sentence.
+    pub split_sentences: bool,
+}
+
+/// What became of one line.
+#[derive(Clone, Debug, Default)]
+pub struct Translated {
+    /// The JSON fields of the input line, to be passed through.
+    pub fields: Map<String, Value>,
+    /// The tab-separated columns of the input line before and after the translated one.
+    pub sentences: Vec<Translation>,
+    /// What stood between the sentences, `[sentences - 1]`.
+    pub separators: Vec<String>,
+}
+
+/// What one line asks for.
+struct Parsed {
+    fields: Map<String, Value>,
+    text: String,
+    prefix: Option<String>,
+    max_length: Option<usize>,
+}
+
+impl Job {
+    fn parse(&self, line: &Line) -> Result<Parsed> {
+        let plain = |text: &str| Parsed {
+            fields: Map::new(),
+            text: text.to_owned(),
+            prefix: self.prefix.clone(),
+            max_length: None,
+        };
+        match self.input {
+            InputFormat::Text => Ok(plain(&line.text)),
+            InputFormat::Column(column) => line.text.split('\t').nth(column - 1).map(plain).ok_or_else(|| {
+                let columns = line.text.split('\t').count();
+                line.error(format!("there is no column {column}; the line has {columns}"))
+            }),
+            InputFormat::Json => {
+                let value: Value = serde_json::from_str(&line.text)
+                    .map_err(|error| line.error(format!("not a JSON object: {error}")))?;
+                let Value::Object(mut fields) = value else {
+                    return Err(line.error("not a JSON object; write {\"text\": \"…\"}"));
+                };
+                let text = match fields.get("text") {
+                    Some(Value::String(text)) => text.clone(),
+                    _ => return Err(line.error("the JSON object has no string in \"text\"")),
+                };
+                let prefix = match fields.remove("target_prefix") {
+                    None | Some(Value::Null) => self.prefix.clone(),
+                    Some(Value::String(prefix)) => Some(prefix),
+                    Some(_) => return Err(line.error("\"target_prefix\" must be a string")),
+                };
+                let max_length = match fields.remove("max_length") {
+                    None | Some(Value::Null) => None,
+                    Some(value) => match value.as_u64() {
+                        Some(length) if length > 0 => usize::try_from(length).ok(),
+                        _ => return Err(line.error("\"max_length\" must be a whole number above 0")),
+                    },
+                };
+                Ok(Parsed { fields, text, prefix, max_length })
+            }
+        }
+    }
+}
+
+impl BatchTranslator for Job {
+    type Output = Translated;
+
+    fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<Translated>>> {
+        let mut requests = Vec::with_capacity(lines.len());
+        let mut outcomes = Vec::with_capacity(lines.len());
+        for line in lines {
+            let Parsed { fields, text, prefix, max_length } = match self.parse(line) {
+                Ok(parsed) => parsed,
+                Err(error) => {
+                    outcomes.push(Err(error));
+                    continue;
+                }
+            };
+            let first = requests.len();
+            let mut separators = Vec::new();
+            let mut push = |sentence: &str| {
+                let text = match &self.language {
+                    Some(language) => format!("{language} {sentence}"),
+                    None => sentence.to_owned(),
+                };
+                // A prefix begins the translation of the line, so only its first sentence.
+                let target_prefix = if requests.len() == first { prefix.clone() } else { None };
+                requests.push(Request { text, target_prefix, max_length });
+            };
+            if self.split_sentences && !text.trim().is_empty() {
+                for sentence in split_sentences(&text) {
+                    let trimmed = sentence.trim_end();
+                    separators.push(sentence[trimmed.len()..].to_owned());
+                    push(trimmed);
+                }
+                separators.pop();
+            } else if text.trim().is_empty() {
+                requests.push(Request { text, target_prefix: None, max_length });
+            } else {
+                push(&text);
+            }
+            outcomes.push(Ok((Translated { fields, sentences: Vec::new(), separators }, requests.len() - first)));
+        }
+        let mut translations =
+            self.translator.translate(&requests, &self.options, self.record, workspace)?.into_iter();
+        Ok(outcomes
+            .into_iter()
+            .map(|outcome| {
+                outcome.map(|(mut translated, count)| {
+                    translated.sentences = translations.by_ref().take(count).collect();
+                    translated
+                })
+            })
+            .collect())
+    }
+
+    fn tokens(&self, output: &Translated) -> Tokens {
+        let mut tokens = Tokens::default();
+        for sentence in &output.sentences {
+            tokens.source += sentence.source.len();
+            tokens.target += sentence.best().map_or(0, |best| best.hypothesis.token_log_probs.len());
+        }
+        tokens
+    }
+}
+
+impl Translated {
+    /// The `rank`-th translation of the whole line (from 0): that of each sentence, or its last if it has fewer.
+    pub fn text(&self, rank: usize) -> String {
+        let mut text = String::new();
+        for (at, sentence) in self.sentences.iter().enumerate() {
+            if at > 0 {
+                text.push_str(&self.separators[at - 1]);
+            }
+            if let Some(candidate) = sentence.candidates.get(rank).or(sentence.candidates.last()) {
+                text.push_str(&candidate.text);
+            }
+        }
+        text
+    }
+
+    /// The `rank`-th hypothesis of each sentence.
+    pub fn hypotheses(&self, rank: usize) -> impl Iterator<Item = &translate::search::Hypothesis> {
+        self.sentences
+            .iter()
+            .filter_map(move |sentence| sentence.candidates.get(rank).or(sentence.candidates.last()))
+            .map(|candidate| &candidate.hypothesis)
+    }
+
+    /// How many different translations the line has.
+    pub fn candidates(&self) -> usize {
+        self.sentences.iter().map(|sentence| sentence.candidates.len()).max().unwrap_or(0)
+    }
+
+    /// The score of the `rank`-th translation: the sum over its sentences.
+    pub fn score(&self, rank: usize) -> f32 {
+        self.hypotheses(rank).map(|hypothesis| hypothesis.score).sum()
+    }
+
+    /// Whether any sentence or translation was cut at a limit.
+    pub fn truncated(&self) -> bool {
+        self.sentences.iter().any(Translation::truncated)
+    }
+
+    /// Whether any translation repeats itself over and over.
+    pub fn looping(&self) -> bool {
+        self.hypotheses(0).any(translate::search::Hypothesis::is_looping)
+    }
+}

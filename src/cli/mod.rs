@@ -1,0 +1,106 @@
+//! The command line: what can be asked for, and how a run ends.
+//!
+//! Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted. A closed pipe is a quiet end.
+
+mod attn_dump;
+mod format;
+mod job;
+mod options;
+mod progress;
+mod translate;
+
+use std::process::ExitCode;
+
+use ::translate::Error;
+use clap::{Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  echo 'Ein Hund rennt durch den Schnee.' | translate
+                                    translate a sentence with the built-in Transformer
+  translate --model gru < input.txt > output.txt
+                                    a whole file with the built-in GRU
+  translate --model ./opus-mt-fr-en letter.txt notes.txt
+                                    any OPUS-MT / Marian directory, several files
+  tail -f log | translate           each line as soon as it is written
+  translate --beam-size 5 --n-best 3 --format tsv < input.txt
+                                    three translations a line, with their scores
+  echo 'Ein Hund rennt.' | translate attn-dump --format text
+                                    see which source pieces each target piece looked at";
+
+const AFTER_HELP: &str = "\
+Exit status:
+  0 done; 1 failed; 2 wrong usage; 130 interrupted. A closed pipe ends quietly.";
+
+/// Offline neural translation: Transformer and GRU models, greedy or beam search, and the attention behind every word.
+///
+/// Reads lines from FILEs or standard input and writes one translation for each, in order.
+#[derive(Debug, Parser)]
+#[command(
+    name = "translate",
+    version,
+    args_conflicts_with_subcommands = true,
+    before_help = EXAMPLES,
+    after_help = AFTER_HELP,
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    translate: translate::Arguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print each translation with its encoder-decoder attention and both token lists
+    AttnDump(attn_dump::Arguments),
+}
+
+/// How a command that did its work ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// Everything is done.
+    Done,
+    /// The run went to its end, but something in it failed and was reported.
+    SomeFailed,
+    /// The user stopped it.
+    Interrupted,
+}
+
+/// Parses the arguments, runs the command, and reports an error in one line on stderr.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout with status 0; a closed pipe there is no reason to complain.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let result = match cli.command {
+        None => translate::run(cli.translate),
+        Some(Command::AttnDump(arguments)) => attn_dump::run(arguments),
+    };
+    match result {
+        Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::SomeFailed) => ExitCode::FAILURE,
+        Ok(Ending::Interrupted) => ExitCode::from(130),
+        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("translate: {error}");
+            ExitCode::from(if matches!(error, Error::Usage(_)) { 2 } else { 1 })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,261 @@
+//! Options that several commands share, and what they come to.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use translate::kernels::Precision;
+use translate::search::{CoveragePenalty, EarlyStopping, Sampling, SearchOptions};
+use translate::text::Vocabulary;
+use translate::{Error, Result, Translator};
+
+/// Which model, and how it computes.
+#[derive(Clone, Debug, Args)]
+pub struct ModelOptions {
+    /// A built-in model (transformer, gru), a model directory, or a hub name such as Helsinki-NLP/opus-mt-fr-en
+    #[arg(short, long, value_name = "NAME|DIR", default_value = "transformer", env = "TRANSLATE_MODEL")]
+    pub model: String,
+
+    /// Arithmetic of the matrix products
+    #[arg(long, value_enum, default_value = "f32", env = "TRANSLATE_PRECISION")]
+    pub precision: PrecisionName,
+
+    /// Processor threads to use [default: all cores]
+    #[arg(short, long, value_name = "N", env = "TRANSLATE_THREADS", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+
+    /// Target language of a multilingual model, as in its vocabulary (fra for >>fra<<)
+    #[arg(long, value_name = "CODE")]
+    pub target_lang: Option<String>,
+}
+
+/// Names of [`Precision`] on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PrecisionName {
+    /// 32-bit floats, the reference
+    F32,
+    /// 8-bit integers: faster and smaller
+    Int8,
+}
+
+impl ModelOptions {
+    /// Loads the model; also says how long that took.
+    pub fn load(&self) -> Result<(Translator, Duration)> {
+        let start = Instant::now();
+        let precision = match self.precision {
+            PrecisionName::F32 => Precision::F32,
+            PrecisionName::Int8 => Precision::Int8,
+        };
+        let translator = Translator::load(&self.model, precision)?;
+        Ok((translator, start.elapsed()))
+    }
+
+    /// How many threads to use.
+    pub fn threads(&self) -> usize {
+        self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
+    }
+
+    /// The token that names the target language, to be put before every source sentence, if one was asked for.
+    ///
+    /// # Errors
+    /// If the model has no such language; the message lists those it has.
+    pub fn language_token(&self, translator: &Translator) -> Result<Option<String>> {
+        let Some(code) = &self.target_lang else { return Ok(None) };
+        let languages = translator.vocabularies().source.target_languages();
+        let code = code.trim_start_matches(">>").trim_end_matches("<<");
+        if languages.iter().any(|language| language == code) {
+            return Ok(Some(format!(">>{code}<<")));
+        }
+        let has = if languages.is_empty() {
+            "it translates into one language only; leave --target-lang out".to_owned()
+        } else {
+            format!("it has {}", languages.join(", "))
+        };
+        Err(Error::Usage(format!("--target-lang {code}: the model has no such target language; {has}")))
+    }
+}
+
+/// How the translation is searched for.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Search")]
+pub struct SearchArguments {
+    /// Hypotheses kept at each step; 1 is greedy search [default: the model's own]
+    #[arg(short, long, value_name = "N", env = "TRANSLATE_BEAM_SIZE", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub beam_size: Option<u16>,
+
+    /// At most this many tokens a translation, sentence end included [default: the model's own]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_length: Option<u32>,
+
+    /// At most RATIO tokens for each source token, plus 10
+    #[arg(long, value_name = "RATIO", value_parser = positive)]
+    pub max_length_ratio: Option<f32>,
+
+    /// At least this many tokens a translation, sentence end included
+    #[arg(long, value_name = "N")]
+    pub min_length: Option<u32>,
+
+    /// Scores are log-probability / length^ALPHA: 0 favours short translations, above 1 long ones
+    #[arg(long, value_name = "ALPHA", allow_negative_numbers = true, value_parser = finite)]
+    pub length_penalty: Option<f32>,
+
+    /// Lower a translation's score by BETA for source words left without attention (Wu et al. 2016)
+    #[arg(long, value_name = "BETA", value_parser = finite)]
+    pub coverage_penalty: Option<f32>,
+
+    /// Never generate the same N tokens in a row twice
+    #[arg(long, value_name = "N")]
+    pub no_repeat_ngram: Option<usize>,
+
+    /// Divide the score of tokens generated before by P (above 1 discourages repetition; Keskar et al. 2019)
+    #[arg(long, value_name = "P", value_parser = positive)]
+    pub repetition_penalty: Option<f32>,
+
+    /// Never generate this word; may be repeated
+    #[arg(long, value_name = "WORD")]
+    pub suppress: Vec<String>,
+
+    /// Draw each token at random by its probability instead of taking the best
+    #[arg(long, conflicts_with = "beam_size")]
+    pub sampling: bool,
+
+    /// Draw among the K most probable tokens only (0: all)
+    #[arg(long, value_name = "K", default_value_t = 0, requires = "sampling")]
+    pub top_k: usize,
+
+    /// Draw among the fewest tokens whose probabilities reach P (1: all)
+    #[arg(long, value_name = "P", default_value_t = 1.0, requires = "sampling", value_parser = probability)]
+    pub top_p: f32,
+
+    /// Divide scores by T before drawing: below 1 is more cautious, above 1 more daring
+    #[arg(long, value_name = "T", default_value_t = 1.0, requires = "sampling", value_parser = positive)]
+    pub temperature: f32,
+
+    /// Start of the random numbers; the same seed draws the same translation of a sentence
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "sampling")]
+    pub seed: u64,
+
+    /// Follow another engine's stopping and scoring rules where they differ
+    #[arg(long, value_name = "ENGINE", value_enum)]
+    pub compat: Option<Compat>,
+}
+
+/// Engines whose search rules can be followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Compat {
+    /// Hugging Face generate(), which the default rules are
+    HuggingFace,
+    /// CTranslate2: stop as soon as the beam is full of finished translations; padding never counts
+    Ctranslate2,
+    /// Marian: each finished translation narrows the beam, unknown words are never produced, scores are sums unless
+    /// --length-penalty is given
+    Marian,
+}
+
+impl SearchArguments {
+    /// The model's own settings, changed by what was given.
+    ///
+    /// # Errors
+    /// If a suppressed word is not in the vocabulary, or more hypotheses are asked for than the beam holds.
+    pub fn options(&self, translator: &Translator, n_best: usize) -> Result<SearchOptions> {
+        let mut options = translator.search_options();
+        if let Some(beam) = self.beam_size {
+            options.beam_size = usize::from(beam);
+        }
+        if !self.sampling && n_best > options.beam_size {
+            // Widening the beam would change the first translation, and an n-best list never does that.
+            return Err(Error::Usage(format!(
+                "--n-best {n_best} needs --beam-size {n_best} or more (now {})",
+                options.beam_size
+            )));
+        }
+        options.n_best = n_best;
+        if let Some(length) = self.max_length {
+            options.max_length = length as usize;
+        }
+        options.max_length_ratio = self.max_length_ratio;
+        if let Some(length) = self.min_length {
+            options.min_length = length as usize;
+        }
+        if let Some(n) = self.no_repeat_ngram {
+            options.no_repeat_ngram = n;
+        }
+        if let Some(penalty) = self.repetition_penalty {
+            options.repetition_penalty = penalty;
+        }
+        options.coverage_penalty = self.coverage_penalty.map(|weight| CoveragePenalty { weight });
+        options.sampling = self.sampling.then_some(Sampling {
+            top_k: self.top_k,
+            top_p: self.top_p,
+            temperature: self.temperature,
+            seed: self.seed,
+        });
+        let target = &translator.vocabularies().target;
+        match self.compat {
+            None | Some(Compat::HuggingFace) => {}
+            Some(Compat::Ctranslate2) => {
+                options.early_stopping = EarlyStopping::WhenFull;
+                options.renormalise = true;
+                options.force_end = false;
+            }
+            Some(Compat::Marian) => {
+                options.early_stopping = EarlyStopping::Shrink;
+                options.renormalise = true;
+                options.force_end = false;
+                options.length_penalty = 0.0;
+                options.banned.extend(target.specials().unknown);
+            }
+        }
+        if let Some(alpha) = self.length_penalty {
+            options.length_penalty = alpha;
+        }
+        for word in &self.suppress {
+            options.banned.extend(suppressed_ids(&**target, word)?);
+        }
+        options.banned.sort_unstable();
+        options.banned.dedup();
+        options.banned.retain(|&token| token != options.end_token);
+        Ok(options)
+    }
+}
+
+/// The pieces that are this whole word, inside a text and after another piece.
+fn suppressed_ids(vocabulary: &dyn Vocabulary, word: &str) -> Result<Vec<u32>> {
+    let ids: Vec<u32> = [word.to_owned(), format!("▁{word}")].iter().filter_map(|piece| vocabulary.id(piece)).collect();
+    if !ids.is_empty() {
+        return Ok(ids);
+    }
+    let pieces = vocabulary.encode(word);
+    let shown: Vec<&str> = pieces.iter().filter_map(|&id| vocabulary.piece(id)).collect();
+    Err(Error::Usage(format!(
+        "--suppress {word}: this model writes it in several pieces ({}); suppress one of them",
+        shown.join(" ")
+    )))
+}
+
+/// Where text comes from and goes to.
+#[derive(Clone, Debug, Args)]
+pub struct FileArguments {
+    /// Files to read; - or none means standard input
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// Write to FILE instead of standard output; it appears when the run is complete
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+fn finite(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if value.is_finite() => Ok(value),
+        _ => Err("must be a number".to_owned()),
+    }
+}
+
+fn positive(text: &str) -> Result<f32, String> {
+    finite(text).and_then(|value| if value > 0.0 { Ok(value) } else { Err("must be above 0".to_owned()) })
+}
+
+fn probability(text: &str) -> Result<f32, String> {
+    positive(text).and_then(|value| if value <= 1.0 { Ok(value) } else { Err("must be at most 1".to_owned()) })
+}

@@ -1,0 +1,189 @@
+//! The default command: lines in, one translation out for each.
+
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use translate::model::Record;
+use translate::pipeline::{self, Done, End, Event, Input, Interrupt, InvalidUtf8, Output, Settings, Stats};
+use translate::{Error, Result};
+
+use super::Ending;
+use super::format::{Format, Formatter};
+use super::job::{InputFormat, Job};
+use super::options::{FileArguments, ModelOptions, SearchArguments};
+use super::progress::Bar;
+
+/// Arguments of the default command.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    files: FileArguments,
+    #[command(flatten)]
+    model: ModelOptions,
+
+    /// Most sentences translated together
+    #[arg(long, value_name = "N", default_value_t = 32, env = "TRANSLATE_BATCH_SIZE", value_parser = clap::value_parser!(u16).range(1..))]
+    batch_size: u16,
+
+    /// How results are written
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+
+    /// Read JSON lines: {"text": "…"}, optionally with "target_prefix" and "max_length"; other fields are passed through
+    #[arg(long, conflicts_with = "column")]
+    json_input: bool,
+
+    /// Translate column N of tab-separated lines
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    column: Option<u16>,
+
+    /// Print the K best translations of each line
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    n_best: u16,
+
+    /// Print the score before each translation (format text; the others always have it)
+    #[arg(long)]
+    scores: bool,
+
+    /// Print the log-probability of each generated piece
+    #[arg(long)]
+    word_scores: bool,
+
+    /// Text every translation begins with
+    #[arg(long, value_name = "TEXT")]
+    prefix: Option<String>,
+
+    /// Translate each line sentence by sentence and join the translations
+    #[arg(long)]
+    split_sentences: bool,
+
+    /// What to do with bytes that are not UTF-8
+    #[arg(long, value_enum, default_value = "replace")]
+    invalid_utf8: InvalidBytes,
+
+    /// Go on with an --output FILE that an earlier run left unfinished
+    #[arg(long, requires = "output")]
+    resume: bool,
+
+    /// Print lines, tokens, seconds, tokens/s, load time and peak memory on stderr at the end
+    #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, default_missing_value = "text")]
+    stats: Option<StatsFormat>,
+
+    /// Draw no progress bar
+    #[arg(long)]
+    no_progress: bool,
+
+    /// Print errors only: no progress bar, no warnings
+    #[arg(short, long)]
+    quiet: bool,
+
+    #[command(flatten)]
+    search: SearchArguments,
+}
+
+/// Names of [`InvalidUtf8`] on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum InvalidBytes {
+    /// Put U+FFFD in their place and warn once
+    Replace,
+    /// Stop with an error that names the line
+    Error,
+}
+
+/// Formats of the final statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum StatsFormat {
+    /// One readable line
+    Text,
+    /// One JSON object
+    Json,
+}
+
+/// Runs the command.
+pub fn run(arguments: Arguments) -> Result<Ending> {
+    let formatter = Formatter {
+        format: arguments.format,
+        n_best: usize::from(arguments.n_best),
+        scores: arguments.scores,
+        word_scores: arguments.word_scores,
+    };
+    if arguments.resume && formatter.several_lines() {
+        return Err(Error::Usage("--resume needs one line of output a line: no --n-best, or --format json".into()));
+    }
+    let (translator, load_time) = arguments.model.load()?;
+    let mut options = arguments.search.options(&translator, formatter.n_best)?;
+    options.scores = arguments.scores || arguments.word_scores || arguments.format != Format::Text;
+    let language = arguments.model.language_token(&translator)?;
+    let job = Arc::new(Job {
+        translator,
+        options,
+        record: Record::default(),
+        input: match (arguments.json_input, arguments.column) {
+            (true, _) => InputFormat::Json,
+            (false, Some(column)) => InputFormat::Column(usize::from(column)),
+            (false, None) => InputFormat::Text,
+        },
+        language,
+        prefix: arguments.prefix,
+        split_sentences: arguments.split_sentences,
+    });
+
+    let inputs = Input::from_arguments(&arguments.files.files);
+    let bar =
+        Bar::new(&inputs, arguments.files.output.is_some(), !(arguments.no_progress || arguments.quiet));
+    let settings = Settings {
+        threads: arguments.model.threads(),
+        batch_size: usize::from(arguments.batch_size),
+        invalid_utf8: match arguments.invalid_utf8 {
+            InvalidBytes::Replace => InvalidUtf8::Replace,
+            InvalidBytes::Error => InvalidUtf8::Error,
+        },
+        several_lines: formatter.several_lines(),
+        ..Settings::default()
+    };
+    let output = match (arguments.files.output, arguments.resume) {
+        (Some(path), true) => Output::Resume(path),
+        (Some(path), false) => Output::File(path),
+        (None, _) => Output::Stdout,
+    };
+    let interrupt = Interrupt::on_signals().map_err(|source| Error::io("signal handler", source))?;
+    let run = pipeline::Job { inputs, output, settings, interrupt };
+    let summary = pipeline::run(
+        job.clone(),
+        run,
+        |line, done, buffer| {
+            if let Done::Translated(translated) = done
+                && !arguments.quiet
+            {
+                if translated.truncated() {
+                    bar.warn(&format!(
+                        "{}: line {}: the translation is cut at a length limit (see --max-length, --split-sentences)",
+                        line.name, line.number
+                    ));
+                }
+            }
+            formatter.write(&job, line, &done, buffer);
+        },
+        |event| match event {
+            Event::Progress(progress) => bar.update(progress),
+            Event::Failed(_, error) => bar.warn(&error.to_string()),
+            Event::Replaced(_) => {}
+        },
+    )?;
+    if summary.replaced.count > 0 && !arguments.quiet {
+        bar.warn(&summary.replaced.to_string());
+    }
+    drop(bar);
+    if let Some(format) = arguments.stats {
+        let stats = Stats::new(&summary, load_time);
+        match format {
+            StatsFormat::Text => eprintln!("{stats}"),
+            StatsFormat::Json => eprintln!("{}", stats.to_json()),
+        }
+    }
+    Ok(match summary.end {
+        End::Interrupted => Ending::Interrupted,
+        _ if summary.failed > 0 => Ending::SomeFailed,
+        End::Complete | End::OutputClosed => Ending::Done,
+    })
+}

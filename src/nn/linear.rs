@@ -1,0 +1,72 @@
+//! Fully connected layers.
+
+use std::sync::Arc;
+
+use crate::Result;
+use crate::checkpoint::Weights;
+use crate::kernels::{Activation, PackedMatrix, Precision, Workspace};
+
+/// `y = activation(x Wᵀ + b)` with `W` `[outputs, inputs]`.
+#[derive(Debug)]
+pub struct Linear {
+    matrix: Arc<PackedMatrix>,
+    bias: Option<Vec<f32>>,
+}
+
+impl Linear {
+    /// Reads `PREFIX.weight` `[outputs, inputs]` and `PREFIX.bias` `[outputs]`.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape.
+    pub fn load(
+        weights: &Weights,
+        prefix: &str,
+        inputs: usize,
+        outputs: usize,
+        precision: Precision,
+    ) -> Result<Self> {
+        Self::load_fused(weights, &[prefix], inputs, outputs, precision)
+    }
+
+    /// Several layers over the same input as one product: their outputs follow one another, `[prefixes · outputs]`.
+    ///
+    /// # Errors
+    /// If a tensor is missing or has another shape.
+    pub fn load_fused(
+        weights: &Weights,
+        prefixes: &[&str],
+        inputs: usize,
+        outputs: usize,
+        precision: Precision,
+    ) -> Result<Self> {
+        let mut matrix = Vec::with_capacity(prefixes.len() * outputs * inputs);
+        let mut bias = Vec::with_capacity(prefixes.len() * outputs);
+        for prefix in prefixes {
+            matrix.extend_from_slice(&weights.tensor(&format!("{prefix}.weight"), &[outputs, inputs])?);
+            bias.extend_from_slice(&weights.tensor(&format!("{prefix}.bias"), &[outputs])?);
+        }
+        let matrix = PackedMatrix::pack(&matrix, prefixes.len() * outputs, inputs, precision);
+        Ok(Self::new(Arc::new(matrix), Some(bias)))
+    }
+
+    /// A layer over a matrix that is already packed (and may be shared with an embedding).
+    pub fn new(matrix: Arc<PackedMatrix>, bias: Option<Vec<f32>>) -> Self {
+        Self { matrix, bias }
+    }
+
+    /// The weight.
+    pub fn matrix(&self) -> &PackedMatrix {
+        &self.matrix
+    }
+
+    /// The bias, `[outputs]`, if there is one.
+    pub fn bias(&self) -> Option<&[f32]> {
+        self.bias.as_deref()
+    }
+
+    /// `x` `[rows, inputs]` to `out`, resized to `[rows, outputs]`.
+    pub fn forward(&self, workspace: &mut Workspace, x: &[f32], activation: Activation, out: &mut Vec<f32>) {
+        out.resize(x.len() / self.matrix.inputs() * self.matrix.outputs(), 0.0);
+        self.matrix.multiply(workspace, x, self.bias(), activation, out);
+    }
+}

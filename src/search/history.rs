@@ -1,0 +1,139 @@
+//! What hypotheses have generated so far, shared between those with a common beginning.
+
+use crate::model::{Attention, Decoder, Record};
+use crate::search::Hypothesis;
+
+/// A token and what came before it.
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    parent: Option<u32>,
+    token: u32,
+    log_prob: f32,
+    forced: bool,
+    /// Index into `attention` of the step that proposed the token.
+    attention: u32,
+}
+
+/// The attention of one row in one step.
+#[derive(Debug)]
+struct StepAttention {
+    cross: Option<Box<[f32]>>,
+    decoder: Option<Box<[f32]>>,
+}
+
+/// The tree of everything generated for a batch; a hypothesis is a path from the root to a node.
+#[derive(Debug)]
+pub(super) struct History {
+    nodes: Vec<Node>,
+    attention: Vec<StepAttention>,
+    record: Record,
+    /// Index of the first of the last step's rows in `attention`.
+    step_start: usize,
+    layers: usize,
+    heads: usize,
+}
+
+impl History {
+    pub fn new(record: Record, decoder: &dyn Decoder) -> Self {
+        let (layers, heads) = decoder.attention_shape();
+        Self { nodes: Vec::new(), attention: Vec::new(), record, step_start: 0, layers, heads }
+    }
+
+    /// Takes over the attention of the step `decoder` has just made. Does nothing when none is recorded.
+    pub fn record_step(&mut self, decoder: &dyn Decoder) {
+        if !self.record.cross && !self.record.decoder {
+            return;
+        }
+        self.step_start = self.attention.len();
+        self.attention.extend((0..decoder.rows()).map(|row| StepAttention {
+            cross: decoder.cross_attention(row).map(Into::into),
+            decoder: decoder.self_attention(row).map(Into::into),
+        }));
+    }
+
+    /// Adds `token`, proposed by decoder row `row` in the last recorded step, after `parent`.
+    pub fn push(&mut self, parent: Option<u32>, token: u32, log_prob: f32, forced: bool, row: usize) -> u32 {
+        self.nodes.push(Node { parent, token, log_prob, forced, attention: (self.step_start + row) as u32 });
+        (self.nodes.len() - 1) as u32
+    }
+
+    /// The tokens on the way to `node`, oldest first, into `tokens`.
+    pub fn tokens(&self, node: Option<u32>, tokens: &mut Vec<u32>) {
+        tokens.clear();
+        tokens.extend(self.path(node).map(|node| node.token));
+        tokens.reverse();
+    }
+
+    /// The last token on the way to `node`; every running hypothesis has one.
+    pub fn last_token(&self, node: Option<u32>) -> u32 {
+        self.path(node).next().map_or(0, |node| node.token)
+    }
+
+    fn path(&self, node: Option<u32>) -> impl Iterator<Item = &Node> {
+        std::iter::successors(node.map(|node| &self.nodes[node as usize]), |node| {
+            node.parent.map(|parent| &self.nodes[parent as usize])
+        })
+    }
+
+    /// How much attention each source token has received on the way to `node`: sums over steps of the mean over layers
+    /// and heads, `[source length]`.
+    pub fn coverage(&self, node: u32) -> Vec<f32> {
+        let mut coverage = Vec::new();
+        for node in self.path(Some(node)) {
+            let Some(cross) = self.attention.get(node.attention as usize).and_then(|step| step.cross.as_deref()) else {
+                continue;
+            };
+            let maps = self.layers * self.heads;
+            let columns = cross.len() / maps;
+            coverage.resize(columns, 0.0);
+            for map in cross.chunks_exact(columns) {
+                coverage.iter_mut().zip(map).for_each(|(sum, weight)| *sum += weight / maps as f32);
+            }
+        }
+        coverage
+    }
+
+    /// The hypothesis that ends in `node`. `ended` says that the last token is the sentence end.
+    pub fn hypothesis(&self, node: u32, ended: bool, log_prob: f32, score: f32) -> Hypothesis {
+        let mut path: Vec<&Node> = self.path(Some(node)).collect();
+        path.reverse();
+        let mut ids: Vec<u32> = path.iter().map(|node| node.token).collect();
+        if ended {
+            ids.pop();
+        }
+        let steps: Vec<&StepAttention> =
+            path.iter().filter_map(|node| self.attention.get(node.attention as usize)).collect();
+        let cross = self.record.cross.then(|| {
+            let rows: Vec<&[f32]> = steps.iter().filter_map(|step| step.cross.as_deref()).collect();
+            self.assemble(&rows, rows.first().map_or(0, |row| row.len() / (self.layers * self.heads)))
+        });
+        let decoder = (self.record.decoder && steps.iter().all(|step| step.decoder.is_some())).then(|| {
+            let rows: Vec<&[f32]> = steps.iter().filter_map(|step| step.decoder.as_deref()).collect();
+            self.assemble(&rows, rows.len())
+        });
+        Hypothesis {
+            ids,
+            ended,
+            token_log_probs: path.iter().filter(|node| !node.forced).map(|node| node.log_prob).collect(),
+            log_prob,
+            score,
+            cross_attention: cross,
+            decoder_attention: decoder,
+            encoder_attention: None,
+        }
+    }
+
+    /// Puts steps `[layers, heads, keys of that step]` together as `[layers, heads, steps, columns]`, zeros to the right
+    /// of shorter steps.
+    fn assemble(&self, rows: &[&[f32]], columns: usize) -> Attention {
+        let maps = self.layers * self.heads;
+        let mut weights = vec![0.0; maps * rows.len() * columns];
+        for (step, row) in rows.iter().enumerate() {
+            let keys = row.len() / maps;
+            for (map, row) in row.chunks_exact(keys).enumerate() {
+                weights[(map * rows.len() + step) * columns..][..keys].copy_from_slice(row);
+            }
+        }
+        Attention { layers: self.layers, heads: self.heads, rows: rows.len(), columns, weights }
+    }
+}

@@ -1,0 +1,114 @@
+//! What a search is told.
+
+/// When a sentence's beam may stop before its length limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EarlyStopping {
+    /// Stop when the beam is full of finished hypotheses and the best running one, scored at its present length, is no
+    /// better than the worst of them (Hugging Face `early_stopping=False`).
+    #[default]
+    Heuristic,
+    /// Stop as soon as the beam is full of finished hypotheses (`True`; CTranslate2's rule).
+    WhenFull,
+    /// Like `Heuristic`, but a running hypothesis is scored at the length that favours it most (`"never"`).
+    Never,
+    /// A finished hypothesis narrows the beam by one; stop when it is empty (Marian's rule).
+    Shrink,
+}
+
+/// Random choice of the next token instead of the best.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// Choose among this many best tokens; 0 for all.
+    pub top_k: usize,
+    /// Choose among the smallest set of best tokens whose probabilities reach this sum; 1 for all.
+    pub top_p: f32,
+    /// Logits are divided by this before the softmax.
+    pub temperature: f32,
+    /// Seeds the random numbers; the same seed and source give the same translation, in any batch.
+    pub seed: u64,
+}
+
+/// Penalty for source pieces left without attention (Wu et al. 2016, section 7):
+/// `β · Σ_j log(min(Σ_t α_tj, 1))`, added once when a hypothesis is finished.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CoveragePenalty {
+    /// β.
+    pub weight: f32,
+}
+
+/// Everything a search is told besides the model and the sentences.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SearchOptions {
+    /// Hypotheses kept at each step; 1 is greedy search.
+    pub beam_size: usize,
+    /// How many finished hypotheses to return, at most `beam_size` (or independent samples).
+    pub n_best: usize,
+    /// Exponent of the length a finished log-probability is divided by; sentence end counted.
+    pub length_penalty: f32,
+    /// When a beam may stop.
+    pub early_stopping: EarlyStopping,
+    /// At most this many generated tokens, sentence end included.
+    pub max_length: usize,
+    /// At most `ratio · source tokens + 10` generated tokens, if given.
+    pub max_length_ratio: Option<f32>,
+    /// At least this many generated tokens, sentence end included.
+    pub min_length: usize,
+    /// The token generation starts from.
+    pub start_token: u32,
+    /// The token that ends a sentence.
+    pub end_token: u32,
+    /// Whether the last token within the length limit is forced to be the sentence end at no cost
+    /// (`forced_eos_token_id`); otherwise a sentence at its limit ends as it is.
+    pub force_end: bool,
+    /// Tokens never generated, sorted (padding, suppressed words).
+    pub banned: Vec<u32>,
+    /// Whether probabilities are normalised again without the banned tokens (`renormalize_logits`).
+    pub renormalise: bool,
+    /// No sequence of this many tokens occurs twice in a hypothesis; 0 is off.
+    pub no_repeat_ngram: usize,
+    /// Divides the score of tokens already generated (Keskar et al. 2019); 1 is off.
+    pub repetition_penalty: f32,
+    /// Coverage penalty, if any.
+    pub coverage_penalty: Option<CoveragePenalty>,
+    /// Whether greedy search computes log-probabilities; without them it is faster and scores are raw sums of logits.
+    pub scores: bool,
+    /// Random choice, if any.
+    pub sampling: Option<Sampling>,
+}
+
+impl Default for SearchOptions {
+    fn default() -> Self {
+        Self {
+            beam_size: 1,
+            n_best: 1,
+            length_penalty: 1.0,
+            early_stopping: EarlyStopping::default(),
+            max_length: 256,
+            max_length_ratio: None,
+            min_length: 0,
+            start_token: 0,
+            end_token: 0,
+            force_end: false,
+            banned: Vec::new(),
+            renormalise: false,
+            no_repeat_ngram: 0,
+            repetition_penalty: 1.0,
+            coverage_penalty: None,
+            scores: true,
+            sampling: None,
+        }
+    }
+}
+
+impl SearchOptions {
+    /// The most tokens a sentence may generate, sentence end included; from the sentence alone, never from its batch.
+    pub(super) fn limit(&self, source: &super::Source) -> usize {
+        let ratio = self.max_length_ratio.map_or(usize::MAX, |ratio| (ratio * source.ids.len() as f32) as usize + 10);
+        self.max_length.min(ratio).min(source.max_length.unwrap_or(usize::MAX)).max(1)
+    }
+
+    /// Whether any rule changes single scores, so that whole rows of logits are needed.
+    pub(super) fn needs_logits(&self) -> bool {
+        self.no_repeat_ngram > 0 || self.repetition_penalty != 1.0 || self.sampling.is_some()
+    }
+}

@@ -1,0 +1,76 @@
+//! Rules that change the scores of single tokens before the best are chosen.
+
+use super::{CoveragePenalty, SearchOptions};
+use crate::kernels::log_sum_exp;
+
+/// Turns a row of logits `[V]` into log-probabilities and applies `options`' rules in Hugging Face's order: log-softmax,
+/// repetition penalty, repeated n-grams, banned tokens, minimum length, and a second log-softmax when renormalising.
+///
+/// `generated` is everything after the start token; `banned` the tokens that may not come next.
+pub(super) fn process(logits: &mut [f32], options: &SearchOptions, generated: &[u32], banned: &[u32]) {
+    let norm = log_sum_exp(logits);
+    logits.iter_mut().for_each(|x| *x -= norm);
+    if options.repetition_penalty != 1.0 {
+        repetition_penalty(logits, options, generated);
+    }
+    if options.no_repeat_ngram > 0 {
+        for token in repeated_ngram_ends(generated, options.no_repeat_ngram) {
+            logits[token as usize] = f32::NEG_INFINITY;
+        }
+    }
+    for &token in banned {
+        logits[token as usize] = f32::NEG_INFINITY;
+    }
+    if options.renormalise {
+        let norm = log_sum_exp(logits);
+        logits.iter_mut().for_each(|x| *x -= norm);
+    }
+}
+
+/// `β · Σ_j log(min(c_j, 1))` over the source tokens that received any attention.
+pub(super) fn coverage(coverage: &[f32], penalty: CoveragePenalty) -> f32 {
+    penalty.weight * coverage.iter().filter(|&&sum| sum > 0.0).map(|sum| sum.min(1.0).ln()).sum::<f32>()
+}
+
+/// Keskar et al. 2019, section 4.1: a score of a token seen before is divided by the penalty when positive and multiplied
+/// by it when negative, once however often it was seen. The start token counts as seen.
+fn repetition_penalty(scores: &mut [f32], options: &SearchOptions, generated: &[u32]) {
+    let mut seen: Vec<u32> = generated.to_vec();
+    seen.push(options.start_token);
+    seen.sort_unstable();
+    seen.dedup();
+    for token in seen {
+        let score = &mut scores[token as usize];
+        *score = if *score < 0.0 { *score * options.repetition_penalty } else { *score / options.repetition_penalty };
+    }
+}
+
+/// The tokens that would complete an n-gram already generated.
+fn repeated_ngram_ends(generated: &[u32], n: usize) -> impl Iterator<Item = u32> {
+    let context = generated.len().checked_sub(n - 1).map(|start| &generated[start..]);
+    generated.windows(n).filter(move |window| Some(&window[..n - 1]) == context).map(move |window| window[n - 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bigram_may_not_occur_twice() {
+        let ends: Vec<u32> = repeated_ngram_ends(&[5, 6, 7, 5], 2).collect();
+        assert_eq!(ends, [6], "5 6 was generated before, so 6 may not follow the last 5");
+    }
+
+    #[test]
+    fn too_short_a_past_bans_nothing() {
+        assert_eq!(repeated_ngram_ends(&[5], 3).count(), 0);
+    }
+
+    #[test]
+    fn repetition_makes_a_seen_token_less_likely() {
+        let options = SearchOptions { repetition_penalty: 2.0, ..SearchOptions::default() };
+        let mut scores = [-1.0, -1.0, -1.0];
+        repetition_penalty(&mut scores, &options, &[2]);
+        assert_eq!(scores, [-2.0, -1.0, -2.0], "tokens 0 (start) and 2 were seen");
+    }
+}
