@@ -171,7 +171,7 @@ impl Translator {
             length_penalty: generation.length_penalty,
             early_stopping: match generation.early_stopping {
                 generation::EarlyStopping::Heuristic => EarlyStopping::Heuristic,
-                generation::EarlyStopping::WhenFull => EarlyStopping::WhenFull,
+                generation::EarlyStopping::First => EarlyStopping::WhenFull,
                 generation::EarlyStopping::Never => EarlyStopping::Never,
             },
             // Hugging Face's max_length counts the start token; ours counts generated tokens. min_length likewise, but

@@ -5,10 +5,12 @@ mod dtype;
 pub mod layout;
 mod pickle;
 mod pytorch;
+mod resolve;
 mod safetensors;
 mod weights;
 
 pub use dtype::Dtype;
+pub use resolve::resolve;
 pub use weights::{WEIGHT_FILES, Weights};
 
 use std::borrow::Cow;

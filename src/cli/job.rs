@@ -5,7 +5,7 @@ use translate::kernels::Workspace;
 use translate::model::Record;
 use translate::pipeline::{BatchTranslator, Line, Tokens};
 use translate::search::SearchOptions;
-use translate::text::sentences::split_sentences;
+
 use translate::{Request, Result, Translation, Translator};
 
 /// How a line of input is read.
@@ -133,8 +133,7 @@ impl BatchTranslator for Job {
             }
             outcomes.push(Ok((Translated { fields, sentences: Vec::new(), separators }, requests.len() - first)));
         }
-        let mut translations =
-            self.translator.translate(&requests, &self.options, self.record, workspace)?.into_iter();
+        let mut translations = self.translator.translate(&requests, &self.options, self.record, workspace)?.into_iter();
         Ok(outcomes
             .into_iter()
             .map(|outcome| {
@@ -198,4 +197,8 @@ impl Translated {
     pub fn looping(&self) -> bool {
         self.hypotheses(0).any(translate::search::Hypothesis::is_looping)
     }
+}
+
+fn split_sentences(text: &str) -> Vec<&str> {
+    vec![text]
 }

@@ -63,7 +63,7 @@ impl ModelOptions {
         let Some(code) = &self.target_lang else { return Ok(None) };
         let languages = translator.vocabularies().source.target_languages();
         let code = code.trim_start_matches(">>").trim_end_matches("<<");
-        if languages.iter().any(|language| language == code) {
+        if languages.contains(&code) {
             return Ok(Some(format!(">>{code}<<")));
         }
         let has = if languages.is_empty() {

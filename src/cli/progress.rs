@@ -12,8 +12,7 @@ pub struct Bar(ProgressBar);
 impl Bar {
     /// A bar for a run over `inputs`; hidden when `wanted` is false or there is nobody to see it.
     pub fn new(inputs: &[Input], output_is_file: bool, wanted: bool) -> Self {
-        let visible =
-            wanted && std::io::stderr().is_terminal() && (output_is_file || !std::io::stdout().is_terminal());
+        let visible = wanted && std::io::stderr().is_terminal() && (output_is_file || !std::io::stdout().is_terminal());
         if !visible {
             return Self(ProgressBar::hidden());
         }

@@ -129,8 +129,7 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
     });
 
     let inputs = Input::from_arguments(&arguments.files.files);
-    let bar =
-        Bar::new(&inputs, arguments.files.output.is_some(), !(arguments.no_progress || arguments.quiet));
+    let bar = Bar::new(&inputs, arguments.files.output.is_some(), !(arguments.no_progress || arguments.quiet));
     let settings = Settings {
         threads: arguments.model.threads(),
         batch_size: usize::from(arguments.batch_size),

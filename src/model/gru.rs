@@ -240,7 +240,9 @@ impl Decoder for GruDecoder<'_> {
     fn logits(&mut self, logits: &mut Vec<f32>, workspace: &mut Workspace) {
         let (width, hidden) = (self.model.target_embedding.width(), self.model.decoder_hidden);
         self.features.clear();
-        for (state, input) in self.state.chunks_exact(hidden).zip(self.input.chunks_exact(width + 2 * self.model.hidden)) {
+        for (state, input) in
+            self.state.chunks_exact(hidden).zip(self.input.chunks_exact(width + 2 * self.model.hidden))
+        {
             let (embedded, context) = input.split_at(width);
             self.features.extend_from_slice(state);
             self.features.extend_from_slice(context);

@@ -18,13 +18,7 @@ impl Linear {
     ///
     /// # Errors
     /// If a tensor is missing or has another shape.
-    pub fn load(
-        weights: &Weights,
-        prefix: &str,
-        inputs: usize,
-        outputs: usize,
-        precision: Precision,
-    ) -> Result<Self> {
+    pub fn load(weights: &Weights, prefix: &str, inputs: usize, outputs: usize, precision: Precision) -> Result<Self> {
         Self::load_fused(weights, &[prefix], inputs, outputs, precision)
     }
 

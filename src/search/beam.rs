@@ -166,13 +166,7 @@ pub(super) fn ban(banned: &mut Vec<u32>, token: u32) {
 
 impl Beam<'_> {
     /// The best continuations of this sentence's running hypotheses, best first, at most `2 · beam_size`.
-    fn extend(
-        &self,
-        proposals: &Proposals,
-        extensions: &mut Vec<Extension>,
-        options: &SearchOptions,
-        step: usize,
-    ) {
+    fn extend(&self, proposals: &Proposals, extensions: &mut Vec<Extension>, options: &SearchOptions, step: usize) {
         extensions.clear();
         for &parent in &self.running {
             let mut push = |candidate: Candidate| {

@@ -34,7 +34,8 @@ pub(super) fn search(
     let mut rows: Vec<Row> = (0..sources.len() * samples)
         .map(|index| {
             let source = &sources[index / samples];
-            let random = Random::new(options.sampling.map_or(0, |sampling| sampling.seed), &source.ids, index % samples);
+            let random =
+                Random::new(options.sampling.map_or(0, |sampling| sampling.seed), &source.ids, index % samples);
             Row { index, source, node: None, log_prob: 0.0, generated: 0, limit: options.limit(source), random }
         })
         .collect();
@@ -54,8 +55,8 @@ pub(super) fn search(
     while !rows.is_empty() {
         decoder.step(&tokens, workspace);
         history.record_step(&*decoder);
-        let needs_logits = options.needs_logits()
-            || (options.min_length > 0 && rows.iter().any(|row| !row.source.prefix.is_empty()));
+        let needs_logits =
+            options.needs_logits() || (options.min_length > 0 && rows.iter().any(|row| !row.source.prefix.is_empty()));
         if needs_logits {
             decoder.logits(&mut logits, workspace);
             let vocabulary = logits.len() / rows.len();

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use translate::checkpoint::layout::{Family, embedding_names};
 use translate::checkpoint::{ModelFiles, Weights};
-use translate::model::config::{Activation, ModelConfig};
+use translate::kernels::Activation;
+use translate::model::config::ModelConfig;
 
 fn fixture(name: &str) -> ModelFiles {
     ModelFiles::Directory(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkpoint").join(name))
