@@ -3,6 +3,7 @@
 //! Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted. A closed pipe is a quiet end.
 
 mod attn_dump;
+mod completions;
 mod format;
 mod job;
 mod options;
@@ -12,7 +13,7 @@ mod translate;
 use std::process::ExitCode;
 
 use ::translate::Error;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -55,6 +56,10 @@ struct Cli {
 enum Command {
     /// Print each translation with its encoder-decoder attention and both token lists
     AttnDump(attn_dump::Arguments),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionArguments),
+    /// Print the manual page
+    Man(completions::ManArguments),
 }
 
 /// How a command that did its work ends.
@@ -81,6 +86,8 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         None => translate::run(cli.translate),
         Some(Command::AttnDump(arguments)) => attn_dump::run(arguments),
+        Some(Command::Completions(arguments)) => completions::completions(&arguments, Cli::command()),
+        Some(Command::Man(arguments)) => completions::man(&arguments, Cli::command()),
     };
     match result {
         Ok(Ending::Done) => ExitCode::SUCCESS,
@@ -97,7 +104,6 @@ pub fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
