@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::checkpoint::{self, ModelFiles, Weights};
 use crate::kernels::{Precision, Workspace};
-use crate::model::config::ModelConfig;
+use crate::model::config::{GruConfig, ModelConfig};
 use crate::model::generation::{self, GenerationConfig};
 use crate::model::{Gru, Record, Seq2Seq, Transformer};
 use crate::search::{self, EarlyStopping, Hypothesis, SearchOptions, Source};
@@ -266,6 +266,53 @@ impl Translator {
                 candidates: vec![CandidateTranslation { text: (*target).to_owned(), hypothesis }],
             })
             .collect())
+    }
+
+    /// The text of a hypothesis in which every unknown piece is replaced by the source word it looked at most (Luong et
+    /// al. 2015, section 2): names and numbers outside the vocabulary come through. Needs recorded cross-attention.
+    pub fn text_replacing_unknown(&self, source: &str, hypothesis: &Hypothesis) -> String {
+        let target = &self.vocabularies.target;
+        let (Some(unknown), Some(attention)) = (target.specials().unknown, &hypothesis.cross_attention) else {
+            return target.decode(&hypothesis.ids);
+        };
+        let words = self.source_words(source);
+        let weights = attention.mean(self.config.alignment());
+        let mut text = String::new();
+        let mut step = 0;
+        for run in hypothesis.ids.chunk_by(|a, b| *a != unknown && *b != unknown) {
+            let part = if run[0] == unknown {
+                let row = &weights[step * attention.columns..(step + 1) * attention.columns];
+                let column = (0..words.len()).max_by(|&a, &b| row[a].total_cmp(&row[b]));
+                column.map_or_else(String::new, |column| words[column].clone())
+            } else {
+                target.decode(run)
+            };
+            step += run.len();
+            if !text.is_empty() && !part.is_empty() {
+                text.push(' ');
+            }
+            text.push_str(&part);
+        }
+        text
+    }
+
+    /// For each source id the model sees, except the sentence end, the whole word it belongs to.
+    fn source_words(&self, source: &str) -> Vec<String> {
+        let vocabulary = &self.vocabularies.source;
+        let pieces = vocabulary.segment(source);
+        let mut words: Vec<String> = Vec::new();
+        if let ModelConfig::Gru(GruConfig { source_bos_token_id: Some(_), .. }) = self.config {
+            words.push(String::new());
+        }
+        for (at, piece) in pieces.iter().enumerate() {
+            let start = (0..=at).rev().find(|&at| vocabulary.begins_word(pieces[at].id)).unwrap_or(0);
+            let end = (at + 1..pieces.len()).find(|&at| vocabulary.begins_word(pieces[at].id)).unwrap_or(pieces.len());
+            debug_assert!(pieces[start..end].contains(piece));
+            let word: String = pieces[start..end].iter().map(|piece| piece.text.as_str()).collect();
+            words.push(word.trim_start_matches('▁').to_owned());
+        }
+        words.truncate(SOURCE_LIMIT);
+        words
     }
 
     /// The pieces of the source as the model sees them, sentence tokens included, and whether they were cut.

@@ -51,6 +51,7 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
         language,
         prefix: None,
         split_sentences: false,
+        replace_unknown: false,
     });
     let run = pipeline::Job {
         inputs: Input::from_arguments(&arguments.files.files),

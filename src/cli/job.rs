@@ -31,6 +31,8 @@ pub struct Job {
     pub prefix: Option<String>,
     /// Whether each line is translated sentence by sentence.
     pub split_sentences: bool,
+    /// Whether unknown pieces are replaced by the source words they looked at.
+    pub replace_unknown: bool,
 }
 
 /// What became of one line.
@@ -134,11 +136,20 @@ impl BatchTranslator for Job {
             outcomes.push(Ok((Translated { fields, sentences: Vec::new(), separators }, requests.len() - first)));
         }
         let mut translations = self.translator.translate(&requests, &self.options, self.record, workspace)?.into_iter();
+        let mut requests = requests.into_iter();
         Ok(outcomes
             .into_iter()
             .map(|outcome| {
                 outcome.map(|(mut translated, count)| {
-                    translated.sentences = translations.by_ref().take(count).collect();
+                    for (request, mut translation) in requests.by_ref().zip(translations.by_ref()).take(count) {
+                        if self.replace_unknown {
+                            for candidate in &mut translation.candidates {
+                                let hypothesis = &candidate.hypothesis;
+                                candidate.text = self.translator.text_replacing_unknown(&request.text, hypothesis);
+                            }
+                        }
+                        translated.sentences.push(translation);
+                    }
                     translated
                 })
             })

@@ -57,6 +57,10 @@ pub struct Arguments {
     #[arg(long)]
     split_sentences: bool,
 
+    /// Put the source word an unknown piece looked at most in its place
+    #[arg(long)]
+    replace_unk: bool,
+
     /// What to do with bytes that are not UTF-8
     #[arg(long, value_enum, default_value = "replace")]
     invalid_utf8: InvalidBytes,
@@ -117,7 +121,7 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
     let job = Arc::new(Job {
         translator,
         options,
-        record: Record::default(),
+        record: Record { cross: arguments.replace_unk, ..Record::default() },
         input: match (arguments.json_input, arguments.column) {
             (true, _) => InputFormat::Json,
             (false, Some(column)) => InputFormat::Column(usize::from(column)),
@@ -126,6 +130,7 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
         language,
         prefix: arguments.prefix,
         split_sentences: arguments.split_sentences,
+        replace_unknown: arguments.replace_unk,
     });
 
     let inputs = Input::from_arguments(&arguments.files.files);

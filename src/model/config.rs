@@ -137,6 +137,14 @@ impl ModelConfig {
         }
     }
 
+    /// The cross-attention to read alignments from, if it was measured.
+    pub fn alignment(&self) -> Option<AlignmentHead> {
+        match self {
+            Self::Transformer(config) => config.alignment,
+            Self::Gru(_) => None,
+        }
+    }
+
     /// The directory of the vocabulary relative to the model's, if not the same.
     pub fn vocabulary(&self) -> Option<&str> {
         match self {

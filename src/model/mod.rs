@@ -45,6 +45,19 @@ impl Attention {
         let size = self.rows * self.columns;
         &self.weights[(layer * self.heads + head) * size..][..size]
     }
+
+    /// The matrix `[rows, columns]` of the layer and head that `alignment` names, the mean over its heads if it names
+    /// none, and the mean over all layers and heads without it.
+    pub fn mean(&self, alignment: Option<config::AlignmentHead>) -> Vec<f32> {
+        let layers = alignment.map_or(0..self.layers, |alignment| alignment.layer..alignment.layer + 1);
+        let heads = alignment.and_then(|alignment| alignment.head).map_or(0..self.heads, |head| head..head + 1);
+        let count = (layers.len() * heads.len()) as f32;
+        let mut mean = vec![0.0; self.rows * self.columns];
+        for (layer, head) in layers.flat_map(|layer| heads.clone().map(move |head| (layer, head))) {
+            mean.iter_mut().zip(self.matrix(layer, head)).for_each(|(mean, weight)| *mean += weight / count);
+        }
+        mean
+    }
 }
 
 /// One proposed continuation of a decoder row.
