@@ -1,6 +1,8 @@
-//! Scaled dot-product attention of single queries over keys and values kept as rows.
+//! Attention of one query over keys and values kept as rows: scaled dot-product and additive.
 
-use super::softmax;
+use super::elementwise::softmax_generic;
+use super::math;
+use super::simd::{InstructionSet, LANES, Simd, dispatch};
 
 /// Which rows of a key and value store one query attends to, in order.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +32,7 @@ impl KeyRows<'_> {
         self.len() == 0
     }
 
+    #[inline(always)]
     fn row(&self, position: usize) -> usize {
         match self {
             Self::Span { start, .. } => start + position,
@@ -42,6 +45,9 @@ impl KeyRows<'_> {
 ///
 /// `query` and `out` are `[width]` with head `h` in columns `h·d_head .. (h+1)·d_head`; row `r` of the keys (values)
 /// is the `width` elements from `r · stride` of `keys` (`values`). `weights` receives the attention, `[heads, rows.len()]`.
+///
+/// # Panics
+/// If a slice is too short for this.
 #[allow(clippy::too_many_arguments)]
 pub fn attend(
     query: &[f32],
@@ -53,24 +59,7 @@ pub fn attend(
     weights: &mut [f32],
     out: &mut [f32],
 ) {
-    let head_dim = query.len() / heads;
-    let scale = 1.0 / (head_dim as f32).sqrt();
-    for head in 0..heads {
-        let columns = head * head_dim..(head + 1) * head_dim;
-        let query = &query[columns.clone()];
-        let weights = &mut weights[head * rows.len()..(head + 1) * rows.len()];
-        for (position, weight) in weights.iter_mut().enumerate() {
-            let key = &keys[rows.row(position) * stride..][columns.clone()];
-            *weight = query.iter().zip(key).map(|(q, k)| q * k).sum::<f32>() * scale;
-        }
-        softmax(weights);
-        let out = &mut out[columns.clone()];
-        out.fill(0.0);
-        for (position, weight) in weights.iter().enumerate() {
-            let value = &values[rows.row(position) * stride..][columns.clone()];
-            out.iter_mut().zip(value).for_each(|(out, v)| *out += weight * v);
-        }
-    }
+    attend_on(InstructionSet::detect(), query, keys, values, stride, rows, heads, weights, out);
 }
 
 /// Additive attention (Bahdanau et al. 2015) of one query over consecutive rows of a memory:
@@ -78,6 +67,9 @@ pub fn attend(
 ///
 /// `query` `[hidden]` is the projected state with its bias; `keys` `[length, hidden]` the projected memory; `memory`
 /// `[length, width]`; `weights` `[length]` receives α and `context` `[width]` the result.
+///
+/// # Panics
+/// If a slice is too short for this.
 pub fn attend_additive(
     query: &[f32],
     keys: &[f32],
@@ -86,12 +78,121 @@ pub fn attend_additive(
     weights: &mut [f32],
     context: &mut [f32],
 ) {
-    for (weight, key) in weights.iter_mut().zip(keys.chunks_exact(query.len())) {
-        *weight = query.iter().zip(key).zip(energy).map(|((q, k), v)| v * (q + k).tanh()).sum();
+    attend_additive_on(InstructionSet::detect(), query, keys, energy, memory, weights, context);
+}
+
+dispatch!(pub(super) fn attend_on(query: &[f32], keys: &[f32], values: &[f32], stride: usize, rows: KeyRows<'_>, heads: usize, weights: &mut [f32], out: &mut [f32]) = attend_generic);
+dispatch!(pub(super) fn attend_additive_on(query: &[f32], keys: &[f32], energy: &[f32], memory: &[f32], weights: &mut [f32], context: &mut [f32]) = attend_additive_generic);
+
+/// `Σ a b` with one accumulator for each lane.
+#[inline(always)]
+fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
+    let whole = a.len() / LANES * LANES;
+    let mut sum = simd.splat(0.0);
+    for start in (0..whole).step_by(LANES) {
+        sum = simd.fma(simd.read(&a[start..]), simd.read(&b[start..]), sum);
     }
-    softmax(weights);
-    context.fill(0.0);
-    for (weight, row) in weights.iter().zip(memory.chunks_exact(context.len())) {
-        context.iter_mut().zip(row).for_each(|(c, m)| *c += weight * m);
+    if whole < a.len() {
+        sum = simd.fma(simd.read_tail(&a[whole..], 0.0), simd.read_tail(&b[whole..a.len()], 0.0), sum);
     }
+    simd.reduce_add(sum)
+}
+
+#[inline(always)]
+fn attend_generic<S: Simd>(
+    simd: S,
+    query: &[f32],
+    keys: &[f32],
+    values: &[f32],
+    stride: usize,
+    rows: KeyRows<'_>,
+    heads: usize,
+    weights: &mut [f32],
+    out: &mut [f32],
+) {
+    let width = query.len();
+    let head_dim = width / heads;
+    let length = rows.len();
+    let scale = 1.0 / (head_dim as f32).sqrt();
+    let weights = &mut weights[..heads * length];
+    // A row of keys at a time: each is read from memory once, in order.
+    for position in 0..length {
+        let key = &keys[rows.row(position) * stride..][..width];
+        for (head, (query, key)) in query.chunks_exact(head_dim).zip(key.chunks_exact(head_dim)).enumerate() {
+            weights[head * length + position] = dot(simd, query, key) * scale;
+        }
+    }
+    for weights in weights.chunks_exact_mut(length) {
+        softmax_generic(simd, weights);
+    }
+    for (head, (weights, out)) in weights.chunks_exact(length).zip(out.chunks_exact_mut(head_dim)).enumerate() {
+        let row = |position: usize| &values[rows.row(position) * stride + head * head_dim..][..head_dim];
+        weighted_sum(simd, weights, row, out);
+    }
+}
+
+/// `out = Σ_i weights[i] · row(i)`, one chain of fused multiply-adds for each element.
+#[inline(always)]
+fn weighted_sum<'a, S: Simd>(simd: S, weights: &[f32], row: impl Fn(usize) -> &'a [f32], out: &mut [f32]) {
+    const BLOCK: usize = 4 * LANES;
+    let width = out.len();
+    let mut start = 0;
+    while start + BLOCK <= width {
+        let mut sums = [simd.splat(0.0); 4];
+        for (position, &weight) in weights.iter().enumerate() {
+            let values = &row(position)[start..start + BLOCK];
+            let weight = simd.splat(weight);
+            for (i, sum) in sums.iter_mut().enumerate() {
+                *sum = simd.fma(weight, simd.read(&values[i * LANES..]), *sum);
+            }
+        }
+        for (i, sum) in sums.into_iter().enumerate() {
+            simd.write(&mut out[start + i * LANES..], sum);
+        }
+        start += BLOCK;
+    }
+    while start < width {
+        let end = width.min(start + LANES);
+        let mut sum = simd.splat(0.0);
+        for (position, &weight) in weights.iter().enumerate() {
+            let values = &row(position)[start..end];
+            let values = if end - start == LANES { simd.read(values) } else { simd.read_tail(values, 0.0) };
+            sum = simd.fma(simd.splat(weight), values, sum);
+        }
+        if end - start == LANES {
+            simd.write(&mut out[start..], sum);
+        } else {
+            simd.write_tail(&mut out[start..], sum);
+        }
+        start = end;
+    }
+}
+
+#[inline(always)]
+fn attend_additive_generic<S: Simd>(
+    simd: S,
+    query: &[f32],
+    keys: &[f32],
+    energy: &[f32],
+    memory: &[f32],
+    weights: &mut [f32],
+    context: &mut [f32],
+) {
+    let hidden = query.len();
+    let whole = hidden / LANES * LANES;
+    for (weight, key) in weights.iter_mut().zip(keys.chunks_exact(hidden)) {
+        let mut sum = simd.splat(0.0);
+        for start in (0..whole).step_by(LANES) {
+            let x = simd.add(simd.read(&query[start..]), simd.read(&key[start..]));
+            sum = simd.fma(simd.read(&energy[start..]), math::tanh(simd, x), sum);
+        }
+        if whole < hidden {
+            let x = simd.add(simd.read_tail(&query[whole..], 0.0), simd.read_tail(&key[whole..], 0.0));
+            sum = simd.fma(simd.read_tail(&energy[whole..], 0.0), math::tanh(simd, x), sum);
+        }
+        *weight = simd.reduce_add(sum);
+    }
+    softmax_generic(simd, weights);
+    let width = context.len();
+    weighted_sum(simd, weights, |position| &memory[position * width..][..width], context);
 }

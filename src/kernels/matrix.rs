@@ -1,5 +1,10 @@
 //! Weight matrices packed once at load, multiplied many times.
 
+use std::ops::Range;
+
+use super::simd::{InstructionSet, LANES};
+use super::tile::{self, F32Operands, Int8Operands, Output};
+use super::workspace::Scratch;
 use super::{Activation, Workspace};
 
 /// The arithmetic a packed matrix is stored and multiplied in.
@@ -14,23 +19,66 @@ pub enum Precision {
 
 /// A weight matrix `[outputs, inputs]` (the layout of a PyTorch `Linear`), packed for `y = x Wᵀ`.
 ///
-/// Each output element is one sum over `inputs` in index order, whatever the number of rows or threads.
+/// There is one copy of the weights: panels of sixteen outputs, in which the inputs follow one another (for int8 in
+/// groups of four). The same copy serves one row, many rows, and embedding look-ups. In `f32` each output element is
+/// one chain of fused multiply-adds over the inputs in index order, whatever the number of rows or threads and whatever
+/// the instruction set; in int8 the sums are exact integers.
 #[derive(Debug)]
 pub struct PackedMatrix {
     outputs: usize,
     inputs: usize,
-    rows: Vec<f32>,
+    weights: Weights,
+}
+
+#[derive(Debug)]
+enum Weights {
+    /// Panels `[panel][input][lane]`, zeros beyond the last output.
+    F32(Vec<Line>),
+    /// Panels `[panel][group of 4 inputs][lane][4]`, zeros beyond the last output and input.
+    Int8 {
+        lines: Vec<Line>,
+        /// One for each output, zeros up to whole panels.
+        scales: Vec<f32>,
+        /// `-128 · Σ weights` likewise.
+        corrections: Vec<i32>,
+    },
+}
+
+/// One cache line: sixteen `f32` or sixty-four `i8`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+struct Line([f32; LANES]);
+
+const ZERO_LINE: Line = Line([0.0; LANES]);
+
+fn as_f32(lines: &[Line]) -> &[f32] {
+    // SAFETY: a `Line` is exactly sixteen `f32`.
+    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * LANES) }
+}
+
+fn as_i8(lines: &[Line]) -> &[i8] {
+    // SAFETY: a `Line` is exactly 64 initialised bytes.
+    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * LANES * 4) }
+}
+
+fn as_i8_mut(lines: &mut [Line]) -> &mut [i8] {
+    // SAFETY: as above, and any bytes make an `f32`.
+    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * LANES * 4) }
 }
 
 impl PackedMatrix {
     /// Packs `weight`, row-major `[outputs, inputs]`.
     ///
     /// # Panics
-    /// If `weight.len() != outputs * inputs`.
+    /// If `weight.len() != outputs * inputs` or either is zero.
     pub fn pack(weight: &[f32], outputs: usize, inputs: usize, precision: Precision) -> Self {
         assert_eq!(weight.len(), outputs * inputs, "weight is not [outputs, inputs]");
-        let _ = precision;
-        Self { outputs, inputs, rows: weight.to_vec() }
+        assert!(outputs > 0 && inputs > 0, "an empty matrix cannot be packed");
+        let weights = match precision {
+            Precision::F32 => pack_f32(weight, outputs, inputs),
+            Precision::Int8 => pack_int8(weight, outputs, inputs),
+        };
+        Self { outputs, inputs, weights }
     }
 
     /// Number of output features.
@@ -43,12 +91,43 @@ impl PackedMatrix {
         self.inputs
     }
 
-    /// Copies row `output` of the weight, `[inputs]`, into `into`: an embedding look-up in a tied matrix.
+    /// The arithmetic of this matrix.
+    pub fn precision(&self) -> Precision {
+        match self.weights {
+            Weights::F32(_) => Precision::F32,
+            Weights::Int8 { .. } => Precision::Int8,
+        }
+    }
+
+    /// Copies row `output` of the weight, `[inputs]`, into `into`: an embedding look-up in a tied matrix. An int8
+    /// matrix gives back the values its products use.
+    ///
+    /// # Panics
+    /// If there is no such output or `into.len() != inputs`.
     pub fn row(&self, output: usize, into: &mut [f32]) {
-        into.copy_from_slice(&self.rows[output * self.inputs..(output + 1) * self.inputs]);
+        assert!(output < self.outputs, "no such output");
+        assert_eq!(into.len(), self.inputs, "into is not [inputs]");
+        let (panel, lane) = (output / LANES, output % LANES);
+        match &self.weights {
+            Weights::F32(lines) => {
+                let panel = &lines[panel * self.inputs..][..self.inputs];
+                into.iter_mut().zip(panel).for_each(|(into, line)| *into = line.0[lane]);
+            }
+            Weights::Int8 { lines, scales, .. } => {
+                let groups = self.inputs.div_ceil(4);
+                let panel = &as_i8(lines)[panel * groups * 64..][..groups * 64];
+                for (into, group) in into.chunks_mut(4).zip(panel.chunks_exact(64)) {
+                    let values = &group[lane * 4..][..4];
+                    into.iter_mut().zip(values).for_each(|(into, &w)| *into = f32::from(w) * scales[output]);
+                }
+            }
+        }
     }
 
     /// `out[r, o] = activation(Σ_i x[r, i] · W[o, i] + bias[o])` for `x` `[rows, inputs]` and `out` `[rows, outputs]`.
+    ///
+    /// # Panics
+    /// If a slice has another size.
     pub fn multiply(
         &self,
         workspace: &mut Workspace,
@@ -57,13 +136,142 @@ impl PackedMatrix {
         activation: Activation,
         out: &mut [f32],
     ) {
-        let _ = workspace;
-        for (x, out) in x.chunks_exact(self.inputs).zip(out.chunks_exact_mut(self.outputs)) {
-            for (o, (out, weight)) in out.iter_mut().zip(self.rows.chunks_exact(self.inputs)).enumerate() {
-                let sum: f32 = x.iter().zip(weight).map(|(x, w)| x * w).sum();
-                *out = sum + bias.map_or(0.0, |bias| bias[o]);
+        let rows = self.rows_of(x, bias);
+        assert_eq!(out.len(), rows * self.outputs, "out is not [rows, outputs]");
+        let Workspace { set, pool, scratch } = workspace;
+        let lhs = self.prepare(*set, x, rows, scratch);
+        let output = Output {
+            pointer: out.as_mut_ptr(),
+            stride: self.outputs,
+            first_row: 0,
+            first_output: 0,
+            outputs: self.outputs,
+            bias,
+            activation,
+        };
+        let panels = self.panels();
+        let tasks = match rows * self.outputs * self.inputs {
+            0..WORTH_FORKING => 1,
+            _ => pool.threads().min(panels.div_ceil(8)),
+        };
+        pool.run(tasks, |task| {
+            // Whole groups of eight panels to each task.
+            let bound = |task: usize| (panels.div_ceil(8) * task / tasks * 8).min(panels);
+            // SAFETY: `out` is `[rows, outputs]`, and the tasks' panels are disjoint.
+            unsafe { self.product(*set, lhs, 0..rows, bound(task)..bound(task + 1), output) };
+        });
+    }
+
+    /// Number of rows of `x`, after checking the sizes.
+    pub(super) fn rows_of(&self, x: &[f32], bias: Option<&[f32]>) -> usize {
+        assert_eq!(x.len() % self.inputs, 0, "x is not [rows, inputs]");
+        assert!(bias.is_none_or(|bias| bias.len() == self.outputs), "bias is not [outputs]");
+        x.len() / self.inputs
+    }
+
+    /// Panels of sixteen outputs, the last one perhaps partial.
+    pub(super) fn panels(&self) -> usize {
+        self.outputs.div_ceil(LANES)
+    }
+
+    /// The left-hand side of a product in the form this matrix takes it: as it is, or quantised into `scratch`.
+    pub(super) fn prepare<'a>(
+        &self,
+        set: InstructionSet,
+        x: &'a [f32],
+        rows: usize,
+        scratch: &'a mut Scratch,
+    ) -> LeftHandSide<'a> {
+        if let Weights::F32(_) = self.weights {
+            return LeftHandSide::F32(x);
+        }
+        let size = rows * self.inputs.next_multiple_of(4);
+        let quantised = at_least(&mut scratch.quantised, size);
+        let scales = at_least(&mut scratch.row_scales, rows);
+        tile::quantise_rows(set, x, self.inputs, quantised, scales);
+        LeftHandSide::Int8(quantised, scales)
+    }
+
+    /// Computes `rows` by `panels` of the product into `output`.
+    ///
+    /// # Safety
+    /// `output` must be valid for writing those rows and outputs, by nobody else meanwhile; `lhs` must come from
+    /// [`Self::prepare`] with at least `rows.end` rows.
+    pub(super) unsafe fn product(
+        &self,
+        set: InstructionSet,
+        lhs: LeftHandSide<'_>,
+        rows: Range<usize>,
+        panels: Range<usize>,
+        output: Output<'_>,
+    ) {
+        match (&self.weights, lhs) {
+            (Weights::F32(lines), LeftHandSide::F32(x)) => {
+                let operands = F32Operands { x, weights: as_f32(lines), inputs: self.inputs };
+                // SAFETY: the caller's promise; there are `panels()` panels.
+                unsafe { tile::product_f32(set, operands, rows, panels, output) }
             }
-            activation.apply(out);
+            (Weights::Int8 { lines, scales, corrections }, LeftHandSide::Int8(x, row_scales)) => {
+                let groups = self.inputs.div_ceil(4);
+                let operands = Int8Operands { x, row_scales, weights: as_i8(lines), scales, corrections, groups };
+                // SAFETY: as above.
+                unsafe { tile::product_int8(set, operands, rows, panels, output) }
+            }
+            _ => unreachable!("the left-hand side was prepared for another matrix"),
         }
     }
+}
+
+/// Multiplications below which forking costs more than it saves.
+pub(super) const WORTH_FORKING: usize = 1 << 16;
+
+/// Activations ready for a product.
+#[derive(Clone, Copy)]
+pub(super) enum LeftHandSide<'a> {
+    /// `[rows, inputs]`.
+    F32(&'a [f32]),
+    /// `[rows, inputs rounded up to 4]` and the scale of each row.
+    Int8(&'a [u8], &'a [f32]),
+}
+
+/// The first `size` elements of a buffer that grows as needed and never shrinks.
+pub(super) fn at_least<T: Clone + Default>(buffer: &mut Vec<T>, size: usize) -> &mut [T] {
+    if buffer.len() < size {
+        buffer.resize(size, T::default());
+    }
+    &mut buffer[..size]
+}
+
+fn pack_f32(weight: &[f32], outputs: usize, inputs: usize) -> Weights {
+    let mut lines = vec![ZERO_LINE; outputs.div_ceil(LANES) * inputs];
+    for (panel, rows) in lines.chunks_exact_mut(inputs).zip(weight.chunks(inputs * LANES)) {
+        for (lane, row) in rows.chunks_exact(inputs).enumerate() {
+            panel.iter_mut().zip(row).for_each(|(line, &w)| line.0[lane] = w);
+        }
+    }
+    Weights::F32(lines)
+}
+
+fn pack_int8(weight: &[f32], outputs: usize, inputs: usize) -> Weights {
+    let groups = inputs.div_ceil(4);
+    let panels = outputs.div_ceil(LANES);
+    let mut lines = vec![ZERO_LINE; panels * groups];
+    let mut scales = vec![0.0; panels * LANES];
+    let mut corrections = vec![0; panels * LANES];
+    let bytes = as_i8_mut(&mut lines);
+    for (output, row) in weight.chunks_exact(inputs).enumerate() {
+        let max = row.iter().fold(0.0f32, |max, w| max.max(w.abs()));
+        let inverse = if max > 0.0 { 127.0 / max } else { 0.0 };
+        let panel = &mut bytes[output / LANES * groups * 64..][..groups * 64];
+        let mut sum = 0;
+        for (group, values) in panel.chunks_exact_mut(64).zip(row.chunks(4)) {
+            for (byte, w) in group[output % LANES * 4..][..4].iter_mut().zip(values) {
+                *byte = (w * inverse).round_ties_even() as i8;
+                sum += i32::from(*byte);
+            }
+        }
+        scales[output] = max / 127.0;
+        corrections[output] = -128 * sum;
+    }
+    Weights::Int8 { lines, scales, corrections }
 }

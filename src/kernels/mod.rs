@@ -3,13 +3,30 @@
 //! Every function is row-independent: what it computes for one row never depends on how many rows it is given,
 //! on their order, or on the number of threads. That is what makes a translation independent of its batch.
 //! All `unsafe` code of the crate lives here (and in memory mapping), each block with its safety argument.
+//! The kernels are compiled for several instruction sets and chosen at run time ([`describe`] says which).
 
 mod attention;
 mod elementwise;
+mod math;
 mod matrix;
+#[cfg(test)]
+mod plain;
+mod pool;
+mod simd;
+#[cfg(test)]
+mod tests;
+mod tile;
+mod top_k;
 mod workspace;
 
 pub use attention::{KeyRows, attend, attend_additive};
-pub use elementwise::{Activation, add_layer_norm, gru_gates, layer_norm, log_sum_exp, sigmoid, softmax, tanh};
+pub use elementwise::{Activation, add, add_layer_norm, gru_gates, layer_norm, log_sum_exp, sigmoid, softmax, tanh};
 pub use matrix::{PackedMatrix, Precision};
+pub use simd::InstructionSet;
+pub use top_k::{LogSumExp, Scored};
 pub use workspace::Workspace;
+
+/// The instruction set the kernels use on this processor, for people: `AVX-512 VNNI`, `AVX2`, `NEON`, `portable`.
+pub fn describe() -> String {
+    InstructionSet::detect().to_string()
+}

@@ -1,19 +1,44 @@
 //! Threads and scratch memory handed through a forward pass.
 
-/// Threads and scratch buffers of one worker. A forward pass borrows it mutably and allocates nothing else.
+use super::pool::Pool;
+use super::simd::InstructionSet;
+
+/// Threads and scratch buffers of one worker. A forward pass borrows it mutably; its buffers grow to the largest size
+/// asked of them and stay, so that a decoding step allocates nothing.
 #[derive(Debug)]
 pub struct Workspace {
-    threads: usize,
+    pub(super) set: InstructionSet,
+    pub(super) pool: Pool,
+    pub(super) scratch: Scratch,
+}
+
+/// Buffers of the matrix products.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// Quantised activations, `[rows, inputs rounded up to 4]`.
+    pub(super) quantised: Vec<u8>,
+    /// The scale of each quantised row.
+    pub(super) row_scales: Vec<f32>,
+    /// Per task: products of one block of rows and outputs.
+    pub(super) block: Vec<f32>,
+    /// Per task, row and rank: the best tokens so far.
+    pub(super) best: Vec<super::Scored>,
+    /// Per row and block of outputs: largest score and sum of exponentials relative to it.
+    pub(super) partial_sums: Vec<(f32, f32)>,
 }
 
 impl Workspace {
-    /// A workspace whose kernels may use `threads` threads (at least 1).
+    /// A workspace whose kernels compute on up to `threads` threads (at least 1, the caller's included).
     pub fn new(threads: usize) -> Self {
-        Self { threads: threads.max(1) }
+        Self::with_instruction_set(threads, InstructionSet::detect())
     }
 
-    /// How many threads kernels may use.
+    pub(super) fn with_instruction_set(threads: usize, set: InstructionSet) -> Self {
+        Self { set, pool: Pool::new(threads.max(1)), scratch: Scratch::default() }
+    }
+
+    /// How many threads kernels compute on.
     pub fn threads(&self) -> usize {
-        self.threads
+        self.pool.threads()
     }
 }

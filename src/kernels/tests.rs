@@ -1,0 +1,324 @@
+//! Every fast kernel against the plain one, on every instruction set this processor has.
+
+use super::attention::{attend_additive_on, attend_on};
+use super::elementwise::{gru_gates_on, layer_norm_on, log_sum_exp_on, sigmoid_on, softmax_on};
+use super::{Activation, InstructionSet, KeyRows, LogSumExp, PackedMatrix, Precision, Scored, Workspace, plain};
+
+/// A fixed pseudo-random sequence (SplitMix64) in -1..1.
+fn random(length: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) >> 40
+    };
+    (0..length).map(|_| next() as f32 / 8_388_608.0 - 1.0).collect()
+}
+
+#[track_caller]
+fn assert_close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
+        let error = (found - expected).abs() / expected.abs().max(1.0);
+        assert!(error <= tolerance, "{what}: element {index} is {found}, expected {expected}");
+    }
+}
+
+const SHAPES: [(usize, usize); 9] =
+    [(1, 1), (3, 5), (16, 16), (17, 31), (48, 64), (130, 33), (200, 100), (400, 19), (1000, 7)];
+const ROWS: [usize; 11] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 70];
+
+#[test]
+fn product_is_one_chain_of_fused_multiply_adds() {
+    // Without the fused instruction the portable kernels round twice.
+    let exact = |set| set != InstructionSet::Portable || cfg!(target_arch = "aarch64");
+    for set in InstructionSet::available() {
+        let mut workspace = Workspace::with_instruction_set(1, set);
+        for (outputs, inputs) in SHAPES {
+            let weight = random(outputs * inputs, 1);
+            let bias = random(outputs, 2);
+            let matrix = PackedMatrix::pack(&weight, outputs, inputs, Precision::F32);
+            for rows in ROWS {
+                let x = random(rows * inputs, 3);
+                let mut out = vec![f32::NAN; rows * outputs];
+                matrix.multiply(&mut workspace, &x, Some(&bias), Activation::Identity, &mut out);
+                let expected = plain::multiply(&x, &weight, inputs, Some(&bias), Activation::Identity);
+                let what = format!("{set}: {rows} rows, {outputs} x {inputs}");
+                assert_close(&out, &expected, 1e-5, &what);
+                assert!(!exact(set) || out == expected, "{what}: not the same bits");
+            }
+        }
+    }
+}
+
+#[test]
+fn int8_product_has_exact_sums() {
+    for set in InstructionSet::available() {
+        let mut workspace = Workspace::with_instruction_set(1, set);
+        for (outputs, inputs) in SHAPES {
+            let weight = random(outputs * inputs, 4);
+            let bias = random(outputs, 5);
+            let matrix = PackedMatrix::pack(&weight, outputs, inputs, Precision::Int8);
+            for rows in ROWS {
+                let x = random(rows * inputs, 6);
+                let mut out = vec![f32::NAN; rows * outputs];
+                matrix.multiply(&mut workspace, &x, Some(&bias), Activation::Identity, &mut out);
+                let expected = plain::multiply_int8(&x, &weight, inputs, Some(&bias));
+                assert_eq!(out, expected, "{set}: {rows} rows, {outputs} x {inputs}");
+            }
+        }
+    }
+}
+
+#[test]
+fn int8_product_does_not_saturate() {
+    for set in InstructionSet::available() {
+        let matrix = PackedMatrix::pack(&vec![-1.0; 16 * 64], 16, 64, Precision::Int8);
+        for sign in [1.0, -1.0] {
+            let mut out = vec![0.0; 16];
+            let mut workspace = Workspace::with_instruction_set(1, set);
+            matrix.multiply(&mut workspace, &[sign; 64], None, Activation::Identity, &mut out);
+            assert_close(&out, &[-64.0 * sign; 16], 1e-6, &set.to_string());
+        }
+    }
+}
+
+#[test]
+fn zero_rows_stay_zero_in_int8() {
+    let matrix = PackedMatrix::pack(&random(40 * 30, 7), 40, 30, Precision::Int8);
+    let mut out = vec![1.0; 40];
+    matrix.multiply(&mut Workspace::new(1), &[0.0; 30], None, Activation::Identity, &mut out);
+    assert_eq!(out, [0.0; 40]);
+}
+
+#[test]
+fn a_row_does_not_depend_on_its_batch_or_the_threads() {
+    let (outputs, inputs, rows) = (700, 300, 21);
+    let weight = random(outputs * inputs, 8);
+    let x = random(rows * inputs, 9);
+    for set in InstructionSet::available() {
+        for precision in [Precision::F32, Precision::Int8] {
+            let matrix = PackedMatrix::pack(&weight, outputs, inputs, precision);
+            let product = |threads, x: &[f32]| {
+                let mut out = vec![0.0; x.len() / inputs * outputs];
+                let mut workspace = Workspace::with_instruction_set(threads, set);
+                matrix.multiply(&mut workspace, x, None, Activation::Swish, &mut out);
+                out
+            };
+            let together = product(1, &x);
+            assert_eq!(together, product(3, &x), "{set} {precision:?}: threads");
+            let apart: Vec<f32> = x.chunks(inputs).flat_map(|row| product(1, row)).collect();
+            assert_eq!(together, apart, "{set} {precision:?}: one row at a time");
+            let pieces: Vec<f32> = x.chunks(5 * inputs).flat_map(|rows| product(2, rows)).collect();
+            assert_eq!(together, pieces, "{set} {precision:?}: five rows at a time");
+        }
+    }
+}
+
+#[test]
+fn instruction_sets_with_fused_multiply_add_agree_bit_for_bit() {
+    let (outputs, inputs) = (100, 77);
+    let matrix = PackedMatrix::pack(&random(outputs * inputs, 10), outputs, inputs, Precision::F32);
+    let x = random(9 * inputs, 11);
+    let mut results = InstructionSet::available().filter(|set| *set != InstructionSet::Portable).map(|set| {
+        let mut out = vec![0.0; 9 * outputs];
+        matrix.multiply(&mut Workspace::with_instruction_set(1, set), &x, None, Activation::Tanh, &mut out);
+        out.iter_mut().for_each(|x| *x *= 20.0);
+        softmax_on(set, &mut out);
+        out
+    });
+    if let Some(first) = results.next() {
+        results.for_each(|other| assert!(first == other));
+    }
+}
+
+#[test]
+fn activations_follow_the_product() {
+    let (outputs, inputs) = (50, 20);
+    let weight: Vec<f32> = random(outputs * inputs, 12).iter().map(|w| w * 3.0).collect();
+    let x = random(3 * inputs, 13);
+    let matrix = PackedMatrix::pack(&weight, outputs, inputs, Precision::F32);
+    for activation in [Activation::Relu, Activation::Swish, Activation::Gelu, Activation::GeluTanh, Activation::Tanh] {
+        let mut out = vec![0.0; 3 * outputs];
+        matrix.multiply(&mut Workspace::new(1), &x, None, activation, &mut out);
+        assert_close(&out, &plain::multiply(&x, &weight, inputs, None, activation), 1e-6, &format!("{activation:?}"));
+    }
+}
+
+#[test]
+fn row_gives_the_weights_back() {
+    let (outputs, inputs) = (37, 21);
+    let weight = random(outputs * inputs, 14);
+    let mut row = vec![0.0; inputs];
+    for output in 0..outputs {
+        let expected = &weight[output * inputs..][..inputs];
+        PackedMatrix::pack(&weight, outputs, inputs, Precision::F32).row(output, &mut row);
+        assert_eq!(row, expected);
+        PackedMatrix::pack(&weight, outputs, inputs, Precision::Int8).row(output, &mut row);
+        assert_close(&row, expected, 0.5 / 127.0 + 1e-6, "int8 row");
+    }
+}
+
+#[test]
+fn top_k_is_the_head_of_the_sorted_scores() {
+    let (outputs, inputs, rows) = (1000, 24, 70);
+    // Coarse values, so that many scores are equal.
+    let coarse = |length, seed| random(length, seed).iter().map(|x| (x * 2.0).round()).collect::<Vec<_>>();
+    let (weight, x, bias) = (coarse(outputs * inputs, 15), coarse(rows * inputs, 16), coarse(outputs, 17));
+    let banned = [3, 500, 999, 5000];
+    let matrix = PackedMatrix::pack(&weight, outputs, inputs, Precision::F32);
+    let scores = plain::multiply(&x, &weight, inputs, Some(&bias), Activation::Identity);
+    for set in InstructionSet::available() {
+        for (threads, k) in [(1, 1), (1, 8), (2, 5), (3, 1000)] {
+            let mut workspace = Workspace::with_instruction_set(threads, set);
+            let (mut best, mut sums) = (Vec::new(), Vec::new());
+            matrix.top_k(&mut workspace, &x, Some(&bias), k, &banned, LogSumExp::All, &mut best, &mut sums);
+            for (row, scores) in scores.chunks_exact(outputs).enumerate() {
+                assert_eq!(best[row * k..][..k], plain::top_k(scores, k, &banned), "{set}: {threads} threads, k {k}");
+                assert_close(&[sums[row]], &[plain::log_sum_exp(scores) as f32], 1e-6, "log sum exp");
+            }
+        }
+    }
+}
+
+#[test]
+fn top_k_does_not_depend_on_batch_or_threads() {
+    let (outputs, inputs, rows, k) = (2000, 40, 11, 4);
+    let x = random(rows * inputs, 18);
+    for precision in [Precision::F32, Precision::Int8] {
+        let matrix = PackedMatrix::pack(&random(outputs * inputs, 19), outputs, inputs, precision);
+        let run = |threads, x: &[f32]| {
+            let (mut best, mut sums) = (Vec::new(), Vec::new());
+            let workspace = &mut Workspace::new(threads);
+            matrix.top_k(workspace, x, None, k, &[7], LogSumExp::Allowed, &mut best, &mut sums);
+            (best, sums)
+        };
+        let (best, sums) = run(1, &x);
+        assert_eq!((best.clone(), sums.clone()), run(3, &x));
+        for (row, x) in x.chunks(inputs).enumerate() {
+            assert_eq!(run(2, x), (best[row * k..][..k].to_vec(), vec![sums[row]]));
+        }
+    }
+}
+
+#[test]
+fn top_k_of_unusable_scores_still_names_tokens() {
+    let matrix = PackedMatrix::pack(&[f32::NAN; 20], 20, 1, Precision::F32);
+    let (mut best, mut sums) = (Vec::new(), Vec::new());
+    matrix.top_k(&mut Workspace::new(1), &[1.0], None, 2, &[], LogSumExp::None, &mut best, &mut sums);
+    assert_eq!(best.iter().map(|scored: &Scored| scored.token).collect::<Vec<_>>(), [0, 1]);
+}
+
+#[test]
+fn softmax_and_log_sum_exp_match() {
+    for set in InstructionSet::available() {
+        for length in [1, 2, 15, 16, 17, 100, 1001] {
+            let x: Vec<f32> = random(length, 20).iter().map(|x| x * 30.0).collect();
+            let mut found = x.clone();
+            softmax_on(set, &mut found);
+            assert_close(&found, &plain::softmax(&x), 3e-7, &format!("{set}: softmax of {length}"));
+            assert_close(
+                &[log_sum_exp_on(set, &x)],
+                &[plain::log_sum_exp(&x) as f32],
+                1e-6,
+                &format!("{set}: {length}"),
+            );
+        }
+        let mut masked = [1.0, f32::NEG_INFINITY, 1.0];
+        softmax_on(set, &mut masked);
+        assert_eq!(masked, [0.5, 0.0, 0.5]);
+    }
+}
+
+#[test]
+fn layer_norm_matches() {
+    for set in InstructionSet::available() {
+        for width in [1, 7, 16, 33, 512] {
+            let (weight, bias) = (random(width, 21), random(width, 22));
+            let (x, residual) = (random(3 * width, 23), random(3 * width, 24));
+            let mut found = x.clone();
+            layer_norm_on(set, &mut found, Some(&residual), &weight, &bias, 1e-5);
+            let sum: Vec<f32> = x.iter().zip(&residual).map(|(x, r)| x + r).collect();
+            let expected: Vec<f32> =
+                sum.chunks(width).flat_map(|row| plain::layer_norm(row, &weight, &bias, 1e-5)).collect();
+            assert_close(&found, &expected, 2e-5, &format!("{set}: width {width}"));
+        }
+    }
+}
+
+#[test]
+fn attention_matches_over_spans_and_lists() {
+    for set in InstructionSet::available() {
+        for (width, heads, stride) in [(64, 4, 64), (512, 8, 1536), (12, 2, 20), (96, 1, 96)] {
+            let stored = 40;
+            let (query, keys, values) = (random(width, 25), random(stored * stride, 26), random(stored * stride, 27));
+            let list = [39, 0, 17, 17, 5];
+            for rows in [KeyRows::Span { start: 3, length: 33 }, KeyRows::Listed(&list), KeyRows::Listed(&list[..1])] {
+                let (weights, expected) = plain::attend(&query, &keys, &values, stride, rows, heads);
+                let mut found = (vec![0.0; weights.len()], vec![f32::NAN; width]);
+                attend_on(set, &query, &keys, &values, stride, rows, heads, &mut found.0, &mut found.1);
+                assert_close(&found.0, &weights, 1e-6, &format!("{set}: weights"));
+                assert_close(&found.1, &expected, 1e-6, &format!("{set}: result"));
+            }
+        }
+    }
+}
+
+#[test]
+fn additive_attention_and_gru_match() {
+    for set in InstructionSet::available() {
+        for (hidden, width, length) in [(5, 9, 1), (32, 64, 7), (50, 100, 33)] {
+            let (query, energy) = (random(hidden, 28), random(hidden, 29));
+            let (keys, memory) = (random(length * hidden, 30), random(length * width, 31));
+            let (weights, context) = plain::attend_additive(&query, &keys, &energy, &memory, width);
+            let mut found = (vec![0.0; length], vec![0.0; width]);
+            attend_additive_on(set, &query, &keys, &energy, &memory, &mut found.0, &mut found.1);
+            assert_close(&found.0, &weights, 1e-6, &format!("{set}: weights"));
+            assert_close(&found.1, &context, 1e-6, &format!("{set}: context"));
+
+            let (x, h, mut state) = (random(3 * hidden, 32), random(3 * hidden, 33), random(hidden, 34));
+            let expected = plain::gru_gates(&x, &h, &state);
+            gru_gates_on(set, &x, &h, &mut state, hidden);
+            assert_close(&state, &expected, 1e-6, &format!("{set}: state"));
+        }
+    }
+}
+
+/// Largest error in units in the last place over a sweep of arguments.
+fn worst_error(found: impl Fn(&mut [f32]), expected: impl Fn(f64) -> f64, range: f32) -> f64 {
+    let x: Vec<f32> = (-20_000..=20_000).map(|i| i as f32 / 20_000.0 * range).collect();
+    let mut y = x.clone();
+    found(&mut y);
+    let errors = x.iter().zip(&y).map(|(&x, &y)| {
+        let expected = expected(f64::from(x));
+        let unit = f64::from((expected as f32).abs().max(f32::MIN_POSITIVE).next_up())
+            - f64::from((expected as f32).abs().max(f32::MIN_POSITIVE));
+        (f64::from(y) - expected).abs() / unit
+    });
+    errors.fold(0.0, f64::max)
+}
+
+#[test]
+fn functions_are_accurate_to_three_units_in_the_last_place() {
+    for set in InstructionSet::available() {
+        for range in [1e-3, 1.0, 12.0, 80.0] {
+            let tanh = worst_error(|x| Activation::Tanh.apply_with(set, x), f64::tanh, range);
+            let sigmoid = worst_error(|x| sigmoid_on(set, x), |x| 1.0 / (1.0 + (-x).exp()), range);
+            let swish = worst_error(|x| Activation::Swish.apply_with(set, x), |x| x / (1.0 + (-x).exp()), range);
+            assert!(tanh < 3.0 && sigmoid < 3.0 && swish < 3.0, "{set} to {range}: {tanh} {sigmoid} {swish}");
+        }
+    }
+}
+
+#[test]
+fn functions_keep_limits_and_nan() {
+    for set in InstructionSet::available() {
+        let mut x = [f32::NEG_INFINITY, f32::INFINITY, f32::NAN, 0.0];
+        Activation::Tanh.apply_with(set, &mut x);
+        assert_eq!((x[0], x[1], x[2].is_nan(), x[3]), (-1.0, 1.0, true, 0.0));
+        let mut x = [-1000.0, 1000.0, f32::NAN, 0.0];
+        sigmoid_on(set, &mut x);
+        assert!(x[0] < 1e-37 && x[1] == 1.0 && x[2].is_nan() && x[3] == 0.5, "{x:?}");
+    }
+}

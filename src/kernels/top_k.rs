@@ -1,0 +1,222 @@
+//! The best tokens of an output layer, found while its products are in the cache.
+
+use super::elementwise::{max_of, sum_of_exp};
+use super::matrix::at_least;
+use super::simd::{LANES, Simd, dispatch};
+use super::tile::{Output, PANEL_BLOCK};
+use super::{Activation, PackedMatrix, Workspace};
+
+/// Outputs scored and searched together.
+const BLOCK: usize = PANEL_BLOCK * LANES;
+/// Rows scored together; with more, their scores would push the weights out of the cache.
+const ROWS: usize = 64;
+
+/// A token and its score.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scored {
+    /// The score.
+    pub value: f32,
+    /// The token: an output of the matrix.
+    pub token: u32,
+}
+
+/// A place in the ranking that no token has taken yet.
+const EMPTY: Scored = Scored { value: f32::NEG_INFINITY, token: u32::MAX };
+
+impl Default for Scored {
+    fn default() -> Self {
+        EMPTY
+    }
+}
+
+/// Over which tokens [`PackedMatrix::top_k`] normalises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogSumExp {
+    /// Not computed.
+    #[default]
+    None,
+    /// Over all tokens.
+    All,
+    /// Over the tokens that are not banned.
+    Allowed,
+}
+
+impl PackedMatrix {
+    /// The `k` best outputs of each row of `x` `[rows, inputs]`, best first, equal scores by the lower token, without
+    /// ever holding all scores: `best` becomes `[rows, k]` and, if asked for, `log_sum_exp` becomes `[rows]`.
+    ///
+    /// The scores are those of [`PackedMatrix::multiply`] with `bias` and no activation, bit for bit. A token in
+    /// `banned` (outside the vocabulary: ignored) is never chosen while others are left; where fewer than `k` tokens
+    /// have a score above negative infinity, the lowest tokens not chosen fill up with that score.
+    ///
+    /// # Panics
+    /// If `k` is zero or above the number of outputs, or a slice has the wrong size.
+    #[allow(clippy::too_many_arguments)]
+    pub fn top_k(
+        &self,
+        workspace: &mut Workspace,
+        x: &[f32],
+        bias: Option<&[f32]>,
+        k: usize,
+        banned: &[u32],
+        normalise: LogSumExp,
+        best: &mut Vec<Scored>,
+        log_sum_exp: &mut Vec<f32>,
+    ) {
+        let rows = self.rows_of(x, bias);
+        assert!((1..=self.outputs()).contains(&k), "k is not in 1..=outputs");
+        let threads = workspace.threads();
+        let mut block_buffer = std::mem::take(&mut workspace.scratch.block);
+        let mut ranking_buffer = std::mem::take(&mut workspace.scratch.best);
+        let mut sums_buffer = std::mem::take(&mut workspace.scratch.partial_sums);
+        let Workspace { set, pool, scratch } = workspace;
+        let (set, lhs) = (*set, self.prepare(*set, x, rows, scratch));
+        let blocks = self.outputs().div_ceil(BLOCK);
+        let tasks = threads.min(blocks);
+
+        at_least(&mut block_buffer, tasks * ROWS * BLOCK);
+        let ranking = at_least(&mut ranking_buffer, tasks * rows * k);
+        ranking.fill(EMPTY);
+        let sums = at_least(&mut sums_buffer, if normalise == LogSumExp::None { 0 } else { rows * blocks });
+        let shared =
+            Shared { block: block_buffer.as_mut_ptr(), ranking: ranking.as_mut_ptr(), sums: sums.as_mut_ptr() };
+        pool.run(tasks, |task| {
+            let shared = &shared;
+            // SAFETY: each task has its own stretch of the scores and rankings, as sized above.
+            let scores = unsafe { std::slice::from_raw_parts_mut(shared.block.add(task * ROWS * BLOCK), ROWS * BLOCK) };
+            let ranking = unsafe { std::slice::from_raw_parts_mut(shared.ranking.add(task * rows * k), rows * k) };
+            for block in blocks * task / tasks..blocks * (task + 1) / tasks {
+                let first = block * BLOCK;
+                let width = BLOCK.min(self.outputs() - first);
+                let panels = first / LANES..(first + width).div_ceil(LANES);
+                for first_row in (0..rows).step_by(ROWS) {
+                    let count = ROWS.min(rows - first_row);
+                    let output = Output {
+                        pointer: scores.as_mut_ptr(),
+                        stride: BLOCK,
+                        first_row,
+                        first_output: first,
+                        outputs: self.outputs(),
+                        bias,
+                        activation: Activation::Identity,
+                    };
+                    // SAFETY: `scores` holds ROWS rows of BLOCK outputs.
+                    unsafe { self.product(set, lhs, first_row..first_row + count, panels.clone(), output) };
+                    for (row, scores) in scores.chunks_exact_mut(BLOCK).take(count).enumerate() {
+                        let scores = &mut scores[..width];
+                        let row = first_row + row;
+                        if normalise == LogSumExp::All {
+                            // SAFETY: `(row, block)` belongs to this task alone.
+                            unsafe { *shared.sums.add(row * blocks + block) = sum_block(set, scores) };
+                        }
+                        for &token in banned {
+                            if let Some(score) = (token as usize).checked_sub(first).and_then(|at| scores.get_mut(at)) {
+                                *score = f32::NEG_INFINITY;
+                            }
+                        }
+                        if normalise == LogSumExp::Allowed {
+                            // SAFETY: as above.
+                            unsafe { *shared.sums.add(row * blocks + block) = sum_block(set, scores) };
+                        }
+                        rank_block(set, scores, first as u32, &mut ranking[row * k..][..k]);
+                    }
+                }
+            }
+        });
+
+        best.clear();
+        log_sum_exp.clear();
+        for row in 0..rows {
+            best.extend_from_slice(&ranking[row * k..][..k]);
+            let merged = &mut best[row * k..];
+            for task in 1..tasks {
+                for &scored in &ranking[(task * rows + row) * k..][..k] {
+                    insert(merged, scored);
+                }
+            }
+            fill_up(merged);
+            if normalise != LogSumExp::None {
+                log_sum_exp.push(merge_sums(&sums[row * blocks..][..blocks]));
+            }
+        }
+        workspace.scratch.block = block_buffer;
+        workspace.scratch.best = ranking_buffer;
+        workspace.scratch.partial_sums = sums_buffer;
+    }
+}
+
+/// Buffers that tasks write disjoint parts of.
+struct Shared {
+    block: *mut f32,
+    ranking: *mut Scored,
+    sums: *mut (f32, f32),
+}
+
+// SAFETY: the parts that tasks write are disjoint.
+unsafe impl Sync for Shared {}
+
+/// Puts `scored` in its place. Tokens arrive in increasing order, so one with an equal score stays behind.
+#[inline(always)]
+fn insert(ranking: &mut [Scored], scored: Scored) {
+    let last = ranking.len() - 1;
+    if scored.value > ranking[last].value {
+        let mut place = last;
+        while place > 0 && scored.value > ranking[place - 1].value {
+            ranking[place] = ranking[place - 1];
+            place -= 1;
+        }
+        ranking[place] = scored;
+    }
+}
+
+/// Gives the places that nobody took to the lowest tokens not in the ranking.
+fn fill_up(ranking: &mut [Scored]) {
+    let taken = ranking.iter().take_while(|scored| scored.token != u32::MAX).count();
+    let mut token = 0;
+    for place in taken..ranking.len() {
+        while ranking[..place].iter().any(|scored| scored.token == token) {
+            token += 1;
+        }
+        ranking[place].token = token;
+    }
+}
+
+/// `log Σ exp` from the parts of each block, in the order of the blocks.
+fn merge_sums(parts: &[(f32, f32)]) -> f32 {
+    let max = parts.iter().fold(f32::NEG_INFINITY, |max, part| max.max(part.0));
+    if max == f32::NEG_INFINITY {
+        return max;
+    }
+    max + parts.iter().map(|part| part.1 * (part.0 - max).exp()).sum::<f32>().ln()
+}
+
+dispatch!(fn sum_block(scores: &[f32]) -> (f32, f32) = sum_block_generic);
+dispatch!(fn rank_block(scores: &[f32], first: u32, ranking: &mut [Scored]) = rank_block_generic);
+
+/// The largest score and `Σ exp(score - largest)`.
+#[inline(always)]
+fn sum_block_generic<S: Simd>(simd: S, scores: &[f32]) -> (f32, f32) {
+    let max = max_of(simd, scores);
+    if max == f32::NEG_INFINITY {
+        return (max, 0.0);
+    }
+    (max, sum_of_exp(simd, scores, max))
+}
+
+/// Inserts into `ranking` what beats its last place; `scores[0]` belongs to token `first`.
+#[inline(always)]
+fn rank_block_generic<S: Simd>(simd: S, scores: &[f32], first: u32, ranking: &mut [Scored]) {
+    let last = ranking.len() - 1;
+    let (chunks, tail) = scores.as_chunks::<LANES>();
+    for (index, chunk) in chunks.iter().enumerate() {
+        let mut beaten = simd.greater_mask(simd.read(chunk), simd.splat(ranking[last].value));
+        while beaten != 0 {
+            let lane = beaten.trailing_zeros();
+            beaten &= beaten - 1;
+            insert(ranking, Scored { value: chunk[lane as usize], token: first + (index * LANES) as u32 + lane });
+        }
+    }
+    for (index, &value) in tail.iter().enumerate() {
+        insert(ranking, Scored { value, token: first + (chunks.len() * LANES + index) as u32 });
+    }
+}
