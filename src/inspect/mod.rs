@@ -10,11 +10,32 @@
 mod map;
 mod select;
 
+pub mod align;
+pub mod html;
 pub mod json;
+pub mod npz;
+pub mod pharaoh;
+pub mod rank;
+pub mod svg;
 pub mod text;
+pub mod tsv;
+mod zip;
 
 #[cfg(test)]
 mod fixture;
 
 pub use map::{AttentionMap, Kind, Word};
 pub use select::{AlignOn, Axis, Choice, HeadChoice, LayerChoice, Matrix, Selected, Selection};
+
+/// The text with control characters (which could drive the terminal) shown as their pictures, `␛` for escape.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|character| match character {
+            '\0'..='\x1f' => char::from_u32(0x2400 + character as u32).unwrap_or('\u{fffd}'),
+            '\x7f' => '\u{2421}',
+            // C1 controls and the marks that reverse the direction of what follows.
+            '\u{80}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+            other => other,
+        })
+        .collect()
+}

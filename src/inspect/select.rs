@@ -247,13 +247,13 @@ impl AttentionMap {
     fn reduce(&self, selection: &Selection) -> Result<Vec<Matrix>> {
         let attention = &self.attention;
         let (layers, heads) = (attention.layers, attention.heads);
-        let all_layers = || 0..layers;
-        let (layer_groups, layer_mean): (Vec<Range<usize>>, bool) = match selection.layer {
-            LayerChoice::Index(index) if index < layers => (vec![index..index + 1], false),
+        let single = |layer: usize| (Choice::Index(layer), layer..layer + 1);
+        let layer_choices: Vec<(Choice, Range<usize>)> = match selection.layer {
+            LayerChoice::Index(index) if index < layers => vec![single(index)],
             LayerChoice::Index(index) => return Err(out_of_range("layer", index, layers)),
-            LayerChoice::Last => (vec![layers - 1..layers], false),
-            LayerChoice::All => (all_layers().map(|layer| layer..layer + 1).collect(), false),
-            LayerChoice::Mean => (vec![all_layers()], true),
+            LayerChoice::Last => vec![single(layers - 1)],
+            LayerChoice::All => (0..layers).map(single).collect(),
+            LayerChoice::Mean => vec![(Choice::Mean, 0..layers)],
         };
         let head_choices: Vec<Choice> = match selection.head {
             HeadChoice::Index(index) if index < heads => vec![Choice::Index(index)],
@@ -262,11 +262,10 @@ impl AttentionMap {
             HeadChoice::Mean => vec![Choice::Mean],
             HeadChoice::Max => vec![Choice::Max],
         };
-        let mut matrices = Vec::with_capacity(layer_groups.len() * head_choices.len());
-        for group in layer_groups {
-            let layer = if layer_mean { Choice::Mean } else { Choice::Index(group.start) };
+        let mut matrices = Vec::with_capacity(layer_choices.len() * head_choices.len());
+        for (layer, range) in layer_choices {
             for &head in &head_choices {
-                let of_layers: Vec<Vec<f32>> = group.clone().map(|layer| self.heads_of(layer, head)).collect();
+                let of_layers: Vec<Vec<f32>> = range.clone().map(|layer| self.heads_of(layer, head)).collect();
                 matrices.push(Matrix { layer, head, weights: mean(of_layers) });
             }
         }

@@ -8,6 +8,7 @@ use std::fmt::Write;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use super::printable;
 use super::select::{Matrix, Selected};
 
 /// How colours are written, if at all.
@@ -178,19 +179,6 @@ fn palette(red: u8, green: u8, blue: u8) -> u8 {
         return 232 + (green - 8) / 10;
     }
     16 + 36 * step(red) + 6 * step(green) + step(blue)
-}
-
-/// The text with control characters (which could drive the terminal) shown as their pictures, `␛` for escape.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|character| match character {
-            '\0'..='\x1f' => char::from_u32(0x2400 + character as u32).unwrap_or('\u{fffd}'),
-            '\x7f' => '\u{2421}',
-            // C1 controls and the marks that reverse the direction of what follows.
-            '\u{80}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-            other => other,
-        })
-        .collect()
 }
 
 /// The text cut to at most `width` terminal columns; a cut is marked with an ellipsis.
