@@ -5,12 +5,14 @@
 
 pub mod marian;
 pub mod sentencepiece;
+mod sentences;
 pub mod tokenizer_json;
 mod vocabularies;
 pub mod word_list;
 mod words;
 
 pub use self::marian::MarianVocabulary;
+pub use self::sentences::{join_sentences, split_sentences};
 pub use self::tokenizer_json::TokenizerJson;
 pub use self::vocabularies::Vocabularies;
 pub use self::word_list::WordList;

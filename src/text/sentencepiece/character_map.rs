@@ -3,6 +3,8 @@
 //! The file format is that of Darts-clone: 32-bit units, each either a node (its label in the low byte, bit 8 set when
 //! a key ends there, the distance to its children in the high bits) or a leaf (highest bit set, value in the others).
 
+use std::collections::BTreeMap;
+
 use super::protobuf::Malformed;
 
 /// Byte-wise longest-prefix replacement rules.
@@ -100,5 +102,29 @@ impl CharacterMap {
             position ^= offset(unit);
         }
         true
+    }
+
+    /// All rules. The walk is bounded, should a damaged file's trie lead back to itself.
+    pub(super) fn rules(&self) -> BTreeMap<Vec<u8>, String> {
+        let mut rules = BTreeMap::new();
+        let mut open = vec![(Vec::new(), offset(self.units[0]))];
+        let mut steps = 0;
+        while let Some((prefix, children)) = open.pop() {
+            for byte in 0..=u8::MAX {
+                let position = children ^ u32::from(byte);
+                let unit = self.units[position as usize];
+                if label(unit) != u32::from(byte) || prefix.len() >= 64 || steps > self.units.len() {
+                    continue;
+                }
+                steps += 1;
+                let key = [&prefix[..], &[byte]].concat();
+                if let Some((length, replacement)) = self.longest_prefix(&key).filter(|_| has_leaf(unit)) {
+                    debug_assert_eq!(length, key.len());
+                    rules.insert(key.clone(), replacement.to_owned());
+                }
+                open.push((key, position ^ offset(unit)));
+            }
+        }
+        rules
     }
 }

@@ -9,6 +9,7 @@ mod bpe;
 mod character_map;
 mod decode;
 mod normalizer;
+mod plain;
 mod proto;
 mod protobuf;
 #[cfg(test)]

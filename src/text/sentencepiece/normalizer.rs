@@ -3,6 +3,8 @@
 //! It works on bytes, as the reference library does: rules may start and end anywhere in a grapheme, so a combining
 //! mark after a replaced character is kept.
 
+use std::collections::BTreeMap;
+
 use super::character_map::CharacterMap;
 use super::proto::NormalizerSpec;
 use super::protobuf::Malformed;
@@ -13,15 +15,22 @@ pub(super) const SPACE_SYMBOL: &str = "\u{2581}";
 /// The reference library looks at most at this many user-defined pieces that match, shortest first.
 const MAX_USER_DEFINED_MATCHES: usize = 64;
 
+/// What is done about white space.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flags {
+    pub(super) add_dummy_prefix: bool,
+    pub(super) remove_extra_whitespaces: bool,
+    pub(super) escape_whitespaces: bool,
+    pub(super) treat_whitespace_as_suffix: bool,
+}
+
 /// Turns text into the form pieces are looked up in.
 #[derive(Debug)]
 pub(super) struct Normalizer {
     map: Option<CharacterMap>,
     user_defined: Option<Trie>,
-    add_dummy_prefix: bool,
-    remove_extra_whitespaces: bool,
+    flags: Flags,
     space: &'static str,
-    treat_whitespace_as_suffix: bool,
     /// ASCII bytes that stand for themselves when another ASCII byte or nothing follows: no rule and no user-defined
     /// piece is, or could become, a match there. Most text is copied in runs of these.
     plain: [bool; 128],
@@ -41,10 +50,13 @@ impl Normalizer {
         let mut normalizer = Self {
             map,
             user_defined,
-            add_dummy_prefix: spec.add_dummy_prefix,
-            remove_extra_whitespaces: spec.remove_extra_whitespaces,
+            flags: Flags {
+                add_dummy_prefix: spec.add_dummy_prefix,
+                remove_extra_whitespaces: spec.remove_extra_whitespaces,
+                escape_whitespaces: spec.escape_whitespaces,
+                treat_whitespace_as_suffix,
+            },
             space: if spec.escape_whitespaces { SPACE_SYMBOL } else { " " },
-            treat_whitespace_as_suffix,
             plain: [false; 128],
         };
         for byte in 0..128_u8 {
@@ -61,21 +73,31 @@ impl Normalizer {
         untouched_by_rules && self.user_defined.as_ref().is_none_or(|pieces| pieces.child(Trie::ROOT, byte).is_none())
     }
 
+    /// What is done about white space.
+    pub(super) fn flags(&self) -> Flags {
+        self.flags
+    }
+
+    /// All replacement rules.
+    pub(super) fn rules(&self) -> BTreeMap<Vec<u8>, String> {
+        self.map.as_ref().map(CharacterMap::rules).unwrap_or_default()
+    }
+
     /// Whether decoding drops a leading space symbol: the normaliser may have put it there.
     pub(super) fn drops_leading_space(&self) -> bool {
-        self.add_dummy_prefix || self.remove_extra_whitespaces
+        self.flags.add_dummy_prefix || self.flags.remove_extra_whitespaces
     }
 
     /// Whether decoding drops every leading space symbol, not just the first.
     pub(super) fn drops_all_leading_spaces(&self) -> bool {
-        self.remove_extra_whitespaces
+        self.flags.remove_extra_whitespaces
     }
 
     /// The normalised text. Time and memory are linear in the input's length.
     pub(super) fn normalize(&self, text: &str) -> Vec<u8> {
         let mut input = text.as_bytes();
         let mut output = Vec::new();
-        if self.remove_extra_whitespaces {
+        if self.flags.remove_extra_whitespaces {
             while !input.is_empty() {
                 let (" ", length) = self.prefix(input) else { break };
                 input = &input[length..];
@@ -85,10 +107,10 @@ impl Normalizer {
             return output;
         }
         output.reserve(input.len() + input.len() / 2 + 2 * self.space.len());
-        if self.add_dummy_prefix && !self.treat_whitespace_as_suffix {
+        if self.flags.add_dummy_prefix && !self.flags.treat_whitespace_as_suffix {
             output.extend_from_slice(self.space.as_bytes());
         }
-        let mut after_space = self.remove_extra_whitespaces;
+        let mut after_space = self.flags.remove_extra_whitespaces;
         while !input.is_empty() {
             let run = self.plain_run(input);
             if run > 0 {
@@ -103,16 +125,16 @@ impl Normalizer {
             }
             if !replacement.is_empty() {
                 self.push(replacement, &mut output);
-                after_space = self.remove_extra_whitespaces && replacement.ends_with(' ');
+                after_space = self.flags.remove_extra_whitespaces && replacement.ends_with(' ');
             }
             input = &input[length..];
         }
-        if self.remove_extra_whitespaces {
+        if self.flags.remove_extra_whitespaces {
             while output.ends_with(self.space.as_bytes()) {
                 output.truncate(output.len() - self.space.len());
             }
         }
-        if self.add_dummy_prefix && self.treat_whitespace_as_suffix {
+        if self.flags.add_dummy_prefix && self.flags.treat_whitespace_as_suffix {
             output.extend_from_slice(self.space.as_bytes());
         }
         output
