@@ -2,19 +2,19 @@
 //!
 //! The boundaries are those of Unicode Standard Annex 29, from the `unicode-segmentation` crate: well kept, small, and
 //! already in the dependency tree (`tokenizers` needs it), where a larger segmentation library would add its own data.
-//! The annex knows no abbreviations and breaks after every `Dr.`; boundaries after an initial, a common abbreviation
+//! The annex knows no abbreviations and breaks after every `Dr.`; boundaries after a single letter, a common abbreviation
 //! that does not end sentences, or a German day of the month are therefore taken back. Nothing is ever broken where the
 //! annex does not break.
 
 use unicode_segmentation::UnicodeSegmentation;
 
 /// Abbreviations that hardly ever end a sentence, without their last full stop.
-const ABBREVIATIONS: [&str; 50] = [
+const ABBREVIATIONS: [&str; 49] = [
     // English
     "Mr", "Mrs", "Ms", "Dr", "Prof", "St", "Rev", "Gen", "Col", "Capt", "Lt", "Sgt", "Sen", "Rep", "Gov", "Messrs",
     "vs", "e.g", "i.e", "cf", "approx", "Fig", "Vol", "pp", // German
-    "Hr", "Hrn", "Fr", "Nr", "Abs", "Art", "Abb", "Tab", "Kap", "ca", "bzw", "vgl", "z.B", "z. B", "d.h", "u.a", "Str",
-    "Bd", "Mio", // French, Spanish, Italian, Portuguese
+    "Hr", "Hrn", "Fr", "Nr", "Abs", "Art", "Abb", "Tab", "Kap", "ca", "bzw", "vgl", "z.B", "d.h", "u.a", "Str", "Bd",
+    "Mio", // French, Spanish, Italian, Portuguese
     "Sr", "Sra", "Srta", "Sig", "Dra", "Mgr", "núm",
 ];
 
@@ -65,8 +65,8 @@ fn is_abbreviated(before: &str, after: &str) -> bool {
     let word = stem.rsplit(|c: char| c.is_whitespace() || "([{\"'„“«".contains(c)).next().unwrap_or_default();
     let mut characters = word.chars();
     let is_initial = match (characters.next(), characters.next()) {
-        // `So do I.` is a sentence.
-        (Some(letter), None) => letter.is_uppercase() && letter != 'I',
+        // Initials and the parts of `z. B.`; but `So do I.` is a sentence.
+        (Some(letter), None) => (letter.is_uppercase() || letter.is_lowercase()) && letter != 'I',
         _ => false,
     };
     let is_day = (1..=2).contains(&word.len())

@@ -88,24 +88,17 @@ fn a_model_tells_its_type_and_pieces() {
     }
 }
 
-/// A line a hundred times as long may take about a hundred times the time, not ten thousand times.
+/// A quadratic step anywhere would take hours for these, not seconds.
 #[test]
-fn long_lines_take_linear_time() {
+fn endless_lines_take_linear_time() {
     for name in ["unigram.spm", "bpe-bytes.spm"] {
         let model = SentencePiece::open(fixture(name)).unwrap();
-        let line = "der Hund läuft über die Straße, 狗在街上跑。 e\u{301}\u{323} ☃☃☃ ".repeat(20);
-        let time = |text: &str| {
+        let mixed = "der Hund läuft über die Straße, 狗在街上跑。 e\u{301}\u{323} ☃☃☃ ".repeat(10_000);
+        for line in [mixed, "x".repeat(500_000), "☃".repeat(200_000), " ".repeat(500_000), "\u{301}".repeat(300_000)]
+        {
             let start = Instant::now();
-            let pieces = model.encode(text).len();
-            (pieces, start.elapsed().as_secs_f64())
-        };
-        let (short_pieces, short) = (0..20).map(|_| time(&line)).min_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
-        let (long_pieces, long) = time(&line.repeat(100));
-        assert!(long_pieces > 99 * short_pieces);
-        assert!(long < 1000.0 * short, "{name}: {short} s for a line, {long} s for a hundred times as much");
-        // One word without end, and one character over and over.
-        for endless in ["x".repeat(200_000), "☃".repeat(100_000), " ".repeat(500_000), "\u{301}".repeat(200_000)] {
-            assert!(time(&endless).1 < 20.0);
+            model.decode(&model.encode(&line));
+            assert!(start.elapsed().as_secs() < 30, "{name}: {:?} for {:.20}...", start.elapsed(), line);
         }
     }
 }
@@ -216,11 +209,11 @@ fn decoding_leaves_out_special_tokens() {
 #[test]
 fn pieces_are_grouped_into_words() {
     let vocabulary = marian();
-    let mut ids = vocabulary.encode(">>deu<< der hundx☃ läuft");
+    let mut ids = vocabulary.encode(">>deu<< der hundder☃ läuft");
     ids.extend(vocabulary.specials().end);
     let words = words(&vocabulary, &ids);
     let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
-    assert_eq!(texts, [">>deu<<", "der", "hundx<unk>", "läuft", "</s>"]);
+    assert_eq!(texts, [">>deu<<", "der", "hundder<unk>", "läuft", "</s>"]);
     assert_eq!(words[0].pieces, 0..1);
     assert!(words.windows(2).all(|pair| pair[0].pieces.end == pair[1].pieces.start));
     assert_eq!(words.last().unwrap().pieces.end, ids.len());

@@ -104,16 +104,17 @@ impl CharacterMap {
         true
     }
 
-    /// All rules. The walk is bounded, should a damaged file's trie lead back to itself.
+    /// All rules. The trie shares common endings, so it has more keys than units; the walk is bounded all the same,
+    /// should a damaged file's trie lead back to itself.
     pub(super) fn rules(&self) -> BTreeMap<Vec<u8>, String> {
         let mut rules = BTreeMap::new();
         let mut open = vec![(Vec::new(), offset(self.units[0]))];
-        let mut steps = 0;
+        let mut steps = 0_u32;
         while let Some((prefix, children)) = open.pop() {
             for byte in 0..=u8::MAX {
                 let position = children ^ u32::from(byte);
                 let unit = self.units[position as usize];
-                if label(unit) != u32::from(byte) || prefix.len() >= 64 || steps > self.units.len() {
+                if label(unit) != u32::from(byte) || prefix.len() >= 64 || steps > 1 << 22 {
                     continue;
                 }
                 steps += 1;
