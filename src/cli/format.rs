@@ -121,7 +121,7 @@ impl Formatter {
 }
 
 /// A score with the digits a 32-bit float has, or null when it is none.
-fn number(score: f32) -> Value {
+pub fn number(score: f32) -> Value {
     // The shortest decimal that reads back as the same f32, so that 0.1 is not printed as 0.10000000149.
     score.to_string().parse::<f64>().ok().filter(|score| score.is_finite()).map_or(Value::Null, |score| json!(score))
 }

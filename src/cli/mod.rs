@@ -4,10 +4,13 @@
 
 mod attn_dump;
 mod completions;
+mod corpus;
+mod eval;
 mod format;
 mod job;
 mod options;
 mod progress;
+mod score;
 mod translate;
 
 use std::process::ExitCode;
@@ -56,6 +59,10 @@ struct Cli {
 enum Command {
     /// Print each translation with its encoder-decoder attention and both token lists
     AttnDump(attn_dump::Arguments),
+    /// Compute BLEU and chrF of translations, given or made on the spot
+    Eval(eval::Arguments),
+    /// Compute the log-probability and perplexity of given translations
+    Score(score::Arguments),
     /// Print a completion script for a shell
     Completions(completions::CompletionArguments),
     /// Print the manual page
@@ -86,6 +93,8 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         None => translate::run(cli.translate),
         Some(Command::AttnDump(arguments)) => attn_dump::run(arguments),
+        Some(Command::Eval(arguments)) => eval::run(arguments),
+        Some(Command::Score(arguments)) => score::run(arguments),
         Some(Command::Completions(arguments)) => completions::completions(&arguments, Cli::command()),
         Some(Command::Man(arguments)) => completions::man(&arguments, Cli::command()),
     };

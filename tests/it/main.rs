@@ -1,5 +1,8 @@
 //! The integration tests, one module a topic, in one binary so that the crate is linked once.
 
 mod checkpoint;
+mod eval;
 mod metrics;
+mod program;
+mod score;
 mod text;

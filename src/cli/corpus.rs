@@ -1,0 +1,58 @@
+//! Files that are compared line by line.
+
+use std::io::Read;
+use std::path::Path;
+
+use translate::pipeline::STDIN_NAME;
+use translate::{Error, Result};
+
+/// The lines of a file that is compared with others.
+pub struct Corpus {
+    /// File name, or `standard input`.
+    pub name: String,
+    /// All of it.
+    pub text: String,
+}
+
+impl Corpus {
+    /// Reads a file, or standard input for `-`.
+    pub fn read(path: &Path) -> Result<Self> {
+        let (name, bytes) = if path == Path::new("-") {
+            let mut bytes = Vec::new();
+            std::io::stdin().read_to_end(&mut bytes).map_err(|source| Error::io(STDIN_NAME, source))?;
+            (STDIN_NAME.to_owned(), bytes)
+        } else {
+            (path.display().to_string(), std::fs::read(path).map_err(|source| Error::io(path, source))?)
+        };
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(Self { name, text }),
+            Err(error) => {
+                let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+                let line = before.iter().filter(|&&byte| byte == b'\n').count() as u64 + 1;
+                Err(Error::Input { name, line, problem: "not UTF-8; convert the file to UTF-8 first".into() })
+            }
+        }
+    }
+
+    /// The lines without their ends, trailing white space and byte order mark.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        let text = self.text.strip_prefix('\u{feff}').unwrap_or(&self.text);
+        text.lines().map(str::trim_end)
+    }
+
+    /// Checks that this file has as many lines as the one it is compared with.
+    pub fn must_match(&self, other: &Self) -> Result<()> {
+        let (count, wanted) = (self.lines().count(), other.lines().count());
+        if count == wanted {
+            return Ok(());
+        }
+        Err(Error::Input {
+            name: self.name.clone(),
+            line: count.min(wanted) as u64 + 1,
+            problem: format!(
+                "the file has {count} lines but {} has {wanted}; line N must belong to line N",
+                other.name
+            ),
+        })
+    }
+}

@@ -1,0 +1,276 @@
+//! `translate score`: how probable the model finds given translations.
+
+use std::io::{Cursor, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+use translate::kernels::Workspace;
+use translate::model::Record;
+use translate::pipeline::{self, BatchTranslator, Done, End, Event, Input, Interrupt, Line, Output, Settings, Tokens};
+use translate::search::SearchOptions;
+use translate::{Error, Result, Translation, Translator};
+
+use super::Ending;
+use super::corpus::Corpus;
+use super::format::number;
+use super::options::ModelOptions;
+use super::progress::Bar;
+
+const EXAMPLES: &str = "\
+Examples:
+  printf 'Ein Hund rennt.\\tA dog runs.\\n' | translate score
+  translate score pairs.tsv --model gru --json
+  translate score test.de --target test.en --summary
+
+One line a pair: log-probability of the target, a tab, its perplexity. The log-probability is the natural logarithm
+of P(target | source), the sum over the target's pieces and its sentence end; perplexity is e^(-sum / pieces).";
+
+/// Arguments of `score`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Lines with a source sentence, a tab and its translation, or source sentences alone if --target has the
+    /// translations; - or nothing means standard input
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    /// The translations, line by line; both files are then held in memory, and tabs in them count as spaces
+    #[arg(long, value_name = "FILE")]
+    target: Option<PathBuf>,
+
+    /// Write to FILE instead of standard output; it appears when the run is complete
+    #[arg(short, long, value_name = "FILE", conflicts_with = "summary")]
+    output: Option<PathBuf>,
+
+    /// Print only the sum over all pairs and their common perplexity
+    #[arg(long)]
+    summary: bool,
+
+    /// Print the log-probability of each piece, too
+    #[arg(long, conflicts_with = "summary")]
+    word_scores: bool,
+
+    /// Print JSON objects
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    model: ModelOptions,
+
+    /// Most pairs scored together
+    #[arg(long, value_name = "N", default_value_t = 32, env = "TRANSLATE_BATCH_SIZE", value_parser = clap::value_parser!(u16).range(1..))]
+    batch_size: u16,
+
+    /// Print errors only: no progress bar, no warnings
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Scores batches of lines `source TAB target`.
+struct Scorer {
+    translator: Translator,
+    options: SearchOptions,
+    /// `>>xxx<<`, put before every source sentence.
+    language: Option<String>,
+}
+
+impl BatchTranslator for Scorer {
+    type Output = Translation;
+
+    fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<Translation>>> {
+        let pairs: Vec<Option<(String, &str)>> = lines
+            .iter()
+            .map(|line| {
+                let (source, target) = line.text.split_once('\t')?;
+                let source = match &self.language {
+                    Some(language) => format!("{language} {source}"),
+                    None => source.to_owned(),
+                };
+                Some((source, target))
+            })
+            .collect();
+        let whole: Vec<(&str, &str)> =
+            pairs.iter().flatten().map(|(source, target)| (source.as_str(), *target)).collect();
+        let mut scored = if whole.is_empty() {
+            Vec::new()
+        } else {
+            self.translator.align(&whole, &self.options, Record::default(), workspace)?
+        }
+        .into_iter();
+        let results = lines.iter().zip(&pairs).map(|(line, pair)| {
+            let scored = pair.as_ref().and_then(|_| scored.next());
+            scored.ok_or_else(|| line.error("there is no tab; write the source sentence, a tab and the translation"))
+        });
+        Ok(results.collect())
+    }
+
+    fn tokens(&self, output: &Translation) -> Tokens {
+        Tokens { source: output.source.len(), target: token_scores(output).len() }
+    }
+}
+
+/// The log-probability of each target piece, sentence end included.
+fn token_scores(translation: &Translation) -> &[f32] {
+    translation.best().map_or(&[], |best| &best.hypothesis.token_log_probs)
+}
+
+/// A sum of log-probabilities.
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    log_prob: f64,
+    pieces: usize,
+    pairs: usize,
+}
+
+impl Sum {
+    fn add(&mut self, scores: &[f32]) {
+        self.log_prob += scores.iter().copied().map(f64::from).sum::<f64>();
+        self.pieces += scores.len();
+        self.pairs += 1;
+    }
+
+    fn perplexity(self) -> f64 {
+        (-self.log_prob / self.pieces.max(1) as f64).exp()
+    }
+
+    /// The numbers as JSON has them: null for an infinite one.
+    fn to_json(self) -> Map<String, Value> {
+        let mut object = Map::new();
+        object.insert("log_prob".into(), json!(self.log_prob));
+        object.insert("perplexity".into(), json!(self.perplexity()));
+        object.insert("tokens".into(), self.pieces.into());
+        object
+    }
+}
+
+/// Runs the command.
+pub fn run(arguments: Arguments) -> Result<Ending> {
+    let inputs = inputs(&arguments)?;
+    let (translator, _) = arguments.model.load()?;
+    // The plain softmax over the whole vocabulary: nothing is banned when nothing is searched.
+    let options = SearchOptions { renormalise: false, banned: Vec::new(), ..translator.search_options() };
+    let language = arguments.model.language_token(&translator)?;
+    let scorer = Arc::new(Scorer { translator, options, language });
+
+    let bar = Bar::new(&inputs, arguments.output.is_some(), !arguments.quiet);
+    let output = match (&arguments.output, arguments.summary) {
+        (Some(path), _) => Output::File(path.clone()),
+        (None, true) => Output::Stream(Box::new(std::io::sink())),
+        (None, false) => Output::Stdout,
+    };
+    let run = pipeline::Job {
+        inputs,
+        output,
+        settings: Settings {
+            threads: arguments.model.threads(),
+            batch_size: usize::from(arguments.batch_size),
+            ..Settings::default()
+        },
+        interrupt: Interrupt::on_signals().map_err(|source| Error::io("signal handler", source))?,
+    };
+    let mut total = Sum::default();
+    let summary = pipeline::run(
+        scorer.clone(),
+        run,
+        |line, done, buffer| {
+            if let Done::Translated(translation) = done {
+                total.add(token_scores(translation));
+                if translation.source_cut && !arguments.quiet {
+                    bar.warn(&format!("{}: line {}: the source is too long and was cut", line.name, line.number));
+                }
+            }
+            let text = if arguments.json { json(&scorer, &done, &arguments) } else { text(&done, &arguments) };
+            buffer.extend_from_slice(text.as_bytes());
+        },
+        |event| match event {
+            Event::Progress(progress) => bar.update(progress),
+            Event::Failed(_, error) => bar.warn(&error.to_string()),
+            Event::Replaced(_) => {}
+        },
+    )?;
+    if summary.replaced.count > 0 && !arguments.quiet {
+        bar.warn(&summary.replaced.to_string());
+    }
+    drop(bar);
+    if summary.end == End::Interrupted {
+        return Ok(Ending::Interrupted);
+    }
+    if arguments.summary {
+        print_total(total, arguments.json)?;
+    }
+    Ok(if summary.failed > 0 { Ending::SomeFailed } else { Ending::Done })
+}
+
+/// The lines to score, each `source TAB target`.
+fn inputs(arguments: &Arguments) -> Result<Vec<Input>> {
+    let file = arguments.file.clone().unwrap_or_else(|| "-".into());
+    let Some(target) = &arguments.target else { return Ok(Input::from_arguments(&[file])) };
+    let (sources, targets) = (Corpus::read(&file)?, Corpus::read(target)?);
+    targets.must_match(&sources)?;
+    let mut pairs = String::with_capacity(sources.text.len() + targets.text.len());
+    for (source, target) in sources.lines().zip(targets.lines()) {
+        pairs.push_str(&source.replace('\t', " "));
+        pairs.push('\t');
+        pairs.push_str(&target.replace('\t', " "));
+        pairs.push('\n');
+    }
+    Ok(vec![Input::Stream(sources.name, Box::new(Cursor::new(pairs.into_bytes())))])
+}
+
+/// A line of the plain format; empty for a blank line and for one that could not be scored.
+fn text(done: &Done<'_, Translation>, arguments: &Arguments) -> String {
+    let Done::Translated(translation) = done else { return String::new() };
+    let scores = token_scores(translation);
+    let mut sum = Sum::default();
+    sum.add(scores);
+    let mut text = format!("{:.6}\t{:.6}", sum.log_prob, sum.perplexity());
+    if arguments.word_scores {
+        let scores: Vec<String> = scores.iter().map(|score| format!("{score:.5}")).collect();
+        text.push('\t');
+        text.push_str(&scores.join(" "));
+    }
+    text
+}
+
+/// A line of JSON.
+fn json(scorer: &Scorer, done: &Done<'_, Translation>, arguments: &Arguments) -> String {
+    let object = match done {
+        Done::Blank => Map::from_iter([("log_prob".to_owned(), Value::Null)]),
+        Done::Failed(error) => Map::from_iter([("error".to_owned(), error.to_string().into())]),
+        Done::Translated(translation) => {
+            let scores = token_scores(translation);
+            let mut sum = Sum::default();
+            sum.add(scores);
+            let mut object = sum.to_json();
+            if arguments.word_scores
+                && let Some(best) = translation.best()
+            {
+                object.insert("pieces".into(), json!(scorer.translator.target_pieces(&best.hypothesis)));
+                object.insert("word_scores".into(), scores.iter().map(|&score| number(score)).collect());
+            }
+            object.insert("truncated".into(), translation.source_cut.into());
+            object
+        }
+    };
+    Value::Object(object).to_string()
+}
+
+/// Prints the sum over all pairs.
+fn print_total(total: Sum, json: bool) -> Result<()> {
+    let text = if json {
+        let mut object = total.to_json();
+        object.insert("pairs".into(), total.pairs.into());
+        Value::Object(object).to_string()
+    } else {
+        format!(
+            "log_prob = {:.6} perplexity = {:.6} tokens = {} pairs = {}",
+            total.log_prob,
+            total.perplexity(),
+            total.pieces,
+            total.pairs
+        )
+    };
+    writeln!(std::io::stdout(), "{text}").map_err(|source| Error::io("standard output", source))
+}
