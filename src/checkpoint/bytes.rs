@@ -5,11 +5,8 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use super::ModelFiles;
+use super::{LFS_POINTER, ModelFiles, lfs_pointer};
 use crate::{Error, Result};
-
-/// What Git puts in a repository in place of a large file.
-const LFS_POINTER: &[u8] = b"version https://git-lfs";
 
 /// A readable range of bytes. Nothing is kept in memory but what a caller asked for.
 pub(super) struct Bytes {
@@ -109,10 +106,7 @@ impl Bytes {
         if self.len >= head.len() as u64 {
             self.read_at(0, &mut head)?;
             if head == LFS_POINTER {
-                return Err(self.error(
-                    "is a Git LFS pointer, not the weights themselves; run `git lfs pull` in the model directory, or \
-                     download the file from the model's page",
-                ));
+                return Err(lfs_pointer(&self.path));
             }
         }
         Ok(())

@@ -1,7 +1,9 @@
 //! Finding, opening and reading model directories.
 
+pub mod builtin;
 mod bytes;
 mod dtype;
+pub mod hub;
 pub mod layout;
 mod pickle;
 mod pytorch;
@@ -10,13 +12,32 @@ mod safetensors;
 mod weights;
 
 pub use dtype::Dtype;
-pub use resolve::resolve;
+pub use resolve::{resolve, resolve_with};
 pub use weights::{WEIGHT_FILES, Weights};
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use crate::{Error, Result};
+
+/// The files a vocabulary may consist of.
+pub const VOCABULARY_FILES: [&str; 12] = [
+    "source.spm",
+    "target.spm",
+    "vocab.json",
+    "target_vocab.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "source_tokenizer.json",
+    "target_tokenizer.json",
+    "vocab.txt",
+    "source_vocab.txt",
+    "target_vocab.txt",
+];
+
+/// What Git puts in a repository in place of a large file.
+const LFS_POINTER: &[u8] = b"version https://git-lfs";
 
 /// Where a model's files are: a directory, or compiled into the binary.
 #[derive(Clone, Debug)]
@@ -36,12 +57,13 @@ impl ModelFiles {
     /// The contents of a file, or `None` when there is none of that name.
     ///
     /// # Errors
-    /// If the file is there but cannot be read.
+    /// If the file is there but cannot be read, or is only a Git LFS pointer to its contents.
     pub fn read(&self, name: &str) -> Result<Option<Cow<'static, [u8]>>> {
         match self {
             Self::Directory(directory) => {
                 let path = directory.join(name);
                 match std::fs::read(&path) {
+                    Ok(bytes) if bytes.starts_with(LFS_POINTER) => Err(lfs_pointer(&path)),
                     Ok(bytes) => Ok(Some(Cow::Owned(bytes))),
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
                     Err(error) => Err(Error::io(path, error)),
@@ -58,4 +80,26 @@ impl ModelFiles {
             Self::Builtin { name: model, .. } => PathBuf::from(format!("built-in model {model}")).join(name),
         }
     }
+
+    /// The directory `relative` to this one, as config.json's `vocabulary` names it.
+    pub fn beside(&self, relative: &str) -> Self {
+        match self {
+            Self::Directory(directory) => Self::Directory(directory.join(relative)),
+            Self::Builtin { name, files } => {
+                // The built-in models lie in models/NAME, so their shared vocabulary is ../../vocab.
+                let last = Path::new(relative).components().next_back();
+                let is_vocabulary = last == Some(Component::Normal("vocab".as_ref()));
+                Self::Builtin { name, files: if is_vocabulary { builtin::vocabulary() } else { files } }
+            }
+        }
+    }
+}
+
+/// The error for a Git LFS pointer in place of a file.
+fn lfs_pointer(path: &Path) -> Error {
+    Error::model(
+        path,
+        "is a Git LFS pointer, not the file itself; run `git lfs pull` in the model directory, or download the file from the \
+         model's page",
+    )
 }

@@ -1,0 +1,52 @@
+//! Lists the files of the built-in models for `include_bytes!`, so that adding one needs no code.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+/// What a translation needs; model cards and the like stay outside the binary.
+const EXTENSIONS: [&str; 4] = ["json", "safetensors", "spm", "txt"];
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR"));
+    let mut code = String::from("/// Built-in models by name.\npub(super) static MODELS: &[(&str, Files)] = &[\n");
+    for name in ["transformer", "gru"] {
+        let folder = root.join("models").join(name);
+        // Without weights there is no model; a folder with a stray file is not one.
+        if folder.join("model.safetensors").is_file() {
+            writeln!(code, "    ({name:?}, &{}),", files(&folder)).expect("writing to a string");
+        }
+    }
+    writeln!(
+        code,
+        "];\n/// The vocabulary they share.\npub(super) static VOCABULARY: Files = &{};",
+        files(&root.join("vocab"))
+    )
+    .expect("writing to a string");
+    for folder in ["models", "vocab"] {
+        if root.join(folder).exists() {
+            println!("cargo::rerun-if-changed={folder}");
+        }
+    }
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    fs::write(out.join("builtin.rs"), code).expect("OUT_DIR is writable");
+}
+
+/// The files of a folder as the text of an array of `(name, include_bytes!(path))`.
+fn files(folder: &Path) -> String {
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
+    paths.sort();
+    let mut code = String::from("[");
+    for path in paths {
+        let wanted = path.extension().is_some_and(|extension| EXTENSIONS.iter().any(|wanted| extension == *wanted));
+        if let Some(name) = path.file_name().and_then(|name| name.to_str())
+            && wanted
+        {
+            write!(code, "({name:?}, include_bytes!({:?})), ", path.display().to_string())
+                .expect("writing to a string");
+        }
+    }
+    code + "]"
+}
