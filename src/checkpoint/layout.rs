@@ -33,6 +33,21 @@ const TUTORIAL: [(&str, &str); 5] = [
 ];
 
 impl Family {
+    /// The family with this `model_type` in `config.json`.
+    pub fn from_model_type(model_type: &str) -> Option<Self> {
+        match model_type {
+            "marian" => Some(Self::Transformer),
+            "gru-attention" => Some(Self::Gru),
+            _ => None,
+        }
+    }
+
+    /// What is wrong with another `model_type`.
+    pub fn unsupported(model_type: &str) -> String {
+        let shown: String = model_type.chars().filter(|c| !c.is_control()).take(60).collect();
+        format!("model_type \"{shown}\" is not supported; supported are \"marian\" and \"gru-attention\"")
+    }
+
     /// Recognises a family by its tensor names; anything that is not the GRU is taken for the Transformer.
     pub fn detect<'a>(mut names: impl Iterator<Item = &'a str>) -> Self {
         let is_gru = names.any(|name| unwrap(name).starts_with("encoder.rnn."));

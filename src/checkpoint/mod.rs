@@ -2,16 +2,20 @@
 
 pub mod builtin;
 mod bytes;
+mod convert;
 mod dtype;
 pub mod hub;
 pub mod layout;
+mod list;
 mod pickle;
 mod pytorch;
 mod resolve;
 mod safetensors;
 mod weights;
 
+pub use convert::convert;
 pub use dtype::Dtype;
+pub use list::{Location, ModelSummary, WeightSummary, list_models};
 pub use resolve::{resolve, resolve_with};
 pub use weights::{WEIGHT_FILES, Weights};
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::bytes::Bytes;
 use super::dtype::Dtype;
+use super::list::WeightSummary;
 use super::{ModelFiles, layout, pytorch, safetensors};
 use crate::{Error, Result};
 
@@ -174,6 +175,24 @@ impl Weights {
             }
         }
         Ok(true)
+    }
+
+    /// The weights at a glance.
+    pub fn summary(&self) -> WeightSummary {
+        let mut bytes_by_dtype = [(Dtype::F16, 0), (Dtype::Bf16, 0), (Dtype::F32, 0), (Dtype::F64, 0)];
+        let (mut parameters, mut bytes) = (0, 0);
+        for tensor in self.tensors.values() {
+            let Ok(dtype) = tensor.stored.dtype else { continue };
+            let count = tensor.stored.shape.iter().product::<usize>() as u64;
+            let size = count * dtype.size() as u64;
+            parameters += count;
+            bytes += size;
+            for (other, sum) in &mut bytes_by_dtype {
+                *sum += if *other == dtype { size } else { 0 };
+            }
+        }
+        let precision = bytes_by_dtype.into_iter().max_by_key(|&(_, size)| size).map_or(Dtype::F32, |(dtype, _)| dtype);
+        WeightSummary { family: self.family, parameters, bytes, precision }
     }
 
     fn find(&self, name: &str) -> Result<&Tensor> {

@@ -12,9 +12,6 @@ use crate::checkpoint::{ModelFiles, Weights};
 use crate::kernels::Activation;
 use crate::{Error, Result};
 
-/// The `model_type` values we can run.
-pub const SUPPORTED: [&str; 2] = ["marian", "gru-attention"];
-
 /// The configuration of either family.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ModelConfig {
@@ -125,15 +122,13 @@ impl ModelConfig {
         let keys = Keys::read(files, "config.json")?.ok_or_else(|| {
             Error::model(files.path("config.json"), "is missing; a model directory needs it (see `translate convert`)")
         })?;
-        match keys.string("model_type")?.as_deref() {
-            Some("marian") => TransformerConfig::from_keys(&keys, weights).map(Self::Transformer),
-            Some("gru-attention") => GruConfig::from_keys(&keys, weights).map(Self::Gru),
-            Some(other) => Err(keys.error(format!(
-                "model_type {other:?} is not supported; supported are {}",
-                SUPPORTED.map(|name| format!("{name:?}")).join(" and ")
-            ))),
-            None if weights.family() == Family::Gru => GruConfig::from_keys(&keys, weights).map(Self::Gru),
-            None => TransformerConfig::from_keys(&keys, weights).map(Self::Transformer),
+        let family = match keys.string("model_type")? {
+            Some(name) => Family::from_model_type(&name).ok_or_else(|| keys.error(Family::unsupported(&name)))?,
+            None => weights.family(),
+        };
+        match family {
+            Family::Transformer => TransformerConfig::from_keys(&keys, weights).map(Self::Transformer),
+            Family::Gru => GruConfig::from_keys(&keys, weights).map(Self::Gru),
         }
     }
 

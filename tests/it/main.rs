@@ -2,6 +2,8 @@
 
 mod checkpoint;
 mod eval;
+#[cfg(feature = "hub")]
+mod hub;
 mod metrics;
 mod program;
 mod score;

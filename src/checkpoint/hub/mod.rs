@@ -47,8 +47,10 @@ impl HubSettings {
         let is_true = |value: String| ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str());
         Self {
             cache: variable("HF_HUB_CACHE").map_or_else(|| home.join("hub"), PathBuf::from),
-            endpoint: variable("HF_ENDPOINT")
-                .map_or_else(|| "https://huggingface.co".to_owned(), |endpoint| endpoint.trim_end_matches('/').to_owned()),
+            endpoint: variable("HF_ENDPOINT").map_or_else(
+                || "https://huggingface.co".to_owned(),
+                |endpoint| endpoint.trim_end_matches('/').to_owned(),
+            ),
             token: token.filter(|token| !token.is_empty()),
             offline: variable("HF_HUB_OFFLINE").is_some_and(is_true),
         }
