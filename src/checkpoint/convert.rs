@@ -37,7 +37,7 @@ pub fn convert(files: &ModelFiles, out: &Path, dtype: Dtype, config: &Value, gen
     let mut config = config.clone();
     let tensors = plan(&weights, &mut config)?;
     let vocabulary = match config.as_object_mut().and_then(|keys| keys.shift_remove("vocabulary")) {
-        Some(Value::String(elsewhere)) => files.beside(&elsewhere),
+        Some(Value::String(elsewhere)) => files.directory(&elsewhere)?,
         _ => files.clone(),
     };
 

@@ -108,8 +108,8 @@ fn summarise(name: String, location: Location, files: &ModelFiles) -> ModelSumma
 fn languages(name: &str, files: &ModelFiles) -> (Option<String>, Option<String>) {
     let config = json(files, "config.json");
     let elsewhere = config.as_ref().and_then(|config| config.get("vocabulary")?.as_str());
-    let vocabulary = elsewhere.map_or_else(|| files.clone(), |elsewhere| files.beside(elsewhere));
-    if let Some(tokenizer) = json(&vocabulary, "tokenizer_config.json") {
+    let vocabulary = elsewhere.map_or_else(|| Ok(files.clone()), |elsewhere| files.directory(elsewhere));
+    if let Some(tokenizer) = vocabulary.ok().and_then(|vocabulary| json(&vocabulary, "tokenizer_config.json")) {
         let language = |key: &str| tokenizer.get(key)?.as_str().map(str::to_owned);
         if let (Some(source), Some(target)) = (language("source_lang"), language("target_lang")) {
             return (Some(source), Some(target));

@@ -85,15 +85,25 @@ impl ModelFiles {
         }
     }
 
-    /// The directory `relative` to this one, as config.json's `vocabulary` names it.
-    pub fn beside(&self, relative: &str) -> Self {
+    /// The files in another directory, named relative to this model's (config.json's `vocabulary`).
+    ///
+    /// # Errors
+    /// If there is no such directory.
+    pub fn directory(&self, relative: &str) -> Result<Self> {
         match self {
-            Self::Directory(directory) => Self::Directory(directory.join(relative)),
+            Self::Directory(directory) => {
+                let path = directory.join(relative);
+                if path.is_dir() {
+                    return Ok(Self::Directory(path));
+                }
+                let problem = format!("no such directory, but config.json says that `vocabulary` is {relative:?}");
+                Err(Error::model(path, problem))
+            }
             Self::Builtin { name, files } => {
                 // The built-in models lie in models/NAME, so their shared vocabulary is ../../vocab.
                 let last = Path::new(relative).components().next_back();
                 let is_vocabulary = last == Some(Component::Normal("vocab".as_ref()));
-                Self::Builtin { name, files: if is_vocabulary { builtin::vocabulary() } else { files } }
+                Ok(Self::Builtin { name, files: if is_vocabulary { builtin::vocabulary() } else { files } })
             }
         }
     }
