@@ -69,6 +69,11 @@ enum Command {
     Man(completions::ManArguments),
 }
 
+/// The names of all commands.
+fn command_names() -> Vec<String> {
+    Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
+}
+
 /// How a command that did its work ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {

@@ -1,5 +1,6 @@
 //! The default command: lines in, one translation out for each.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
@@ -103,8 +104,21 @@ enum StatsFormat {
     Json,
 }
 
+/// `translate -m gru attn-dump` reads as a file named attn-dump; say what was meant when there is none.
+fn check_for_command(files: &[PathBuf]) -> Result<()> {
+    let commands = super::command_names();
+    match files.iter().find(|file| !file.exists() && commands.iter().any(|name| file.as_os_str() == name.as_str())) {
+        None => Ok(()),
+        Some(file) => {
+            let name = file.display();
+            Err(Error::Usage(format!("there is no file {name}; the command comes first: translate {name} [OPTIONS]")))
+        }
+    }
+}
+
 /// Runs the command.
 pub fn run(arguments: Arguments) -> Result<Ending> {
+    check_for_command(&arguments.files.files)?;
     let formatter = Formatter {
         format: arguments.format,
         n_best: usize::from(arguments.n_best),

@@ -1,6 +1,7 @@
 //! The integration tests, one module a topic, in one binary so that the crate is linked once.
 
 mod checkpoint;
+mod cli;
 mod eval;
 #[cfg(feature = "hub")]
 mod hub;

@@ -1,0 +1,231 @@
+//! The real program: formats, options, and what it says when a model is broken.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn model(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models").join(name)
+}
+
+/// Runs `translate --model DIR ARGUMENTS` with `input` on standard input.
+fn translate(directory: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_translate"))
+        .arg("--model")
+        .arg(directory)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A program that ends before it reads its input closes the pipe, which is not what is tested here.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+/// The one line of an error message.
+fn message(output: &Output) -> &str {
+    let text = std::str::from_utf8(&output.stderr).unwrap().trim_end();
+    assert_eq!(text.lines().count(), 1, "an error is one line: {text}");
+    assert!(output.stdout.is_empty(), "nothing but results on standard output");
+    text
+}
+
+/// A copy of a fixture model that a test may break.
+fn copy(name: &str) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for file in ["config.json", "generation_config.json", "model.safetensors", "source_vocab.txt", "target_vocab.txt"] {
+        std::fs::copy(model(name).join(file), directory.path().join(file)).unwrap();
+    }
+    directory
+}
+
+/// A copy of the fixture Transformer with `edit` applied to its safetensors header.
+fn with_header(edit: impl Fn(&mut Value)) -> tempfile::TempDir {
+    let directory = copy("marian_relu");
+    let path = directory.path().join("model.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let mut header: Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    edit(&mut header);
+    let header = header.to_string();
+    let mut edited = (header.len() as u64).to_le_bytes().to_vec();
+    edited.extend_from_slice(header.as_bytes());
+    edited.extend_from_slice(&bytes[8 + length..]);
+    std::fs::write(&path, edited).unwrap();
+    directory
+}
+
+const FC1: &str = "model.encoder.layers.0.fc1.weight";
+
+#[test]
+fn a_missing_model_directory_is_named() {
+    let output = translate(Path::new("/no/such/model"), &[], "w010\n");
+    assert_ne!(output.status.code(), Some(0));
+    assert!(message(&output).contains("/no/such/model"), "{}", message(&output));
+}
+
+#[test]
+fn a_missing_tensor_is_named_with_its_file() {
+    let directory = with_header(|header| {
+        let tensors = header.as_object_mut().unwrap();
+        let tensor = tensors.remove(FC1).unwrap();
+        tensors.insert("unrelated".into(), tensor);
+    });
+    let output = translate(directory.path(), &[], "w010\n");
+    assert_eq!(output.status.code(), Some(1));
+    let message = message(&output);
+    assert!(message.contains(FC1) && message.contains("model.safetensors"), "{message}");
+}
+
+#[test]
+fn a_tensor_of_the_wrong_shape_is_named_with_both_shapes() {
+    let directory = with_header(|header| {
+        let shape = header[FC1]["shape"].as_array_mut().unwrap();
+        shape.reverse();
+    });
+    let output = translate(directory.path(), &[], "w010\n");
+    assert_eq!(output.status.code(), Some(1));
+    let message = message(&output);
+    assert!(message.contains(FC1) && message.contains("[64, 32]") && message.contains("[32, 64]"), "{message}");
+}
+
+#[test]
+fn a_truncated_checkpoint_says_so() {
+    let directory = copy("marian_relu");
+    let path = directory.path().join("model.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let output = translate(directory.path(), &[], "w010\n");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(message(&output).contains("truncated"), "{}", message(&output));
+}
+
+#[test]
+fn a_vocabulary_larger_than_the_embedding_is_refused() {
+    let directory = copy("marian_relu");
+    let path = directory.path().join("source_vocab.txt");
+    let mut words = std::fs::read_to_string(&path).unwrap();
+    (0..100).for_each(|n| words.push_str(&format!("more{n}\n")));
+    std::fs::write(&path, words).unwrap();
+    let output = translate(directory.path(), &[], "w010\n");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(message(&output).contains("vocabulary"), "{}", message(&output));
+}
+
+#[test]
+fn a_directory_without_config_names_the_missing_file() {
+    let directory = copy("gru");
+    std::fs::remove_file(directory.path().join("config.json")).unwrap();
+    let output = translate(directory.path(), &[], "w010\n");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(message(&output).contains("config.json"), "{}", message(&output));
+}
+
+#[test]
+fn wrong_usage_ends_with_status_2() {
+    for arguments in [&["--beam-size", "0"][..], &["--n-best", "3", "--beam-size", "2"], &["--column", "0"]] {
+        assert_eq!(translate(&model("gru"), arguments, "").status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn an_n_best_list_does_not_change_the_best() {
+    for name in ["gru", "marian_relu"] {
+        let input = "w010 w012 w007\nw020 w021\n";
+        let one = translate(&model(name), &["--beam-size", "4"], input);
+        let four = translate(&model(name), &["--beam-size", "4", "--n-best", "4", "--format", "tsv"], input);
+        let first: Vec<&str> = stdout(&four)
+            .lines()
+            .map(|line| line.split('\t').collect::<Vec<_>>())
+            .filter(|columns| columns[1] == "1")
+            .map(|columns| columns[3])
+            .collect();
+        assert_eq!(stdout(&one).lines().collect::<Vec<_>>(), first, "{name}");
+    }
+}
+
+#[test]
+fn json_lines_keep_their_fields_and_may_force_a_prefix() {
+    let input = "{\"id\": 7, \"text\": \"w010 w012\", \"target_prefix\": \"w011\"}\n";
+    let output = translate(&model("marian_relu"), &["--json-input", "--format", "json"], input);
+    let line: Value = serde_json::from_str(stdout(&output)).unwrap();
+    assert_eq!(line["id"], 7);
+    assert!(line["translation"].as_str().unwrap().starts_with("w011"), "{line}");
+    assert_eq!(line["truncated"], false);
+}
+
+#[test]
+fn a_line_that_is_not_json_fails_alone() {
+    let output = translate(&model("gru"), &["--json-input", "--format", "json"], "{\"text\": \"w010\"}\nno json\n");
+    assert_eq!(output.status.code(), Some(1));
+    let lines: Vec<Value> = stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines[0]["translation"].is_string());
+    assert!(lines[1]["error"].as_str().unwrap().contains("line 2"), "{}", lines[1]);
+}
+
+#[test]
+fn a_column_of_a_table_is_translated() {
+    let plain = translate(&model("gru"), &[], "w010 w012\n");
+    let column = translate(&model("gru"), &["--column", "2"], "some id\tw010 w012\tmore\n");
+    assert_eq!(stdout(&plain), stdout(&column));
+}
+
+#[test]
+fn a_translation_cut_at_the_limit_is_marked() {
+    let arguments = ["--format", "json", "--max-length", "1", "--compat", "marian"];
+    let output = translate(&model("gru"), &arguments, "w010 w012 w013 w014\n");
+    let line: Value = serde_json::from_str(stdout(&output)).unwrap();
+    assert_eq!(line["truncated"], true, "{line}");
+    assert!(!output.stderr.is_empty(), "and the user is warned");
+}
+
+#[test]
+fn suppressed_words_are_not_generated() {
+    let input = "w010 w012 w007\n";
+    let free = translate(&model("gru"), &[], input);
+    let word = stdout(&free).split_whitespace().next().unwrap();
+    let without = translate(&model("gru"), &["--suppress", word], input);
+    assert!(without.status.success());
+    assert!(!stdout(&without).split_whitespace().any(|other| other == word), "{}", stdout(&without));
+}
+
+#[test]
+fn sampling_repeats_itself_with_the_same_seed_in_any_batch() {
+    let input: String = (4..40).map(|n| format!("w0{n:02} w0{:02}\n", 44 - n)).collect();
+    let run = |arguments: &[&str]| {
+        let mut all = vec!["--sampling", "--temperature", "1.5"];
+        all.extend_from_slice(arguments);
+        stdout(&translate(&model("marian_relu"), &all, &input)).to_owned()
+    };
+    let first = run(&["--seed", "5", "--batch-size", "1"]);
+    assert_eq!(first, run(&["--seed", "5", "--batch-size", "32", "--threads", "2"]));
+    assert_ne!(first, run(&["--seed", "6"]));
+}
+
+#[test]
+fn batches_and_threads_change_nothing() {
+    let input: String = (0..200)
+        .map(|n| (0..1 + n % 17).map(|k| format!("w0{:02} ", 4 + (n * 7 + k * 13) % 50)).collect::<String>() + "\n")
+        .collect();
+    for name in ["gru", "marian_relu"] {
+        for beam in ["1", "4"] {
+            let run = |batch: &str, threads: &str| {
+                let arguments = ["--scores", "--beam-size", beam, "--batch-size", batch, "--threads", threads];
+                stdout(&translate(&model(name), &arguments, &input)).to_owned()
+            };
+            let alone = run("1", "1");
+            assert_eq!(alone.lines().count(), 200);
+            for (batch, threads) in [("3", "1"), ("32", "1"), ("1", "2"), ("32", "2")] {
+                assert_eq!(alone, run(batch, threads), "{name}, beam {beam}, batch {batch}, {threads} threads");
+            }
+        }
+    }
+}
