@@ -5,6 +5,7 @@ use translate::kernels::Workspace;
 use translate::model::Record;
 use translate::pipeline::{BatchTranslator, Line, Tokens};
 use translate::search::SearchOptions;
+use translate::text::{join_sentences, split_sentences};
 
 use translate::{Request, Result, Translation, Translator};
 
@@ -40,10 +41,10 @@ pub struct Job {
 pub struct Translated {
     /// The JSON fields of the input line, to be passed through.
     pub fields: Map<String, Value>,
-    /// The tab-separated columns of the input line before and after the translated one.
+    /// The translation of each sentence of the line; one, unless sentences are split.
     pub sentences: Vec<Translation>,
-    /// What stood between the sentences, `[sentences - 1]`.
-    pub separators: Vec<String>,
+    /// The source sentences with the white space between them, if there are several.
+    pub sources: Vec<String>,
 }
 
 /// What one line asks for.
@@ -111,7 +112,7 @@ impl BatchTranslator for Job {
                 }
             };
             let first = requests.len();
-            let mut separators = Vec::new();
+            let mut sources = Vec::new();
             let mut push = |sentence: &str| {
                 let text = match &self.language {
                     Some(language) => format!("{language} {sentence}"),
@@ -123,17 +124,15 @@ impl BatchTranslator for Job {
             };
             if self.split_sentences && !text.trim().is_empty() {
                 for sentence in split_sentences(&text) {
-                    let trimmed = sentence.trim_end();
-                    separators.push(sentence[trimmed.len()..].to_owned());
-                    push(trimmed);
+                    sources.push(sentence.to_owned());
+                    push(sentence.trim());
                 }
-                separators.pop();
             } else if text.trim().is_empty() {
                 requests.push(Request { text, target_prefix: None, max_length });
             } else {
                 push(&text);
             }
-            outcomes.push(Ok((Translated { fields, sentences: Vec::new(), separators }, requests.len() - first)));
+            outcomes.push(Ok((Translated { fields, sentences: Vec::new(), sources }, requests.len() - first)));
         }
         let mut translations = self.translator.translate(&requests, &self.options, self.record, workspace)?.into_iter();
         let mut requests = requests.into_iter();
@@ -169,16 +168,15 @@ impl BatchTranslator for Job {
 impl Translated {
     /// The `rank`-th translation of the whole line (from 0): that of each sentence, or its last if it has fewer.
     pub fn text(&self, rank: usize) -> String {
-        let mut text = String::new();
-        for (at, sentence) in self.sentences.iter().enumerate() {
-            if at > 0 {
-                text.push_str(&self.separators[at - 1]);
-            }
-            if let Some(candidate) = sentence.candidates.get(rank).or(sentence.candidates.last()) {
-                text.push_str(&candidate.text);
-            }
+        let texts: Vec<&str> = self
+            .sentences
+            .iter()
+            .map(|sentence| sentence.candidates.get(rank).or(sentence.candidates.last()).map_or("", |best| &best.text))
+            .collect();
+        match &texts[..] {
+            [text] => (*text).to_owned(),
+            _ => join_sentences(&self.sources.iter().map(String::as_str).collect::<Vec<_>>(), &texts),
         }
-        text
     }
 
     /// The `rank`-th hypothesis of each sentence.
@@ -208,8 +206,4 @@ impl Translated {
     pub fn looping(&self) -> bool {
         self.hypotheses(0).any(translate::search::Hypothesis::is_looping)
     }
-}
-
-fn split_sentences(text: &str) -> Vec<&str> {
-    vec![text]
 }

@@ -1,40 +1,23 @@
 //! The real program: formats, options, and what it says when a model is broken.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
 
 use serde_json::Value;
 
-fn model(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models").join(name)
-}
+use crate::program::{Outcome, model, run};
 
 /// Runs `translate --model DIR ARGUMENTS` with `input` on standard input.
-fn translate(directory: &Path, arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_translate"))
-        .arg("--model")
-        .arg(directory)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A program that ends before it reads its input closes the pipe, which is not what is tested here.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
-}
-
-fn stdout(output: &Output) -> &str {
-    std::str::from_utf8(&output.stdout).unwrap()
+fn translate(directory: &Path, arguments: &[&str], input: &str) -> Outcome {
+    let mut all = vec!["--model".as_ref(), directory.as_os_str()];
+    all.extend(arguments.iter().map(std::ffi::OsStr::new));
+    run(&all, input)
 }
 
 /// The one line of an error message.
-fn message(output: &Output) -> &str {
-    let text = std::str::from_utf8(&output.stderr).unwrap().trim_end();
+fn message(outcome: &Outcome) -> &str {
+    let text = outcome.stderr.trim_end();
     assert_eq!(text.lines().count(), 1, "an error is one line: {text}");
-    assert!(output.stdout.is_empty(), "nothing but results on standard output");
+    assert!(outcome.stdout.is_empty(), "nothing but results on standard output");
     text
 }
 
@@ -68,7 +51,7 @@ const FC1: &str = "model.encoder.layers.0.fc1.weight";
 #[test]
 fn a_missing_model_directory_is_named() {
     let output = translate(Path::new("/no/such/model"), &[], "w010\n");
-    assert_ne!(output.status.code(), Some(0));
+    assert_ne!(output.status, 0);
     assert!(message(&output).contains("/no/such/model"), "{}", message(&output));
 }
 
@@ -80,7 +63,7 @@ fn a_missing_tensor_is_named_with_its_file() {
         tensors.insert("unrelated".into(), tensor);
     });
     let output = translate(directory.path(), &[], "w010\n");
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status, 1);
     let message = message(&output);
     assert!(message.contains(FC1) && message.contains("model.safetensors"), "{message}");
 }
@@ -92,7 +75,7 @@ fn a_tensor_of_the_wrong_shape_is_named_with_both_shapes() {
         shape.reverse();
     });
     let output = translate(directory.path(), &[], "w010\n");
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status, 1);
     let message = message(&output);
     assert!(message.contains(FC1) && message.contains("[64, 32]") && message.contains("[32, 64]"), "{message}");
 }
@@ -104,7 +87,7 @@ fn a_truncated_checkpoint_says_so() {
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     let output = translate(directory.path(), &[], "w010\n");
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status, 1);
     assert!(message(&output).contains("truncated"), "{}", message(&output));
 }
 
@@ -116,7 +99,7 @@ fn a_vocabulary_larger_than_the_embedding_is_refused() {
     (0..100).for_each(|n| words.push_str(&format!("more{n}\n")));
     std::fs::write(&path, words).unwrap();
     let output = translate(directory.path(), &[], "w010\n");
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status, 1);
     assert!(message(&output).contains("vocabulary"), "{}", message(&output));
 }
 
@@ -125,14 +108,14 @@ fn a_directory_without_config_names_the_missing_file() {
     let directory = copy("gru");
     std::fs::remove_file(directory.path().join("config.json")).unwrap();
     let output = translate(directory.path(), &[], "w010\n");
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status, 1);
     assert!(message(&output).contains("config.json"), "{}", message(&output));
 }
 
 #[test]
 fn wrong_usage_ends_with_status_2() {
     for arguments in [&["--beam-size", "0"][..], &["--n-best", "3", "--beam-size", "2"], &["--column", "0"]] {
-        assert_eq!(translate(&model("gru"), arguments, "").status.code(), Some(2), "{arguments:?}");
+        assert_eq!(translate(&model("gru"), arguments, "").status, 2, "{arguments:?}");
     }
 }
 
@@ -142,13 +125,14 @@ fn an_n_best_list_does_not_change_the_best() {
         let input = "w010 w012 w007\nw020 w021\n";
         let one = translate(&model(name), &["--beam-size", "4"], input);
         let four = translate(&model(name), &["--beam-size", "4", "--n-best", "4", "--format", "tsv"], input);
-        let first: Vec<&str> = stdout(&four)
+        let first: Vec<&str> = four
+            .stdout
             .lines()
             .map(|line| line.split('\t').collect::<Vec<_>>())
             .filter(|columns| columns[1] == "1")
             .map(|columns| columns[3])
             .collect();
-        assert_eq!(stdout(&one).lines().collect::<Vec<_>>(), first, "{name}");
+        assert_eq!(one.stdout.lines().collect::<Vec<_>>(), first, "{name}");
     }
 }
 
@@ -156,7 +140,7 @@ fn an_n_best_list_does_not_change_the_best() {
 fn json_lines_keep_their_fields_and_may_force_a_prefix() {
     let input = "{\"id\": 7, \"text\": \"w010 w012\", \"target_prefix\": \"w011\"}\n";
     let output = translate(&model("marian_relu"), &["--json-input", "--format", "json"], input);
-    let line: Value = serde_json::from_str(stdout(&output)).unwrap();
+    let line: Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!(line["id"], 7);
     assert!(line["translation"].as_str().unwrap().starts_with("w011"), "{line}");
     assert_eq!(line["truncated"], false);
@@ -165,8 +149,8 @@ fn json_lines_keep_their_fields_and_may_force_a_prefix() {
 #[test]
 fn a_line_that_is_not_json_fails_alone() {
     let output = translate(&model("gru"), &["--json-input", "--format", "json"], "{\"text\": \"w010\"}\nno json\n");
-    assert_eq!(output.status.code(), Some(1));
-    let lines: Vec<Value> = stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(output.status, 1);
+    let lines: Vec<Value> = output.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(lines[0]["translation"].is_string());
     assert!(lines[1]["error"].as_str().unwrap().contains("line 2"), "{}", lines[1]);
 }
@@ -175,14 +159,14 @@ fn a_line_that_is_not_json_fails_alone() {
 fn a_column_of_a_table_is_translated() {
     let plain = translate(&model("gru"), &[], "w010 w012\n");
     let column = translate(&model("gru"), &["--column", "2"], "some id\tw010 w012\tmore\n");
-    assert_eq!(stdout(&plain), stdout(&column));
+    assert_eq!(plain.stdout, column.stdout);
 }
 
 #[test]
 fn a_translation_cut_at_the_limit_is_marked() {
     let arguments = ["--format", "json", "--max-length", "1", "--compat", "marian"];
     let output = translate(&model("gru"), &arguments, "w010 w012 w013 w014\n");
-    let line: Value = serde_json::from_str(stdout(&output)).unwrap();
+    let line: Value = serde_json::from_str(&output.stdout).unwrap();
     assert_eq!(line["truncated"], true, "{line}");
     assert!(!output.stderr.is_empty(), "and the user is warned");
 }
@@ -191,10 +175,10 @@ fn a_translation_cut_at_the_limit_is_marked() {
 fn suppressed_words_are_not_generated() {
     let input = "w010 w012 w007\n";
     let free = translate(&model("gru"), &[], input);
-    let word = stdout(&free).split_whitespace().next().unwrap();
+    let word = free.stdout.split_whitespace().next().unwrap();
     let without = translate(&model("gru"), &["--suppress", word], input);
-    assert!(without.status.success());
-    assert!(!stdout(&without).split_whitespace().any(|other| other == word), "{}", stdout(&without));
+    assert!(without.status == 0);
+    assert!(!without.stdout.split_whitespace().any(|other| other == word), "{}", without.stdout);
 }
 
 #[test]
@@ -203,7 +187,7 @@ fn sampling_repeats_itself_with_the_same_seed_in_any_batch() {
     let run = |arguments: &[&str]| {
         let mut all = vec!["--sampling", "--temperature", "1.5"];
         all.extend_from_slice(arguments);
-        stdout(&translate(&model("marian_relu"), &all, &input)).to_owned()
+        translate(&model("marian_relu"), &all, &input).stdout
     };
     let first = run(&["--seed", "5", "--batch-size", "1"]);
     assert_eq!(first, run(&["--seed", "5", "--batch-size", "32", "--threads", "2"]));
@@ -219,7 +203,7 @@ fn batches_and_threads_change_nothing() {
         for beam in ["1", "4"] {
             let run = |batch: &str, threads: &str| {
                 let arguments = ["--scores", "--beam-size", beam, "--batch-size", batch, "--threads", threads];
-                stdout(&translate(&model(name), &arguments, &input)).to_owned()
+                translate(&model(name), &arguments, &input).stdout
             };
             let alone = run("1", "1");
             assert_eq!(alone.lines().count(), 200);
@@ -228,4 +212,11 @@ fn batches_and_threads_change_nothing() {
             }
         }
     }
+}
+
+#[test]
+fn paragraphs_are_translated_sentence_by_sentence() {
+    let alone = translate(&model("marian_relu"), &[], "W010 w012.\nW020 w021!\n").stdout;
+    let together = translate(&model("marian_relu"), &["--split-sentences"], "W010 w012.  W020 w021!\n").stdout;
+    assert_eq!(alone.lines().collect::<Vec<_>>().join("  ") + "\n", together);
 }
