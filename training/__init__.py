@@ -1,0 +1,1 @@
+"""Trains the built-in German-English models of `translate`."""

@@ -1,0 +1,96 @@
+"""An endless, resumable stream of training batches of about equal size."""
+
+import random
+
+import torch
+
+from .corpus import TRAINING_SOURCES, load_pairs
+
+POOL = 20_000
+
+
+def pad(sentences, value):
+    length = max(len(sentence) for sentence in sentences)
+    return torch.tensor([sentence + [value] * (length - len(sentence)) for sentence in sentences])
+
+
+def teacher_forcing(pairs, vocabulary):
+    """source, decoder input (starts with <pad>), and the tokens to predict."""
+    source = pad([pair[0] for pair in pairs], vocabulary.pad)
+    target = pad([pair[1] for pair in pairs], vocabulary.pad)
+    start = torch.full((len(pairs), 1), vocabulary.pad)
+    return source, torch.cat([start, target[:, :-1]], dim=1), target
+
+
+class Stream:
+    """Position (epoch, pool, batch) is all the state there is: each is drawn from its own seed."""
+
+    def __init__(self, run, vocabulary, tokens, seed, weights=None, sampling=0.0, maximum=120):
+        self.vocabulary = vocabulary
+        self.tokens = tokens
+        self.seed = seed
+        self.sampling = sampling
+        self.maximum = maximum
+        self.weights = {name: weight for name, (_, weight) in TRAINING_SOURCES.items()}
+        self.weights.update(weights or {})
+        self.sources = {
+            name: load_pairs(run, name) for name, weight in self.weights.items() if weight > 0
+        }
+        self.position = (0, 0, 0)
+
+    def target_counts(self):
+        """How often each piece occurs in a sample of the English side."""
+        counts = torch.zeros(self.vocabulary.pad, dtype=torch.long)
+        sample = self._epoch(0)[:POOL]
+        ids = [token for _, english in sample for token in self.vocabulary.encode(english)]
+        return counts.index_add_(0, torch.tensor(ids), torch.ones(len(ids), dtype=torch.long))
+
+    def _epoch(self, epoch):
+        order = random.Random(f"{self.seed} {epoch}")
+        drawn = []
+        for name, pairs in self.sources.items():
+            weight = self.weights[name]
+            for _ in range(int(weight)):
+                drawn.extend(pairs)
+            drawn.extend(order.sample(pairs, int((weight % 1) * len(pairs))))
+        order.shuffle(drawn)
+        return drawn
+
+    def _pool(self, sentences, epoch, pool):
+        order = random.Random(f"{self.seed} {epoch} {pool}")
+        # SentencePiece keeps its own random state, which cannot be saved, so seed it per pool.
+        import sentencepiece
+
+        sentencepiece.set_random_generator_seed(order.randrange(1 << 30))
+        encoded = []
+        for german, english in sentences:
+            # Half of the sentences keep their best segmentation, the one used when translating.
+            sampling = self.sampling if self.sampling and order.random() < 0.5 else 0.0
+            source = self.vocabulary.encode(german, sampling)
+            target = self.vocabulary.encode(english)
+            if max(len(source), len(target)) <= self.maximum:
+                encoded.append((len(source), order.random(), source, target))
+        encoded.sort(key=lambda item: (item[0], len(item[3]), item[1]))
+        batches, current, width = [], [], 0
+        for length, _, source, target in encoded:
+            width = max(width, length, len(target))
+            if current and width * (len(current) + 1) > self.tokens:
+                batches.append(current)
+                current, width = [], max(length, len(target))
+            current.append((source, target))
+        batches.append(current)
+        order.shuffle(batches)
+        return batches
+
+    def __iter__(self):
+        epoch, first_pool, first_batch = self.position
+        while True:
+            sentences = self._epoch(epoch)
+            for pool in range(first_pool, -(-len(sentences) // POOL)):
+                chosen = sentences[pool * POOL : (pool + 1) * POOL]
+                batches = self._pool(chosen, epoch, pool)
+                for index in range(first_batch, len(batches)):
+                    self.position = (epoch, pool, index + 1)
+                    yield teacher_forcing(batches[index], self.vocabulary)
+                first_batch = 0
+            epoch, first_pool = epoch + 1, 0
