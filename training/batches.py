@@ -2,11 +2,13 @@
 
 import random
 
+import sentencepiece
 import torch
 
 from .corpus import TRAINING_SOURCES, load_pairs
 
 POOL = 20_000
+MAXIMUM_PIECES = 120
 
 
 def pad(sentences, value):
@@ -25,17 +27,18 @@ def teacher_forcing(pairs, vocabulary):
 class Stream:
     """Position (epoch, pool, batch) is all the state there is: each is drawn from its own seed."""
 
-    def __init__(self, run, vocabulary, tokens, seed, weights=None, sampling=0.0, maximum=120):
+    def __init__(self, run, vocabulary, tokens, seed, weights=None, sampling=0.0, reverse=False):
         self.vocabulary = vocabulary
         self.tokens = tokens
         self.seed = seed
         self.sampling = sampling
-        self.maximum = maximum
         self.weights = {name: weight for name, (_, weight) in TRAINING_SOURCES.items()}
         self.weights.update(weights or {})
         self.sources = {
             name: load_pairs(run, name) for name, weight in self.weights.items() if weight > 0
         }
+        if reverse:
+            self.sources = {n: [pair[::-1] for pair in p] for n, p in self.sources.items()}
         self.position = (0, 0, 0)
 
     def target_counts(self):
@@ -59,8 +62,6 @@ class Stream:
     def _pool(self, sentences, epoch, pool):
         order = random.Random(f"{self.seed} {epoch} {pool}")
         # SentencePiece keeps its own random state, which cannot be saved, so seed it per pool.
-        import sentencepiece
-
         sentencepiece.set_random_generator_seed(order.randrange(1 << 30))
         encoded = []
         for german, english in sentences:
@@ -68,7 +69,7 @@ class Stream:
             sampling = self.sampling if self.sampling and order.random() < 0.5 else 0.0
             source = self.vocabulary.encode(german, sampling)
             target = self.vocabulary.encode(english)
-            if max(len(source), len(target)) <= self.maximum:
+            if max(len(source), len(target)) <= MAXIMUM_PIECES:
                 encoded.append((len(source), order.random(), source, target))
         encoded.sort(key=lambda item: (item[0], len(item[3]), item[1]))
         batches, current, width = [], [], 0

@@ -39,6 +39,7 @@ TEST_SETS = [
     "newstest2020",
     "iwslt17",
 ]
+CAPTIONS = "multi30k-captions-mono"  # not pairs: text for back-translation and for a teacher
 MAXIMUM_WORDS = 90
 
 OPENING = set("([{„‚«¿¡")
@@ -128,6 +129,10 @@ def prepare(corpora, run):
         for index, language in enumerate(("de", "en")):
             text = "".join(pair[index] + "\n" for pair in pairs)
             (data / f"{name}.{language}").write_text(text, encoding="utf-8")
+    for language in ("de", "en"):
+        lines = dict.fromkeys(read_lines(corpora / f"{CAPTIONS}.{language}.gz"))
+        text = "".join(line + "\n" for line in lines if line.lower() not in held_out)
+        (data / f"{CAPTIONS}.{language}").write_text(text, encoding="utf-8")
     for name, (tokenised, _) in TRAINING_SOURCES.items():
         seen = set()
         kept = []

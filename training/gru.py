@@ -256,8 +256,9 @@ class GruModel(nn.Module):
             weight.copy_(shared / shared[: self.pad].std() @ mixing * 0.02)
             weight[self.pad].zero_()
 
-    def output_layer(self):
-        return self.decoder.fc_out.weight[: self.pad], self.decoder.fc_out.bias[: self.pad]
+    def output_layer(self, with_pad=False):
+        size = self.pad + with_pad
+        return self.decoder.fc_out.weight[:size], self.decoder.fc_out.bias[:size]
 
     def encode(self, source):
         rnn = self.encoder.rnn
@@ -292,8 +293,11 @@ class GruModel(nn.Module):
             "mask": padding if mask is not None else None,
         }
 
-    def forward(self, source, target):
-        """[s_t; w_t; E(y_{t-1})] for every target position, the input of `fc_out`."""
+    def forward(self, source, target, guided=False):
+        """[s_t; w_t; E(y_{t-1})] for every target position, the input of `fc_out`.
+
+        With `guided` also a list of the attention weights [batch, length, source].
+        """
         memory = self.encode(source)
         rnn, attention = self.decoder.rnn, self.decoder.attention
         embedded = self.dropout(self.decoder.embedding(target))
@@ -312,7 +316,8 @@ class GruModel(nn.Module):
             memory["mask"],
         )
         contexts = torch.bmm(weights.transpose(0, 1), memory["outputs"])
-        return torch.cat([states.transpose(0, 1), contexts, embedded], dim=2)
+        hidden = torch.cat([states.transpose(0, 1), contexts, embedded], dim=2)
+        return (hidden, [weights.transpose(0, 1)]) if guided else hidden
 
     def start(self, memory, rows):
         return {"state": memory["start"]}

@@ -14,6 +14,7 @@ from pathlib import Path
 import sacrebleu
 import torch
 
+from .alignment import Alignment, attention_loss
 from .batches import Stream, teacher_forcing
 from .corpus import DEVELOPMENT_SETS, load_set
 from .layers import Candidates, smoothed_cross_entropy
@@ -69,7 +70,11 @@ class Trainer:
             options.seed,
             json.loads(options.weights),
             options.sampling,
+            options.reverse,
         )
+        self.alignment = None
+        if options.guide:
+            self.alignment = Alignment(self.run, self.vocabulary, self.device)
         self.candidates = None
         if options.candidates:
             counts = self.stream.target_counts().to(self.device)
@@ -132,9 +137,10 @@ class Trainer:
             source = source.masked_fill(dropped & (source > 1) & (source < self.vocabulary.pad), 1)
         low_precision = self.device.type == "cuda" or self.options.bfloat16
         with torch.autocast(self.device.type, torch.bfloat16, enabled=low_precision):
-            hidden = self.model(source, target_in)
+            hidden, guides = self.model(source, target_in, guided=True)
         real = target_out != self.vocabulary.pad
-        weight, bias = self.model.output_layer()
+        # Candidates never hold <pad>, and not cutting it off saves a copy of the whole gradient.
+        weight, bias = self.model.output_layer(with_pad=self.candidates is not None)
         hidden = self.model.dropout_output(hidden[real].float())
         loss, likelihood = smoothed_cross_entropy(
             hidden,
@@ -144,6 +150,11 @@ class Trainer:
             self.options.label_smoothing,
             self.candidates,
         )
+        if self.alignment:
+            alignment = self.alignment(source, target_out)
+            for attention in guides:
+                guide = attention_loss(alignment, attention.float())
+                loss = loss + self.options.guide / len(guides) * guide
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip)
@@ -168,6 +179,8 @@ class Trainer:
         self.model.eval()
         for name in DEVELOPMENT_SETS:
             german, english = load_set(self.run, name)
+            if self.options.reverse:
+                german, english = english, german
             limit = self.options.evaluate_sentences if name != "flores-dev" else 50
             german, english = german[:limit], english[:limit]
             pairs = [
@@ -244,6 +257,7 @@ def arguments():
     parser.add_argument("--start-from", help="a checkpoint to begin with, instead of random weights")
     parser.add_argument("--embeddings-from", help="GRU: a Transformer checkpoint to begin with")
     parser.add_argument("--config", default="{}", help="JSON, overrides the model's sizes")
+    parser.add_argument("--reverse", action="store_true", help="train English to German")
     parser.add_argument("--weights", default="{}", help="JSON, draws per epoch of each source")
     parser.add_argument("--tokens", type=int, default=2000, help="padded tokens in a batch")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
@@ -253,6 +267,7 @@ def arguments():
     parser.add_argument("--label-smoothing", type=float, default=0.1)
     parser.add_argument("--sampling", type=float, default=0.0, help="SentencePiece alpha, source")
     parser.add_argument("--word-dropout", type=float, default=0.0)
+    parser.add_argument("--guide", type=float, default=0.0, help="weight of the alignment loss")
     parser.add_argument("--candidates", type=int, help="frequent pieces in a sampled softmax")
     parser.add_argument("--clip", type=float, default=1.0)
     parser.add_argument("--ema", type=float, default=0.998)

@@ -139,7 +139,7 @@ class Transformer(nn.Module):
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
 
-    def output_layer(self):
+    def output_layer(self, with_pad=False):
         return self.model.shared.weight[: self.pad], self.output_bias
 
     def dropout_output(self, hidden):
@@ -166,18 +166,36 @@ class Transformer(nn.Module):
             memory[f"keys{index}"], memory[f"values{index}"] = keys, values
         return memory
 
-    def forward(self, source, target):
-        """Hidden states [batch, length, d_model] that predict the token after each target token."""
+    def guided_attention(self, layer, x, keys, mask):
+        """Cross-attention of the layer's first head, which an alignment may guide."""
+        attention = layer.encoder_attn
+        size = keys.shape[-1]
+        queries = F.linear(x, attention.q_proj.weight[:size], attention.q_proj.bias[:size])
+        scores = queries @ keys[:, 0].transpose(1, 2) / math.sqrt(size)
+        if mask is not None:
+            scores = scores + mask[:, 0]
+        return scores.softmax(2)
+
+    def forward(self, source, target, guided=False):
+        """Hidden states [batch, length, d_model] that predict the token after each target token.
+
+        With `guided` also a list of attention weights [batch, length, source].
+        """
         memory = self.encode(source)
         x = self.embed(target)
+        guides = []
         for index, layer in enumerate(self.model.decoder.layers):
             parts = layer.self_attn.queries_keys_and_values(x)
             x = layer.attend_to_self(x, layer.self_attn.attend(*parts, causal=True))
+            if guided:
+                guides.append(
+                    self.guided_attention(layer, x, memory[f"keys{index}"], memory["mask"])
+                )
             x = layer.attend_to_memory(
                 x, memory[f"keys{index}"], memory[f"values{index}"], memory["mask"]
             )
             x = layer.feed_forward(x)
-        return x
+        return (x, guides) if guided else x
 
     # The three methods that search needs besides `encode`.
 
