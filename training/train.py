@@ -106,6 +106,12 @@ class Trainer:
         torch.save(state, self.directory / "new.pt")
         os.replace(self.directory / "new.pt", self.checkpoint)
 
+    def begin_with(self, path):
+        """Only the weights of another run: its step, rate and place in the data do not count."""
+        state = torch.load(path, map_location=self.device, weights_only=False)
+        self.model.load_state_dict(state["model"])
+        self.average = [p.detach().clone() for p in self.model.parameters()]
+
     def load(self, path):
         state = torch.load(path, map_location=self.device, weights_only=False)
         self.model.load_state_dict(state["model"])
@@ -150,11 +156,13 @@ class Trainer:
             self.options.label_smoothing,
             self.candidates,
         )
+        guide = 0.0
         if self.alignment:
             alignment = self.alignment(source, target_out)
             for attention in guides:
                 guide = attention_loss(alignment, attention.float())
                 loss = loss + self.options.guide / len(guides) * guide
+            guide = guide.detach()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.options.clip)
@@ -170,6 +178,7 @@ class Trainer:
             torch._foreach_lerp_(self.average, [p.data for p in self.model.parameters()], 1 - decay)
         count = int(real.sum())
         self.targets_seen += count
+        self.guide_loss = float(guide)
         return float(likelihood.detach()), count
 
     @torch.no_grad()
@@ -223,6 +232,7 @@ class Trainer:
             if now - logged > 60:
                 self.log(
                     loss=round(total / count, 4),
+                    attention=round(self.guide_loss, 3),
                     rate=round(learning_rate(self.step, options), 6),
                     targets_per_second=round(count / (now - logged)),
                     epoch=self.stream.position[0],
@@ -289,7 +299,7 @@ def main():
     if options.resume:
         trainer.load(trainer.checkpoint)
     elif options.start_from:
-        trainer.load(options.start_from)
+        trainer.begin_with(options.start_from)
     trainer.train()
 
 
