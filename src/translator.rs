@@ -339,6 +339,11 @@ impl Translator {
         pieces(&self.vocabularies.source, ids)
     }
 
+    /// A target piece as it is written in the vocabulary.
+    pub fn target_piece(&self, id: u32) -> String {
+        pieces(&self.vocabularies.target, &[id]).concat()
+    }
+
     /// The target pieces of a hypothesis as they are written in the vocabulary, sentence end included when it was generated.
     pub fn target_pieces(&self, hypothesis: &Hypothesis) -> Vec<String> {
         let mut ids = hypothesis.ids.clone();

@@ -1,70 +1,276 @@
-//! `translate attn-dump`: translations with the attention behind them.
+//! `translate attn-dump`: what the model looked at, while translating or along given translations.
 
-use std::fmt::Write;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
-use serde_json::json;
-use translate::model::{Attention, Record};
-use translate::pipeline::{self, Done, End, Event, Input, Interrupt, Output, Settings};
-use translate::{Error, Result};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, ValueHint};
+use translate::inspect::align::{Link, Rule};
+use translate::inspect::rank::{self, Ranking};
+use translate::inspect::{
+    AlignOn, AttentionMap, Format, HeadChoice, Kind, LayerChoice, RenderOptions, Selection, pharaoh, text,
+};
+use translate::kernels::Workspace;
+use translate::model::Record;
+use translate::pipeline::{
+    self, BatchTranslator, Done, End, Event, Input, Interrupt, Line, Output, Settings, Sink, Tokens,
+};
+use translate::search::SearchOptions;
+use translate::{Error, Request, Result, Translator};
 
 use super::Ending;
-use super::job::{InputFormat, Job, Translated};
+use super::attention::{AttentionWriter, best, record, shape, store};
 use super::options::{FileArguments, ModelOptions, SearchArguments};
+
+const EXAMPLES: &str = "\
+Examples:
+  echo 'Ein Hund rennt.' | translate attn-dump --format text --words
+                                    a heat map in the terminal
+  translate attn-dump --format html -o attention.html captions.de
+                                    a page to look around in, with every layer and head
+  translate attn-dump --format pharaoh --target captions.en captions.de
+                                    word alignments of a parallel text
+  translate attn-dump --layer all --head all --format npz -o attention.npz captions.de
+                                    everything, for NumPy
+  translate attn-dump --best-layer --pairs pairs.tsv
+                                    which layer and head aligns best";
+
+const NOTES: &str = "\
+Rows are target steps, the sentence end included; columns are source pieces, the sentence end included; every row sums
+to 1. Row t holds the weights used while predicting piece t (--align-on input: while reading it, one step later).
+Layers and heads are counted from 0. Without --layer and --head, what the model's config names as its best alignment is
+shown, or else the mean of all.
+
+--best-layer prints each layer and head with the agreement of both directions (how often the source word a target word
+looks at most is looked at most by that same target word), the entropy of its rows (0 sharp, 1 even), and F1 if --gold
+gives true links.";
 
 /// Arguments of `attn-dump`.
 #[derive(Debug, Args)]
+#[command(before_help = EXAMPLES, after_help = NOTES)]
 pub struct Arguments {
     #[command(flatten)]
     files: FileArguments,
     #[command(flatten)]
     model: ModelOptions,
 
-    /// How the attention is printed
-    #[arg(long, value_enum, default_value = "json")]
+    /// How attention is written; svg draws one sentence, or one file each into --output DIRECTORY/
+    #[arg(long, value_name = "FORMAT", default_value = "json", value_parser = format_parser())]
     format: Format,
+
+    /// Which attention: encoder-decoder (cross), or the Transformer's self-attention in encoder or decoder
+    #[arg(long, value_name = "KIND", default_value = "cross", value_parser = kind_parser())]
+    kind: Kind,
+
+    /// Layer N from 0, all, mean or last [default: the model's best, else mean]
+    #[arg(long, value_name = "LAYER", value_parser = parse::<LayerChoice>)]
+    layer: Option<LayerChoice>,
+
+    /// Head N from 0, all, mean or max [default: the model's best, else mean]
+    #[arg(long, value_name = "HEAD", value_parser = parse::<HeadChoice>)]
+    head: Option<HeadChoice>,
+
+    /// Merge pieces into words: the sum over a word's columns, the mean over its rows
+    #[arg(long)]
+    words: bool,
+
+    /// Leave out the column of the source's sentence end and scale rows to 1 again
+    #[arg(long)]
+    mask_eos: bool,
+
+    /// Rows belong to the token a step predicts (output) or reads (input)
+    #[arg(long, value_name = "SIDE", default_value = "output", value_parser = align_on_parser())]
+    align_on: AlignOn,
+
+    /// Link all words with at least this weight instead of each target word's strongest (format pharaoh)
+    #[arg(long, value_name = "WEIGHT", value_parser = parse_rule)]
+    threshold: Option<Rule>,
+
+    /// Follow the translations in FILE, one a line, instead of searching for some
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    target: Option<PathBuf>,
+
+    /// Each line is a source and a target separated by a tab; follow the target
+    #[arg(long, conflicts_with = "target")]
+    pairs: bool,
+
+    /// Columns of the page (format text) [default: the terminal's, else 100]
+    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(20..))]
+    width: Option<u16>,
+
+    /// Rank layers and heads by how well they align, instead of writing attention
+    #[arg(long, conflicts_with_all = ["format", "kind", "layer", "head", "words", "threshold", "width"])]
+    best_layer: bool,
+
+    /// True word links of each line (0-0 1-2), to rank by F1 against them
+    #[arg(long, value_name = "FILE", requires = "best_layer", value_hint = ValueHint::FilePath)]
+    gold: Option<PathBuf>,
+
+    /// Write the best layer and head into the model's config.json
+    #[arg(long, requires = "best_layer")]
+    store: bool,
 
     #[command(flatten)]
     search: SearchArguments,
 }
 
-/// Formats of attention.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// One JSON object a line
-    Json,
-    /// A table for people
-    Text,
+fn parse<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: Error| error.to_string())
+}
+
+fn parse_rule(text: &str) -> Result<Rule, String> {
+    let value = text.parse().map_err(|_| "must be a number".to_owned())?;
+    Rule::threshold(value).map_err(|error| error.to_string())
+}
+
+fn format_parser() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(["text", "json", "tsv", "npz", "pharaoh", "svg", "html"])
+        .try_map(|name| name.parse::<Format>())
+}
+
+fn kind_parser() -> impl TypedValueParser<Value = Kind> {
+    PossibleValuesParser::new(["cross", "encoder", "decoder"]).try_map(|name| name.parse::<Kind>())
+}
+
+fn align_on_parser() -> impl TypedValueParser<Value = AlignOn> {
+    PossibleValuesParser::new(["output", "input"]).try_map(|name| name.parse::<AlignOn>())
 }
 
 /// Runs the command.
 pub fn run(arguments: Arguments) -> Result<Ending> {
     let (translator, _) = arguments.model.load()?;
-    let options = arguments.search.options(&translator, 1)?;
-    let language = arguments.model.language_token(&translator)?;
-    let job = Arc::new(Job {
-        translator,
-        options,
-        record: Record { cross: true, ..Record::default() },
-        input: InputFormat::Text,
-        language,
-        prefix: None,
-        split_sentences: false,
-        replace_unknown: false,
-    });
-    let run = pipeline::Job {
-        inputs: Input::from_arguments(&arguments.files.files),
-        output: arguments.files.output.map_or(Output::Stdout, Output::File),
-        settings: Settings { threads: arguments.model.threads(), several_lines: true, ..Settings::default() },
-        interrupt: Interrupt::on_signals().map_err(|source| Error::io("signal handler", source))?,
+    let (layers, heads) = shape(translator.config(), arguments.kind)?;
+    let (layer, head) = match (arguments.layer, arguments.head, arguments.kind) {
+        (None, None, Kind::Cross) => best(&translator),
+        (layer, head, _) => (layer.unwrap_or_default(), head.unwrap_or_default()),
     };
+    let selection =
+        Selection { layer, head, words: arguments.words, mask_eos: arguments.mask_eos, align_on: arguments.align_on };
+    selection.check(arguments.kind, layers, heads)?;
+    let mut options = arguments.search.options(&translator, 1)?;
+    options.scores = true;
+    let targets = match (&arguments.target, arguments.pairs) {
+        (Some(path), _) => Targets::Lines { name: path.display().to_string(), lines: read_lines(path)? },
+        (None, true) => Targets::SecondColumn,
+        (None, false) => Targets::Search,
+    };
+    let language = arguments.model.language_token(&translator)?;
+    let record = record(arguments.kind);
+    let job = Arc::new(Job { translator, options, record, kind: arguments.kind, language, targets });
+
+    let interrupt = Interrupt::on_signals().map_err(|source| Error::io("signal handler", source))?;
+    if arguments.best_layer {
+        return rank(&job, arguments, interrupt);
+    }
+    let is_terminal = arguments.files.output.is_none() && std::io::stdout().is_terminal();
+    let width = arguments
+        .width
+        .map(usize::from)
+        .or_else(|| is_terminal.then(terminal_size::terminal_size).flatten().map(|(width, _)| usize::from(width.0)));
+    let render = RenderOptions {
+        selection,
+        rule: arguments.threshold.unwrap_or_default(),
+        text: text::Options::from_environment(is_terminal, width),
+        title: format!("Attention of {}", arguments.model.model),
+    };
+    if arguments.format == Format::Npz && is_terminal {
+        return Err(Error::Usage("--format npz is no text for a terminal: add --output FILE".to_owned()));
+    }
+    if arguments.format == Format::Pharaoh {
+        // What cannot be drawn as links is better said before the work than after.
+        if arguments.kind != Kind::Cross {
+            return Err(Error::Usage("--format pharaoh links source and target: it needs --kind cross".to_owned()));
+        }
+        if selection.layer == LayerChoice::All || selection.head == HeadChoice::All {
+            return Err(Error::Usage("--format pharaoh needs one layer and head or their mean, not all".to_owned()));
+        }
+        if selection.mask_eos {
+            eprintln!("translate: the sentence end is masked: every target word is linked to a real source word");
+        }
+    }
+    let mut writer = AttentionWriter::open(arguments.format, render, arguments.files.output)?;
+    let stop = interrupt.clone();
+    let ended = run_job(&job, &arguments.files.files, &arguments.model, interrupt, |_, map| {
+        let goes_on = match map {
+            Some(map) => writer.add(map),
+            None => writer.skip(),
+        };
+        if !goes_on {
+            stop.stop();
+        }
+    });
+    match ended {
+        Ok(ending) => writer.finish().map(|()| ending),
+        Err(error) => {
+            writer.abandon();
+            Err(error)
+        }
+    }
+}
+
+/// Ranks layers and heads over all pairs.
+fn rank(job: &Arc<Job>, arguments: Arguments, interrupt: Interrupt) -> Result<Ending> {
+    let gold = arguments.gold.as_deref().map(read_links).transpose()?;
+    let mut ranking = Ranking::new(arguments.mask_eos);
+    let mut failed = None;
+    let stop = interrupt.clone();
+    let ending = run_job(job, &arguments.files.files, &arguments.model, interrupt, |line, map| {
+        let (Some(map), None) = (map, &failed) else { return };
+        let added = match &gold {
+            None => ranking.add(map, None),
+            Some(gold) => match gold.get(line.index as usize) {
+                Some(links) => ranking.add(map, Some(links)),
+                None => Err(line.error("--gold has no line for it")),
+            },
+        };
+        if let Err(error) = added {
+            failed = Some(error);
+            stop.stop();
+        }
+    })?;
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let ranks = ranking.finish();
+    if ranks.is_empty() {
+        return Err(Error::Usage("--best-layer needs sentences to measure; the input has none".to_owned()));
+    }
+    let (mut sink, _) = Sink::open(arguments.files.output.map_or(Output::Stdout, Output::File))?;
+    sink.pending().extend(rank::render(&ranks).into_bytes());
+    sink.finish()?;
+    if arguments.store
+        && let Some(best) = rank::best_single(&ranks)
+    {
+        eprintln!("translate: {}", store(&translate::checkpoint::resolve(&arguments.model.model)?, best)?);
+    }
+    Ok(ending)
+}
+
+/// Runs `job` over all lines and hands each line's map, or `None` for lines without one, to `each` in order.
+fn run_job(
+    job: &Arc<Job>,
+    files: &[PathBuf],
+    model: &ModelOptions,
+    interrupt: Interrupt,
+    mut each: impl FnMut(&Line, Option<&AttentionMap>),
+) -> Result<Ending> {
+    let run = pipeline::Job {
+        inputs: Input::from_arguments(files),
+        output: Output::Stream(Box::new(std::io::sink())),
+        settings: Settings { threads: model.threads(), ..Settings::default() },
+        interrupt,
+    };
+    let mut lines = 0;
     let summary = pipeline::run(
         job.clone(),
         run,
-        |_, done, buffer| {
-            if let Done::Translated(translated) = done {
-                buffer.extend_from_slice(render(&job, translated, arguments.format).as_bytes());
+        |line, done, _| {
+            lines = line.index + 1;
+            match done {
+                Done::Translated(map) => each(line, Some(map)),
+                Done::Blank | Done::Failed(_) => each(line, None),
             }
         },
         |event| {
@@ -73,6 +279,11 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
             }
         },
     )?;
+    if let (Targets::Lines { name, lines: targets }, End::Complete) = (&job.targets, summary.end)
+        && targets.len() as u64 > lines
+    {
+        return Err(Error::Usage(format!("{name} has {} lines but the source only {lines}", targets.len())));
+    }
     Ok(match summary.end {
         End::Interrupted => Ending::Interrupted,
         _ if summary.failed > 0 => Ending::SomeFailed,
@@ -80,49 +291,92 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
     })
 }
 
-fn render(job: &Job, translated: &Translated, format: Format) -> String {
-    let (Some(sentence), Some(hypothesis)) = (translated.sentences.first(), translated.hypotheses(0).next()) else {
-        return String::new();
-    };
-    let Some(attention) = &hypothesis.cross_attention else { return String::new() };
-    let source = job.translator.source_pieces(&sentence.source);
-    let target = job.translator.target_pieces(hypothesis);
-    match format {
-        Format::Json => json!({
-            "source_pieces": source,
-            "target_pieces": target,
-            "translation": sentence.text(),
-            "score": hypothesis.score,
-            "layers": attention.layers,
-            "heads": attention.heads,
-            "cross_attention": (0..attention.layers)
-                .map(|layer| (0..attention.heads).map(|head| rows(attention, layer, head)).collect())
-                .collect::<Vec<Vec<_>>>(),
-        })
-        .to_string(),
-        Format::Text => table(&source, &target, attention),
-    }
+/// Where targets come from.
+enum Targets {
+    /// The model finds them.
+    Search,
+    /// They are the second tab-separated column.
+    SecondColumn,
+    /// They are these lines.
+    Lines { name: String, lines: Vec<String> },
 }
 
-fn rows(attention: &Attention, layer: usize, head: usize) -> Vec<&[f32]> {
-    attention.matrix(layer, head).chunks_exact(attention.columns).collect()
+/// What stays the same over the run.
+struct Job {
+    translator: Translator,
+    options: SearchOptions,
+    record: Record,
+    kind: Kind,
+    language: Option<String>,
+    targets: Targets,
 }
 
-/// The mean over heads of the last layer.
-fn table(source: &[String], target: &[String], attention: &Attention) -> String {
-    let mut text = format!("{:>12}", "");
-    for piece in source {
-        let _ = write!(text, " {piece:>7.7}");
-    }
-    for (row, piece) in target.iter().enumerate() {
-        let _ = write!(text, "\n{piece:>12.12}");
-        for column in 0..attention.columns {
-            let sum: f32 = (0..attention.heads)
-                .map(|head| attention.matrix(attention.layers - 1, head)[row * attention.columns + column])
-                .sum();
-            let _ = write!(text, " {:>7.3}", sum / attention.heads as f32);
+impl Job {
+    /// Source and, unless it is to be searched for, target of a line.
+    fn pair<'l>(&'l self, line: &'l Line) -> Result<(&'l str, Option<&'l str>)> {
+        match &self.targets {
+            Targets::Search => Ok((&line.text, None)),
+            Targets::SecondColumn => match line.text.split_once('\t') {
+                Some((source, _)) if source.trim().is_empty() => Err(line.error("the source before the tab is empty")),
+                Some((source, target)) => Ok((source, Some(target))),
+                None => Err(line.error("--pairs needs a tab between source and target; there is none")),
+            },
+            Targets::Lines { name, lines } => match lines.get(line.index as usize) {
+                Some(target) => Ok((&line.text, Some(target))),
+                None => Err(line.error(format!("{name} has only {} lines", lines.len()))),
+            },
         }
     }
-    text.push('\n');
-    text
+}
+
+impl BatchTranslator for Job {
+    type Output = AttentionMap;
+
+    fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<AttentionMap>>> {
+        let pairs: Vec<Result<(&str, Option<&str>)>> = lines.iter().map(|line| self.pair(line)).collect();
+        let with_language = |source: &str| match &self.language {
+            Some(language) => format!("{language} {source}"),
+            None => source.to_owned(),
+        };
+        let sources: Vec<String> = pairs.iter().flatten().map(|(source, _)| with_language(source)).collect();
+        let targets: Vec<&str> = pairs.iter().flatten().filter_map(|(_, target)| *target).collect();
+        let translations = if matches!(self.targets, Targets::Search) {
+            let requests: Vec<Request> = sources.iter().map(|source| source.as_str().into()).collect();
+            self.translator.translate(&requests, &self.options, self.record, workspace)?
+        } else {
+            let pairs: Vec<(&str, &str)> = sources.iter().map(String::as_str).zip(targets).collect();
+            self.translator.align(&pairs, &self.options, self.record, workspace)?
+        };
+        let mut found = sources.iter().zip(&translations);
+        let maps = pairs.into_iter().zip(lines).map(|(pair, line)| {
+            pair.and_then(|_| match found.next() {
+                Some((source, translation)) => {
+                    AttentionMap::of(&self.translator, self.kind, line.index + 1, source, translation)
+                }
+                None => Err(line.error("no translation")),
+            })
+        });
+        Ok(maps.collect())
+    }
+
+    fn tokens(&self, map: &AttentionMap) -> Tokens {
+        Tokens { source: map.source_pieces.len(), target: map.target_pieces.len() }
+    }
+}
+
+fn read_lines(path: &Path) -> Result<Vec<String>> {
+    let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
+    Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
+}
+
+fn read_links(path: &Path) -> Result<Vec<Vec<Link>>> {
+    let lines = read_lines(path)?;
+    let parsed = lines.iter().zip(1..).map(|(line, number)| {
+        pharaoh::parse(line).map_err(|error| Error::Input {
+            name: path.display().to_string(),
+            line: number,
+            problem: error.to_string(),
+        })
+    });
+    parsed.collect()
 }

@@ -2,6 +2,7 @@
 //!
 //! Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted. A closed pipe is a quiet end.
 
+mod attention;
 mod attn_dump;
 mod completions;
 mod corpus;
@@ -57,7 +58,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Print each translation with its encoder-decoder attention and both token lists
+    /// Show what the model looked at: attention of every layer and head, as text, data, pictures or a page
     AttnDump(attn_dump::Arguments),
     /// Compute BLEU and chrF of translations, given or made on the spot
     Eval(eval::Arguments),

@@ -1,7 +1,8 @@
 //! Small maps for this module's tests, with weights simple enough to check by hand.
 
-use super::{AttentionMap, Kind, Word};
+use super::{AttentionMap, Kind};
 use crate::model::Attention;
+use crate::text::Word;
 
 /// Words from `(text, first piece, one past the last piece)`.
 pub fn words(list: &[(&str, usize, usize)]) -> Vec<Word> {

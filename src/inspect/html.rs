@@ -5,48 +5,44 @@
 //! again when read: off by at most 0.3 percentage points before that, far below what a colour can show. Only the
 //! sentence on show is ever drawn, so a page of thousands opens as quickly as a page of one.
 
-use std::io::{self, Write};
-
 use serde_json::{Value, json};
 
-use super::map::AttentionMap;
-use super::select::{Axis, HeadChoice, LayerChoice, Selection};
+use super::map::{AttentionMap, Kind};
+use super::select::{AlignOn, Axis, HeadChoice, LayerChoice, Selection};
 use super::svg::escape;
 use crate::Result;
+use crate::text::Word;
 
 const STYLE: &str = include_str!("html/page.css");
 const BODY: &str = include_str!("html/body.html");
 const SCRIPT: &str = include_str!("html/page.js");
 
-/// A page being written, sentence by sentence.
-pub struct HtmlWriter<W: Write> {
-    out: W,
+/// A page being written, sentence by sentence, into the caller's buffer.
+pub struct Html {
     selection: Selection,
     title: String,
     begun: bool,
 }
 
-impl<W: Write> HtmlWriter<W> {
+impl Html {
     /// An empty page that will begin with `selection` (`all` begins with the mean).
-    pub fn new(out: W, title: &str, selection: Selection) -> Self {
-        Self { out, selection, title: title.to_owned(), begun: false }
+    pub fn new(title: &str, selection: Selection) -> Self {
+        Self { selection, title: title.to_owned(), begun: false }
     }
 
-    /// Adds one sentence.
+    /// Appends one sentence to `out`.
     ///
     /// # Errors
-    /// If the map is defective or does not offer what the selection asks for, or writing fails.
-    pub fn add(&mut self, map: &AttentionMap) -> Result<io::Result<()>> {
-        // Selecting checks the map and the selection; the page itself reduces the weights.
-        let selected = map.select(&self.selection)?;
-        drop(selected);
-        let plain = map.select(&Selection { layer: LayerChoice::Index(0), head: HeadChoice::Index(0), ..PIECES })?;
+    /// If the map is defective or does not offer what the selection asks for.
+    pub fn add(&mut self, map: &AttentionMap, out: &mut Vec<u8>) -> Result<()> {
+        // Only a check: the page itself reduces the weights.
+        map.select(&self.selection)?;
+        let pieces = map.select(&Selection { layer: LayerChoice::Last, head: HeadChoice::Index(0), ..PIECES })?;
         let (rows, columns) = match map.kind {
-            super::Kind::Cross => (&map.target_words, &map.source_words),
-            super::Kind::Encoder => (&map.source_words, &map.source_words),
-            super::Kind::Decoder => (&map.target_words, &map.target_words),
+            Kind::Cross => (&map.target_words, &map.source_words),
+            Kind::Encoder => (&map.source_words, &map.source_words),
+            Kind::Decoder => (&map.target_words, &map.target_words),
         };
-        let names = |words: &[super::Word]| words.iter().map(|word| word.text.clone()).collect::<Vec<_>>();
         let sentence = json!({
             "line": map.line,
             "source": map.source,
@@ -54,67 +50,62 @@ impl<W: Write> HtmlWriter<W> {
             "score": map.score,
             "layers": map.attention.layers,
             "heads": map.attention.heads,
-            "rows": axis(&plain.rows, names(rows)),
-            "columns": axis(&plain.columns, names(columns)),
+            "rows": axis(&pieces.rows, rows),
+            "columns": axis(&pieces.columns, columns),
         });
-        let weights = base64(map.attention.weights.iter().map(|&weight| quantise(weight)));
-        let first = !std::mem::replace(&mut self.begun, true);
-        Ok((|| {
-            if first {
-                self.begin(map.kind.name(), &map.end_piece)?;
-            }
-            writeln!(
-                self.out,
-                "<script type=\"application/json\" class=\"sentence\">{}</script>",
-                in_script(&sentence)
-            )?;
-            writeln!(self.out, "<script type=\"text/plain\" class=\"weights\">{weights}</script>")
-        })())
-    }
-
-    /// Ends the page.
-    ///
-    /// # Errors
-    /// If writing fails.
-    pub fn finish(mut self) -> io::Result<W> {
-        if !self.begun {
-            self.begin("cross", "</s>")?;
+        if !std::mem::replace(&mut self.begun, true) {
+            self.begin(map.kind.name(), &map.end_piece, out);
         }
-        writeln!(self.out, "<script>\n{SCRIPT}</script>\n</body>\n</html>")?;
-        self.out.flush()?;
-        Ok(self.out)
+        let weights = base64(map.attention.weights.iter().map(|&weight| quantise(weight)));
+        out.extend(
+            format!(
+                "<script type=\"application/json\" class=\"sentence\">{}</script>\n\
+                 <script type=\"text/plain\" class=\"weights\">{weights}</script>\n",
+                in_script(&sentence)
+            )
+            .into_bytes(),
+        );
+        Ok(())
     }
 
-    fn begin(&mut self, kind: &str, end_piece: &str) -> io::Result<()> {
-        let number = |index: usize| Value::from(index);
+    /// Appends the end of the page.
+    pub fn finish(mut self, out: &mut Vec<u8>) {
+        if !self.begun {
+            self.begin("cross", "</s>", out);
+        }
+        out.extend(format!("<script>\n{SCRIPT}</script>\n</body>\n</html>\n").into_bytes());
+    }
+
+    fn begin(&mut self, kind: &str, end_piece: &str, out: &mut Vec<u8>) {
         let about = json!({
             "kind": kind,
             "end": end_piece,
             "layer": match self.selection.layer {
-                LayerChoice::Index(index) => number(index),
+                LayerChoice::Index(index) => Value::from(index),
                 LayerChoice::Last => "last".into(),
                 LayerChoice::All | LayerChoice::Mean => "mean".into(),
             },
             "head": match self.selection.head {
-                HeadChoice::Index(index) => number(index),
+                HeadChoice::Index(index) => Value::from(index),
                 HeadChoice::Max => "max".into(),
                 HeadChoice::All | HeadChoice::Mean => "mean".into(),
             },
             "words": self.selection.words,
             "mask": self.selection.mask_eos,
-            "input": self.selection.align_on.name() == "input",
+            "input": self.selection.align_on == AlignOn::Input,
         });
-        let title = escape(&self.title);
-        write!(
-            self.out,
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
-             script-src 'unsafe-inline'\">\n\
-             <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{BODY}\
-             <script type=\"application/json\" id=\"about\">{}</script>\n",
-            in_script(&about)
-        )
+        let (title, about) = (escape(&self.title), in_script(&about));
+        out.extend(
+            format!(
+                "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+                 <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+                 <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
+                 style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n\
+                 <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{BODY}\
+                 <script type=\"application/json\" id=\"about\">{about}</script>\n"
+            )
+            .into_bytes(),
+        );
     }
 }
 
@@ -123,10 +114,11 @@ const PIECES: Selection = Selection {
     head: HeadChoice::Mean,
     words: false,
     mask_eos: false,
-    align_on: super::AlignOn::Output,
+    align_on: AlignOn::Output,
 };
 
-fn axis(axis: &Axis, names: Vec<String>) -> Value {
+fn axis(axis: &Axis, words: &[Word]) -> Value {
+    let names: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
     json!({ "labels": axis.labels, "words": axis.words, "names": names, "end": axis.end })
 }
 
@@ -160,9 +152,10 @@ mod tests {
     use crate::inspect::fixture;
 
     fn page(map: &AttentionMap) -> String {
-        let mut html = HtmlWriter::new(Vec::new(), "Test", Selection::default());
-        html.add(map).unwrap().unwrap();
-        String::from_utf8(html.finish().unwrap()).unwrap()
+        let (mut html, mut bytes) = (Html::new("Test", Selection::default()), Vec::new());
+        html.add(map, &mut bytes).unwrap();
+        html.finish(&mut bytes);
+        String::from_utf8(bytes).unwrap()
     }
 
     #[test]
@@ -206,8 +199,9 @@ mod tests {
 
     #[test]
     fn a_run_without_sentences_is_a_page_too() {
-        let html = HtmlWriter::new(Vec::new(), "Empty", Selection::default());
-        let page = String::from_utf8(html.finish().unwrap()).unwrap();
+        let mut bytes = Vec::new();
+        Html::new("Empty", Selection::default()).finish(&mut bytes);
+        let page = String::from_utf8(bytes).unwrap();
         assert!(page.starts_with("<!doctype html>") && page.trim_end().ends_with("</html>"));
     }
 }

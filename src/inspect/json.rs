@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::map::Word;
 use super::select::{Choice, Matrix, Selected};
+use crate::text::Word;
 
 #[derive(Serialize)]
 struct Object<'a> {

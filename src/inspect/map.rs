@@ -1,10 +1,10 @@
 //! One sentence's recorded attention with everything needed to read it.
 
 use std::fmt;
-use std::ops::Range;
 use std::str::FromStr;
 
 use crate::model::Attention;
+use crate::text::Word;
 use crate::{Error, Result};
 
 /// How far a row of attention may be from summing to 1.
@@ -50,15 +50,6 @@ impl FromStr for Kind {
             _ => Err(Error::Usage(format!("`{name}` is no kind of attention: use cross, encoder or decoder"))),
         }
     }
-}
-
-/// One word of a sentence and the pieces it was cut into.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Word {
-    /// The word as it reads in the sentence.
-    pub text: String,
-    /// Its pieces, as positions in the sentence's piece list.
-    pub pieces: Range<usize>,
 }
 
 /// The attention of one kind over one sentence pair, with the pieces and words its rows and columns stand for.

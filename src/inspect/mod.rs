@@ -8,6 +8,8 @@
 //! the pieces promise, and every row must sum to 1.
 
 mod map;
+mod record;
+mod render;
 mod select;
 
 pub mod align;
@@ -24,7 +26,8 @@ mod zip;
 #[cfg(test)]
 mod fixture;
 
-pub use map::{AttentionMap, Kind, Word};
+pub use map::{AttentionMap, Kind};
+pub use render::{Format, RenderOptions, Renderer};
 pub use select::{AlignOn, Axis, Choice, HeadChoice, LayerChoice, Matrix, Selected, Selection};
 
 /// The text with control characters (which could drive the terminal) shown as their pictures, `␛` for escape.

@@ -16,30 +16,25 @@
 //!
 //! Format: NumPy's NEP 1 (NPY version 1.0) inside a ZIP of stored entries.
 
-use std::io::{self, Write};
-
 use super::select::Selected;
-use super::zip::ZipWriter;
+use super::zip::Archive;
+use crate::{Error, Result};
 
-/// An archive being written, sentence by sentence.
-pub struct NpzWriter<W: Write> {
-    zip: ZipWriter<W>,
+/// An archive being written, sentence by sentence, into the caller's buffer.
+#[derive(Default)]
+pub struct Npz {
+    archive: Archive,
     lines: Vec<i64>,
     /// Kind, unit, reading and sentence end of the first sentence; all others share them.
     about: Option<[&'static str; 4]>,
 }
 
-impl<W: Write> NpzWriter<W> {
-    /// An empty archive.
-    pub fn new(out: W) -> Self {
-        Self { zip: ZipWriter::new(out), lines: Vec::new(), about: None }
-    }
-
-    /// Adds one sentence.
+impl Npz {
+    /// Appends one sentence to `out`.
     ///
     /// # Errors
-    /// If writing fails.
-    pub fn add(&mut self, selected: &Selected) -> io::Result<()> {
+    /// If its weights take more than 4 GiB.
+    pub fn add(&mut self, selected: &Selected, out: &mut Vec<u8>) -> Result<()> {
         let map = selected.map;
         let about = [map.kind.name(), selected.unit(), selected.selection.align_on.name(), selected.eos()];
         self.about.get_or_insert(about);
@@ -60,20 +55,29 @@ impl<W: Write> NpzWriter<W> {
             ("translation", string(&map.translation)),
             ("score", npy("<f4", &[], score)),
         ];
-        arrays.iter().try_for_each(|(name, array)| self.zip.add(&format!("{}/{name}.npy", map.line), array))
+        for (name, array) in arrays {
+            let name = format!("{}/{name}", map.line);
+            self.put(&name, &array, out).ok_or_else(|| Error::Attention(format!("{name} is larger than 4 GiB")))?;
+        }
+        Ok(())
     }
 
-    /// Adds the arrays about the whole file and ends the archive.
+    /// Appends the arrays about the whole file and what ends the archive.
     ///
     /// # Errors
-    /// If writing fails.
-    pub fn finish(mut self) -> io::Result<W> {
-        let lines = self.lines.iter().flat_map(|line| line.to_le_bytes());
-        self.zip.add("lines.npy", &npy("<i8", &[self.lines.len()], lines))?;
+    /// If there are more than half a thousand million lines.
+    pub fn finish(mut self, out: &mut Vec<u8>) -> Result<()> {
+        let lines = npy("<i8", &[self.lines.len()], self.lines.iter().flat_map(|line| line.to_le_bytes()));
+        self.put("lines", &lines, out).ok_or_else(|| Error::Attention("too many lines for one archive".to_owned()))?;
         for (name, value) in ["kind", "unit", "align_on", "eos"].iter().zip(self.about.into_iter().flatten()) {
-            self.zip.add(&format!("{name}.npy"), &string(value))?;
+            self.put(name, &string(value), out).unwrap_or_default();
         }
-        self.zip.finish()
+        self.archive.finish(out);
+        Ok(())
+    }
+
+    fn put(&mut self, name: &str, array: &[u8], out: &mut Vec<u8>) -> Option<()> {
+        self.archive.add(&format!("{name}.npy"), array, out)
     }
 }
 
@@ -117,9 +121,10 @@ mod tests {
 
     fn archive() -> Vec<u8> {
         let map = fixture::dog();
-        let mut npz = NpzWriter::new(Vec::new());
-        npz.add(&map.select(&Selection::default()).unwrap()).unwrap();
-        npz.finish().unwrap()
+        let (mut npz, mut bytes) = (Npz::default(), Vec::new());
+        npz.add(&map.select(&Selection::default()).unwrap(), &mut bytes).unwrap();
+        npz.finish(&mut bytes).unwrap();
+        bytes
     }
 
     #[test]
@@ -154,7 +159,8 @@ mod tests {
 
     #[test]
     fn a_run_without_sentences_is_a_valid_archive() {
-        let bytes = NpzWriter::new(Vec::new()).finish().unwrap();
+        let mut bytes = Vec::new();
+        Npz::default().finish(&mut bytes).unwrap();
         assert_eq!(bytes[bytes.len() - 22..][..4], *b"PK\x05\x06");
     }
 }

@@ -183,6 +183,16 @@ pub fn render(ranks: &[Rank]) -> String {
     text
 }
 
+/// The best single layer and head of a ranking, read on the output: what a model's config can name as its alignment.
+/// `None` as the head is the mean of the layer's heads.
+pub fn best_single(ranks: &[Rank]) -> Option<(usize, Option<usize>)> {
+    ranks.iter().find_map(|rank| match (rank.layer, rank.head, rank.align_on) {
+        (Choice::Index(layer), Choice::Index(head), AlignOn::Output) => Some((layer, Some(head))),
+        (Choice::Index(layer), _, AlignOn::Output) => Some((layer, None)),
+        _ => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,6 +212,7 @@ mod tests {
         assert_eq!(best.agreement, 1.0);
         assert!(best.entropy < 0.7, "{}", best.entropy);
         assert_eq!(best.f1, None);
+        assert_eq!(best_single(&ranks), Some((0, Some(0))));
     }
 
     #[test]

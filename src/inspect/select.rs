@@ -7,7 +7,8 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-use super::map::{AttentionMap, Kind, Word};
+use super::map::{AttentionMap, Kind};
+use crate::text::Word;
 use crate::{Error, Result};
 
 /// Which layers to show. Layers are counted from 0, the one nearest the embeddings.
@@ -118,6 +119,34 @@ pub struct Selection {
     pub align_on: AlignOn,
 }
 
+impl Selection {
+    /// Checks that attention of `kind` with so many layers and heads offers what is selected, before there is any.
+    ///
+    /// # Errors
+    /// If a layer or head is out of range (the message gives the range), or an option does not apply to this kind.
+    pub fn check(&self, kind: Kind, layers: usize, heads: usize) -> Result<()> {
+        if let LayerChoice::Index(index) = self.layer
+            && index >= layers
+        {
+            return Err(out_of_range("layer", index, layers));
+        }
+        if let HeadChoice::Index(index) = self.head
+            && index >= heads
+        {
+            return Err(out_of_range("head", index, heads));
+        }
+        if self.align_on == AlignOn::Input && kind == Kind::Encoder {
+            return Err(Error::Usage("--align-on input is about decoder steps; the encoder has none".to_owned()));
+        }
+        if self.mask_eos && kind == Kind::Decoder {
+            return Err(Error::Usage(
+                "--mask-eos does not apply to decoder attention: the sentence end is never read there".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// The layer or head one matrix shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
@@ -205,27 +234,22 @@ impl AttentionMap {
     /// If the map is defective (see [`AttentionMap::check`]), a layer or head is out of range, or an option does not
     /// apply to this kind of attention.
     pub fn select(&self, selection: &Selection) -> Result<Selected<'_>> {
+        selection.check(self.kind, self.attention.layers, self.attention.heads)?;
         self.check()?;
-        let mut matrices = self.reduce(selection)?;
+        let mut matrices = self.reduce(selection);
         let mut rows = self.rows();
         let mut columns = self.columns();
         if selection.align_on == AlignOn::Input {
-            if self.kind == Kind::Encoder {
-                return Err(Error::Usage("--align-on input is about decoder steps; the encoder has none".to_owned()));
-            }
             let width = columns.len();
             for matrix in &mut matrices {
                 matrix.weights.drain(..width.min(matrix.weights.len()));
             }
             rows.truncate(rows.len().saturating_sub(1));
         }
-        if selection.mask_eos {
-            let Some(end) = columns.end else {
-                return Err(Error::Usage(format!(
-                    "--mask-eos does not apply to {} attention: none of its columns is a sentence end",
-                    self.kind
-                )));
-            };
+        // A source without a sentence end has nothing to mask.
+        if selection.mask_eos
+            && let Some(end) = columns.end
+        {
             for matrix in &mut matrices {
                 matrix.weights = without_column(&matrix.weights, columns.len(), end);
             }
@@ -244,20 +268,18 @@ impl AttentionMap {
     }
 
     /// The matrices of the chosen layers and heads, over all pieces.
-    fn reduce(&self, selection: &Selection) -> Result<Vec<Matrix>> {
+    fn reduce(&self, selection: &Selection) -> Vec<Matrix> {
         let attention = &self.attention;
         let (layers, heads) = (attention.layers, attention.heads);
         let single = |layer: usize| (Choice::Index(layer), layer..layer + 1);
         let layer_choices: Vec<(Choice, Range<usize>)> = match selection.layer {
-            LayerChoice::Index(index) if index < layers => vec![single(index)],
-            LayerChoice::Index(index) => return Err(out_of_range("layer", index, layers)),
+            LayerChoice::Index(index) => vec![single(index)],
             LayerChoice::Last => vec![single(layers - 1)],
             LayerChoice::All => (0..layers).map(single).collect(),
             LayerChoice::Mean => vec![(Choice::Mean, 0..layers)],
         };
         let head_choices: Vec<Choice> = match selection.head {
-            HeadChoice::Index(index) if index < heads => vec![Choice::Index(index)],
-            HeadChoice::Index(index) => return Err(out_of_range("head", index, heads)),
+            HeadChoice::Index(index) => vec![Choice::Index(index)],
             HeadChoice::All => (0..heads).map(Choice::Index).collect(),
             HeadChoice::Mean => vec![Choice::Mean],
             HeadChoice::Max => vec![Choice::Max],
@@ -269,7 +291,7 @@ impl AttentionMap {
                 matrices.push(Matrix { layer, head, weights: mean(of_layers) });
             }
         }
-        Ok(matrices)
+        matrices
     }
 
     /// One layer's chosen head, or its heads reduced to one.

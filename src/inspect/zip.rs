@@ -1,7 +1,5 @@
-//! Writing a ZIP archive of stored (uncompressed) entries as a stream, with the ZIP64 records that archives of many
+//! Writing a ZIP archive of stored (uncompressed) entries piece by piece, with the ZIP64 records that archives of many
 //! entries or many gigabytes need. The layout follows PKWARE's APPNOTE.TXT, sections 4.3 and 4.5.3.
-
-use std::io::{self, Write};
 
 /// 1 January 1980, the first day of MS-DOS: archives of equal contents are equal.
 const DATE: u16 = 0x21;
@@ -15,104 +13,79 @@ struct Entry {
     offset: u64,
 }
 
-/// An archive being written.
-pub struct ZipWriter<W: Write> {
-    out: W,
+/// An archive being written. What is to be written next is appended to a buffer; the caller empties it as it likes.
+#[derive(Default)]
+pub struct Archive {
     offset: u64,
     entries: Vec<Entry>,
 }
 
-impl<W: Write> ZipWriter<W> {
-    /// An empty archive.
-    pub fn new(out: W) -> Self {
-        Self { out, offset: 0, entries: Vec::new() }
-    }
-
-    /// Adds one file.
-    ///
-    /// # Errors
-    /// If writing fails, or the file or its name is longer than an entry can be (4 GiB and 64 KiB).
-    pub fn add(&mut self, name: &str, contents: &[u8]) -> io::Result<()> {
-        let too_large = |_| io::Error::new(io::ErrorKind::InvalidInput, "one array is larger than 4 GiB");
-        let size = u32::try_from(contents.len()).map_err(too_large)?;
+impl Archive {
+    /// Adds one file. `None` if it is longer than an entry can be, 4 GiB; nothing is written then.
+    #[must_use]
+    pub fn add(&mut self, name: &str, contents: &[u8], out: &mut Vec<u8>) -> Option<()> {
+        let size = u32::try_from(contents.len()).ok()?;
         let crc = crc32(contents);
-        let mut header = Vec::with_capacity(30 + name.len());
-        put32(&mut header, 0x0403_4b50);
-        put16(&mut header, 20);
-        common(&mut header, crc, size, name, 0)?;
-        header.extend(name.as_bytes());
-        self.write(&header)?;
-        self.write(contents)?;
-        let offset = self.offset - header.len() as u64 - u64::from(size);
+        let offset = self.offset;
+        let start = out.len();
+        put32(out, 0x0403_4b50);
+        put16(out, 20);
+        common(out, crc, size, name, 0);
+        out.extend(name.as_bytes());
+        out.extend(contents);
+        self.offset += (out.len() - start) as u64;
         self.entries.push(Entry { name: name.to_owned(), crc, size, offset });
-        Ok(())
+        Some(())
     }
 
     /// Writes the central directory, which ends the archive.
-    ///
-    /// # Errors
-    /// If writing fails.
-    pub fn finish(mut self) -> io::Result<W> {
-        let directory = self.offset;
-        let entries = std::mem::take(&mut self.entries);
-        for entry in &entries {
+    pub fn finish(self, out: &mut Vec<u8>) {
+        let start = out.len();
+        for entry in &self.entries {
             let far = u32::try_from(entry.offset).is_err();
-            let mut header = Vec::with_capacity(46 + entry.name.len() + 12);
-            put32(&mut header, 0x0201_4b50);
-            put16(&mut header, 45);
-            put16(&mut header, if far { 45 } else { 20 });
-            common(&mut header, entry.crc, entry.size, &entry.name, if far { 12 } else { 0 })?;
+            put32(out, 0x0201_4b50);
+            put16(out, 45);
+            put16(out, if far { 45 } else { 20 });
+            common(out, entry.crc, entry.size, &entry.name, if far { 12 } else { 0 });
             // No comment, disk 0, no attributes.
-            header.extend([0; 2 + 2 + 2 + 4]);
-            put32(&mut header, u32::try_from(entry.offset).unwrap_or(u32::MAX));
-            header.extend(entry.name.as_bytes());
+            out.extend([0; 2 + 2 + 2 + 4]);
+            put32(out, u32::try_from(entry.offset).unwrap_or(u32::MAX));
+            out.extend(entry.name.as_bytes());
             if far {
-                put16(&mut header, 1);
-                put16(&mut header, 8);
-                put64(&mut header, entry.offset);
+                put16(out, 1);
+                put16(out, 8);
+                put64(out, entry.offset);
             }
-            self.write(&header)?;
         }
-        let mut end = Vec::new();
-        let (count, size) = (entries.len() as u64, self.offset - directory);
-        if count >= u64::from(u16::MAX) || self.offset >= u64::from(u32::MAX) {
-            let record = self.offset;
-            put32(&mut end, 0x0606_4b50);
-            put64(&mut end, 44);
-            put16(&mut end, 45);
-            put16(&mut end, 45);
-            end.extend([0; 4 + 4]);
-            put64(&mut end, count);
-            put64(&mut end, count);
-            put64(&mut end, size);
-            put64(&mut end, directory);
-            put32(&mut end, 0x0706_4b50);
-            put32(&mut end, 0);
-            put64(&mut end, record);
-            put32(&mut end, 1);
+        let (count, size) = (self.entries.len() as u64, (out.len() - start) as u64);
+        let end = self.offset + size;
+        if count >= u64::from(u16::MAX) || end >= u64::from(u32::MAX) {
+            put32(out, 0x0606_4b50);
+            put64(out, 44);
+            put16(out, 45);
+            put16(out, 45);
+            out.extend([0; 4 + 4]);
+            put64(out, count);
+            put64(out, count);
+            put64(out, size);
+            put64(out, self.offset);
+            put32(out, 0x0706_4b50);
+            put32(out, 0);
+            put64(out, end);
+            put32(out, 1);
         }
-        put32(&mut end, 0x0605_4b50);
-        end.extend([0; 2 + 2]);
-        put16(&mut end, u16::try_from(count).unwrap_or(u16::MAX));
-        put16(&mut end, u16::try_from(count).unwrap_or(u16::MAX));
-        put32(&mut end, u32::try_from(size).unwrap_or(u32::MAX));
-        put32(&mut end, u32::try_from(directory).unwrap_or(u32::MAX));
-        put16(&mut end, 0);
-        self.write(&end)?;
-        self.out.flush()?;
-        Ok(self.out)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.out.write_all(bytes)?;
-        self.offset += bytes.len() as u64;
-        Ok(())
+        put32(out, 0x0605_4b50);
+        out.extend([0; 2 + 2]);
+        put16(out, u16::try_from(count).unwrap_or(u16::MAX));
+        put16(out, u16::try_from(count).unwrap_or(u16::MAX));
+        put32(out, u32::try_from(size).unwrap_or(u32::MAX));
+        put32(out, u32::try_from(self.offset).unwrap_or(u32::MAX));
+        put16(out, 0);
     }
 }
 
 /// The fields that the local and the central header share, from the flags to the length of the extra field.
-fn common(header: &mut Vec<u8>, crc: u32, size: u32, name: &str, extra: u16) -> io::Result<()> {
-    let too_long = |_| io::Error::new(io::ErrorKind::InvalidInput, "the name of an array is too long");
+fn common(header: &mut Vec<u8>, crc: u32, size: u32, name: &str, extra: u16) {
     put16(header, FLAGS);
     // Method 0, stored; time 0.
     put16(header, 0);
@@ -121,9 +94,9 @@ fn common(header: &mut Vec<u8>, crc: u32, size: u32, name: &str, extra: u16) -> 
     put32(header, crc);
     put32(header, size);
     put32(header, size);
-    put16(header, u16::try_from(name.len()).map_err(too_long)?);
+    // Names are made here, of a number and a word.
+    put16(header, name.len() as u16);
     put16(header, extra);
-    Ok(())
 }
 
 fn put16(bytes: &mut Vec<u8>, value: u16) {
@@ -168,12 +141,19 @@ mod tests {
         assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
     }
 
+    fn archive(names: impl Iterator<Item = String>) -> Vec<u8> {
+        let mut archive = Archive::default();
+        let mut bytes = Vec::new();
+        for name in names {
+            archive.add(&name, name.as_bytes(), &mut bytes).unwrap();
+        }
+        archive.finish(&mut bytes);
+        bytes
+    }
+
     #[test]
     fn an_archive_ends_with_the_number_and_place_of_its_entries() {
-        let mut zip = ZipWriter::new(Vec::new());
-        zip.add("a", b"first").unwrap();
-        zip.add("b", b"second").unwrap();
-        let bytes = zip.finish().unwrap();
+        let bytes = archive(["first", "second"].map(str::to_owned).into_iter());
         let end = &bytes[bytes.len() - 22..];
         assert_eq!(end[..4], *b"PK\x05\x06");
         assert_eq!(end[10..12], 2_u16.to_le_bytes());
@@ -183,11 +163,7 @@ mod tests {
 
     #[test]
     fn more_entries_than_sixteen_bits_count_get_the_large_end_record() {
-        let mut zip = ZipWriter::new(Vec::new());
-        for number in 0..70_000 {
-            zip.add(&number.to_string(), b"").unwrap();
-        }
-        let bytes = zip.finish().unwrap();
+        let bytes = archive((0..70_000).map(|number| number.to_string()));
         let record = &bytes[bytes.len() - 22 - 20 - 56..];
         assert_eq!(record[..4], *b"PK\x06\x06");
         assert_eq!(record[32..40], 70_000_u64.to_le_bytes());

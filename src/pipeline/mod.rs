@@ -37,7 +37,7 @@ use std::sync::Arc;
 
 pub use input::{Input, InvalidUtf8, STDIN_NAME};
 pub use interrupt::Interrupt;
-pub use output::Output;
+pub use output::{Output, Sink};
 pub use run::{Done, End, Event, Job, Progress, Replaced, Summary, run};
 pub use stats::{Stats, peak_memory};
 

@@ -30,8 +30,8 @@ impl Output {
     }
 }
 
-/// An open [`Output`].
-pub(super) struct Sink {
+/// An open [`Output`]. [`run`](super::run) has its own; this is for what is written beside it.
+pub struct Sink {
     target: Target,
     /// Whole lines not yet written.
     pending: Vec<u8>,
@@ -56,7 +56,10 @@ enum Target {
 
 impl Sink {
     /// Opens the output and says how many lines it has already.
-    pub(super) fn open(output: Output) -> Result<(Self, u64)> {
+    ///
+    /// # Errors
+    /// If it cannot be opened for writing.
+    pub fn open(output: Output) -> Result<(Self, u64)> {
         let (target, lines) = match output {
             Output::Stdout => (Target::Stream { stream: Box::new(io::stdout()), path: "standard output".into() }, 0),
             Output::Stream(stream) => (Target::Stream { stream, path: "output".into() }, 0),
@@ -70,20 +73,23 @@ impl Sink {
     }
 
     /// The buffer to append whole lines to.
-    pub(super) fn pending(&mut self) -> &mut Vec<u8> {
+    pub fn pending(&mut self) -> &mut Vec<u8> {
         &mut self.pending
     }
 
     /// Writes what is pending if it is much.
     ///
     /// # Errors
-    /// What the operating system says, for all the following as well.
-    pub(super) fn write(&mut self) -> io::Result<()> {
+    /// What the operating system says.
+    pub fn write(&mut self) -> io::Result<()> {
         if self.pending.len() < BUFFER { Ok(()) } else { self.flush() }
     }
 
     /// Writes what is pending, for whoever is waiting for it.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn flush(&mut self) -> io::Result<()> {
         if self.pending.is_empty() {
             return Ok(());
         }
@@ -97,7 +103,10 @@ impl Sink {
     }
 
     /// Ends the output with all that was written.
-    pub(super) fn finish(mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// What the operating system says; nothing incomplete is left then.
+    pub fn finish(mut self) -> Result<()> {
         match self.flush().and_then(|()| self.settle()) {
             Ok(()) => Ok(()),
             Err(error) => Err(self.fail(error)),
@@ -117,7 +126,7 @@ impl Sink {
     }
 
     /// Ends the output after an error elsewhere: nothing incomplete is left.
-    pub(super) fn abandon(mut self) {
+    pub fn abandon(mut self) {
         match &self.target {
             Target::Replaced { .. } => self.clean(),
             // What is finished is out, here as everywhere; if even that fails, the first error is the one to report.
@@ -130,7 +139,7 @@ impl Sink {
     }
 
     /// Ends the output after the operating system refused it.
-    pub(super) fn fail(mut self, error: io::Error) -> Error {
+    pub fn fail(mut self, error: io::Error) -> Error {
         self.clean();
         let (Target::Stream { path, .. } | Target::Replaced { path, .. } | Target::Extended { path, .. }) =
             &self.target;

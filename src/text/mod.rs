@@ -16,7 +16,7 @@ pub use self::sentences::{join_sentences, split_sentences};
 pub use self::tokenizer_json::TokenizerJson;
 pub use self::vocabularies::Vocabularies;
 pub use self::word_list::WordList;
-pub use self::words::{Word, words};
+pub use self::words::{Word, is_special, words};
 
 /// One side's vocabulary: cuts text into pieces, numbers them, and puts pieces back together.
 pub trait Vocabulary: Send + Sync {

@@ -19,11 +19,7 @@ pub struct Word {
 /// Where a writing system puts no spaces between words (Chinese, Japanese, Thai), the words are what the vocabulary
 /// says begins one: often a whole phrase.
 pub fn words(vocabulary: &dyn Vocabulary, ids: &[u32]) -> Vec<Word> {
-    let specials = vocabulary.specials();
-    let stands_alone = |id: u32| {
-        let is_token = vocabulary.piece(id).is_none_or(|piece| piece.starts_with(">>") && piece.ends_with("<<"));
-        specials.unknown != Some(id) && (specials.contains(id) || is_token)
-    };
+    let stands_alone = |id| is_special(vocabulary, id);
     let mut words = Vec::new();
     let mut start = 0;
     for end in 1..=ids.len() {
@@ -38,6 +34,14 @@ pub fn words(vocabulary: &dyn Vocabulary, ids: &[u32]) -> Vec<Word> {
         }
     }
     words
+}
+
+/// Whether an id is a token that stands for no text: a sentence's end, padding, a target language, or nothing the
+/// vocabulary knows. `<unk>` stands for text.
+pub fn is_special(vocabulary: &dyn Vocabulary, id: u32) -> bool {
+    let specials = vocabulary.specials();
+    let is_token = vocabulary.piece(id).is_none_or(|piece| piece.starts_with(">>") && piece.ends_with("<<"));
+    specials.unknown != Some(id) && (specials.contains(id) || is_token)
 }
 
 fn text_of(vocabulary: &dyn Vocabulary, ids: &[u32], stands_alone: bool) -> String {

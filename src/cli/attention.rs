@@ -1,0 +1,165 @@
+//! Writing attention, for `attn-dump` and beside plain translations.
+
+use std::path::PathBuf;
+
+use serde_json::{Map, Value, json};
+use translate::checkpoint::ModelFiles;
+use translate::inspect::{AttentionMap, Format, HeadChoice, Kind, LayerChoice, RenderOptions, Renderer};
+use translate::model::Record;
+use translate::model::config::ModelConfig;
+use translate::pipeline::{Output, Sink};
+use translate::{Error, Result, Translator};
+
+/// A renderer and where its bytes go. The first error ends the writing; [`AttentionWriter::finish`] reports it.
+pub struct AttentionWriter {
+    renderer: Renderer,
+    destination: Destination,
+    sentences: u64,
+    error: Option<Error>,
+}
+
+enum Destination {
+    /// One stream or file. `single` formats hold one sentence.
+    Sink { sink: Sink, single: bool },
+    /// A picture for each line.
+    Directory(PathBuf),
+}
+
+impl AttentionWriter {
+    /// Opens the output.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn open(format: Format, options: RenderOptions, output: Option<PathBuf>) -> Result<Self> {
+        let is_directory = |path: &PathBuf| path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/");
+        let destination = match output {
+            Some(path) if format == Format::Svg && is_directory(&path) => {
+                std::fs::create_dir_all(&path).map_err(|source| Error::io(&path, source))?;
+                Destination::Directory(path)
+            }
+            output => Destination::Sink {
+                sink: Sink::open(output.map_or(Output::Stdout, Output::File))?.0,
+                single: format == Format::Svg,
+            },
+        };
+        Ok(Self { renderer: Renderer::new(format, options), destination, sentences: 0, error: None })
+    }
+
+    /// Writes one sentence. Returns whether writing goes on.
+    pub fn add(&mut self, map: &AttentionMap) -> bool {
+        self.attempt(|writer| {
+            writer.sentences += 1;
+            match &mut writer.destination {
+                Destination::Directory(directory) => {
+                    let path = directory.join(format!("{}.svg", map.line));
+                    let mut picture = Sink::open(Output::File(path))?.0;
+                    if let Err(error) = writer.renderer.add(map, picture.pending()) {
+                        picture.abandon();
+                        return Err(error);
+                    }
+                    picture.finish()
+                }
+                Destination::Sink { single: true, .. } if writer.sentences > 1 => Err(Error::Usage(
+                    "--format svg draws one picture a sentence: name a directory for several, --output pictures/"
+                        .to_owned(),
+                )),
+                Destination::Sink { sink, .. } => {
+                    writer.renderer.add(map, sink.pending())?;
+                    sink.flush().map_err(|source| Error::io("attention", source))
+                }
+            }
+        })
+    }
+
+    /// Writes what stands for a line without a sentence. Returns whether writing goes on.
+    pub fn skip(&mut self) -> bool {
+        self.attempt(|writer| match &mut writer.destination {
+            Destination::Sink { sink, .. } => {
+                writer.renderer.skip(sink.pending());
+                sink.flush().map_err(|source| Error::io("attention", source))
+            }
+            Destination::Directory(_) => Ok(()),
+        })
+    }
+
+    fn attempt(&mut self, action: impl FnOnce(&mut Self) -> Result<()>) -> bool {
+        if self.error.is_none() {
+            self.error = action(self).err();
+        }
+        self.error.is_none()
+    }
+
+    /// Ends the output.
+    ///
+    /// # Errors
+    /// The first error of all; the output is left as it was before then.
+    pub fn finish(mut self) -> Result<()> {
+        let Destination::Sink { mut sink, .. } = self.destination else { return self.error.map_or(Ok(()), Err) };
+        let ended = self.error.take().map_or(Ok(()), Err).and_then(|()| self.renderer.finish(sink.pending()));
+        match ended {
+            Ok(()) => sink.finish(),
+            Err(error) => {
+                sink.abandon();
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives the output up after an error elsewhere.
+    pub fn abandon(self) {
+        if let Destination::Sink { sink, .. } = self.destination {
+            sink.abandon();
+        }
+    }
+}
+
+/// What has to be recorded to show attention of this kind.
+pub fn record(kind: Kind) -> Record {
+    Record { cross: kind == Kind::Cross, encoder: kind == Kind::Encoder, decoder: kind == Kind::Decoder }
+}
+
+/// Layers and heads of a model's attention of this kind.
+///
+/// # Errors
+/// If the model has none.
+pub fn shape(config: &ModelConfig, kind: Kind) -> Result<(usize, usize)> {
+    match (config, kind) {
+        (ModelConfig::Transformer(config), Kind::Encoder) => {
+            Ok((config.encoder_layers, config.encoder_attention_heads))
+        }
+        (ModelConfig::Transformer(config), _) => Ok((config.decoder_layers, config.decoder_attention_heads)),
+        (ModelConfig::Gru(_), Kind::Cross) => Ok((1, 1)),
+        (ModelConfig::Gru(_), _) => Err(Error::Usage(format!(
+            "--kind {kind}: this model is a GRU, which has no self-attention; its only attention is --kind cross"
+        ))),
+    }
+}
+
+/// The layer and head that align best, as the model's config says, or the mean of all.
+pub fn best(translator: &Translator) -> (LayerChoice, HeadChoice) {
+    match translator.config().alignment() {
+        Some(best) => (LayerChoice::Index(best.layer), best.head.map_or(HeadChoice::Mean, HeadChoice::Index)),
+        None => (LayerChoice::Mean, HeadChoice::Mean),
+    }
+}
+
+/// Names a layer and a head (or the mean of its heads) in the model's `config.json`, as `"alignment": {"layer", "head"}`.
+/// All other keys stay as they are; the file is replaced as a whole or not at all. Returns what was done, in words.
+///
+/// # Errors
+/// If the model is built in, or its config cannot be read or written.
+pub fn store(files: &ModelFiles, (layer, head): (usize, Option<usize>)) -> Result<String> {
+    let path = files.path("config.json");
+    if !matches!(files, ModelFiles::Directory(_)) {
+        return Err(Error::Usage("--store needs a model directory; a built-in model cannot be changed".to_owned()));
+    }
+    let bytes = files.read("config.json")?.ok_or_else(|| Error::model(&path, "there is none"))?;
+    let mut config: Map<String, Value> =
+        serde_json::from_slice(&bytes).map_err(|error| Error::model(&path, format!("not a JSON object: {error}")))?;
+    config.insert("alignment".to_owned(), json!({ "layer": layer, "head": head }));
+    let (mut sink, _) = Sink::open(Output::File(path.clone()))?;
+    sink.pending().extend(format!("{:#}\n", Value::Object(config)).into_bytes());
+    sink.finish()?;
+    let head = head.map_or("mean".to_owned(), |head| head.to_string());
+    Ok(format!("{}: alignments are now read from layer {layer}, head {head}", path.display()))
+}
