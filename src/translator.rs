@@ -84,7 +84,7 @@ impl Translation {
 
     /// Whether the source was cut, or the length limit ended the best translation instead of the model.
     pub fn truncated(&self) -> bool {
-        self.source_cut || self.best().is_some_and(|best| !best.hypothesis.ended)
+        self.source_cut || self.best().is_some_and(|best| best.hypothesis.limited)
     }
 }
 
@@ -153,6 +153,15 @@ impl Translator {
     /// The model itself.
     pub fn model(&self) -> &dyn Seq2Seq {
         &*self.model
+    }
+
+    /// The number of source tokens a Transformer was made for (`max_position_embeddings`); longer sources are translated,
+    /// since sinusoidal positions extend, but the model has never seen any. `None` for a GRU, which has no positions.
+    pub fn trained_length(&self) -> Option<usize> {
+        match &self.config {
+            ModelConfig::Transformer(config) => Some(config.max_position_embeddings),
+            ModelConfig::Gru(_) => None,
+        }
     }
 
     /// Search options as the model's `generation_config.json` and `config.json` set them.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use translate::model::Record;
 use translate::pipeline::{self, Done, End, Event, Input, Interrupt, InvalidUtf8, Output, Settings, Stats};
-use translate::{Error, Result};
+use translate::{Error, Result, SOURCE_LIMIT};
 
 use super::Ending;
 use super::format::{Format, Formatter};
-use super::job::{InputFormat, Job};
+use super::job::{InputFormat, Job, Translated};
 use super::options::{FileArguments, ModelOptions, SearchArguments};
 use super::progress::Bar;
 
@@ -116,6 +116,35 @@ fn check_for_command(files: &[PathBuf]) -> Result<()> {
     }
 }
 
+/// Watches for sentences beyond what the model can take.
+struct Limits {
+    /// The longest source the model was made for, if it has such a limit.
+    trained: Option<usize>,
+    /// Whether the user knows that a sentence was longer.
+    warned: bool,
+}
+
+impl Limits {
+    fn warnings(&mut self, translated: &Translated) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if translated.sentences.iter().any(|sentence| sentence.source_cut) {
+            warnings.push(format!("only the first {SOURCE_LIMIT} source pieces are translated; try --split-sentences"));
+        } else if translated.truncated() {
+            warnings
+                .push("the translation is cut at its length limit; try --split-sentences or --max-length".to_owned());
+        }
+        let longest = translated.sentences.iter().map(|sentence| sentence.source.len()).max().unwrap_or(0);
+        if let Some(trained) = self.trained.filter(|&trained| longest > trained && !self.warned) {
+            self.warned = true;
+            warnings.push(format!(
+                "{longest} source pieces are more than the {trained} this model was made for (said once); \
+                 they are translated, but perhaps not well"
+            ));
+        }
+        warnings
+    }
+}
+
 /// Runs the command.
 pub fn run(arguments: Arguments) -> Result<Ending> {
     check_for_command(&arguments.files.files)?;
@@ -164,6 +193,7 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
         (Some(path), false) => Output::File(path),
         (None, _) => Output::Stdout,
     };
+    let mut limits = Limits { trained: job.translator.trained_length(), warned: false };
     let interrupt = Interrupt::on_signals().map_err(|source| Error::io("signal handler", source))?;
     let run = pipeline::Job { inputs, output, settings, interrupt };
     let summary = pipeline::run(
@@ -173,11 +203,8 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
             if let Done::Translated(translated) = done
                 && !arguments.quiet
             {
-                if translated.truncated() {
-                    bar.warn(&format!(
-                        "{}: line {}: the translation is cut at a length limit (see --max-length, --split-sentences)",
-                        line.name, line.number
-                    ));
+                for warning in limits.warnings(translated) {
+                    bar.warn(&format!("{}: line {}: {warning}", line.name, line.number));
                 }
             }
             formatter.write(&job, line, &done, buffer);

@@ -19,6 +19,7 @@ struct Running {
 struct Finished {
     node: u32,
     ended: bool,
+    limited: bool,
     log_prob: f32,
     score: f32,
 }
@@ -214,7 +215,12 @@ impl Beam<'_> {
             if ended || at_limit {
                 if rank < width {
                     let node = push(history, extension, forced);
-                    self.finish(node, ended, extension.log_prob, history, options);
+                    let limited = at_limit && (!ended || options.force_end);
+                    self.finish(
+                        Finished { node, ended, limited, log_prob: extension.log_prob, score: 0.0 },
+                        history,
+                        options,
+                    );
                 }
             } else if self.running.len() < width {
                 let node = push(history, extension, forced);
@@ -231,13 +237,14 @@ impl Beam<'_> {
         self.running.is_empty() || (!forced && self.may_stop(options))
     }
 
-    fn finish(&mut self, node: u32, ended: bool, log_prob: f32, history: &History, options: &SearchOptions) {
-        let mut score = log_prob / (self.generated as f32).powf(options.length_penalty);
+    /// Scores a finished hypothesis and keeps it if it is among the best.
+    fn finish(&mut self, mut finished: Finished, history: &History, options: &SearchOptions) {
+        finished.score = finished.log_prob / (self.generated as f32).powf(options.length_penalty);
         if let Some(penalty) = options.coverage_penalty {
-            score += scores::coverage(&history.coverage(node), penalty);
+            finished.score += scores::coverage(&history.coverage(finished.node), penalty);
         }
-        let at = self.finished.partition_point(|other| other.score >= score);
-        self.finished.insert(at, Finished { node, ended, log_prob, score });
+        let at = self.finished.partition_point(|other| other.score >= finished.score);
+        self.finished.insert(at, finished);
         self.finished.truncate(options.beam_size);
     }
 
@@ -258,6 +265,7 @@ impl Beam<'_> {
             .iter()
             .take(options.n_best)
             .map(|finished| Hypothesis {
+                limited: finished.limited,
                 encoder_attention: decoder.encoder_attention(self.index).cloned(),
                 ..history.hypothesis(finished.node, finished.ended, finished.log_prob, finished.score)
             })

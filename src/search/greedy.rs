@@ -97,12 +97,14 @@ pub(super) fn search(
             row.generated += usize::from(forced.is_none());
             at += 1;
             let ended = forced.is_none() && token == options.end_token;
-            if ended || (forced.is_none() && row.generated >= row.limit) {
+            let at_limit = forced.is_none() && row.generated >= row.limit;
+            if ended || at_limit {
                 let mut score = row.log_prob / (row.generated as f32).powf(options.length_penalty);
                 if let Some(penalty) = options.coverage_penalty {
                     score += scores::coverage(&history.coverage(node), penalty);
                 }
                 results[row.index / samples].push(Hypothesis {
+                    limited: at_limit && (!ended || options.force_end),
                     encoder_attention: decoder.encoder_attention(row.index / samples).cloned(),
                     ..history.hypothesis(node, ended, row.log_prob, score)
                 });

@@ -114,6 +114,7 @@ impl History {
         Hypothesis {
             ids,
             ended,
+            limited: false,
             token_log_probs: path.iter().filter(|node| !node.forced).map(|node| node.log_prob).collect(),
             log_prob,
             score,

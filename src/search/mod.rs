@@ -32,8 +32,10 @@ pub struct Source {
 pub struct Hypothesis {
     /// Target piece ids, forced prefix included, sentence end left out.
     pub ids: Vec<u32>,
-    /// Whether the model ended the sentence itself; `false` means the length limit cut it.
+    /// Whether the sentence end was generated; if so it has a row in the attention and a log-probability.
     pub ended: bool,
+    /// Whether the length limit ended the sentence: cut it, or forced its end.
+    pub limited: bool,
     /// Log-probability of each generated token, `[ids.len() − prefix + ended]`: the sentence end is the last.
     pub token_log_probs: Vec<f32>,
     /// Sum of `token_log_probs`.

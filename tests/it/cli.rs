@@ -164,11 +164,13 @@ fn a_column_of_a_table_is_translated() {
 
 #[test]
 fn a_translation_cut_at_the_limit_is_marked() {
-    let arguments = ["--format", "json", "--max-length", "1", "--compat", "marian"];
-    let output = translate(&model("gru"), &arguments, "w010 w012 w013 w014\n");
-    let line: Value = serde_json::from_str(&output.stdout).unwrap();
-    assert_eq!(line["truncated"], true, "{line}");
-    assert!(!output.stderr.is_empty(), "and the user is warned");
+    for compat in ["hugging-face", "marian"] {
+        let arguments = ["--format", "json", "--max-length", "1", "--compat", compat];
+        let output = translate(&model("gru"), &arguments, "w010 w012 w013 w014\n");
+        let line: Value = serde_json::from_str(&output.stdout).unwrap();
+        assert_eq!(line["truncated"], true, "{compat}: {line}");
+        assert!(output.stderr.contains("line 1"), "and the user is warned: {}", output.stderr);
+    }
 }
 
 #[test]
@@ -219,4 +221,12 @@ fn paragraphs_are_translated_sentence_by_sentence() {
     let alone = translate(&model("marian_relu"), &[], "W010 w012.\nW020 w021!\n").stdout;
     let together = translate(&model("marian_relu"), &["--split-sentences"], "W010 w012.  W020 w021!\n").stdout;
     assert_eq!(alone.lines().collect::<Vec<_>>().join("  ") + "\n", together);
+}
+
+#[test]
+fn a_line_of_three_thousand_words_is_translated_with_one_warning_about_its_length() {
+    let long = "w010 ".repeat(3000) + "\n";
+    let output = translate(&model("marian_relu"), &["--max-length", "20"], &(long.clone() + &long));
+    assert_eq!(output.stdout.lines().count(), 2);
+    assert_eq!(output.stderr.matches("3001 source pieces are more than").count(), 1, "{}", output.stderr);
 }
