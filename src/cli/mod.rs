@@ -4,6 +4,7 @@
 
 mod attention;
 mod attn_dump;
+mod bench;
 mod completions;
 mod corpus;
 mod eval;
@@ -64,6 +65,8 @@ enum Command {
     Eval(eval::Arguments),
     /// Compute the log-probability and perplexity of given translations
     Score(score::Arguments),
+    /// Measure how fast a model translates: tokens a second, load time, peak memory
+    Bench(bench::Arguments),
     /// Print a completion script for a shell
     Completions(completions::CompletionArguments),
     /// Print the manual page
@@ -101,6 +104,7 @@ pub fn main() -> ExitCode {
         Some(Command::AttnDump(arguments)) => attn_dump::run(arguments),
         Some(Command::Eval(arguments)) => eval::run(arguments),
         Some(Command::Score(arguments)) => score::run(arguments),
+        Some(Command::Bench(arguments)) => bench::run(arguments),
         Some(Command::Completions(arguments)) => completions::completions(&arguments, Cli::command()),
         Some(Command::Man(arguments)) => completions::man(&arguments, Cli::command()),
     };

@@ -84,18 +84,19 @@ pub fn attend_additive(
 dispatch!(pub(super) fn attend_on(query: &[f32], keys: &[f32], values: &[f32], stride: usize, rows: KeyRows<'_>, heads: usize, weights: &mut [f32], out: &mut [f32]) = attend_generic);
 dispatch!(pub(super) fn attend_additive_on(query: &[f32], keys: &[f32], energy: &[f32], memory: &[f32], weights: &mut [f32], context: &mut [f32]) = attend_additive_generic);
 
-/// `Σ a b` with one accumulator for each lane.
+/// The products of two rows, summed within each lane.
 #[inline(always)]
-fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
-    let whole = a.len() / LANES * LANES;
+fn dot_lanes<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> S::F {
+    let (a, a_tail) = a.as_chunks::<LANES>();
+    let (b, b_tail) = b.as_chunks::<LANES>();
     let mut sum = simd.splat(0.0);
-    for start in (0..whole).step_by(LANES) {
-        sum = simd.fma(simd.read(&a[start..]), simd.read(&b[start..]), sum);
+    for (a, b) in a.iter().zip(b) {
+        sum = simd.fma(simd.read(a), simd.read(b), sum);
     }
-    if whole < a.len() {
-        sum = simd.fma(simd.read_tail(&a[whole..], 0.0), simd.read_tail(&b[whole..a.len()], 0.0), sum);
+    if !a_tail.is_empty() {
+        sum = simd.fma(simd.read_tail(a_tail, 0.0), simd.read_tail(b_tail, 0.0), sum);
     }
-    simd.reduce_add(sum)
+    sum
 }
 
 #[inline(always)]
@@ -115,19 +116,45 @@ fn attend_generic<S: Simd>(
     let length = rows.len();
     let scale = 1.0 / (head_dim as f32).sqrt();
     let weights = &mut weights[..heads * length];
-    // A row of keys at a time: each is read from memory once, in order.
-    for position in 0..length {
-        let key = &keys[rows.row(position) * stride..][..width];
-        for (head, (query, key)) in query.chunks_exact(head_dim).zip(key.chunks_exact(head_dim)).enumerate() {
-            weights[head * length + position] = dot(simd, query, key) * scale;
-        }
-    }
+    scores(simd, query, keys, stride, rows, head_dim, scale, weights);
     for weights in weights.chunks_exact_mut(length) {
         softmax_generic(simd, weights);
     }
     for (head, (weights, out)) in weights.chunks_exact(length).zip(out.chunks_exact_mut(head_dim)).enumerate() {
         let row = |position: usize| &values[rows.row(position) * stride + head * head_dim..][..head_dim];
         weighted_sum(simd, weights, row, out);
+    }
+}
+
+/// `weights[h, i] = scale · (q_h · k_i,h)`.
+#[inline(always)]
+fn scores<S: Simd>(
+    simd: S,
+    query: &[f32],
+    keys: &[f32],
+    stride: usize,
+    rows: KeyRows<'_>,
+    head_dim: usize,
+    scale: f32,
+    weights: &mut [f32],
+) {
+    let (width, length) = (query.len(), rows.len());
+    // Sixteen keys at a time, so that the sums across lanes are shared.
+    for first in (0..length).step_by(LANES) {
+        let count = LANES.min(length - first);
+        let mut block: [&[f32]; LANES] = [&keys[rows.row(first) * stride..][..width]; LANES];
+        for (offset, key) in block.iter_mut().enumerate().take(count).skip(1) {
+            *key = &keys[rows.row(first + offset) * stride..][..width];
+        }
+        for (head, query) in query.chunks_exact(head_dim).enumerate() {
+            let mut products = [simd.splat(0.0); LANES];
+            for (product, key) in products.iter_mut().zip(&block).take(count) {
+                *product = dot_lanes(simd, query, &key[head * head_dim..][..head_dim]);
+            }
+            let sums = simd.mul(simd.reduce_add_each(products), simd.splat(scale));
+            let to = &mut weights[head * length + first..][..count];
+            if count == LANES { simd.write(to, sums) } else { simd.write_tail(to, sums) }
+        }
     }
 }
 

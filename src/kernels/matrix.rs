@@ -188,7 +188,7 @@ impl PackedMatrix {
         let size = rows * self.inputs.next_multiple_of(4);
         let quantised = at_least(&mut scratch.quantised, size);
         let scales = at_least(&mut scratch.row_scales, rows);
-        tile::quantise_rows(set, x, self.inputs, quantised, scales);
+        tile::quantise_rows(set, x, self.inputs, set.activation_offset(), quantised, scales);
         LeftHandSide::Int8(quantised, scales)
     }
 

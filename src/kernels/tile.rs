@@ -16,10 +16,25 @@ pub(super) const PANEL_BLOCK: usize = 24;
 pub(super) trait Operands: Copy {
     /// The products of rows `row..row + M` with panels `panel..panel + P`, without bias.
     ///
+    /// While it computes, the lines from `upcoming` on are brought into the second-level cache, one for each step over
+    /// the inputs: weights needed soon.
+    ///
     /// # Safety
     /// Those rows and panels must exist.
-    unsafe fn tile<S: Simd, const M: usize, const P: usize>(self, simd: S, row: usize, panel: usize) -> [[S::F; P]; M];
+    unsafe fn tile<S: Simd, const M: usize, const P: usize>(
+        self,
+        simd: S,
+        row: usize,
+        panel: usize,
+        upcoming: *const u8,
+    ) -> [[S::F; P]; M];
+
+    /// Where a panel begins; only to be prefetched.
+    fn address(self, panel: usize) -> *const u8;
 }
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// `f32` rows and panels `[panel][input][lane]`.
 #[derive(Clone, Copy)]
@@ -31,7 +46,13 @@ pub(super) struct F32Operands<'a> {
 
 impl Operands for F32Operands<'_> {
     #[inline(always)]
-    unsafe fn tile<S: Simd, const M: usize, const P: usize>(self, simd: S, row: usize, panel: usize) -> [[S::F; P]; M] {
+    unsafe fn tile<S: Simd, const M: usize, const P: usize>(
+        self,
+        simd: S,
+        row: usize,
+        panel: usize,
+        upcoming: *const u8,
+    ) -> [[S::F; P]; M] {
         debug_assert!((row + M) * self.inputs <= self.x.len());
         debug_assert!((panel + P) * self.inputs * LANES <= self.weights.len());
         let stride = self.inputs * LANES;
@@ -41,6 +62,7 @@ impl Operands for F32Operands<'_> {
             let x = self.x.as_ptr().add(row * self.inputs);
             let weights = self.weights.as_ptr().add(panel * stride);
             for input in 0..self.inputs {
+                simd.prefetch(upcoming.wrapping_add(input * LINE));
                 let mut w = [simd.splat(0.0); P];
                 for p in 0..P {
                     w[p] = simd.load(weights.add(p * stride + input * LANES));
@@ -54,6 +76,11 @@ impl Operands for F32Operands<'_> {
             }
         }
         acc
+    }
+
+    #[inline(always)]
+    fn address(self, panel: usize) -> *const u8 {
+        self.weights.as_ptr().wrapping_add(panel * self.inputs * LANES).cast()
     }
 }
 
@@ -74,7 +101,13 @@ pub(super) struct Int8Operands<'a> {
 
 impl Operands for Int8Operands<'_> {
     #[inline(always)]
-    unsafe fn tile<S: Simd, const M: usize, const P: usize>(self, simd: S, row: usize, panel: usize) -> [[S::F; P]; M] {
+    unsafe fn tile<S: Simd, const M: usize, const P: usize>(
+        self,
+        simd: S,
+        row: usize,
+        panel: usize,
+        upcoming: *const u8,
+    ) -> [[S::F; P]; M] {
         debug_assert!((row + M) * self.groups * 4 <= self.x.len() && row + M <= self.row_scales.len());
         debug_assert!((panel + P) * self.groups * 4 * LANES <= self.weights.len());
         let stride = self.groups * 4 * LANES;
@@ -93,6 +126,7 @@ impl Operands for Int8Operands<'_> {
             let x = self.x.as_ptr().add(row * self.groups * 4);
             let weights = self.weights.as_ptr().add(panel * stride);
             for group in 0..self.groups {
+                simd.prefetch(upcoming.wrapping_add(group * LINE));
                 for m in 0..M {
                     let x = x.add((m * self.groups + group) * 4).cast::<i32>().read_unaligned();
                     for p in 0..P {
@@ -109,6 +143,11 @@ impl Operands for Int8Operands<'_> {
             }
         }
         out
+    }
+
+    #[inline(always)]
+    fn address(self, panel: usize) -> *const u8 {
+        self.weights.as_ptr().wrapping_add(panel * self.groups * 4 * LANES).cast()
     }
 }
 
@@ -147,7 +186,19 @@ unsafe impl Send for Output<'_> {}
 unsafe impl Sync for Output<'_> {}
 
 dispatch!(pub(super) unsafe fn product_f32(operands: F32Operands<'_>, rows: Range<usize>, panels: Range<usize>, output: Output<'_>) = product);
-dispatch!(pub(super) unsafe fn product_int8(operands: Int8Operands<'_>, rows: Range<usize>, panels: Range<usize>, output: Output<'_>) = product);
+dispatch!(pub(super) unsafe vnni fn product_int8(operands: Int8Operands<'_>, rows: Range<usize>, panels: Range<usize>, output: Output<'_>) = product);
+
+/// The largest tile, in panels times rows.
+const LARGEST_TILE: usize = 24;
+
+/// Tiles (rows, panels) of an instruction set, tallest first: rows left over go to the next shape.
+const fn shapes(registers: usize) -> &'static [(usize, usize)] {
+    match registers {
+        32 => &[(8, 3), (4, 6), (2, 8), (1, 8)],
+        8 => &[(6, 1), (2, 2), (1, 4)],
+        _ => &[(2, 1), (1, 2)],
+    }
+}
 
 /// Computes `rows` by `panels` of a product.
 ///
@@ -162,149 +213,134 @@ unsafe fn product<S: Simd, O: Operands>(
     panels: Range<usize>,
     output: Output<'_>,
 ) {
+    let mut buffer = [0.0; LARGEST_TILE * LANES];
     let mut first = panels.start;
     while first < panels.end {
         let block = first..panels.end.min(first + PANEL_BLOCK);
-        let mut row = rows.start;
-        // SAFETY (of each call): the caller's promise; a strip covers rows `row..row + M` within `rows`.
-        unsafe {
-            macro_rules! strips {
-                ($m:literal, $p:literal) => {
-                    strips::<S, O, $m, $p>(simd, operands, &mut row, rows.end, block.clone(), output)
-                };
-            }
-            match S::REGISTERS {
-                32 => {
-                    strips!(8, 3);
-                    match rows.end - row {
-                        1 => strips!(1, 8),
-                        2 => strips!(2, 8),
-                        3 => strips!(3, 6),
-                        4 => strips!(4, 6),
-                        5 => strips!(5, 4),
-                        6 => strips!(6, 4),
-                        7 => strips!(7, 3),
-                        _ => {}
-                    }
-                }
-                8 => {
-                    strips!(6, 1);
-                    match rows.end - row {
-                        1 => strips!(1, 4),
-                        2 => strips!(2, 2),
-                        3 => strips!(3, 1),
-                        4 => strips!(4, 1),
-                        5 => strips!(5, 1),
-                        _ => {}
-                    }
-                }
-                _ => {
-                    strips!(2, 1);
-                    strips!(1, 2);
-                }
-            }
-        }
         first = block.end;
+        let mut row = rows.start;
+        for &(height, width) in shapes(S::REGISTERS) {
+            // Each group of panels is used for all strips of this height in turn.
+            let end = row + (rows.end - row) / height * height;
+            let mut panel = block.start;
+            while panel < block.end && row < end {
+                let width = if panel + width <= block.end { width } else { 1 };
+                for (strip, row) in (row..end).step_by(height).enumerate() {
+                    // The first strips each fetch one panel of the next group.
+                    let upcoming = operands.address(panel + width + strip.min(width));
+                    // SAFETY: rows and panels exist by the caller's promise.
+                    unsafe {
+                        tile(simd, operands, row, panel, (height, width), upcoming, &mut buffer);
+                        finish(simd, &buffer, row..row + height, panel..panel + width, output);
+                    }
+                }
+                panel += width;
+            }
+            row = end;
+        }
     }
 }
 
-/// All strips of exactly `M` rows that fit from `*row` on: each panel group is used for all of them in turn.
+/// Computes the tile of the given shape (rows, panels) into `buffer` `[row][panel][lane]`.
+///
+/// # Safety
+/// The rows and panels must exist in the operands.
+#[inline(always)]
+unsafe fn tile<S: Simd, O: Operands>(
+    simd: S,
+    operands: O,
+    row: usize,
+    panel: usize,
+    shape: (usize, usize),
+    upcoming: *const u8,
+    buffer: &mut [f32; LARGEST_TILE * LANES],
+) {
+    macro_rules! compute {
+        ($rows:literal, $panels:literal) => {{
+            // SAFETY: the caller's promise.
+            let tile = unsafe { operands.tile::<S, $rows, $panels>(simd, row, panel, upcoming) };
+            for (row, to) in tile.iter().zip(buffer.chunks_exact_mut($panels * LANES)) {
+                for (values, to) in row.iter().zip(to.chunks_exact_mut(LANES)) {
+                    simd.write(to, *values);
+                }
+            }
+        }};
+    }
+    // The arms of other instruction sets are compiled away.
+    match (S::REGISTERS, shape) {
+        (32, (8, 3)) => compute!(8, 3),
+        (32, (8, 1)) => compute!(8, 1),
+        (32, (4, 6)) => compute!(4, 6),
+        (32, (4, 1)) => compute!(4, 1),
+        (32, (2, 8)) => compute!(2, 8),
+        (32, (2, 1)) => compute!(2, 1),
+        (32, (1, 8)) => compute!(1, 8),
+        (32, _) => compute!(1, 1),
+        (8, (6, 1)) => compute!(6, 1),
+        (8, (2, 2)) => compute!(2, 2),
+        (8, (2, 1)) => compute!(2, 1),
+        (8, (1, 4)) => compute!(1, 4),
+        (8, _) => compute!(1, 1),
+        (_, (2, 1)) => compute!(2, 1),
+        (_, (1, 2)) => compute!(1, 2),
+        _ => compute!(1, 1),
+    }
+}
+
+/// Adds the bias to a tile, stores it and applies the activation.
 ///
 /// # Safety
 /// As for [`product`].
 #[inline(always)]
-unsafe fn strips<S: Simd, O: Operands, const M: usize, const P: usize>(
+unsafe fn finish<S: Simd>(
     simd: S,
-    operands: O,
-    row: &mut usize,
-    end: usize,
+    buffer: &[f32; LARGEST_TILE * LANES],
+    rows: Range<usize>,
     panels: Range<usize>,
     output: Output<'_>,
 ) {
-    let count = (end - *row) / M;
-    if count == 0 {
-        return;
-    }
-    let mut panel = panels.start;
-    while panel < panels.end {
-        let width = if panel + P <= panels.end { P } else { 1 };
-        for strip in 0..count {
-            let row = *row + strip * M;
-            // SAFETY: the caller's promise.
-            unsafe {
-                if width == P {
-                    let acc = operands.tile::<S, M, P>(simd, row, panel);
-                    finish(simd, acc, row, panel, output);
-                } else {
-                    let acc = operands.tile::<S, M, 1>(simd, row, panel);
-                    finish(simd, acc, row, panel, output);
+    let outputs = panels.start * LANES..output.outputs.min(panels.end * LANES);
+    let bias = output.bias.map(|bias| &bias[outputs.clone()]);
+    for (values, row) in buffer.chunks_exact(panels.len() * LANES).zip(rows) {
+        // SAFETY: the row and the outputs lie in the destination by the caller's promise.
+        let to = unsafe { std::slice::from_raw_parts_mut(output.at(row, outputs.start), outputs.len()) };
+        for start in (0..to.len()).step_by(LANES) {
+            let mut value = simd.read(&values[start..]);
+            if to.len() - start >= LANES {
+                if let Some(bias) = bias {
+                    value = simd.add(value, simd.read(&bias[start..]));
                 }
-            }
-        }
-        panel += width;
-    }
-    *row += count * M;
-}
-
-/// Adds the bias, stores the tile and applies the activation to it.
-///
-/// # Safety
-/// As for [`product`].
-#[inline(always)]
-unsafe fn finish<S: Simd, const M: usize, const P: usize>(
-    simd: S,
-    acc: [[S::F; P]; M],
-    row: usize,
-    panel: usize,
-    output: Output<'_>,
-) {
-    let first = panel * LANES;
-    let whole = (panel + P) * LANES <= output.outputs;
-    for p in 0..P {
-        let first = first + p * LANES;
-        let left = LANES.min(output.outputs - first);
-        let mut bias = simd.splat(0.0);
-        if let Some(values) = output.bias {
-            bias = if left == LANES { simd.read(&values[first..]) } else { simd.read_tail(&values[first..], 0.0) };
-        }
-        for (m, acc) in acc.iter().enumerate() {
-            // SAFETY: row and outputs lie in the destination by the caller's promise; `left` keeps to the last output.
-            unsafe {
-                let to = output.at(row + m, first);
-                let value = simd.add(acc[p], bias);
-                if left == LANES {
-                    simd.store(to, value);
-                } else {
-                    simd.write_tail(std::slice::from_raw_parts_mut(to, left), value);
+                simd.write(&mut to[start..], value);
+            } else {
+                if let Some(bias) = bias {
+                    value = simd.add(value, simd.read_tail(&bias[start..], 0.0));
                 }
+                simd.write_tail(&mut to[start..], value);
             }
         }
-    }
-    if output.activation != Activation::Identity {
-        let width = if whole { P * LANES } else { output.outputs - first };
-        for m in 0..M {
-            // SAFETY: as above.
-            let values = unsafe {
-                let from = output.at(row + m, first);
-                std::slice::from_raw_parts_mut(from, width)
-            };
-            match output.activation {
-                Activation::Identity => {}
-                Activation::Relu => math::map(simd, Relu, values),
-                Activation::Swish => math::map(simd, Swish, values),
-                Activation::Tanh => math::map(simd, Tanh, values),
-                Activation::Gelu | Activation::GeluTanh => output.activation.apply(values),
-            }
+        match output.activation {
+            Activation::Identity => {}
+            Activation::Relu => math::map(simd, Relu, to),
+            Activation::Swish => math::map(simd, Swish, to),
+            Activation::Tanh => math::map(simd, Tanh, to),
+            Activation::Gelu | Activation::GeluTanh => output.activation.apply(to),
         }
     }
 }
 
-dispatch!(pub(super) fn quantise_rows(x: &[f32], inputs: usize, quantised: &mut [u8], scales: &mut [f32]) = quantise_rows_generic);
+dispatch!(pub(super) fn quantise_rows(x: &[f32], inputs: usize, offset: u8, quantised: &mut [u8], scales: &mut [f32]) = quantise_rows_generic);
 
 /// Quantises each row of `x` `[rows, inputs]` to `round(127 · x / max |x|)`, padded with zeros to whole groups of four
 /// in `quantised`, and keeps `max |x| / 127` in `scales` `[rows]`.
 #[inline(always)]
-fn quantise_rows_generic<S: Simd>(simd: S, x: &[f32], inputs: usize, quantised: &mut [u8], scales: &mut [f32]) {
+fn quantise_rows_generic<S: Simd>(
+    simd: S,
+    x: &[f32],
+    inputs: usize,
+    offset: u8,
+    quantised: &mut [u8],
+    scales: &mut [f32],
+) {
     let padded = inputs.next_multiple_of(4);
     for ((x, quantised), scale) in x.chunks_exact(inputs).zip(quantised.chunks_exact_mut(padded)).zip(scales) {
         let (chunks, tail) = x.as_chunks::<LANES>();
@@ -321,12 +357,12 @@ fn quantise_rows_generic<S: Simd>(simd: S, x: &[f32], inputs: usize, quantised: 
         let (bytes, bytes_tail) = quantised.as_chunks_mut::<LANES>();
         for (chunk, bytes) in chunks.iter().zip(bytes) {
             // SAFETY: `bytes` is an array of sixteen bytes.
-            unsafe { simd.store_quantised(bytes.as_mut_ptr(), simd.mul(simd.read(chunk), inverse)) };
+            unsafe { simd.store_quantised(bytes.as_mut_ptr(), simd.mul(simd.read(chunk), inverse), offset) };
         }
         if !tail.is_empty() {
             let mut bytes = [0; LANES];
             // SAFETY: as above.
-            unsafe { simd.store_quantised(bytes.as_mut_ptr(), simd.mul(simd.read_tail(tail, 0.0), inverse)) };
+            unsafe { simd.store_quantised(bytes.as_mut_ptr(), simd.mul(simd.read_tail(tail, 0.0), inverse), offset) };
             if bytes_tail.is_empty() {
                 // Thirteen to fifteen inputs are left, and their padding completes sixteen bytes.
                 let start = quantised.len() - LANES;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::config::GruConfig;
-use super::{Attention, Decoder, Record, Seq2Seq};
+use super::{Attention, Candidate, Decoder, Proposer, Record, Seq2Seq, TopK};
 use crate::Result;
 use crate::checkpoint::Weights;
 use crate::kernels::{Activation, PackedMatrix, Precision, Workspace, attend_additive};
@@ -179,6 +179,9 @@ impl Seq2Seq for Gru {
             query: Vec::new(),
             gates: Vec::new(),
             recurrent: Vec::new(),
+            spare: Vec::new(),
+            spare_spans: Vec::new(),
+            proposer: Proposer::default(),
         })
     }
 }
@@ -205,6 +208,26 @@ struct GruDecoder<'m> {
     query: Vec<f32>,
     gates: Vec<f32>,
     recurrent: Vec<f32>,
+    /// What `select` writes to before swapping.
+    spare: Vec<f32>,
+    spare_spans: Vec<std::ops::Range<usize>>,
+    proposer: Proposer,
+}
+
+impl GruDecoder<'_> {
+    /// Puts `[s_t; w; E(y_{t-1})]` of every row together in `features`.
+    fn gather_features(&mut self) {
+        let (width, hidden) = (self.model.target_embedding.width(), self.model.decoder_hidden);
+        self.features.clear();
+        for (state, input) in
+            self.state.chunks_exact(hidden).zip(self.input.chunks_exact(width + 2 * self.model.hidden))
+        {
+            let (embedded, context) = input.split_at(width);
+            self.features.extend_from_slice(state);
+            self.features.extend_from_slice(context);
+            self.features.extend_from_slice(embedded);
+        }
+    }
 }
 
 impl Decoder for GruDecoder<'_> {
@@ -238,17 +261,13 @@ impl Decoder for GruDecoder<'_> {
     }
 
     fn logits(&mut self, logits: &mut Vec<f32>, workspace: &mut Workspace) {
-        let (width, hidden) = (self.model.target_embedding.width(), self.model.decoder_hidden);
-        self.features.clear();
-        for (state, input) in
-            self.state.chunks_exact(hidden).zip(self.input.chunks_exact(width + 2 * self.model.hidden))
-        {
-            let (embedded, context) = input.split_at(width);
-            self.features.extend_from_slice(state);
-            self.features.extend_from_slice(context);
-            self.features.extend_from_slice(embedded);
-        }
+        self.gather_features();
         self.model.output.forward(workspace, &self.features, Activation::Identity, logits);
+    }
+
+    fn top_k(&mut self, request: TopK<'_>, candidates: &mut Vec<Candidate>, workspace: &mut Workspace) {
+        self.gather_features();
+        self.proposer.top_k(&self.model.output, &self.features, request, candidates, workspace);
     }
 
     fn cross_attention(&self, row: usize) -> Option<&[f32]> {
@@ -269,10 +288,12 @@ impl Decoder for GruDecoder<'_> {
 
     fn select(&mut self, rows: &[usize]) {
         let hidden = self.model.decoder_hidden;
-        let mut state = Vec::with_capacity(rows.len() * hidden);
-        rows.iter().for_each(|&row| state.extend_from_slice(&self.state[row * hidden..(row + 1) * hidden]));
-        self.state = state;
-        self.spans = rows.iter().map(|&row| self.spans[row].clone()).collect();
+        self.spare.clear();
+        rows.iter().for_each(|&row| self.spare.extend_from_slice(&self.state[row * hidden..(row + 1) * hidden]));
+        std::mem::swap(&mut self.state, &mut self.spare);
+        self.spare_spans.clear();
+        self.spare_spans.extend(rows.iter().map(|&row| self.spans[row].clone()));
+        std::mem::swap(&mut self.spans, &mut self.spare_spans);
         self.attention.resize(rows.len(), Vec::new());
     }
 }

@@ -8,7 +8,8 @@ mod transformer;
 pub use gru::Gru;
 pub use transformer::Transformer;
 
-use crate::kernels::{Workspace, log_sum_exp};
+use crate::kernels::{LogSumExp, Scored, Workspace, log_sum_exp};
+use crate::nn::Linear;
 
 /// Which attention a pass keeps. Nothing is stored, and nothing allocated, for what is not asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -166,4 +167,37 @@ pub fn best_candidates(scores: &[f32], k: usize, candidates: &mut Vec<Candidate>
     order.sort_unstable_by(compare);
     candidates.extend(order.iter().map(|&token| Candidate { token, log_prob: scores[token as usize] }));
     candidates.extend((order.len()..k).map(|_| Candidate { token: 0, log_prob: f32::NEG_INFINITY }));
+}
+
+/// Scratch of [`Proposer::top_k`].
+#[derive(Debug, Default)]
+struct Proposer {
+    best: Vec<Scored>,
+    log_sum_exp: Vec<f32>,
+}
+
+impl Proposer {
+    /// [`Decoder::top_k`] of the output layer over `hidden` `[rows, inputs]`, without computing all scores of a row at once.
+    fn top_k(
+        &mut self,
+        output: &Linear,
+        hidden: &[f32],
+        request: TopK<'_>,
+        candidates: &mut Vec<Candidate>,
+        workspace: &mut Workspace,
+    ) {
+        let k = request.k.min(output.matrix().outputs());
+        let normalise = match request.normalise {
+            Normalise::All => LogSumExp::All,
+            Normalise::Allowed => LogSumExp::Allowed,
+            Normalise::Raw => LogSumExp::None,
+        };
+        output.top_k(workspace, hidden, k, request.banned, normalise, &mut self.best, &mut self.log_sum_exp);
+        candidates.clear();
+        for (row, best) in self.best.chunks_exact(k).enumerate() {
+            let norm = self.log_sum_exp.get(row).copied().unwrap_or(0.0);
+            candidates.extend(best.iter().map(|best| Candidate { token: best.token, log_prob: best.value - norm }));
+            candidates.extend((k..request.k).map(|_| Candidate { token: 0, log_prob: f32::NEG_INFINITY }));
+        }
+    }
 }

@@ -24,8 +24,6 @@ pub struct Transformer {
     decoder_input: Input,
     decoder_layers: Vec<DecoderLayer>,
     decoder_norm: Option<LayerNorm>,
-    /// Cross-attention keys and values of every decoder layer in one product: `[layers · 2 · width]` outputs.
-    memory_projection: Linear,
     output: Linear,
     width: usize,
     encoder_heads: usize,
@@ -165,12 +163,6 @@ impl Transformer {
                 .then(|| LayerNorm::load(weights, &format!("model.{side}.layer_norm"), width))
                 .transpose()
         };
-        let cross: Vec<String> = (0..config.decoder_layers)
-            .flat_map(|layer| {
-                ["k_proj", "v_proj"].map(|part| format!("model.decoder.layers.{layer}.encoder_attn.{part}"))
-            })
-            .collect();
-        let cross: Vec<&str> = cross.iter().map(String::as_str).collect();
         Ok(Self {
             encoder_input: input("encoder", source)?,
             encoder_layers: (0..config.encoder_layers)
@@ -182,7 +174,6 @@ impl Transformer {
                 .map(|layer| DecoderLayer::load(config, weights, &format!("model.decoder.layers.{layer}"), precision))
                 .collect::<Result<_>>()?,
             decoder_norm: final_norm("decoder")?,
-            memory_projection: Linear::load_fused(weights, &cross, width, width, precision)?,
             output: Linear::new(output, bias),
             width,
             encoder_heads: config.encoder_attention_heads,

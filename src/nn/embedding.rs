@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::Result;
 use crate::checkpoint::Weights;
-use crate::kernels::PackedMatrix;
+use crate::kernels::{PackedMatrix, add};
 
 /// A table of vectors, one a token. It may be the very matrix of the output layer (tied embeddings).
 #[derive(Debug)]
@@ -33,6 +33,20 @@ impl Embedding {
     }
 }
 
+/// Sinusoidal positions computed when a model is loaded; later ones are computed when they occur.
+const PREPARED_POSITIONS: usize = 256;
+
+/// `[sin(p·ω_0) … | cos(p·ω_0) …]` into `row` `[width]`.
+fn write_sinusoids(position: usize, frequencies: &[f64], row: &mut [f32]) {
+    let (sines, cosines) = row.split_at_mut(frequencies.len());
+    for (x, frequency) in sines.iter_mut().zip(frequencies) {
+        *x = (position as f64 * frequency).sin() as f32;
+    }
+    for (x, frequency) in cosines.iter_mut().zip(frequencies) {
+        *x = (position as f64 * frequency).cos() as f32;
+    }
+}
+
 /// What is added to an embedding to say where it stands.
 #[derive(Debug)]
 pub enum Positions {
@@ -41,6 +55,8 @@ pub enum Positions {
     Sinusoidal {
         /// `ω_k`, `[ceil(width/2)]`.
         frequencies: Vec<f64>,
+        /// The first positions, computed once, `[count, width]`.
+        first: Vec<f32>,
         /// Length of a vector.
         width: usize,
     },
@@ -57,8 +73,12 @@ impl Positions {
     /// Sinusoidal positions of the given width.
     pub fn sinusoidal(width: usize) -> Self {
         let half = width.div_ceil(2);
-        let frequencies = (0..half).map(|k| 1.0 / 10000f64.powf(2.0 * k as f64 / width as f64)).collect();
-        Self::Sinusoidal { frequencies, width }
+        let frequencies: Vec<f64> = (0..half).map(|k| 1.0 / 10000f64.powf(2.0 * k as f64 / width as f64)).collect();
+        let mut first = vec![0.0; PREPARED_POSITIONS * width];
+        for (position, row) in first.chunks_exact_mut(width).enumerate() {
+            write_sinusoids(position, &frequencies, row);
+        }
+        Self::Sinusoidal { frequencies, first, width }
     }
 
     /// Learned positions from the tensor `name`, `[count, width]`.
@@ -72,15 +92,15 @@ impl Positions {
     /// Adds the vector of `position` (from 0) to `x` `[width]`.
     pub fn add(&self, position: usize, x: &mut [f32]) {
         match self {
-            Self::Sinusoidal { frequencies, .. } => {
-                let (sines, cosines) = x.split_at_mut(frequencies.len());
-                for (x, frequency) in sines.iter_mut().zip(frequencies) {
-                    *x += (position as f64 * frequency).sin() as f32;
+            Self::Sinusoidal { frequencies, first, width } => match first.get(position * width..(position + 1) * width)
+            {
+                Some(row) => add(x, row),
+                None => {
+                    let mut row = vec![0.0; *width];
+                    write_sinusoids(position, frequencies, &mut row);
+                    add(x, &row);
                 }
-                for (x, frequency) in cosines.iter_mut().zip(frequencies) {
-                    *x += (position as f64 * frequency).cos() as f32;
-                }
-            }
+            },
             Self::Learned { table, width } => {
                 let row = position.min(table.len() / width - 1);
                 x.iter_mut().zip(&table[row * width..]).for_each(|(x, p)| *x += p);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::Result;
 use crate::checkpoint::Weights;
-use crate::kernels::{Activation, PackedMatrix, Precision, Workspace};
+use crate::kernels::{Activation, LogSumExp, PackedMatrix, Precision, Scored, Workspace};
 
 /// `y = activation(x Wᵀ + b)` with `W` `[outputs, inputs]`.
 #[derive(Debug)]
@@ -62,5 +62,21 @@ impl Linear {
     pub fn forward(&self, workspace: &mut Workspace, x: &[f32], activation: Activation, out: &mut Vec<f32>) {
         out.resize(x.len() / self.matrix.inputs() * self.matrix.outputs(), 0.0);
         self.matrix.multiply(workspace, x, self.bias(), activation, out);
+    }
+
+    /// The `k` best outputs of each row of `x` `[rows, inputs]` into `best` `[rows, k]`, and what their scores are to be
+    /// normalised by into `log_sum_exp`: see [`PackedMatrix::top_k`].
+    #[allow(clippy::too_many_arguments)]
+    pub fn top_k(
+        &self,
+        workspace: &mut Workspace,
+        x: &[f32],
+        k: usize,
+        banned: &[u32],
+        normalise: LogSumExp,
+        best: &mut Vec<Scored>,
+        log_sum_exp: &mut Vec<f32>,
+    ) {
+        self.matrix.top_k(workspace, x, self.bias(), k, banned, normalise, best, log_sum_exp);
     }
 }

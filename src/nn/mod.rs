@@ -6,8 +6,10 @@ mod embedding;
 mod gru;
 mod linear;
 mod norm;
+mod slots;
 
 pub use embedding::{Embedding, Positions};
 pub use gru::GruCell;
 pub use linear::Linear;
 pub use norm::LayerNorm;
+pub use slots::Slots;

@@ -140,13 +140,13 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         unsafe { [_mm256_cvtepi32_ps(x[0]), _mm256_cvtepi32_ps(x[1])] }
     }
     #[inline(always)]
-    unsafe fn store_quantised(self, to: *mut u8, x: Self::F) {
+    unsafe fn store_quantised(self, to: *mut u8, x: Self::F, offset: u8) {
         unsafe {
             let words = _mm256_packs_epi32(_mm256_cvtps_epi32(x[0]), _mm256_cvtps_epi32(x[1]));
             // Packing works within 128-bit halves; put the quarters back in order.
             let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(words);
             let bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
-            _mm_storeu_si128(to.cast(), _mm_xor_si128(bytes, _mm_set1_epi8(Self::ACTIVATION_OFFSET as i8)));
+            _mm_storeu_si128(to.cast(), _mm_xor_si128(bytes, _mm_set1_epi8(offset as i8)));
         }
     }
     #[inline(always)]
@@ -171,6 +171,10 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
                 ]
             }
         }
+    }
+    #[inline(always)]
+    fn prefetch(self, address: *const u8) {
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
     }
     #[inline(always)]
     unsafe fn load_i32(self, from: *const i32) -> Self::I {

@@ -95,6 +95,24 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
+    fn reduce_add_each(self, x: [Self::F; LANES]) -> Self::F {
+        // Quarter `i` of the result comes from vectors 4 i .. 4 i + 4; `quads[j]` holds vectors j, j + 4, j + 8, j + 12,
+        // one in each quarter, folded to four lanes.
+        let mut quads = [self.splat(0.0); 4];
+        unsafe {
+            for j in 0..4 {
+                let (a, b, c, d) = (x[j], x[j + 4], x[j + 8], x[j + 12]);
+                let ab = _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b));
+                let cd = _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(c, d), _mm512_shuffle_f32x4::<0xee>(c, d));
+                quads[j] = _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(ab, cd), _mm512_shuffle_f32x4::<0xdd>(ab, cd));
+            }
+            let [a, b, c, d] = quads;
+            let ab = _mm512_add_ps(_mm512_shuffle_ps::<0x44>(a, b), _mm512_shuffle_ps::<0xee>(a, b));
+            let cd = _mm512_add_ps(_mm512_shuffle_ps::<0x44>(c, d), _mm512_shuffle_ps::<0xee>(c, d));
+            _mm512_add_ps(_mm512_shuffle_ps::<0x88>(ab, cd), _mm512_shuffle_ps::<0xdd>(ab, cd))
+        }
+    }
+    #[inline(always)]
     fn reduce_max(self, x: Self::F) -> f32 {
         unsafe {
             let x = _mm256_max_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps::<1>(x));
@@ -116,15 +134,19 @@ impl Simd for Avx512 {
         unsafe { _mm512_cvtepi32_ps(x) }
     }
     #[inline(always)]
-    unsafe fn store_quantised(self, to: *mut u8, x: Self::F) {
+    unsafe fn store_quantised(self, to: *mut u8, x: Self::F, offset: u8) {
         unsafe {
             let bytes = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x));
-            _mm_storeu_si128(to.cast(), _mm_xor_si128(bytes, _mm_set1_epi8(i8::MIN)));
+            _mm_storeu_si128(to.cast(), _mm_xor_si128(bytes, _mm_set1_epi8(offset as i8)));
         }
     }
     #[inline(always)]
     unsafe fn dot4(self, acc: Self::I, activations: i32, weights: *const i8) -> Self::I {
         unsafe { _mm512_dpbusd_epi32(acc, _mm512_set1_epi32(activations), _mm512_loadu_si512(weights.cast())) }
+    }
+    #[inline(always)]
+    fn prefetch(self, address: *const u8) {
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
     }
     #[inline(always)]
     unsafe fn load_i32(self, from: *const i32) -> Self::I {

@@ -47,6 +47,14 @@ impl InstructionSet {
         [Self::Avx512Vnni, Self::AvxVnni, Self::Avx2, Self::Portable].into_iter().filter(|set| set.runs_here())
     }
 
+    /// [`Simd::ACTIVATION_OFFSET`] of the 8-bit products.
+    pub(super) fn activation_offset(self) -> u8 {
+        match self {
+            Self::Avx512Vnni | Self::AvxVnni => 128,
+            Self::Avx2 | Self::Portable => 0,
+        }
+    }
+
     #[cfg(target_arch = "x86_64")]
     fn runs_here(self) -> bool {
         let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
@@ -125,6 +133,15 @@ pub(super) trait Simd: Copy {
     }
     /// Sum of the lanes: lane `i` with `i + 8`, then `+ 4`, `+ 2`, `+ 1`.
     fn reduce_add(self, x: Self::F) -> f32;
+    /// The sums of sixteen vectors, each over the tree of [`Simd::reduce_add`].
+    #[inline(always)]
+    fn reduce_add_each(self, x: [Self::F; LANES]) -> Self::F {
+        let mut sums = [0.0; LANES];
+        for (sum, x) in sums.iter_mut().zip(x) {
+            *sum = self.reduce_add(x);
+        }
+        self.read(&sums)
+    }
     /// Largest lane.
     fn reduce_max(self, x: Self::F) -> f32;
 
@@ -141,14 +158,14 @@ pub(super) trait Simd: Copy {
 
     /// Sixteen `f32` from sixteen `i32`.
     fn convert(self, x: Self::I) -> Self::F;
-    /// Rounds to the nearest integer (ties to even), which must fit `i8`, adds [`Simd::ACTIVATION_OFFSET`] and writes
-    /// sixteen bytes.
+    /// Rounds to the nearest integer (ties to even), which must fit `i8`, flips the bits of `offset` (0, or 128 to make
+    /// signed values unsigned) and writes sixteen bytes.
     ///
     /// # Safety
     /// `to` must be valid for writing sixteen bytes.
-    unsafe fn store_quantised(self, to: *mut u8, x: Self::F);
+    unsafe fn store_quantised(self, to: *mut u8, x: Self::F, offset: u8);
     /// `acc[i] + Σ_{j<4} activation[j] · weights[4 i + j]`, exactly. `activations` holds four bytes as
-    /// [`Simd::store_quantised`] wrote them; weights lie in -127..=127.
+    /// [`Simd::store_quantised`] wrote them with [`Simd::ACTIVATION_OFFSET`], which the caller corrects for; weights lie in -127..=127.
     ///
     /// # Safety
     /// `weights` must be valid for reading 64 bytes.
@@ -158,6 +175,9 @@ pub(super) trait Simd: Copy {
     /// # Safety
     /// `from` must be valid for reading sixteen `i32`.
     unsafe fn load_i32(self, from: *const i32) -> Self::I;
+
+    /// Asks for the line at `address` in the second-level cache. Any address will do; nothing is read.
+    fn prefetch(self, address: *const u8);
 
     /// The first sixteen values of a slice.
     #[inline(always)]
@@ -196,11 +216,13 @@ pub(super) trait Simd: Copy {
 /// instruction set `set`.
 ///
 /// The generic function and everything it calls in a loop must be `#[inline(always)]`, so that it is compiled with the
-/// features of the wrapper it ends up in.
+/// features of the wrapper it ends up in. AVX-VNNI differs from AVX2 only in the 8-bit dot product, so it is compiled
+/// apart only where `vnni` is written before `fn`.
 macro_rules! dispatch {
-    ($visibility:vis fn $($rest:tt)*) => { dispatch!(@ [$visibility] [] $($rest)*); };
-    ($visibility:vis unsafe fn $($rest:tt)*) => { dispatch!(@ [$visibility] [unsafe] $($rest)*); };
-    (@ [$visibility:vis] [$($unsafe:tt)?] $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $output:ty)? = $generic:path) => {
+    ($visibility:vis fn $($rest:tt)*) => { dispatch!(@ [$visibility] [] false $($rest)*); };
+    ($visibility:vis unsafe fn $($rest:tt)*) => { dispatch!(@ [$visibility] [unsafe] false $($rest)*); };
+    ($visibility:vis unsafe vnni fn $($rest:tt)*) => { dispatch!(@ [$visibility] [unsafe] true $($rest)*); };
+    (@ [$visibility:vis] [$($unsafe:tt)?] $vnni:literal $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $output:ty)? = $generic:path) => {
         #[allow(clippy::too_many_arguments, clippy::missing_safety_doc, unused_unsafe)]
         $visibility $($unsafe)? fn $name(set: $crate::kernels::simd::InstructionSet, $($argument: $type),*) $(-> $output)? {
             // SAFETY of every block: an `InstructionSet` other than `Portable` comes from detection on this processor,
@@ -214,7 +236,7 @@ macro_rules! dispatch {
                 }
                 #[target_feature(enable = "avx2,fma,avxvnni")]
                 $($unsafe)? fn avx_vnni($($argument: $type),*) $(-> $output)? {
-                    unsafe { $generic(Avx2::<true>::new(), $($argument),*) }
+                    unsafe { $generic(Avx2::<$vnni>::new(), $($argument),*) }
                 }
                 #[target_feature(enable = "avx2,fma")]
                 $($unsafe)? fn avx2($($argument: $type),*) $(-> $output)? {
@@ -222,8 +244,8 @@ macro_rules! dispatch {
                 }
                 match set {
                     InstructionSet::Avx512Vnni => return unsafe { avx512($($argument),*) },
-                    InstructionSet::AvxVnni => return unsafe { avx_vnni($($argument),*) },
-                    InstructionSet::Avx2 => return unsafe { avx2($($argument),*) },
+                    InstructionSet::AvxVnni if $vnni => return unsafe { avx_vnni($($argument),*) },
+                    InstructionSet::AvxVnni | InstructionSet::Avx2 => return unsafe { avx2($($argument),*) },
                     InstructionSet::Portable => {}
                 }
             }

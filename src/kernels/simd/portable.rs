@@ -109,9 +109,9 @@ impl Simd for Portable {
         x.map(|x| x as f32)
     }
     #[inline(always)]
-    unsafe fn store_quantised(self, to: *mut u8, x: Self::F) {
+    unsafe fn store_quantised(self, to: *mut u8, x: Self::F, offset: u8) {
         // Adding SHIFT rounds to the nearest integer, ties to even, and leaves it in the low bits.
-        let bytes = x.map(|x| (x + SHIFT).to_bits() as u8);
+        let bytes = x.map(|x| (x + SHIFT).to_bits() as u8 ^ offset);
         // SAFETY: the caller promises room for sixteen bytes.
         unsafe { to.cast::<[u8; LANES]>().write_unaligned(bytes) }
     }
@@ -122,6 +122,8 @@ impl Simd for Portable {
         let activations = activations.to_ne_bytes().map(|byte| i32::from(byte as i8));
         std::array::from_fn(|i| acc[i] + (0..4).map(|j| activations[j] * i32::from(weights[i][j])).sum::<i32>())
     }
+    #[inline(always)]
+    fn prefetch(self, _address: *const u8) {}
     #[inline(always)]
     unsafe fn load_i32(self, from: *const i32) -> Self::I {
         // SAFETY: the caller promises sixteen readable values.

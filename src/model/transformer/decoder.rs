@@ -6,8 +6,8 @@ use crate::Result;
 use crate::checkpoint::Weights;
 use crate::kernels::{Activation, KeyRows, Precision, Workspace, attend};
 use crate::model::config::TransformerConfig;
-use crate::model::{Attention, Decoder, Record};
-use crate::nn::{LayerNorm, Linear};
+use crate::model::{Attention, Candidate, Decoder, Proposer, Record, TopK};
+use crate::nn::{LayerNorm, Linear, Slots};
 
 /// Masked self-attention, encoder-decoder attention and feed-forward.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub(super) struct DecoderLayer {
     self_output: Linear,
     self_norm: LayerNorm,
     cross_query: Linear,
+    /// Keys and values over the encoder's output in one product.
+    cross_memory: Linear,
     cross_output: Linear,
     cross_norm: LayerNorm,
     feed_forward: FeedForward,
@@ -29,11 +31,13 @@ impl DecoderLayer {
         let linear = |name: &str| Linear::load(weights, &format!("{prefix}.{name}"), width, width, precision);
         let parts = ["q_proj", "k_proj", "v_proj"].map(|part| format!("{prefix}.self_attn.{part}"));
         let parts = [parts[0].as_str(), &parts[1], &parts[2]];
+        let cross = ["k_proj", "v_proj"].map(|part| format!("{prefix}.encoder_attn.{part}"));
         Ok(Self {
             self_projection: Linear::load_fused(weights, &parts, width, width, precision)?,
             self_output: linear("self_attn.out_proj")?,
             self_norm: LayerNorm::load(weights, &format!("{prefix}.self_attn_layer_norm"), width)?,
             cross_query: linear("encoder_attn.q_proj")?,
+            cross_memory: Linear::load_fused(weights, &[&cross[0], &cross[1]], width, width, precision)?,
             cross_output: linear("encoder_attn.out_proj")?,
             cross_norm: LayerNorm::load(weights, &format!("{prefix}.encoder_attn_layer_norm"), width)?,
             feed_forward: FeedForward::load(
@@ -53,22 +57,22 @@ impl DecoderLayer {
 #[derive(Debug)]
 pub(super) struct TransformerDecoder<'m> {
     model: &'m Transformer,
-    /// Cross-attention keys and values of every layer, `[Σ source lengths, layers · 2 · width]`, once per sentence.
-    memory: Vec<f32>,
+    /// For each layer the cross-attention keys and values, `[Σ source lengths, 2 · width]`, once per sentence.
+    memory: Vec<Vec<f32>>,
     /// The sentence each row translates, as its span of `memory`.
     spans: Vec<Span>,
+    spare_spans: Vec<Span>,
     encoder_attention: Vec<Attention>,
-    /// For each layer the keys and values of every token fed so far, `[slots, 2 · width]`.
-    cache: Vec<Vec<f32>>,
-    slots: usize,
-    /// For each row the slots of its own past, oldest first.
-    ancestors: Vec<Vec<u32>>,
+    /// For each layer the keys and the values of the tokens fed so far, each `[slots, width]`.
+    cache: Vec<(Vec<f32>, Vec<f32>)>,
+    slots: Slots,
     /// Output of the last layer, `[rows, width]`.
     hidden: Vec<f32>,
     record: Record,
     cross: Vec<Vec<f32>>,
     own: Vec<Vec<f32>>,
     scratch: Scratch,
+    proposer: Proposer,
 }
 
 impl<'m> TransformerDecoder<'m> {
@@ -81,21 +85,27 @@ impl<'m> TransformerDecoder<'m> {
         record: Record,
         workspace: &mut Workspace,
     ) -> Self {
-        let mut memory = Vec::new();
-        model.memory_projection.forward(workspace, encoded, Activation::Identity, &mut memory);
+        let project = |layer: &DecoderLayer| {
+            let mut memory = Vec::new();
+            layer.cross_memory.forward(workspace, encoded, Activation::Identity, &mut memory);
+            memory
+        };
+        let memory = model.decoder_layers.iter().map(project).collect();
+        let recorded = |wanted: bool| vec![Vec::new(); if wanted { spans.len() } else { 0 }];
         Self {
             model,
             memory,
-            ancestors: vec![Vec::new(); spans.len()],
-            cross: vec![Vec::new(); if record.cross { spans.len() } else { 0 }],
-            own: vec![Vec::new(); if record.decoder { spans.len() } else { 0 }],
+            slots: Slots::new(spans.len()),
+            cross: recorded(record.cross),
+            own: recorded(record.decoder),
             spans,
+            spare_spans: Vec::new(),
             encoder_attention,
-            cache: vec![Vec::new(); model.decoder_layers.len()],
-            slots: 0,
+            cache: vec![Default::default(); model.decoder_layers.len()],
             hidden: Vec::new(),
             record,
             scratch: Scratch::default(),
+            proposer: Proposer::default(),
         }
     }
 }
@@ -106,37 +116,34 @@ impl Decoder for TransformerDecoder<'_> {
     }
 
     fn step(&mut self, tokens: &[u32], workspace: &mut Workspace) {
-        let Self { model, memory, spans, cache, ancestors, hidden, cross, own, scratch, .. } = self;
+        let Self { model, memory, spans, cache, slots, hidden, cross, own, scratch, .. } = self;
         let width = model.width;
         let heads = model.decoder_heads;
         hidden.resize(tokens.len() * width, 0.0);
-        for (row, (&token, ancestors)) in tokens.iter().zip(ancestors.iter_mut()).enumerate() {
-            model.decoder_input.write(token, ancestors.len(), &mut hidden[row * width..(row + 1) * width]);
-            ancestors.push((self.slots + row) as u32);
+        for (&token, hidden) in tokens.iter().zip(hidden.chunks_exact_mut(width)) {
+            model.decoder_input.write(token, slots.length(), hidden);
         }
-        self.slots += tokens.len();
+        slots.push();
+        let length = slots.length();
         cross.iter_mut().chain(own.iter_mut()).for_each(Vec::clear);
 
-        for (layer_index, (layer, cache)) in model.decoder_layers.iter().zip(cache.iter_mut()).enumerate() {
+        for ((layer, (keys, values)), memory) in model.decoder_layers.iter().zip(cache.iter_mut()).zip(memory) {
             let Scratch { normed, projected, context, out, weights, .. } = scratch;
             sublayer(&layer.self_norm, layer.pre_norm, hidden, normed, out, |x, out| {
                 layer.self_projection.forward(workspace, x, Activation::Identity, projected);
-                for row in projected.chunks_exact(3 * width) {
-                    cache.extend_from_slice(&row[width..]);
-                }
+                keys.resize(slots.count() * width, 0.0);
+                values.resize(slots.count() * width, 0.0);
                 context.resize(x.len(), 0.0);
-                for (row, ancestors) in ancestors.iter().enumerate() {
-                    weights.resize(heads * ancestors.len(), 0.0);
-                    attend(
-                        &projected[row * 3 * width..][..width],
-                        cache,
-                        &cache[width..],
-                        2 * width,
-                        KeyRows::Listed(ancestors),
-                        heads,
-                        weights,
-                        &mut context[row * width..(row + 1) * width],
-                    );
+                weights.resize(heads * length, 0.0);
+                let rows = projected.chunks_exact(3 * width).zip(context.chunks_exact_mut(width));
+                for (row, (projected, context)) in rows.enumerate() {
+                    let (query, key_value) = projected.split_at(width);
+                    let (key, value) = key_value.split_at(width);
+                    let past = slots.past(row);
+                    let slot = past[length - 1] as usize * width;
+                    keys[slot..slot + width].copy_from_slice(key);
+                    values[slot..slot + width].copy_from_slice(value);
+                    attend(query, keys, values, width, KeyRows::Listed(past), heads, weights, context);
                     if let Some(own) = own.get_mut(row) {
                         own.extend_from_slice(weights);
                     }
@@ -146,20 +153,11 @@ impl Decoder for TransformerDecoder<'_> {
             sublayer(&layer.cross_norm, layer.pre_norm, hidden, normed, out, |x, out| {
                 layer.cross_query.forward(workspace, x, Activation::Identity, projected);
                 context.resize(x.len(), 0.0);
-                let stride = model.decoder_layers.len() * 2 * width;
-                let keys = &memory[layer_index * 2 * width..];
-                for (row, span) in spans.iter().enumerate() {
+                let rows = projected.chunks_exact(width).zip(context.chunks_exact_mut(width));
+                for (row, ((query, context), span)) in rows.zip(spans.iter()).enumerate() {
                     weights.resize(heads * span.length, 0.0);
-                    attend(
-                        &projected[row * width..(row + 1) * width],
-                        keys,
-                        &keys[width..],
-                        stride,
-                        KeyRows::Span { start: span.start, length: span.length },
-                        heads,
-                        weights,
-                        &mut context[row * width..(row + 1) * width],
-                    );
+                    let rows = KeyRows::Span { start: span.start, length: span.length };
+                    attend(query, memory, &memory[width..], 2 * width, rows, heads, weights, context);
                     if let Some(cross) = cross.get_mut(row) {
                         cross.extend_from_slice(weights);
                     }
@@ -175,6 +173,10 @@ impl Decoder for TransformerDecoder<'_> {
 
     fn logits(&mut self, logits: &mut Vec<f32>, workspace: &mut Workspace) {
         self.model.output.forward(workspace, &self.hidden, Activation::Identity, logits);
+    }
+
+    fn top_k(&mut self, request: TopK<'_>, candidates: &mut Vec<Candidate>, workspace: &mut Workspace) {
+        self.proposer.top_k(&self.model.output, &self.hidden, request, candidates, workspace);
     }
 
     fn cross_attention(&self, row: usize) -> Option<&[f32]> {
@@ -194,8 +196,10 @@ impl Decoder for TransformerDecoder<'_> {
     }
 
     fn select(&mut self, rows: &[usize]) {
-        self.spans = rows.iter().map(|&row| self.spans[row]).collect();
-        self.ancestors = rows.iter().map(|&row| self.ancestors[row].clone()).collect();
+        self.spare_spans.clear();
+        self.spare_spans.extend(rows.iter().map(|&row| self.spans[row]));
+        std::mem::swap(&mut self.spans, &mut self.spare_spans);
+        self.slots.select(rows);
         if self.record.cross {
             self.cross.resize(rows.len(), Vec::new());
         }

@@ -1,0 +1,158 @@
+//! `translate bench`: how fast a model translates on this machine.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use clap::Args;
+use serde_json::json;
+use translate::kernels::{self, Workspace};
+use translate::model::Record;
+use translate::pipeline::peak_memory;
+use translate::search::SearchOptions;
+
+use translate::{Error, Request, Result, Translator};
+
+use super::Ending;
+use super::options::ModelOptions;
+
+/// Arguments of `bench`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Lines to translate; - or none means standard input
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    #[command(flatten)]
+    model: ModelOptions,
+
+    /// Hypotheses kept at each step; 1 is greedy search [default: the model's own]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    beam_size: Option<u16>,
+
+    /// Sentences translated together
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    batch_size: u16,
+
+    /// Batches translated at the same time; they share the threads [default: one a thread, but 1 with --batch-size 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    workers: Option<u16>,
+
+    /// Generate exactly N tokens for every line, so that runs can be compared whatever the model says [default: stop at
+    /// the sentence end]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    fixed_length: Option<u16>,
+
+    /// Measure N times and report the median
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    repeat: u16,
+}
+
+/// Runs the command: one JSON object on standard output.
+pub fn run(arguments: Arguments) -> Result<Ending> {
+    let (translator, load) = arguments.model.load()?;
+    let mut options = translator.search_options();
+    if let Some(beam) = arguments.beam_size {
+        options.beam_size = usize::from(beam);
+    }
+    if let Some(length) = arguments.fixed_length {
+        options.max_length = usize::from(length);
+        options.min_length = usize::from(length);
+        options.force_end = false;
+    }
+    let batch_size = usize::from(arguments.batch_size);
+    let threads = arguments.model.threads();
+    let workers = match arguments.workers {
+        Some(workers) => usize::from(workers),
+        None if batch_size == 1 => 1,
+        None => threads,
+    };
+    let mut requests = read(arguments.file.as_ref())?;
+    // Neighbours of equal length, as a run over a file arranges them.
+    requests.sort_by_key(|request| std::cmp::Reverse(request.text.len()));
+    let batches: Vec<&[Request]> = requests.chunks(batch_size).collect();
+    let mut workspaces: Vec<Workspace> = (0..workers).map(|_| Workspace::new((threads / workers).max(1))).collect();
+
+    translate(&translator, &options, &batches[..batches.len().min(workers)], &mut workspaces)?;
+    let mut runs = Vec::new();
+    for _ in 0..arguments.repeat {
+        let start = Instant::now();
+        let tokens = translate(&translator, &options, &batches, &mut workspaces)?;
+        runs.push((start.elapsed().as_secs_f64(), tokens));
+    }
+    runs.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (seconds, tokens) = runs[runs.len() / 2];
+    println!(
+        "{}",
+        json!({
+            "engine": "translate",
+            "version": env!("CARGO_PKG_VERSION"),
+            "kernels": kernels::describe(),
+            "model": arguments.model.model,
+            "precision": format!("{:?}", arguments.model.precision).to_lowercase(),
+            "beam": options.beam_size,
+            "batch": batch_size,
+            "workers": workers,
+            "threads": threads,
+            "sentences": requests.len(),
+            "tokens": tokens,
+            "seconds": (seconds * 1e3).round() / 1e3,
+            "tokens_per_second": (tokens as f64 / seconds * 10.0).round() / 10.0,
+            "load_seconds": (load.as_secs_f64() * 1e3).round() / 1e3,
+            "peak_mb": peak_memory().map(|bytes| bytes >> 20),
+        })
+    );
+    Ok(Ending::Done)
+}
+
+/// Translates `batches`, whichever worker is free taking the next; the number of tokens generated.
+fn translate(
+    translator: &Translator,
+    options: &SearchOptions,
+    batches: &[&[Request]],
+    workspaces: &mut [Workspace],
+) -> Result<u64> {
+    let next = AtomicUsize::new(0);
+    let tokens = AtomicU64::new(0);
+    let failure = Mutex::new(None);
+    std::thread::scope(|scope| {
+        for workspace in workspaces {
+            scope.spawn(|| {
+                while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    match translator.translate(batch, options, Record::default(), workspace) {
+                        Ok(translations) => {
+                            let generated = translations
+                                .iter()
+                                .filter_map(|translation| translation.best())
+                                .map(|best| best.hypothesis.token_log_probs.len() as u64);
+                            tokens.fetch_add(generated.sum(), Ordering::Relaxed);
+                        }
+                        Err(error) => *failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(error),
+                    }
+                }
+            });
+        }
+    });
+    match failure.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()) {
+        Some(error) => Err(error),
+        None => Ok(tokens.into_inner()),
+    }
+}
+
+/// The lines that are not blank.
+fn read(file: Option<&PathBuf>) -> Result<Vec<Request>> {
+    let mut text = String::new();
+    match file.filter(|path| path.as_os_str() != "-") {
+        Some(path) => text = std::fs::read_to_string(path).map_err(|error| Error::io(path, error))?,
+        None => {
+            std::io::stdin().read_to_string(&mut text).map_err(|error| Error::io("standard input", error))?;
+        }
+    }
+    let requests: Vec<Request> = text.lines().filter(|line| !line.trim().is_empty()).map(Request::from).collect();
+    if requests.is_empty() {
+        return Err(Error::Usage("there are no lines to measure with; name a FILE that has some".into()));
+    }
+    Ok(requests)
+}
