@@ -81,6 +81,8 @@ def transformer_config(model, vocabulary):
         "decoder_start_token_id": model.pad,
         "torch_dtype": "float16",
         "vocabulary": vocabulary,
+        # The first head of every layer is guided towards alignments; the last layer's knows most.
+        "alignment": {"layer": own["decoder_layers"] - 1, "head": 0},
     }
 
 

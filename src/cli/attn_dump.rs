@@ -351,7 +351,7 @@ impl BatchTranslator for Job {
         let maps = pairs.into_iter().zip(lines).map(|(pair, line)| {
             pair.and_then(|_| match found.next() {
                 Some((source, translation)) => {
-                    AttentionMap::of(&self.translator, self.kind, line.index + 1, source, translation)
+                    AttentionMap::of(&self.translator, self.kind, line.index + 1, source, translation, 0)
                 }
                 None => Err(line.error("no translation")),
             })

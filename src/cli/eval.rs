@@ -14,7 +14,7 @@ use translate::{Error, Result};
 
 use super::Ending;
 use super::corpus::Corpus;
-use super::job::{InputFormat, Job};
+use super::job::{AttentionUse, InputFormat, Job};
 use super::options::{ModelOptions, SearchArguments};
 use super::progress::Bar;
 
@@ -151,6 +151,7 @@ fn translate(arguments: &Arguments, source: Corpus) -> Result<(Corpus, Ending)> 
         prefix: None,
         split_sentences: arguments.split_sentences,
         replace_unknown: arguments.replace_unk,
+        attention: AttentionUse::default(),
     });
     let inputs = vec![Input::Stream(source.name, Box::new(Cursor::new(source.text.into_bytes())))];
     let bar = Bar::new(&inputs, arguments.output.is_some(), !arguments.quiet);

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
+use translate::inspect::pharaoh;
 use translate::pipeline::{Done, Line};
 
 use super::job::{Job, Translated};
@@ -48,6 +49,9 @@ impl Formatter {
                 if self.word_scores {
                     let _ = write!(text, "\t{}", word_scores(translated, rank));
                 }
+                if let Some(links) = translated.alignments.get(rank) {
+                    let _ = write!(text, " ||| {}", pharaoh::render(links));
+                }
             }),
             (Format::Text, _) => {}
             (Format::Tsv, Done::Translated(translated)) => self.each(translated, &mut text, |text, rank| {
@@ -56,11 +60,17 @@ impl Formatter {
                 if self.word_scores {
                     let _ = write!(text, "\t{}", word_scores(translated, rank));
                 }
+                if let Some(links) = translated.alignments.get(rank) {
+                    let _ = write!(text, "\t{}", pharaoh::render(links));
+                }
             }),
             (Format::Tsv, _) => drop(write!(text, "{}\t1\t0\t", line.index + 1)),
             (Format::MarianNbest, Done::Translated(translated)) => self.each(translated, &mut text, |text, rank| {
                 let sum: f32 = translated.hypotheses(rank).map(|hypothesis| hypothesis.log_prob).sum();
                 let _ = write!(text, "{} ||| {} |||", line.index, one_line(&translated.text(rank)));
+                if let Some(links) = translated.alignments.get(rank) {
+                    let _ = write!(text, " {} |||", pharaoh::render(links));
+                }
                 if self.word_scores {
                     let _ = write!(text, " WordScores= {} |||", word_scores(translated, rank));
                 }
@@ -113,6 +123,9 @@ impl Formatter {
         let pieces: Vec<String> =
             translated.hypotheses(rank).flat_map(|hypothesis| job.translator.target_pieces(hypothesis)).collect();
         object.insert("pieces".into(), json!(pieces));
+        if let Some(links) = translated.alignments.get(rank) {
+            object.insert("alignment".into(), links.iter().map(|link| json!([link.source, link.target])).collect());
+        }
         if self.word_scores {
             let scores = translated.hypotheses(rank).flat_map(|hypothesis| &hypothesis.token_log_probs);
             object.insert("word_scores".into(), scores.map(|&score| number(score)).collect());

@@ -1,6 +1,8 @@
 //! Between lines and the translator: what a line of input asks for, and translating several at once.
 
 use serde_json::{Map, Value};
+use translate::inspect::align::{Link, Rule};
+use translate::inspect::{AttentionMap, Kind, Selection};
 use translate::kernels::Workspace;
 use translate::model::Record;
 use translate::pipeline::{BatchTranslator, Line, Tokens};
@@ -34,6 +36,17 @@ pub struct Job {
     pub split_sentences: bool,
     /// Whether unknown pieces are replaced by the source words they looked at.
     pub replace_unknown: bool,
+    /// What else is made of the recorded attention.
+    pub attention: AttentionUse,
+}
+
+/// What is made of the cross-attention behind each translation, if it is recorded.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AttentionUse {
+    /// Hard word alignments, read from these layers and heads.
+    pub alignments: Option<Selection>,
+    /// The whole map of each best translation.
+    pub maps: bool,
 }
 
 /// What became of one line.
@@ -45,6 +58,10 @@ pub struct Translated {
     pub sentences: Vec<Translation>,
     /// The source sentences with the white space between them, if there are several.
     pub sources: Vec<String>,
+    /// The word links of each translation of the whole line, best first, if asked for.
+    pub alignments: Vec<Vec<Link>>,
+    /// The attention behind the best translation of each sentence, if asked for.
+    pub maps: Vec<AttentionMap>,
 }
 
 /// What one line asks for.
@@ -97,6 +114,39 @@ impl Job {
     }
 }
 
+impl Job {
+    /// Fills in what is made of the attention of a line's sentences, whose texts are given.
+    fn use_attention(&self, line: &Line, texts: &[String], translated: &mut Translated) -> Result<()> {
+        let map = |text, sentence, rank| {
+            AttentionMap::of(&self.translator, Kind::Cross, line.index + 1, text, sentence, rank)
+        };
+        // A blank sentence was not translated, so there is nothing to look at.
+        let sentences = || texts.iter().zip(&translated.sentences).filter(|(_, sentence)| !sentence.source.is_empty());
+        if let Some(selection) = self.attention.alignments {
+            let mut alignments = Vec::new();
+            for rank in 0..translated.candidates() {
+                let mut links = Vec::new();
+                let (mut source, mut target) = (0, 0);
+                for (text, sentence) in sentences() {
+                    let map = map(text, sentence, rank.min(sentence.candidates.len().saturating_sub(1)))?;
+                    let shifted = map.align(&selection, Rule::Argmax)?.into_iter();
+                    links.extend(
+                        shifted.map(|link| Link { source: source + link.source, target: target + link.target }),
+                    );
+                    source += map.source_words.len();
+                    target += map.target_words.len();
+                }
+                alignments.push(links);
+            }
+            translated.alignments = alignments;
+        }
+        if self.attention.maps {
+            translated.maps = sentences().map(|(text, sentence)| map(text, sentence, 0)).collect::<Result<_>>()?;
+        }
+        Ok(())
+    }
+}
+
 impl BatchTranslator for Job {
     type Output = Translated;
 
@@ -132,14 +182,16 @@ impl BatchTranslator for Job {
             } else {
                 push(&text);
             }
-            outcomes.push(Ok((Translated { fields, sentences: Vec::new(), sources }, requests.len() - first)));
+            outcomes.push(Ok((Translated { fields, sources, ..Translated::default() }, requests.len() - first)));
         }
         let mut translations = self.translator.translate(&requests, &self.options, self.record, workspace)?.into_iter();
         let mut requests = requests.into_iter();
         Ok(outcomes
             .into_iter()
-            .map(|outcome| {
-                outcome.map(|(mut translated, count)| {
+            .zip(lines)
+            .map(|(outcome, line)| {
+                outcome.and_then(|(mut translated, count)| {
+                    let mut texts = Vec::new();
                     for (request, mut translation) in requests.by_ref().zip(translations.by_ref()).take(count) {
                         if self.replace_unknown {
                             for candidate in &mut translation.candidates {
@@ -148,8 +200,10 @@ impl BatchTranslator for Job {
                             }
                         }
                         translated.sentences.push(translation);
+                        texts.push(request.text);
                     }
-                    translated
+                    self.use_attention(line, &texts, &mut translated)?;
+                    Ok(translated)
                 })
             })
             .collect())

@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, ValueHint};
+use translate::inspect::{Format as AttentionFormat, HeadChoice, LayerChoice, RenderOptions, Selection};
 use translate::model::Record;
 use translate::pipeline::{self, Done, End, Event, Input, Interrupt, InvalidUtf8, Output, Settings, Stats};
 use translate::{Error, Result, SOURCE_LIMIT};
 
 use super::Ending;
+use super::attention::{AttentionWriter, best};
 use super::format::{Format, Formatter};
-use super::job::{InputFormat, Job, Translated};
+use super::job::{AttentionUse, InputFormat, Job, Translated};
 use super::options::{FileArguments, ModelOptions, SearchArguments};
 use super::progress::Bar;
 
@@ -57,6 +59,14 @@ pub struct Arguments {
     /// Translate each line sentence by sentence and join the translations
     #[arg(long)]
     split_sentences: bool,
+
+    /// Add word alignments, source-target from 0: after |||, in a column, or as "alignment" in JSON
+    #[arg(long)]
+    alignments: bool,
+
+    /// Also write the attention of every layer and head to FILE: NumPy arrays if it ends in .npz, else JSON lines
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["split_sentences", "resume"], value_hint = ValueHint::FilePath)]
+    attention: Option<PathBuf>,
 
     /// Put the source word an unknown piece looked at most in its place
     #[arg(long)]
@@ -161,10 +171,17 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
     let mut options = arguments.search.options(&translator, formatter.n_best)?;
     options.scores = arguments.scores || arguments.word_scores || arguments.format != Format::Text;
     let language = arguments.model.language_token(&translator)?;
+    let alignments = arguments.alignments.then(|| {
+        let (layer, head) = best(&translator);
+        Selection { layer, head, ..Selection::default() }
+    });
     let job = Arc::new(Job {
         translator,
         options,
-        record: Record { cross: arguments.replace_unk, ..Record::default() },
+        record: Record {
+            cross: arguments.replace_unk || arguments.alignments || arguments.attention.is_some(),
+            ..Record::default()
+        },
         input: match (arguments.json_input, arguments.column) {
             (true, _) => InputFormat::Json,
             (false, Some(column)) => InputFormat::Column(usize::from(column)),
@@ -174,7 +191,9 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
         prefix: arguments.prefix,
         split_sentences: arguments.split_sentences,
         replace_unknown: arguments.replace_unk,
+        attention: AttentionUse { alignments, maps: arguments.attention.is_some() },
     });
+    let mut attention = arguments.attention.map(open_attention).transpose()?;
 
     let inputs = Input::from_arguments(&arguments.files.files);
     let bar = Bar::new(&inputs, arguments.files.output.is_some(), !(arguments.no_progress || arguments.quiet));
@@ -195,8 +214,9 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
     };
     let mut limits = Limits { trained: job.translator.trained_length(), warned: false };
     let interrupt = Interrupt::on_signals().map_err(|source| Error::io("signal handler", source))?;
+    let stop = interrupt.clone();
     let run = pipeline::Job { inputs, output, settings, interrupt };
-    let summary = pipeline::run(
+    let ended = pipeline::run(
         job.clone(),
         run,
         |line, done, buffer| {
@@ -207,6 +227,11 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
                     bar.warn(&format!("{}: line {}: {warning}", line.name, line.number));
                 }
             }
+            if let (Done::Translated(translated), Some(attention)) = (&done, &mut attention)
+                && !translated.maps.iter().all(|map| attention.add(map))
+            {
+                stop.stop();
+            }
             formatter.write(&job, line, &done, buffer);
         },
         |event| match event {
@@ -214,7 +239,15 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
             Event::Failed(_, error) => bar.warn(&error.to_string()),
             Event::Replaced(_) => {}
         },
-    )?;
+    );
+    let summary = match (ended, attention) {
+        (ended, None) => ended?,
+        (Ok(summary), Some(attention)) => attention.finish().map(|()| summary)?,
+        (Err(error), Some(attention)) => {
+            attention.abandon();
+            return Err(error);
+        }
+    };
     if summary.replaced.count > 0 && !arguments.quiet {
         bar.warn(&summary.replaced.to_string());
     }
@@ -231,4 +264,12 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
         _ if summary.failed > 0 => Ending::SomeFailed,
         End::Complete | End::OutputClosed => Ending::Done,
     })
+}
+
+/// Opens the file that the attention of the whole run goes to; its name says in which format.
+fn open_attention(path: PathBuf) -> Result<AttentionWriter> {
+    let is_npz = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz"));
+    let format = if is_npz { AttentionFormat::Npz } else { AttentionFormat::Json };
+    let selection = Selection { layer: LayerChoice::All, head: HeadChoice::All, ..Selection::default() };
+    AttentionWriter::open(format, RenderOptions { selection, ..RenderOptions::default() }, Some(path))
 }

@@ -6,16 +6,23 @@ use crate::translator::{Translation, Translator};
 use crate::{Error, Result};
 
 impl AttentionMap {
-    /// The attention of `kind` behind the best translation of one sentence.
+    /// The attention of `kind` behind the `rank`-th best translation (from 0) of one sentence.
     ///
     /// `source` is the text that was translated; `line` is where it stood in the input, from 1.
     ///
     /// # Errors
     /// If attention of this kind was not recorded, or the map is defective (see [`AttentionMap::check`]).
-    pub fn of(translator: &Translator, kind: Kind, line: u64, source: &str, translation: &Translation) -> Result<Self> {
+    pub fn of(
+        translator: &Translator,
+        kind: Kind,
+        line: u64,
+        source: &str,
+        translation: &Translation,
+        rank: usize,
+    ) -> Result<Self> {
         let missing = || Error::Attention(format!("line {line}: no {kind} attention was recorded"));
-        let best = translation.best().ok_or_else(missing)?;
-        let hypothesis = &best.hypothesis;
+        let candidate = translation.candidates.get(rank).ok_or_else(missing)?;
+        let hypothesis = &candidate.hypothesis;
         let attention = match kind {
             Kind::Cross => &hypothesis.cross_attention,
             Kind::Encoder => &hypothesis.encoder_attention,
@@ -29,7 +36,7 @@ impl AttentionMap {
             line,
             kind,
             source: source.to_owned(),
-            translation: best.text.clone(),
+            translation: candidate.text.clone(),
             score: Some(hypothesis.score),
             source_pieces: translator.source_pieces(&translation.source),
             target_pieces: translator.target_pieces(hypothesis),

@@ -1,5 +1,7 @@
 //! The integration tests, one module a topic, in one binary so that the crate is linked once.
 
+mod attention;
+mod attention_page;
 mod checkpoint;
 mod cli;
 mod eval;
@@ -9,3 +11,4 @@ mod metrics;
 mod program;
 mod score;
 mod text;
+mod webdriver;

@@ -110,7 +110,8 @@
   /** A piece as a reader wants it: without the mark of a word's beginning. */
   const plain = (label) => label.replace(/^[▁Ġ](?=.)/u, "");
   const opacity = (weight) => Math.min(1, weight) ** 0.75;
-  const strong = (weight) => opacity(weight) > 0.58;
+  /** Whether text on this weight's colour is better set in the colour's opposite than in the page's ink. */
+  const strong = (weight) => opacity(weight) > (matchMedia("(prefers-color-scheme: dark)").matches ? 0.5 : 0.66);
   const isSpecial = (entry) => entry.word === null;
   const upTo = (count) => Array.from({ length: count }, (_, i) => i);
 
@@ -199,7 +200,9 @@
         type: "button", class: "token", "data-axis": axis, "data-i": i, tabindex: i ? "-1" : "0", "aria-pressed": "false",
       }, state.words ? entry.label : plain(entry.label));
       if (isSpecial(entry)) token.classList.add("special");
-      if (!state.words && i && entry.word !== null && entry.word === list[i - 1].word) token.classList.add("inside");
+      const same = (other) => other !== undefined && entry.word !== null && entry.word === other.word;
+      token.classList.toggle("inside", same(list[i - 1]));
+      token.classList.toggle("joined", same(list[i + 1]));
       return token;
     }));
   }
@@ -250,6 +253,7 @@
     const room = Math.max(280, $("maps").clientWidth - 190);
     const cell = Math.max(13, Math.min(34, Math.floor(room / columns.length), Math.max(20, Math.floor(680 / rows.length))));
     grid.style.setProperty("--cell", `${cell}px`);
+    grid.style.setProperty("--label", `${Math.min(13, Math.max(10, cell - 3))}px`);
     grid.classList.toggle("numbers", cell >= 25);
     const head = element("tr", {}, element("td"));
     columns.forEach((entry, column) => {
@@ -280,7 +284,7 @@
     const spans = head.querySelectorAll("span");
     if (spans.length) over = spans[spans.length - 1].offsetWidth * 0.67;
     grid.style.setProperty("--rise", `${Math.ceil(rise * 0.75 + 20)}px`);
-    grid.style.marginRight = `${Math.ceil(over)}px`;
+    $("scroller").style.setProperty("--over", `${Math.ceil(over) + 4}px`);
     const named = (name, value) => (value === "mean" ? `mean of all ${name}s` : value === "max" ? `strongest ${name}` : `${name} ${value}`);
     const kind = { cross: "Encoder–decoder attention", encoder: "Encoder self-attention", decoder: "Decoder self-attention" }[about.kind];
     $("map-title").textContent = `${kind}, ${named("layer", state.layer)}, ${named("head", state.head)}`;
@@ -397,7 +401,7 @@
         token.setAttribute("aria-pressed", String(Boolean(held) && active && held.axis === axis));
         token.style.setProperty("--w", other ? opacity(weight).toFixed(3) : 0);
         token.classList.toggle("lit", Boolean(other && (weight >= 0.15 || (weight === best && weight > 0))));
-        token.classList.toggle("strong", Boolean(other && opacity(weight) * 0.85 > 0.58));
+        token.classList.toggle("strong", Boolean(other && strong(weight * 0.8)));
       });
     };
     lightLine("top-line", "columns");
