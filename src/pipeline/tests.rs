@@ -30,7 +30,7 @@ impl BatchTranslator for Upper {
             let share = lines[0].index.wrapping_mul(2_654_435_761) % 100;
             std::thread::sleep(self.delay * share as u32 / 100);
         }
-        Ok(lines.iter().map(|line| upper(line)).collect())
+        Ok(lines.iter().map(upper).collect())
     }
 
     fn tokens(&self, output: &String) -> Tokens {
