@@ -8,6 +8,7 @@ mod eval;
 #[cfg(feature = "hub")]
 mod hub;
 mod metrics;
+mod pipeline;
 mod program;
 mod score;
 mod text;

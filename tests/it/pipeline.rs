@@ -1,0 +1,428 @@
+//! One line in, one line out, through the real binary, with a tiny model that translates word 7 as readily as any.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// A directory with a seeded random Marian model over the words `w002` to `w062`.
+fn model() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/marian_relu")
+}
+
+/// The program with the tiny model, two threads and a narrow beam.
+fn translate() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_translate"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TRANSLATE_")) {
+        command.env_remove(name);
+    }
+    command.arg("--model").arg(model()).args(["--threads", "2", "--beam-size", "1"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs to the end with `input` on standard input.
+fn run(command: &mut Command, input: &[u8]) -> Output {
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    let feeder = std::thread::spawn(move || {
+        // The program may end before it has read everything.
+        let _ = stdin.write_all(&input);
+    });
+    let output = child.wait_with_output().unwrap();
+    feeder.join().unwrap();
+    output
+}
+
+/// The output of a run that must go well without a word on stderr.
+fn translated(input: &[u8]) -> String {
+    quiet(run(&mut translate(), input))
+}
+
+fn quiet(output: Output) -> String {
+    assert_eq!(text(&output.stderr), "");
+    assert!(output.status.success(), "{}", output.status);
+    text(&output.stdout)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// `count` lines of different lengths, every tenth blank.
+fn lines(count: usize) -> String {
+    let word = |line: usize, position: usize| format!("w{:03}", 2 + (line * 31 + position * 17 + line / 7) % 61);
+    let line = |line: usize| match line % 10 {
+        3 => String::new(),
+        _ => (0..1 + line * 7 % 12).map(|position| word(line, position)).collect::<Vec<_>>().join(" "),
+    };
+    (0..count).map(|number| line(number) + "\n").collect()
+}
+
+fn write(directory: &tempfile::TempDir, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
+    let path = directory.path().join(name);
+    fs::write(&path, contents).unwrap();
+    path
+}
+
+/// Names of the files in a directory, in order.
+fn names(directory: &tempfile::TempDir) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[cfg(unix)]
+fn signal(name: &str, child: &Child) {
+    assert!(Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status().unwrap().success());
+}
+
+#[test]
+fn standard_input_and_files_give_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    let input = lines(20);
+    let expected = translated(input.as_bytes());
+    assert_eq!(expected.lines().count(), 20);
+    assert!(expected.lines().enumerate().all(|(number, line)| line.is_empty() == (number % 10 == 3)));
+    let file = write(&directory, "input", &input);
+    assert_eq!(quiet(translate().arg(&file).output().unwrap()), expected);
+    assert_eq!(quiet(run(translate().arg("-"), input.as_bytes())), expected);
+}
+
+#[test]
+fn several_files_are_one_input() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = write(&directory, "first", "w010 w011\nw012");
+    let empty = write(&directory, "empty", "");
+    let last = write(&directory, "last", "w014\n");
+    let output = run(translate().args([&first, &empty]).arg("-").arg(&last), b"w013\n");
+    assert_eq!(quiet(output), translated(b"w010 w011\nw012\nw013\nw014\n"));
+}
+
+#[test]
+fn empty_input_gives_empty_output() {
+    assert_eq!(translated(b""), "");
+    assert_eq!(translated(b"\xEF\xBB\xBF"), "");
+}
+
+#[test]
+fn blank_lines_stay_blank() {
+    assert_eq!(translated("\n \t\n\u{a0}\n\r\n".as_bytes()), "\n\n\n\n");
+}
+
+#[test]
+fn the_last_line_needs_no_newline() {
+    assert_eq!(translated(b"w010\nw011"), translated(b"w010\nw011\n"));
+}
+
+#[test]
+fn line_ends_and_a_byte_order_mark_are_no_text() {
+    assert_eq!(translated(b"\xEF\xBB\xBFw010 w011\r\nw012\r\n"), translated(b"w010 w011\nw012\n"));
+}
+
+#[test]
+fn odd_characters_cost_no_line() {
+    let input = "w010\0w011\n\u{1b}[1m\n🙂👩‍👩‍👧\nשלום עולם\n\u{2028}x\u{85}y\u{c}\nw012\n";
+    assert_eq!(translated(input.as_bytes()).lines().count(), 6);
+}
+
+#[test]
+fn a_line_of_three_thousand_words_is_one_line() {
+    let long: Vec<String> = (0..3000).map(|word| format!("w{:03}", 2 + word * 17 % 61)).collect();
+    let output = run(&mut translate(), format!("w010\n{}\nw011\n", long.join(" ")).as_bytes());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout).lines().count(), 3);
+    // What was cut, if anything was, is said with the number of the line.
+    let warnings = text(&output.stderr);
+    assert!(warnings.lines().all(|warning| warning.contains("line 2")), "{warnings}");
+}
+
+#[test]
+fn a_line_of_a_megabyte_is_one_line() {
+    let output = run(&mut translate(), format!("w010\n{}\nw011\n", "w012 ".repeat(1 << 18)).as_bytes());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout).lines().count(), 3);
+}
+
+#[test]
+fn invalid_utf8_is_replaced_with_one_warning() {
+    let output = run(&mut translate(), b"w010\nw0\xFF11\n\nw012 \xC3\n");
+    assert!(output.status.success());
+    assert_eq!(text(&output.stdout).lines().count(), 4);
+    let warning = text(&output.stderr);
+    assert!(warning.contains("standard input line 2, 4") && warning.lines().count() == 1, "{warning}");
+}
+
+#[test]
+fn invalid_utf8_can_be_an_error_that_names_the_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = write(&directory, "input", b"w010\nw0\xFF11\n");
+    let output = translate().args(["--invalid-utf8", "error"]).arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stdout), translated(b"w010\n"));
+    let error = text(&output.stderr);
+    assert!(error.contains("input: line 2: byte 3 (0xFF) is not UTF-8") && error.lines().count() == 1, "{error}");
+}
+
+#[test]
+fn a_missing_file_is_noticed_before_anything_is_written() {
+    let output = run(translate().args(["-", "no/such/file"]), b"w010\n");
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(1), ""));
+    assert_eq!(text(&output.stderr), "translate: no/such/file: No such file or directory (os error 2)\n");
+}
+
+#[test]
+fn each_line_is_answered_before_the_next_is_written() {
+    let mut child = translate().stdin(Stdio::piped()).spawn().unwrap();
+    let mut to_child = child.stdin.take().unwrap();
+    let mut answers = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut together = String::new();
+    for line in lines(50).lines() {
+        writeln!(to_child, "{line}").unwrap();
+        together += &(answers.next().unwrap().unwrap() + "\n");
+    }
+    drop(to_child);
+    assert!(child.wait().unwrap().success());
+    assert_eq!(together, translated(lines(50).as_bytes()));
+}
+
+#[test]
+fn a_closed_output_is_a_quiet_end() {
+    let mut child = translate().stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // Without end, until nobody reads it any more.
+    let feeder = std::thread::spawn(move || while stdin.write_all(lines(100).as_bytes()).is_ok() {});
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut String::new()).unwrap();
+    drop(stdout);
+    assert_eq!(quiet(child.wait_with_output().unwrap()), "");
+    feeder.join().unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_fifo_is_read_like_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = directory.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let child = translate().arg(&fifo).spawn().unwrap();
+    let mut to_child = File::create(&fifo).unwrap();
+    // Pieces that end in the middle of words and line ends.
+    for piece in ["w0", "10 w01", "1\r", "\nw012"] {
+        to_child.write_all(piece.as_bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(to_child);
+    assert_eq!(quiet(child.wait_with_output().unwrap()), translated(b"w010 w011\nw012\n"));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_lets_out_what_is_finished() {
+    for (name, code) in [("INT", 130), ("TERM", 143)] {
+        let mut child = translate().stdin(Stdio::piped()).spawn().unwrap();
+        let mut to_child = child.stdin.take().unwrap();
+        let input = lines(100_000);
+        let expected = translated(lines(2000).as_bytes());
+        let feeder = std::thread::spawn(move || {
+            // Until the program is gone.
+            let _ = to_child.write_all(input.as_bytes());
+        });
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut output = String::new();
+        stdout.read_line(&mut output).unwrap();
+        signal(name, &child);
+        stdout.read_to_string(&mut output).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code), "SIG{name}");
+        assert!(output.ends_with('\n'));
+        assert!(expected.starts_with(&output) || output.starts_with(&expected), "lines lost or out of order");
+        feeder.join().unwrap();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error() {
+    for arguments in [&["-o", "/dev/full"][..], &[]] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = run(translate().args(arguments).stdout(full), b"w010\n");
+        assert_eq!(output.status.code(), Some(1));
+        let error = text(&output.stderr);
+        assert!(error.contains("No space left on device") && error.lines().count() == 1, "{error}");
+    }
+}
+
+/// Runs the program in a shell whose files may not grow beyond a few blocks.
+#[cfg(unix)]
+fn run_with_small_files(arguments: &[&str], directory: &tempfile::TempDir) -> Output {
+    let script = "trap '' XFSZ; ulimit -f 8; exec \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh"]).arg(env!("CARGO_BIN_EXE_translate")).arg("--model").arg(model());
+    command.args(["--beam-size", "1", "--threads", "2"]).args(arguments).current_dir(directory).output().unwrap()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_cannot_be_finished_is_not_begun() {
+    let directory = tempfile::tempdir().unwrap();
+    write(&directory, "in", lines(1000));
+    write(&directory, "out", "old\n");
+    let output = run_with_small_files(&["in", "-o", "out"], &directory);
+    assert_eq!(output.status.code(), Some(1));
+    let error = text(&output.stderr);
+    assert!(error.contains("out: File too large") && error.lines().count() == 1, "{error}");
+    assert_eq!(fs::read_to_string(directory.path().join("out")).unwrap(), "old\n");
+    assert_eq!(names(&directory), ["in", "out"]);
+    // A run that can be resumed keeps whole lines, and then goes on from there.
+    fs::remove_file(directory.path().join("out")).unwrap();
+    let output = run_with_small_files(&["in", "-o", "out", "--resume"], &directory);
+    assert_eq!(output.status.code(), Some(1));
+    let expected = translated(lines(1000).as_bytes());
+    let begun = fs::read_to_string(directory.path().join("out")).unwrap();
+    assert!(begun.ends_with('\n') && expected.starts_with(&begun));
+    let finished = translate().args(["in", "-o", "out", "--resume"]).current_dir(&directory).output().unwrap();
+    assert_eq!(quiet(finished), "");
+    assert_eq!(fs::read_to_string(directory.path().join("out")).unwrap(), expected);
+}
+
+#[test]
+fn an_output_file_gets_what_standard_output_gets() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("out");
+    assert_eq!(quiet(run(translate().arg("--output").arg(&out), lines(30).as_bytes())), "");
+    assert_eq!(fs::read_to_string(&out).unwrap(), translated(lines(30).as_bytes()));
+    assert_eq!(names(&directory), ["out"]);
+}
+
+#[test]
+fn a_killed_run_is_resumed_to_the_same_bytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let (input, out) = (write(&directory, "in", lines(3000)), directory.path().join("out"));
+    let start = Instant::now();
+    let expected = quiet(translate().arg(&input).output().unwrap());
+    let whole = start.elapsed();
+    let mut command = translate();
+    command.arg(&input).arg("--output").arg(&out).arg("--resume").stdout(Stdio::null()).stderr(Stdio::null());
+    let mut partial = 0;
+    for round in 0..20 {
+        let mut child = command.spawn().unwrap();
+        // Some early, some late, none at the same moment.
+        std::thread::sleep(whole * (round * 13 % 20) / 25);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let written = fs::read(&out).unwrap_or_default();
+        assert!(expected.as_bytes().starts_with(&written), "round {round}");
+        partial += u32::from(!written.is_empty() && written.len() < expected.len());
+        if round % 2 == 1 {
+            let finished = translate().arg(&input).arg("--output").arg(&out).arg("--resume").output().unwrap();
+            assert_eq!(quiet(finished), "");
+            assert!(fs::read(&out).unwrap() == expected.as_bytes(), "round {round}");
+            fs::remove_file(&out).unwrap();
+        }
+    }
+    assert!(partial > 0, "no run was killed in the middle");
+}
+
+#[test]
+fn resuming_with_another_input_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let out = write(&directory, "out", "one\ntwo\nthree\n");
+    let output = run(translate().arg("--output").arg(&out).arg("--resume"), b"w010\n");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("the output to resume has 3 lines but the input only 1"));
+    assert_eq!(fs::read_to_string(out).unwrap(), "one\ntwo\nthree\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_model_directory_may_be_read_only_and_shared_by_two_processes() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(model()).unwrap() {
+        let entry = entry.unwrap();
+        let copy = directory.path().join(entry.file_name());
+        fs::copy(entry.path(), &copy).unwrap();
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o444)).unwrap();
+    }
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o555)).unwrap();
+    let before = names(&directory);
+    let input = lines(200);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_translate"));
+    command.arg("--model").arg(directory.path()).args(["--beam-size", "1"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut children = [command.spawn().unwrap(), command.spawn().unwrap()];
+    for child in &mut children {
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    }
+    let expected = translated(input.as_bytes());
+    for child in children {
+        assert_eq!(quiet(child.wait_with_output().unwrap()), expected);
+    }
+    assert_eq!(names(&directory), before);
+    // So that it can be removed.
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn threads_and_batches_do_not_change_the_output() {
+    let input = lines(300);
+    let expected = translated(input.as_bytes());
+    for (threads, batch) in [("1", "1"), ("1", "32"), ("3", "7")] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_translate"));
+        command.arg("--model").arg(model()).args(["--beam-size", "1", "--threads", threads, "--batch-size", batch]);
+        let output = run(command.stdout(Stdio::piped()).stderr(Stdio::piped()), input.as_bytes());
+        assert_eq!(quiet(output), expected, "{threads} threads, batches of {batch}");
+    }
+}
+
+#[test]
+fn statistics_are_one_line_on_stderr() {
+    let output = run(translate().args(["--stats", "json"]), b"w010 w011\n\nw012\n");
+    let stats: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!((&stats["lines"], &stats["blank_lines"], &stats["failed_lines"]), (&3.into(), &1.into(), &0.into()));
+    // Two words and one, and two sentence ends.
+    assert_eq!(stats["source_tokens"], 5);
+    assert!(stats["seconds"].as_f64().unwrap() > 0.0);
+    let output = run(translate().arg("--stats"), b"w010\n");
+    assert!(text(&output.stderr).starts_with("1 lines; 2 source and "), "{}", text(&output.stderr));
+}
+
+/// The most memory (resident, in KiB) a process held so far.
+#[cfg(target_os = "linux")]
+fn peak_memory(child: &Child) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// Takes a minute: `cargo test --release --test it memory_stays_flat -- --ignored`.
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "a hundred thousand lines take a while"]
+fn memory_stays_flat_over_a_hundred_thousand_lines() {
+    let mut child = translate().args(["--max-length", "8"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut to_child = child.stdin.take().unwrap();
+    let feeder = std::thread::spawn(move || to_child.write_all(lines(100_000).as_bytes()));
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let (mut count, mut line, mut at_5000) = (0, String::new(), 0);
+    while stdout.read_line(&mut line).unwrap() > 0 {
+        count += 1;
+        assert_eq!(line == "\n", (count - 1) % 10 == 3, "line {count}");
+        line.clear();
+        if count == 5000 {
+            at_5000 = peak_memory(&child);
+        }
+        if count == 95_000 {
+            // More than a pipe holds is still to come, so the process is there.
+            let at_end = peak_memory(&child);
+            println!("peak memory after 5,000 lines: {at_5000} KiB, after 95,000: {at_end} KiB");
+            assert!(at_end as f64 <= 1.1 * at_5000 as f64, "{at_5000} KiB grew to {at_end} KiB");
+        }
+    }
+    assert_eq!(count, 100_000);
+    feeder.join().unwrap().unwrap();
+    assert!(child.wait().unwrap().success());
+}
