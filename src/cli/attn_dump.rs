@@ -259,8 +259,9 @@ fn run_job(
     let run = pipeline::Job {
         inputs: Input::from_arguments(files),
         output: Output::Stream(Box::new(std::io::sink())),
-        settings: Settings { threads: model.threads(), ..Settings::default() },
-        interrupt,
+        // The attention of a line may take megabytes, so few lines are in memory at a time.
+        settings: Settings { threads: model.threads(), batch_size: 8, window: 16, ..Settings::default() },
+        interrupt: interrupt.clone(),
     };
     let mut lines = 0;
     let summary = pipeline::run(
@@ -284,11 +285,7 @@ fn run_job(
     {
         return Err(Error::Usage(format!("{name} has {} lines but the source only {lines}", targets.len())));
     }
-    Ok(match summary.end {
-        End::Interrupted => Ending::Interrupted,
-        _ if summary.failed > 0 => Ending::SomeFailed,
-        End::Complete | End::OutputClosed => Ending::Done,
-    })
+    Ok(Ending::of(&summary, &interrupt))
 }
 
 /// Where targets come from.

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 use translate::metrics::{Bleu, Chrf, Metric, Score, Smoothing, Statistics, Tokenizer};
 use translate::model::Record;
-use translate::pipeline::{self, Done, End, Event, Input, Interrupt, Output, Settings};
+use translate::pipeline::{self, Done, Event, Input, Interrupt, Output, Settings};
 use translate::{Error, Result};
 
 use super::Ending;
@@ -131,7 +131,7 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
     }
     let (hypotheses, ending) =
         if arguments.source.is_some() { translate(&arguments, given)? } else { (given, Ending::Done) };
-    if ending != Ending::Interrupted {
+    if !matches!(ending, Ending::Interrupted(_)) {
         report(&arguments, &hypotheses, &references)?;
     }
     Ok(ending)
@@ -155,6 +155,7 @@ fn translate(arguments: &Arguments, source: Corpus) -> Result<(Corpus, Ending)> 
     });
     let inputs = vec![Input::Stream(source.name, Box::new(Cursor::new(source.text.into_bytes())))];
     let bar = Bar::new(&inputs, arguments.output.is_some(), !arguments.quiet);
+    let interrupt = Interrupt::on_signals().map_err(|source| Error::io("signal handler", source))?;
     let run = pipeline::Job {
         inputs,
         output: match &arguments.output {
@@ -166,7 +167,7 @@ fn translate(arguments: &Arguments, source: Corpus) -> Result<(Corpus, Ending)> 
             batch_size: usize::from(arguments.batch_size),
             ..Settings::default()
         },
-        interrupt: Interrupt::on_signals().map_err(|source| Error::io("signal handler", source))?,
+        interrupt: interrupt.clone(),
     };
     let mut text = String::new();
     let summary = pipeline::run(
@@ -186,12 +187,7 @@ fn translate(arguments: &Arguments, source: Corpus) -> Result<(Corpus, Ending)> 
             Event::Replaced(_) => {}
         },
     )?;
-    let ending = match summary.end {
-        End::Interrupted => Ending::Interrupted,
-        _ if summary.failed > 0 => Ending::SomeFailed,
-        End::Complete | End::OutputClosed => Ending::Done,
-    };
-    Ok((Corpus { name: "the translations".into(), text }, ending))
+    Ok((Corpus { name: "the translations".into(), text }, Ending::of(&summary, &interrupt)))
 }
 
 /// The metrics asked for, each once.

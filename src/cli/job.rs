@@ -49,6 +49,9 @@ pub struct AttentionUse {
     pub maps: bool,
 }
 
+/// Most sentences translated together: a batch of lines may be a book when lines are split into sentences.
+const SENTENCES_TOGETHER: usize = 128;
+
 /// What became of one line.
 #[derive(Clone, Debug, Default)]
 pub struct Translated {
@@ -184,7 +187,11 @@ impl BatchTranslator for Job {
             }
             outcomes.push(Ok((Translated { fields, sources, ..Translated::default() }, requests.len() - first)));
         }
-        let mut translations = self.translator.translate(&requests, &self.options, self.record, workspace)?.into_iter();
+        let mut translations = Vec::with_capacity(requests.len());
+        for requests in requests.chunks(SENTENCES_TOGETHER) {
+            translations.extend(self.translator.translate(requests, &self.options, self.record, workspace)?);
+        }
+        let mut translations = translations.into_iter();
         let mut requests = requests.into_iter();
         Ok(outcomes
             .into_iter()

@@ -18,6 +18,7 @@ mod translate;
 use std::process::ExitCode;
 
 use ::translate::Error;
+use ::translate::pipeline::{End, Interrupt, Summary};
 use clap::{CommandFactory, Parser, Subcommand};
 
 const EXAMPLES: &str = "\
@@ -85,8 +86,19 @@ enum Ending {
     Done,
     /// The run went to its end, but something in it failed and was reported.
     SomeFailed,
-    /// The user stopped it.
-    Interrupted,
+    /// This signal stopped it.
+    Interrupted(i32),
+}
+
+impl Ending {
+    /// How a run ended for its caller. One that the program stopped by itself, without a signal, is done.
+    fn of(summary: &Summary, interrupt: &Interrupt) -> Self {
+        match (summary.end, interrupt.signal()) {
+            (End::Interrupted, Some(signal)) => Self::Interrupted(signal),
+            _ if summary.failed > 0 => Self::SomeFailed,
+            _ => Self::Done,
+        }
+    }
 }
 
 /// Parses the arguments, runs the command, and reports an error in one line on stderr.
@@ -111,7 +123,8 @@ pub fn main() -> ExitCode {
     match result {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::SomeFailed) => ExitCode::FAILURE,
-        Ok(Ending::Interrupted) => ExitCode::from(130),
+        // As shells report it: 130 after SIGINT, 143 after SIGTERM.
+        Ok(Ending::Interrupted(signal)) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(130)),
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("translate: {error}");

@@ -160,6 +160,7 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
         (None, true) => Output::Stream(Box::new(std::io::sink())),
         (None, false) => Output::Stdout,
     };
+    let interrupt = Interrupt::on_signals().map_err(|source| Error::io("signal handler", source))?;
     let run = pipeline::Job {
         inputs,
         output,
@@ -168,7 +169,7 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
             batch_size: usize::from(arguments.batch_size),
             ..Settings::default()
         },
-        interrupt: Interrupt::on_signals().map_err(|source| Error::io("signal handler", source))?,
+        interrupt: interrupt.clone(),
     };
     let mut total = Sum::default();
     let summary = pipeline::run(
@@ -194,13 +195,10 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
         bar.warn(&summary.replaced.to_string());
     }
     drop(bar);
-    if summary.end == End::Interrupted {
-        return Ok(Ending::Interrupted);
-    }
-    if arguments.summary {
+    if arguments.summary && summary.end != End::Interrupted {
         print_total(total, arguments.json)?;
     }
-    Ok(if summary.failed > 0 { Ending::SomeFailed } else { Ending::Done })
+    Ok(Ending::of(&summary, &interrupt))
 }
 
 /// The lines to score, each `source TAB target`.

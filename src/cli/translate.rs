@@ -167,6 +167,9 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
     if arguments.resume && formatter.several_lines() {
         return Err(Error::Usage("--resume needs one line of output a line: no --n-best, or --format json".into()));
     }
+    let inputs = Input::from_arguments(&arguments.files.files);
+    // Before a large model is loaded in vain.
+    inputs.iter().try_for_each(Input::check)?;
     let (translator, load_time) = arguments.model.load()?;
     let mut options = arguments.search.options(&translator, formatter.n_best)?;
     options.scores = arguments.scores || arguments.word_scores || arguments.format != Format::Text;
@@ -195,8 +198,8 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
     });
     let mut attention = arguments.attention.map(open_attention).transpose()?;
 
-    let inputs = Input::from_arguments(&arguments.files.files);
-    let bar = Bar::new(&inputs, arguments.files.output.is_some(), !(arguments.no_progress || arguments.quiet));
+    let to_file = arguments.files.output.is_some();
+    let bar = Bar::new(&inputs, to_file, !(arguments.no_progress || arguments.quiet));
     let settings = Settings {
         threads: arguments.model.threads(),
         batch_size: usize::from(arguments.batch_size),
@@ -205,6 +208,8 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
             InvalidBytes::Error => InvalidUtf8::Error,
         },
         several_lines: formatter.several_lines(),
+        // The attention of a line may take megabytes, so few lines are in memory at a time.
+        window: if attention.is_some() { 32 } else { Settings::default().window },
         ..Settings::default()
     };
     let output = match (arguments.files.output, arguments.resume) {
@@ -214,8 +219,7 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
     };
     let mut limits = Limits { trained: job.translator.trained_length(), warned: false };
     let interrupt = Interrupt::on_signals().map_err(|source| Error::io("signal handler", source))?;
-    let stop = interrupt.clone();
-    let run = pipeline::Job { inputs, output, settings, interrupt };
+    let run = pipeline::Job { inputs, output, settings, interrupt: interrupt.clone() };
     let ended = pipeline::run(
         job.clone(),
         run,
@@ -230,7 +234,7 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
             if let (Done::Translated(translated), Some(attention)) = (&done, &mut attention)
                 && !translated.maps.iter().all(|map| attention.add(map))
             {
-                stop.stop();
+                interrupt.stop();
             }
             formatter.write(&job, line, &done, buffer);
         },
@@ -251,6 +255,10 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
     if summary.replaced.count > 0 && !arguments.quiet {
         bar.warn(&summary.replaced.to_string());
     }
+    if summary.end == End::Interrupted && to_file && !formatter.several_lines() && !arguments.quiet {
+        let lines = summary.resumed + summary.lines;
+        bar.warn(&format!("interrupted after {lines} lines; --resume goes on from there"));
+    }
     drop(bar);
     if let Some(format) = arguments.stats {
         let stats = Stats::new(&summary, load_time);
@@ -259,11 +267,7 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
             StatsFormat::Json => eprintln!("{}", stats.to_json()),
         }
     }
-    Ok(match summary.end {
-        End::Interrupted => Ending::Interrupted,
-        _ if summary.failed > 0 => Ending::SomeFailed,
-        End::Complete | End::OutputClosed => Ending::Done,
-    })
+    Ok(Ending::of(&summary, &interrupt))
 }
 
 /// Opens the file that the attention of the whole run goes to; its name says in which format.

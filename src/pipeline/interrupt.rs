@@ -71,7 +71,7 @@ impl Interrupt {
         self.trigger(None);
     }
 
-    /// The signal that triggered the interrupt. A shell expects exit status 128 + signal: 130 after SIGINT.
+    /// The signal that triggered the interrupt, if one did; programs then end with status 128 + signal.
     pub fn signal(&self) -> Option<i32> {
         self.lock().signal
     }

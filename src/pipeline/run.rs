@@ -230,15 +230,22 @@ fn start_threads<T: BatchTranslator>(
     results: &Sender<Message<T::Output>>,
     settings: &Settings,
 ) -> io::Result<Vec<std::thread::JoinHandle<()>>> {
-    let mut threads = worker::start(settings.threads.max(1), translator, queue, results)?;
-    let (translator, queue, results) = (translator.clone(), queue.clone(), results.clone());
+    let count = settings.threads.max(1);
+    let shared = worker::Shared {
+        translator: translator.clone(),
+        queue: queue.clone(),
+        workspaces: worker::Workspaces::new(count),
+    };
+    let shared = Arc::new(shared);
+    let mut threads = worker::start(count, &shared, results)?;
+    let results = results.clone();
     let read = move || {
         let mut reader = reader;
         let (lines, ended) = match skip_lines(&mut reader, skip) {
-            Ok(()) => read(&*translator, &mut reader, skip, &queue, &results),
+            Ok(()) => read(&*shared.translator, &mut reader, skip, &shared.queue, &results),
             Err(error) => (skip, Err(error)),
         };
-        queue.end();
+        shared.queue.end();
         let _ = results.send(Message::End(lines, ended));
     };
     threads.push(std::thread::Builder::new().name("reader".to_owned()).spawn(read)?);

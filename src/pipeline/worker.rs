@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use crate::kernels::Workspace;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What the reader and the workers tell the writer.
 pub(super) enum Message<O> {
@@ -23,21 +23,57 @@ pub(super) enum Message<O> {
     Interrupted,
 }
 
-/// Translates batches of `queue` and sends the results.
-pub(super) fn work<T: BatchTranslator>(translator: &T, queue: &Queue, results: &Sender<Message<T::Output>>) {
-    let mut workspace = Workspace::new(1);
-    while let Some(batch) = queue.take() {
-        if workspace.threads() != batch.threads {
-            workspace = Workspace::new(batch.threads);
-        }
-        let outcomes = translate(translator, &batch.lines, &mut workspace);
-        queue.finish(batch.threads);
+/// What all workers of a run share.
+pub(super) struct Shared<T: BatchTranslator> {
+    pub(super) translator: Arc<T>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) workspaces: Workspaces,
+}
+
+/// Translates batches of the queue and sends the results.
+fn work<T: BatchTranslator>(shared: &Shared<T>, results: &Sender<Message<T::Output>>) {
+    while let Some(batch) = shared.queue.take() {
+        let mut workspace = shared.workspaces.take(batch.threads);
+        let outcomes = translate(&*shared.translator, &batch.lines, &mut workspace);
+        shared.workspaces.give_back(workspace);
+        shared.queue.finish(batch.threads);
         let message = match outcomes {
             Ok(outcomes) => Message::Finished(batch.lines.into_iter().zip(outcomes).collect()),
             Err(error) => Message::Fatal(error),
         };
         // Nobody listens any more once the run is over; `take` says so too.
         let _ = results.send(message);
+    }
+}
+
+/// Workspaces between two batches. They own threads and grown buffers, so they are used again, whichever worker comes
+/// next.
+pub(super) struct Workspaces {
+    idle: Mutex<Vec<Workspace>>,
+    /// Idle workspaces have at most this many threads together: enough for one of each core and one of all cores.
+    most_threads: usize,
+}
+
+impl Workspaces {
+    pub(super) fn new(threads: usize) -> Self {
+        Self { idle: Mutex::default(), most_threads: 2 * threads }
+    }
+
+    fn take(&self, threads: usize) -> Workspace {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = idle.iter().rposition(|workspace| workspace.threads() == threads);
+        let found = found.map(|position| idle.remove(position));
+        drop(idle);
+        found.unwrap_or_else(|| Workspace::new(threads))
+    }
+
+    fn give_back(&self, workspace: Workspace) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.push(workspace);
+        while idle.iter().map(Workspace::threads).sum::<usize>() > self.most_threads {
+            // The one that was not wanted for longest.
+            idle.remove(0);
+        }
     }
 }
 
@@ -91,14 +127,32 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 /// Starts `count` workers.
 pub(super) fn start<T: BatchTranslator>(
     count: usize,
-    translator: &Arc<T>,
-    queue: &Arc<Queue>,
+    shared: &Arc<Shared<T>>,
     results: &Sender<Message<T::Output>>,
 ) -> std::io::Result<Vec<std::thread::JoinHandle<()>>> {
     let worker = |number: usize| {
-        let (translator, queue, results) = (translator.clone(), queue.clone(), results.clone());
+        let (shared, results) = (shared.clone(), results.clone());
         let builder = std::thread::Builder::new().name(format!("translate {number}"));
-        builder.spawn(move || work(&*translator, &queue, &results))
+        builder.spawn(move || work(&shared, &results))
     };
     (1..=count).map(worker).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workspaces_are_used_again_but_not_hoarded() {
+        let workspaces = Workspaces::new(2);
+        let [one, other, both] = [1, 1, 2].map(|threads| workspaces.take(threads));
+        for workspace in [one, other, both] {
+            workspaces.give_back(workspace);
+        }
+        assert_eq!(workspaces.idle.lock().unwrap().len(), 3);
+        assert_eq!(workspaces.take(2).threads(), 2);
+        assert_eq!(workspaces.idle.lock().unwrap().len(), 2);
+        workspaces.give_back(Workspace::new(4));
+        assert_eq!(workspaces.idle.lock().unwrap().len(), 1);
+    }
 }
