@@ -8,6 +8,20 @@ use super::sentencepiece::{PieceKind, SentencePiece};
 use super::{Piece, Specials, Vocabulary, check_density};
 use crate::{Error, Result};
 
+/// What `clean_up_tokenization_spaces` means in Hugging Face transformers, in this order.
+const CLEAN_UP: [(&str, &str); 10] = [
+    (" .", "."),
+    (" ?", "?"),
+    (" !", "!"),
+    (" ,", ","),
+    (" ' ", "'"),
+    (" n't", "n't"),
+    (" 'm", "'m"),
+    (" 's", "'s"),
+    (" 've", "'ve"),
+    (" 're", "'re"),
+];
+
 /// The piece-to-id table of a `vocab.json`.
 #[derive(Debug)]
 pub struct VocabularyTable {
@@ -55,8 +69,9 @@ impl VocabularyTable {
 ///
 /// Pieces are numbered by looking them up, as strings, in the table; the SentencePiece model's own ids are not used.
 /// A source text may start with one target-language token such as `>>fra<<`, which is split off before SentencePiece
-/// sees the text: everything up to the first `<<` is one token, even one the table does not have (it becomes `<unk>`).
-/// Other special tokens written in a text (`</s>`) are ordinary text, never tokens.
+/// sees the text, even one the table does not have (it becomes `<unk>`). Ids equal those of the `MarianTokenizer` of
+/// Hugging Face transformers, with two exceptions in favour of the text: special tokens written in it (`</s>`) are
+/// ordinary text, never tokens, and so is a quotation that starts with `>>` and has a `<<` somewhere.
 #[derive(Debug)]
 pub struct MarianVocabulary {
     model: Arc<SentencePiece>,
@@ -64,6 +79,7 @@ pub struct MarianVocabulary {
     /// The table's id for every piece of the model.
     ids: Vec<u32>,
     specials: Specials,
+    clean_up_spaces: bool,
 }
 
 impl MarianVocabulary {
@@ -77,12 +93,33 @@ impl MarianVocabulary {
             begin: table.id("<s>"),
             end: table.id("</s>"),
         };
-        Self { model, table, ids, specials }
+        Self { model, table, ids, specials, clean_up_spaces: false }
+    }
+
+    /// Whether decoding takes out spaces before English punctuation and clitics, as a `tokenizer_config.json` with
+    /// `"clean_up_tokenization_spaces": true` asks for. Off unless said here.
+    #[must_use]
+    pub fn with_clean_up_spaces(mut self, clean_up_spaces: bool) -> Self {
+        self.clean_up_spaces = clean_up_spaces;
+        self
+    }
+
+    /// Splits `>>xxx<<` off the start of a text.
+    fn split_language_token<'t>(&self, text: &'t str) -> (Option<&'t str>, &'t str) {
+        let end = text.find("<<").map_or(0, |start| start + 2);
+        let (token, rest) = text.split_at(end);
+        let is_code_character = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.@".contains(&byte);
+        let is_code = || token.bytes().skip(2).take(token.len() - 4).all(is_code_character);
+        if is_language_token(token) && (self.table.id(token).is_some() || is_code()) {
+            (Some(token), rest)
+        } else {
+            (None, text)
+        }
     }
 
     /// Calls `emit` with the id of every piece and the piece itself.
     fn encode_with(&self, text: &str, mut emit: impl FnMut(u32, &str)) {
-        let (language, text) = split_language_token(text);
+        let (language, text) = self.split_language_token(text);
         if let Some(language) = language {
             emit(self.table.id(language).unwrap_or(self.table.unknown), language);
         }
@@ -94,17 +131,6 @@ impl MarianVocabulary {
             };
             emit(id, piece);
         });
-    }
-}
-
-/// Splits `>>xxx<<` off the start of a text.
-fn split_language_token(text: &str) -> (Option<&str>, &str) {
-    match text.find("<<") {
-        Some(end) if text.starts_with(">>") => {
-            let (token, rest) = text.split_at(end + 2);
-            (Some(token), rest)
-        }
-        _ => (None, text),
     }
 }
 
@@ -123,7 +149,15 @@ impl Vocabulary for MarianVocabulary {
         let kept = ids.iter().filter(|&&id| !self.specials.contains(id));
         let text = self.model.decode_pieces(kept.filter_map(|&id| self.table.piece(id)));
         // A piece this side's model does not have keeps its space symbol up to here.
-        text.replace('\u{2581}', " ").trim().to_owned()
+        let mut text = text.replace('\u{2581}', " ").trim().to_owned();
+        if self.clean_up_spaces {
+            for (spaced, clean) in CLEAN_UP {
+                if text.contains(spaced) {
+                    text = text.replace(spaced, clean);
+                }
+            }
+        }
+        text
     }
 
     fn piece(&self, id: u32) -> Option<&str> {

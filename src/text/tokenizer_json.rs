@@ -128,3 +128,65 @@ impl Vocabulary for TokenizerJson {
         self.specials
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokenizer(rest: &str) -> TokenizerJson {
+        TokenizerJson::parse(format!(r#"{{"version": "1.0", "added_tokens": [], {rest}}}"#).as_bytes(), "t.json")
+            .unwrap()
+    }
+
+    #[test]
+    fn whole_words_are_joined_with_normal_spacing() {
+        let words = tokenizer(
+            r#""pre_tokenizer": {"type": "Whitespace"}, "model": {"type": "WordLevel", "unk_token": "<unk>",
+               "vocab": {"<unk>": 0, "</s>": 1, "a": 2, "dog": 3, ",": 4, ".": 5}}"#,
+        );
+        assert_eq!(words.encode("a dog, cat."), [2, 3, 4, 0, 5]);
+        assert_eq!(words.decode(&[2, 3, 4, 0, 5, 1, 77]), "a dog,.");
+        assert_eq!(words.segment("a cat")[1], Piece { id: 0, text: "cat".to_owned() });
+        assert_eq!((words.size(), words.piece(3), words.id("dog")), (6, Some("dog"), Some(3)));
+        assert!(words.begins_word(3));
+        assert_eq!(words.specials().end, Some(1));
+    }
+
+    #[test]
+    fn padding_truncation_and_special_tokens_of_the_file_are_not_applied() {
+        let words = tokenizer(
+            r#""truncation": {"direction": "Right", "max_length": 1, "strategy": "LongestFirst", "stride": 0},
+               "padding": {"strategy": {"Fixed": 9}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0,
+                           "pad_type_id": 0, "pad_token": "<unk>"},
+               "pre_tokenizer": {"type": "Whitespace"}, "model": {"type": "WordLevel", "unk_token": "<unk>",
+               "vocab": {"<unk>": 0, "a": 1}}"#,
+        );
+        assert_eq!(words.encode("a a"), [1, 1]);
+    }
+
+    #[test]
+    fn pieces_with_space_symbols_begin_words() {
+        let unigram = tokenizer(
+            r#""pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true},
+               "model": {"type": "Unigram", "unk_id": 0,
+               "vocab": [["<unk>", 0.0], ["▁", -2.0], ["▁the", -1.0], ["m", -3.0]]}"#,
+        );
+        assert_eq!(unigram.encode("them the"), [2, 3, 2]);
+        assert_eq!(unigram.decode(&[2, 3, 2]), "them the");
+        assert!(unigram.begins_word(2) && !unigram.begins_word(3));
+    }
+
+    #[test]
+    fn unusable_files_are_errors() {
+        let no_unknown =
+            br#"{"version": "1.0", "added_tokens": [], "model": {"type": "WordLevel", "unk_token": "<unk>",
+                              "vocab": {"a": 1}}}"#;
+        for bytes in [&b"{}"[..], b"", b"\xff", no_unknown] {
+            let error = TokenizerJson::parse(bytes, "m/tokenizer.json").err().unwrap().to_string();
+            assert!(
+                error.starts_with("m/tokenizer.json: not a usable tokenizer: ") && !error.contains('\n'),
+                "{error}"
+            );
+        }
+    }
+}

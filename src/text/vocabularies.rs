@@ -21,7 +21,8 @@ pub struct Vocabularies {
 impl Vocabularies {
     /// Opens whichever vocabulary lies with the model, the first of:
     ///
-    /// 1. `source.spm`, `target.spm`, `vocab.json` and, if the sides are numbered separately, `target_vocab.json`;
+    /// 1. `source.spm`, `target.spm`, `vocab.json` and, if the sides are numbered separately, `target_vocab.json`; a
+    ///    `tokenizer_config.json` may ask for `clean_up_tokenization_spaces`;
     /// 2. `source_tokenizer.json` and `target_tokenizer.json`, or one `tokenizer.json` for both sides;
     /// 3. `source_vocab.txt` and `target_vocab.txt`, or one `vocab.txt`: one word a line.
     ///
@@ -56,11 +57,20 @@ impl Vocabularies {
             Some(_) => table("target_vocab.json")?,
             None => Arc::clone(&source_table),
         };
-        Ok(Self {
-            source: Arc::new(MarianVocabulary::new(model("source.spm")?, source_table)),
-            target: Arc::new(MarianVocabulary::new(model("target.spm")?, target_table)),
-        })
+        let clean_up = cleans_up_spaces(files)?;
+        let side =
+            |name, table| Ok(Arc::new(MarianVocabulary::new(model(name)?, table).with_clean_up_spaces(clean_up)));
+        Ok(Self { source: side("source.spm", source_table)?, target: side("target.spm", target_table)? })
     }
+}
+
+/// Whether `tokenizer_config.json`, if there is one, asks for `clean_up_tokenization_spaces`.
+fn cleans_up_spaces(files: &ModelFiles) -> Result<bool> {
+    let name = "tokenizer_config.json";
+    let Some(bytes) = files.read(name)? else { return Ok(false) };
+    let config: serde_json::Value = serde_json::from_slice(&bytes)
+        .map_err(|error| Error::model(files.path(name), format!("not valid JSON: {error}; fix or remove it")))?;
+    Ok(config["clean_up_tokenization_spaces"] == true)
 }
 
 /// Opens the pair of `source` and `target` files, or the file both sides share.

@@ -105,14 +105,16 @@ impl WordList {
     }
 }
 
-/// Neither letter, digit, combining mark nor white space.
+/// Punctuation and currency signs, which are words of their own.
 fn is_punctuation(character: char) -> bool {
-    let is_mark = || matches!(character, '\u{300}'..='\u{36f}' | '\u{200c}' | '\u{200d}');
-    let is_symbol_of_another_script = || {
-        !character.is_ascii()
-            && !matches!(character, '\u{a0}'..='\u{bf}' | '\u{2000}'..='\u{2bff}' | '\u{3000}'..='\u{303f}' | '\u{ff00}'..='\u{ff0f}')
-    };
-    !(character.is_alphanumeric() || character.is_whitespace() || is_mark() || is_symbol_of_another_script())
+    character.is_ascii_punctuation()
+        || matches!(
+            character,
+            '\u{a1}'..='\u{a9}' | '\u{ab}' | '\u{ae}' | '\u{b0}' | '\u{b1}' | '\u{b6}' | '\u{b7}' | '\u{bb}' | '\u{bf}'
+        )
+        || matches!(character, '\u{2010}'..='\u{2027}' | '\u{2030}'..='\u{205e}' | '\u{20a0}'..='\u{20cf}')
+        || matches!(character, '\u{3001}'..='\u{3003}' | '\u{3008}'..='\u{3011}' | '\u{3014}'..='\u{301f}' | '\u{30fb}')
+        || matches!(character, '\u{ff01}'..='\u{ff0f}' | '\u{ff1a}'..='\u{ff20}' | '\u{964}' | '\u{965}' | '\u{60c}' | '\u{61b}' | '\u{61f}')
 }
 
 impl Vocabulary for WordList {
@@ -157,42 +159,87 @@ impl Vocabulary for WordList {
     }
 }
 
-/// Joins words with the spacing of Western typography: none before closing punctuation, none after opening brackets;
-/// straight quotes open and close in turn.
+/// Joins words with the spacing of Western typography: none before closing punctuation and clitics (`'s`, `n't`), none
+/// after opening brackets. Straight quotation marks open and close in turn, and `“` closes what `„` has opened.
 pub(super) fn detokenize(words: &[&str]) -> String {
     let mut text = String::new();
-    let mut quotes_are_open = false;
+    // The straight or low quotation mark that is open.
+    let mut open_quote = None;
     let mut glue_next = true;
     for &word in words {
-        let closes_quote = word == "\"" && quotes_are_open;
-        let is_clitic = word.starts_with(['\'', '\u{2019}']) && word.chars().count() > 1 || word == "n't";
-        let sticks_left = closes_quote
-            || is_clitic
-            || matches!(
-                word,
-                "." | ","
-                    | ";"
-                    | ":"
-                    | "!"
-                    | "?"
-                    | ")"
-                    | "]"
-                    | "}"
-                    | "%"
-                    | "\u{2026}"
-                    | "..."
-                    | "\u{201d}"
-                    | "\u{2019}"
-                    | "\u{bb}"
-            );
-        if !glue_next && !sticks_left {
+        let closes_quote = matches!((open_quote, word), (Some("\""), "\"") | (Some("\u{201e}"), "\u{201c}"));
+        let opens_quote = !closes_quote && matches!(word, "\"" | "\u{201e}" | "\u{201c}");
+        let is_clitic = word == "n't" || word.starts_with(['\'', '\u{2019}']) && word.chars().any(char::is_alphabetic);
+        let is_closing = ".,;:!?)]}%\u{2026}\u{201d}\u{2019}\u{bb}".contains(word) && !word.is_empty() || word == "...";
+        if !(glue_next || closes_quote || is_clitic || is_closing) {
             text.push(' ');
         }
         text.push_str(word);
-        let opens_quote = word == "\"" && !quotes_are_open;
-        quotes_are_open ^= word == "\"";
-        glue_next =
-            opens_quote || matches!(word, "(" | "[" | "{" | "\u{201e}" | "\u{201a}" | "\u{ab}" | "\u{bf}" | "\u{a1}");
+        if closes_quote {
+            open_quote = None;
+        } else if opens_quote {
+            open_quote = Some(word);
+        }
+        glue_next = opens_quote || matches!(word, "(" | "[" | "{" | "\u{201a}" | "\u{ab}" | "\u{bf}" | "\u{a1}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(words: &str) -> WordList {
+        WordList::parse(words.as_bytes(), "vocab.txt").unwrap()
+    }
+
+    fn pieces_of(list: &WordList, text: &str) -> Vec<String> {
+        list.segment(text).into_iter().map(|piece| piece.text).collect()
+    }
+
+    #[test]
+    fn punctuation_is_split_off_unless_listed() {
+        let german = list("<unk>\nHund\nz.B.\n.\n,\n(\n)\nT-Shirt\nwell\nknown\n-\n");
+        assert_eq!(pieces_of(&german, "(Hund), z.B. T-Shirt."), ["(", "Hund", ")", ",", "z.B.", "T-Shirt", "."]);
+        assert_eq!(pieces_of(&german, "well-known x-y ..."), ["well", "-", "known", "x-y", ".", ".", "."]);
+        assert_eq!(german.encode(" Hund  Katze\t."), [1, 0, 3]);
+        assert!(german.encode(" \n").is_empty());
+    }
+
+    #[test]
+    fn a_list_without_capitals_lowers_the_text() {
+        assert_eq!(list("<unk>\nhund\n<EOS>").encode("HUND"), [0]);
+        assert_eq!(list("<unk>\nhund\n</s>").encode("HUND"), [1]);
+    }
+
+    #[test]
+    fn ids_are_line_numbers() {
+        let words = list("\u{feff}<pad>\r\n<unk>\r\n\r\n<sos>\r\n<eos>\r\nder\r\nder\r\n");
+        assert_eq!(words.size(), 7);
+        assert_eq!((words.id("der"), words.piece(6)), (Some(5), Some("der")));
+        let specials = Specials { unknown: Some(1), padding: Some(0), begin: Some(3), end: Some(4) };
+        assert_eq!(words.specials(), specials);
+        assert_eq!(words.decode(&[3, 5, 1, 4, 0, 99]), "der");
+    }
+
+    #[test]
+    fn unusable_lists_are_errors() {
+        for (bytes, problem) in [(&b"der\n"[..], "no line `<unk>`"), (b"", "no line `<unk>`"), (b"\xff\n", "UTF-8")] {
+            let error = WordList::parse(bytes, "m/vocab.txt").unwrap_err().to_string();
+            assert!(error.starts_with("m/vocab.txt: ") && error.contains(problem), "{error}");
+        }
+    }
+
+    #[test]
+    fn decoding_restores_spacing() {
+        for (words, text) in [
+            ("Hello , world ! ( It 's \" quoted \" . )", "Hello, world! (It's \"quoted\".)"),
+            ("Er sagte : „ Ja “ , und ging .", "Er sagte: „Ja“, und ging."),
+            ("I do n't know ... 5 % of it ?", "I don't know... 5% of it?"),
+            ("She said “ no ” [ sic ] .", "She said “no” [sic]."),
+            ("", ""),
+        ] {
+            assert_eq!(detokenize(&words.split_whitespace().collect::<Vec<_>>()), text);
+        }
+    }
 }

@@ -177,7 +177,7 @@ fn a_leading_language_token_is_one_piece() {
     let plain = pieces_of(&vocabulary, "der hund");
     assert_eq!(pieces_of(&vocabulary, ">>fra<< der hund"), [&[">>fra<<".to_owned()], &plain[..]].concat());
     assert_eq!(pieces_of(&vocabulary, ">>xyz<< der hund"), [&["<unk>".to_owned()], &plain[..]].concat());
-    for text in ["der >>fra<< hund", " >>fra<< der hund", ">>fra der hund"] {
+    for text in ["der >>fra<< hund", " >>fra<< der hund", ">>fra der hund", ">> der >>fra<< hund"] {
         assert!(!pieces_of(&vocabulary, text).contains(&">>fra<<".to_owned()), "{text}");
     }
 }
@@ -204,6 +204,21 @@ fn decoding_leaves_out_special_tokens() {
     ids.extend([specials.end, specials.padding, Some(1_000_000)].into_iter().flatten());
     assert_eq!(vocabulary.decode(&ids[1..]), "der hund läuft");
     assert_eq!(vocabulary.decode(&[]), "");
+}
+
+#[test]
+fn a_quotation_in_angle_marks_is_no_language_token() {
+    let vocabulary = marian();
+    let pieces = pieces_of(&vocabulary, ">>der hund<< spielt");
+    assert!(pieces.iter().any(|piece| piece.contains("hund")), "{pieces:?}");
+}
+
+#[test]
+fn spaces_are_cleaned_up_where_the_configuration_says_so() {
+    let vocabulary = marian();
+    let ids = vocabulary.encode("der hund .");
+    assert_eq!(vocabulary.decode(&ids), "der hund .");
+    assert_eq!(marian().with_clean_up_spaces(true).decode(&ids), "der hund.");
 }
 
 #[test]

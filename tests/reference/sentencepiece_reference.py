@@ -239,7 +239,7 @@ def check_marian(program, folder, lines):
     wanted = []
     for line in lines:
         both = tokenizer(line, text_target=line)
-        text = tokenizer.decode(both["labels"], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        text = tokenizer.decode(both["labels"], skip_special_tokens=True)
         wanted.append({"source": both["input_ids"][:-1], "target": both["labels"][:-1], "text": text})
     return report(folder, lines, wanted, segment(program, folder, lines))
 

@@ -85,6 +85,9 @@ impl SentencePiece {
     }
 
     fn build(bytes: &[u8]) -> Result<Self, String> {
+        if bytes.len() >= 1 << 30 {
+            return Err("it is larger than 1 GiB".to_owned());
+        }
         let proto = ModelProto::parse(bytes)?;
         let mut reserved = HashMap::new();
         let mut findable = Vec::new();

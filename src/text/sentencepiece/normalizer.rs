@@ -34,6 +34,8 @@ pub(super) struct Normalizer {
     /// ASCII bytes that stand for themselves when another ASCII byte or nothing follows: no rule and no user-defined
     /// piece is, or could become, a match there. Most text is copied in runs of these.
     plain: [bool; 128],
+    /// The same of the space.
+    space_is_plain: bool,
 }
 
 impl Normalizer {
@@ -58,7 +60,9 @@ impl Normalizer {
             },
             space: if spec.escape_whitespaces { SPACE_SYMBOL } else { " " },
             plain: [false; 128],
+            space_is_plain: false,
         };
+        normalizer.space_is_plain = normalizer.is_plain(b' ');
         for byte in 0..128_u8 {
             normalizer.plain[usize::from(byte)] = byte != b' ' && normalizer.is_plain(byte);
         }
@@ -117,6 +121,14 @@ impl Normalizer {
                 output.extend_from_slice(&input[..run]);
                 input = &input[run..];
                 after_space = false;
+                continue;
+            }
+            if self.space_is_plain && input[0] == b' ' && input.get(1).is_none_or(u8::is_ascii) {
+                if !after_space {
+                    output.extend_from_slice(self.space.as_bytes());
+                }
+                after_space = self.flags.remove_extra_whitespaces;
+                input = &input[1..];
                 continue;
             }
             let (mut replacement, length) = self.prefix(input);

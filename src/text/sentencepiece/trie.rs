@@ -9,17 +9,21 @@ const BLOCK: usize = 256;
 /// How many of the newest blocks are searched for free slots; bounds the time to build a trie.
 const OPEN_BLOCKS: usize = 16;
 
+/// Set in the base of a node where a key ends.
+const ENDS_KEY: u32 = 1 << 31;
+
+/// Eight bytes, so that the walk over a text touches few cache lines.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     base: u32,
     parent: u32,
-    value: u32,
 }
 
-/// Maps byte strings to numbers below `u32::MAX`.
+/// Maps byte strings to numbers. Their lengths together must stay below 2³⁰.
 #[derive(Debug)]
 pub(super) struct Trie {
     slots: Vec<Slot>,
+    values: Vec<u32>,
 }
 
 impl Trie {
@@ -37,15 +41,14 @@ impl Trie {
     /// The node reached from `node` over `byte`.
     #[inline]
     pub(super) fn child(&self, node: u32, byte: u8) -> Option<u32> {
-        let child = self.slots[node as usize].base ^ u32::from(byte);
+        let child = (self.slots[node as usize].base & !ENDS_KEY) ^ u32::from(byte);
         (self.slots[child as usize].parent == node).then_some(child)
     }
 
     /// The number stored with the key that ends at `node`.
     #[inline]
     pub(super) fn value(&self, node: u32) -> Option<u32> {
-        let value = self.slots[node as usize].value;
-        (value != NONE).then_some(value)
+        (self.slots[node as usize].base & ENDS_KEY != 0).then(|| self.values[node as usize])
     }
 
     /// The number stored with exactly this key.
@@ -62,6 +65,7 @@ impl Trie {
 #[derive(Default)]
 struct Builder {
     slots: Vec<Slot>,
+    values: Vec<u32>,
     /// For a free slot, the next and previous free one.
     next: Vec<u32>,
     previous: Vec<u32>,
@@ -79,7 +83,8 @@ impl Builder {
         let mut labels = Vec::with_capacity(BLOCK);
         while let Some((node, mut range, depth)) = open.pop() {
             while range.start < range.end && keys[range.start].0.len() == depth {
-                self.slots[node as usize].value = keys[range.start].1;
+                self.slots[node as usize].base |= ENDS_KEY;
+                self.values[node as usize] = keys[range.start].1;
                 range.start += 1;
             }
             labels.clear();
@@ -89,7 +94,7 @@ impl Builder {
                 continue;
             }
             let base = self.find_base(&labels);
-            self.slots[node as usize].base = base;
+            self.slots[node as usize].base |= base;
             let mut start = range.start;
             for &label in &labels {
                 let child = base ^ u32::from(label);
@@ -99,7 +104,7 @@ impl Builder {
                 start += count;
             }
         }
-        Trie { slots: self.slots }
+        Trie { slots: self.slots, values: self.values }
     }
 
     /// A base whose slots for all `labels` are free.
@@ -128,7 +133,8 @@ impl Builder {
                 }
             }
         }
-        self.slots.resize(start + BLOCK, Slot { base: 0, parent: NONE, value: NONE });
+        self.slots.resize(start + BLOCK, Slot { base: 0, parent: NONE });
+        self.values.resize(start + BLOCK, NONE);
         for slot in start as u32..(start + BLOCK) as u32 {
             self.previous.push(self.last);
             self.next.push(NONE);
