@@ -6,10 +6,13 @@ mod attention;
 mod attn_dump;
 mod bench;
 mod completions;
+mod convert;
 mod corpus;
+mod download;
 mod eval;
 mod format;
 mod job;
+mod models;
 mod options;
 mod progress;
 mod score;
@@ -68,6 +71,10 @@ enum Command {
     Score(score::Arguments),
     /// Measure how fast a model translates: tokens a second, load time, peak memory
     Bench(bench::Arguments),
+    /// Write a model as a clean directory: safetensors, complete configs, vocabulary
+    Convert(convert::Arguments),
+    /// List built-in, cached and local models
+    Models(models::Arguments),
     /// Print a completion script for a shell
     Completions(completions::CompletionArguments),
     /// Print the manual page
@@ -117,6 +124,8 @@ pub fn main() -> ExitCode {
         Some(Command::Eval(arguments)) => eval::run(arguments),
         Some(Command::Score(arguments)) => score::run(arguments),
         Some(Command::Bench(arguments)) => bench::run(arguments),
+        Some(Command::Convert(arguments)) => convert::run(arguments),
+        Some(Command::Models(arguments)) => models::run(arguments),
         Some(Command::Completions(arguments)) => completions::completions(&arguments, Cli::command()),
         Some(Command::Man(arguments)) => completions::man(&arguments, Cli::command()),
     };

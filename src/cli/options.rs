@@ -46,7 +46,7 @@ impl ModelOptions {
             PrecisionName::F32 => Precision::F32,
             PrecisionName::Int8 => Precision::Int8,
         };
-        let translator = Translator::load(&self.model, precision)?;
+        let translator = Translator::open(&super::download::find_model(&self.model)?, precision)?;
         Ok((translator, start.elapsed()))
     }
 

@@ -4,6 +4,8 @@ mod attention;
 mod attention_page;
 mod checkpoint;
 mod cli;
+mod checkpoint_errors;
+mod convert;
 mod eval;
 #[cfg(feature = "hub")]
 mod hub;

@@ -1,0 +1,56 @@
+//! `translate convert`: any checkpoint we read, as a clean model directory.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use translate::Result;
+use translate::checkpoint::{self, Dtype, Weights};
+use translate::model::config::ModelConfig;
+use translate::model::generation::GenerationConfig;
+
+use super::Ending;
+use super::download::find_model;
+
+/// Arguments of `convert`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The model to convert: a directory, a hub name or a built-in model
+    #[arg(value_name = "MODEL")]
+    model: String,
+
+    /// The directory to write; it must not exist yet and appears when it is complete
+    #[arg(value_name = "OUT")]
+    out: PathBuf,
+
+    /// Number format of the weights
+    #[arg(long, value_enum, default_value = "f16")]
+    dtype: DtypeName,
+}
+
+/// Formats weights can be written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum DtypeName {
+    /// 16-bit floats: half the size
+    F16,
+    /// 32-bit floats
+    F32,
+}
+
+/// Converts the model and says on stderr what was written.
+pub fn run(arguments: Arguments) -> Result<Ending> {
+    let files = find_model(&arguments.model)?;
+    let weights = Weights::open(&files)?;
+    let config = ModelConfig::read(&files, &weights)?;
+    let mut generation = GenerationConfig::read(&files)?;
+    // Other engines read token ids from here alone.
+    generation.eos_token_id.get_or_insert(config.eos_token_id());
+    generation.pad_token_id.get_or_insert(config.pad_token_id());
+    generation.decoder_start_token_id.get_or_insert(config.decoder_start_token_id());
+    let dtype = match arguments.dtype {
+        DtypeName::F16 => Dtype::F16,
+        DtypeName::F32 => Dtype::F32,
+    };
+    checkpoint::convert(&files, &arguments.out, dtype, &config.to_json(), &generation.to_json())?;
+    eprintln!("translate: wrote {}", arguments.out.display());
+    Ok(Ending::Done)
+}

@@ -1,0 +1,44 @@
+//! Finding the model a person named, with a progress bar while a hub model is downloaded.
+
+use std::io::IsTerminal;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use translate::Result;
+use translate::checkpoint::hub::{HubSettings, Progress};
+use translate::checkpoint::{ModelFiles, resolve_with};
+
+/// Finds a model by name; downloads show their progress on stderr if that is a terminal.
+///
+/// # Errors
+/// If there is no such model, or it cannot be downloaded.
+pub fn find_model(name: &str) -> Result<ModelFiles> {
+    let mut bar: Option<(String, ProgressBar)> = None;
+    let mut report = |progress: &Progress| {
+        if !std::io::stderr().is_terminal() {
+            return;
+        }
+        if bar.as_ref().is_none_or(|(file, _)| *file != progress.file) {
+            bar = Some((progress.file.clone(), new_bar(progress)));
+        }
+        if let Some((_, bar)) = &bar {
+            bar.set_position(progress.done);
+            if progress.done == progress.total {
+                bar.finish_and_clear();
+            }
+        }
+    };
+    let files = resolve_with(name, &HubSettings::from_environment(), &mut report);
+    if let Some((_, bar)) = bar {
+        bar.finish_and_clear();
+    }
+    files
+}
+
+fn new_bar(progress: &Progress) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(progress.total), ProgressDrawTarget::stderr_with_hz(5));
+    if let Ok(style) = ProgressStyle::with_template("{msg}  {bar:30} {bytes} of {total_bytes}, {eta} left") {
+        bar.set_style(style);
+    }
+    bar.set_message(progress.file.clone());
+    bar
+}

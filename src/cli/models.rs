@@ -1,0 +1,128 @@
+//! `translate models`: what there is to translate with.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+use translate::checkpoint::hub::HubSettings;
+use translate::checkpoint::layout::Family;
+use translate::checkpoint::{Location, ModelSummary, list_models};
+use translate::{Error, Result};
+
+use super::Ending;
+
+/// Arguments of `models`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Directories to look for models in, and one level below
+    #[arg(value_name = "DIR", default_value = ".")]
+    directories: Vec<PathBuf>,
+
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+const HEADINGS: [&str; 7] = ["MODEL", "WHERE", "LANGUAGES", "FAMILY", "PARAMETERS", "SIZE", "PRECISION"];
+
+/// Prints the list.
+pub fn run(arguments: Arguments) -> Result<Ending> {
+    let models = list_models(&HubSettings::from_environment(), &arguments.directories);
+    let text = if arguments.json { models.iter().map(json_line).collect() } else { table(&models) };
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    written.map_err(|error| Error::io("standard output", error))?;
+    Ok(Ending::Done)
+}
+
+fn location(model: &ModelSummary) -> &'static str {
+    match model.location {
+        Location::Builtin => "built in",
+        Location::Cached => "cache",
+        Location::Local => "directory",
+    }
+}
+
+fn family(family: Family) -> &'static str {
+    match family {
+        Family::Transformer => "transformer",
+        Family::Gru => "gru",
+    }
+}
+
+fn json_line(model: &ModelSummary) -> String {
+    let mut line = json!({
+        "model": model.name,
+        "where": location(model),
+        "source_language": model.languages.0,
+        "target_language": model.languages.1,
+    });
+    match &model.weights {
+        Ok(weights) => {
+            line["family"] = json!(family(weights.family));
+            line["parameters"] = json!(weights.parameters);
+            line["bytes"] = json!(weights.bytes);
+            line["precision"] = json!(weights.precision.name().to_lowercase());
+        }
+        Err(problem) => line["problem"] = json!(problem),
+    }
+    format!("{line}\n")
+}
+
+/// Aligned columns; a model that cannot be used has its reason in place of the last ones.
+fn table(models: &[ModelSummary]) -> String {
+    let mut rows = vec![HEADINGS.map(str::to_owned).to_vec()];
+    for model in models {
+        let language = |code: &Option<String>| code.clone().unwrap_or_else(|| "?".to_owned());
+        let languages = format!("{}-{}", language(&model.languages.0), language(&model.languages.1));
+        let mut row = vec![model.name.clone(), location(model).to_owned(), languages];
+        match &model.weights {
+            Ok(weights) => row.extend([
+                family(weights.family).to_owned(),
+                format!("{:.1} M", weights.parameters as f64 / 1e6),
+                format!("{:.0} MB", weights.bytes as f64 / 1e6),
+                weights.precision.name().to_lowercase(),
+            ]),
+            Err(problem) => row.push(format!("unusable: {problem}")),
+        }
+        rows.push(row);
+    }
+    let width = |column: usize| {
+        let complete = rows.iter().filter(|row| row.len() == HEADINGS.len() || column < 3);
+        complete.filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..HEADINGS.len()).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}")).collect();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use translate::checkpoint::WeightSummary;
+
+    #[test]
+    fn columns_line_up_and_a_broken_model_says_why() {
+        let weights = WeightSummary {
+            family: Family::Transformer,
+            parameters: 74_400_000,
+            bytes: 148_800_000,
+            precision: translate::checkpoint::Dtype::F16,
+        };
+        let model = |name: &str, weights| ModelSummary {
+            name: name.to_owned(),
+            location: Location::Local,
+            languages: (Some("de".to_owned()), None),
+            weights,
+        };
+        let text = table(&[model("a", Ok(weights)), model("long-name", Err("x: is truncated".to_owned()))]);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "MODEL      WHERE      LANGUAGES  FAMILY       PARAMETERS  SIZE    PRECISION");
+        assert_eq!(lines[1], "a          directory  de-?       transformer  74.4 M      149 MB  f16");
+        assert_eq!(lines[2], "long-name  directory  de-?       unusable: x: is truncated");
+    }
+}

@@ -1,0 +1,92 @@
+//! `translate convert` and `translate models`.
+
+use translate::checkpoint::Weights;
+use translate::model::config::ModelConfig;
+use translate::model::generation::GenerationConfig;
+
+use super::checkpoint_errors::Scratch;
+use super::program::run;
+
+/// Runs `convert` on a copy of a fixture with a word list; returns the result's directory.
+fn converted(test: &str, fixture: &str, dtype: &str) -> Scratch {
+    let scratch = Scratch::copy(test, fixture);
+    scratch.write("vocab.txt", "<unk>\n<pad>\n<sos>\n<eos>\n");
+    let out = scratch.0.join("out");
+    let outcome = run(&["convert", scratch.0.to_str().unwrap(), out.to_str().unwrap(), "--dtype", dtype], "");
+    assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+    assert_eq!(outcome.stdout, "");
+    scratch
+}
+
+#[test]
+fn a_converted_model_is_the_same_model() {
+    for (fixture, dtype) in [("old", "f32"), ("zip_half", "f16"), ("gru_first", "f16"), ("sharded_bin", "f32")] {
+        let scratch = converted(&format!("convert-{fixture}"), fixture, dtype);
+        let out = translate::checkpoint::ModelFiles::Directory(scratch.0.join("out"));
+        let (before, after) = (Weights::open(&scratch.files()).unwrap(), Weights::open(&out).unwrap());
+        for name in after.names() {
+            let shape = after.shape(name).unwrap();
+            assert_eq!(after.dtype(name).unwrap().name().to_lowercase(), dtype);
+            assert_eq!(after.tensor(name, shape).unwrap(), before.tensor(name, shape).unwrap(), "{fixture}: {name}");
+        }
+        assert_eq!(
+            ModelConfig::read(&out, &after).unwrap(),
+            ModelConfig::read(&scratch.files(), &before).unwrap(),
+            "{fixture}"
+        );
+        assert!(scratch.0.join("out/vocab.txt").exists());
+        assert!(GenerationConfig::read(&out).unwrap().eos_token_id.is_some());
+        let left: Vec<_> = std::fs::read_dir(&scratch.0)
+            .unwrap()
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .collect();
+        assert!(!left.iter().any(|name| name.contains("partial")), "{left:?}");
+    }
+}
+
+#[test]
+fn one_matrix_is_written_for_a_tied_embedding() {
+    let scratch = converted("convert-tied", "zip", "f16");
+    let weights = Weights::open(&translate::checkpoint::ModelFiles::Directory(scratch.0.join("out"))).unwrap();
+    assert!(weights.contains("model.shared.weight"));
+    assert!(!weights.contains("lm_head.weight") && !weights.contains("model.encoder.embed_tokens.weight"));
+}
+
+#[test]
+fn an_existing_directory_is_never_overwritten_and_a_failure_leaves_nothing() {
+    let scratch = Scratch::copy("convert-exists", "safetensors");
+    let (model, out) = (scratch.0.to_str().unwrap().to_owned(), scratch.0.join("out"));
+    let outcome = run(&["convert", &model, out.to_str().unwrap()], "");
+    assert_eq!((outcome.status, out.exists()), (1, false), "no vocabulary: {}", outcome.stderr);
+    assert!(outcome.stderr.contains("no vocabulary here to copy"), "{}", outcome.stderr);
+    assert_eq!(std::fs::read_dir(&scratch.0).unwrap().count(), 2, "nothing is left of the attempt");
+
+    std::fs::create_dir(&out).unwrap();
+    let outcome = run(&["convert", &model, out.to_str().unwrap()], "");
+    assert!(outcome.stderr.contains("already exists"), "{}", outcome.stderr);
+}
+
+#[test]
+fn models_lists_what_a_directory_holds_and_what_is_wrong_with_it() {
+    let good = converted("models-good", "old", "f16");
+    good.write("tokenizer_config.json", r#"{"source_lang": "de", "target_lang": "en"}"#);
+    good.write("out/pytorch_model.bin", "never looked at: safetensors come first");
+    let outcome = run(&["models", "--json", good.0.to_str().unwrap()], "");
+    assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+    let models: Vec<serde_json::Value> =
+        outcome.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let find = |suffix: &str| {
+        models
+            .iter()
+            .find(|model| model["model"].as_str().unwrap().ends_with(suffix))
+            .unwrap_or_else(|| panic!("{models:?}"))
+    };
+    let original = find(good.0.file_name().unwrap().to_str().unwrap());
+    assert_eq!((&original["family"], &original["precision"]), (&"transformer".into(), &"f32".into()));
+    assert_eq!((&original["source_language"], &original["target_language"]), (&"de".into(), &"en".into()));
+    assert_eq!(find("out")["precision"], "f16");
+
+    good.write("pytorch_model.bin", "x");
+    let outcome = run(&["models", "--json", good.0.to_str().unwrap()], "");
+    assert!(outcome.stdout.contains("truncated"), "{}", outcome.stdout);
+}
