@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use translate::checkpoint::hub::HubSettings;
 use translate::checkpoint::layout::embedding_names;
-use translate::checkpoint::{ModelFiles, Weights, resolve};
+use translate::checkpoint::{ModelFiles, Weights, resolve, resolve_with};
 use translate::model::config::ModelConfig;
 use translate::model::generation::{EarlyStopping, GenerationConfig};
 
@@ -319,4 +320,24 @@ fn search_settings_come_from_the_generation_config_as_in_hugging_face() {
     let new = GenerationConfig::read(&scratch.files()).unwrap();
     assert_eq!((new.num_beams, new.early_stopping, new.forced_eos_token_id), (4, EarlyStopping::Never, None));
     assert_eq!(new.max_length, 512);
+}
+
+#[test]
+fn a_hub_model_is_found_in_the_cache_and_an_incomplete_one_says_what_it_lacks() {
+    let cache = Scratch::empty("cache");
+    let settings =
+        HubSettings { cache: cache.0.clone(), endpoint: "http://127.0.0.1:9".to_owned(), token: None, offline: true };
+    let find = || resolve_with("someone/opus-mt-de-en", &settings, &mut |_| {});
+    says(&one_line(&find().unwrap_err()), &["someone/opus-mt-de-en", "cache", "hf download someone/opus-mt-de-en"]);
+
+    let snapshot = cache.0.join("models--someone--opus-mt-de-en/snapshots/abc");
+    fs::create_dir_all(cache.0.join("models--someone--opus-mt-de-en/refs")).unwrap();
+    cache.write("models--someone--opus-mt-de-en/refs/main", "abc\n");
+    let model = Scratch::copy("cache-model", "old");
+    fs::create_dir_all(snapshot.parent().unwrap()).unwrap();
+    fs::rename(&model.0, &snapshot).unwrap();
+    says(&one_line(&find().unwrap_err()), &["vocab.json is not in the Hugging Face cache", "hf download"]);
+
+    fs::write(snapshot.join("tokenizer.json"), "{}").unwrap();
+    assert_eq!(find().unwrap().path("config.json"), snapshot.join("config.json"));
 }

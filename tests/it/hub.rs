@@ -295,3 +295,21 @@ fn refusals_and_silence_are_one_line_each() {
     let message = cache.resolve().unwrap_err();
     assert!(message.contains("HF_HUB_OFFLINE") && message.contains("hf download"), "{message}");
 }
+
+#[test]
+fn the_program_downloads_from_where_the_environment_says() {
+    let server = Server::start(|request, _| hub(&model(), request));
+    let cache = Cache::new("environment", "unused");
+    let out = cache.settings.cache.join("out");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_translate"))
+        .args(["convert", NAME, out.to_str().unwrap()])
+        .env("HF_ENDPOINT", &server.address)
+        .env("HF_HUB_CACHE", &cache.settings.cache)
+        .env("HF_TOKEN", "secret")
+        .env_remove("HF_HUB_OFFLINE")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(out.join("model.safetensors").exists() && out.join("source.spm").exists());
+    assert_eq!(server.gets("config.json")[0].headers["authorization"], "Bearer secret");
+}
