@@ -3,8 +3,8 @@
 mod attention;
 mod attention_page;
 mod checkpoint;
-mod cli;
 mod checkpoint_errors;
+mod cli;
 mod convert;
 mod eval;
 #[cfg(feature = "hub")]
