@@ -57,6 +57,8 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
     if let Some(beam) = arguments.beam_size {
         options.beam_size = usize::from(beam);
     }
+    // As for plain text output: a greedy search needs no probabilities.
+    options.scores = false;
     if let Some(length) = arguments.fixed_length {
         options.max_length = usize::from(length);
         options.min_length = usize::from(length);

@@ -259,18 +259,17 @@ fn pack_int8(weight: &[f32], outputs: usize, inputs: usize) -> Weights {
     let mut scales = vec![0.0; panels * LANES];
     let mut corrections = vec![0; panels * LANES];
     let bytes = as_i8_mut(&mut lines);
+    let mut quantised = vec![0; groups * 4];
     for (output, row) in weight.chunks_exact(inputs).enumerate() {
-        let max = row.iter().fold(0.0f32, |max, w| max.max(w.abs()));
-        let inverse = if max > 0.0 { 127.0 / max } else { 0.0 };
+        let scale = &mut scales[output..=output];
+        tile::quantise_rows(InstructionSet::detect(), row, inputs, 0, &mut quantised, scale);
         let panel = &mut bytes[output / LANES * groups * 64..][..groups * 64];
         let mut sum = 0;
-        for (group, values) in panel.chunks_exact_mut(64).zip(row.chunks(4)) {
-            for (byte, w) in group[output % LANES * 4..][..4].iter_mut().zip(values) {
-                *byte = (w * inverse).round_ties_even() as i8;
-                sum += i32::from(*byte);
-            }
+        for (group, values) in panel.as_chunks_mut::<64>().0.iter_mut().zip(quantised.as_chunks::<4>().0) {
+            let values = values.map(|byte| byte as i8);
+            group[output % LANES * 4..][..4].copy_from_slice(&values);
+            sum += values.iter().map(|&value| i32::from(value)).sum::<i32>();
         }
-        scales[output] = max / 127.0;
         corrections[output] = -128 * sum;
     }
     Weights::Int8 { lines, scales, corrections }
