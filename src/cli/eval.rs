@@ -79,7 +79,11 @@ pub struct Arguments {
     #[arg(short, long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(..=12))]
     width: u8,
 
-    #[command(flatten)]
+    /// Print errors only: no progress bar, no warnings
+    #[arg(short, long)]
+    quiet: bool,
+
+    #[command(flatten, next_help_heading = "With --source")]
     model: ModelOptions,
 
     /// Most sentences translated together
@@ -93,10 +97,6 @@ pub struct Arguments {
     /// Put the source word that got most attention in the place of each unknown word
     #[arg(long)]
     replace_unk: bool,
-
-    /// Print errors only: no progress bar, no warnings
-    #[arg(short, long)]
-    quiet: bool,
 
     #[command(flatten)]
     search: SearchArguments,
@@ -132,6 +132,10 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
     let (hypotheses, ending) =
         if arguments.source.is_some() { translate(&arguments, given)? } else { (given, Ending::Done) };
     if !matches!(ending, Ending::Interrupted(_)) {
+        // Part of a translation (an --output pipe that closed early) must not be scored as if it were all of it.
+        for reference in &references {
+            reference.must_match(&hypotheses)?;
+        }
         report(&arguments, &hypotheses, &references)?;
     }
     Ok(ending)
@@ -170,11 +174,13 @@ fn translate(arguments: &Arguments, source: Corpus) -> Result<(Corpus, Ending)> 
         interrupt: interrupt.clone(),
     };
     let mut text = String::new();
+    let mut truncated = 0;
     let summary = pipeline::run(
         job,
         run,
         |_, done, buffer| {
             if let Done::Translated(translated) = done {
+                truncated += usize::from(translated.truncated());
                 let translation = translated.text(0).replace(['\n', '\r'], " ");
                 buffer.extend_from_slice(translation.as_bytes());
                 text.push_str(&translation);
@@ -187,7 +193,13 @@ fn translate(arguments: &Arguments, source: Corpus) -> Result<(Corpus, Ending)> 
             Event::Replaced(_) => {}
         },
     )?;
-    Ok((Corpus { name: "the translations".into(), text }, Ending::of(&summary, &interrupt)))
+    if truncated > 0 && !arguments.quiet {
+        bar.warn(&format!(
+            "{truncated} of {} translations are cut at a length limit (see --max-length)",
+            summary.lines
+        ));
+    }
+    Ok((Corpus { name: "the translation".into(), text }, Ending::of(&summary, &interrupt)))
 }
 
 /// The metrics asked for, each once.

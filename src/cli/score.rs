@@ -196,6 +196,11 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
     }
     drop(bar);
     if arguments.summary && summary.end != End::Interrupted {
+        if total.pairs == 0 {
+            return Err(Error::Usage(
+                "there is no pair to sum up: give lines with a sentence, a tab and its translation".into(),
+            ));
+        }
         print_total(total, arguments.json)?;
     }
     Ok(Ending::of(&summary, &interrupt))

@@ -145,3 +145,11 @@ fn a_line_without_a_tab_fails_alone_and_keeps_its_place() {
     assert_eq!(lines[0], lines[3]);
     assert!(outcome.stderr.contains("standard input: line 2: there is no tab"), "{}", outcome.stderr);
 }
+
+#[test]
+fn a_summary_of_nothing_is_an_error() {
+    let model = program::model("gru").display().to_string();
+    let outcome = program::run(&["score", "--summary", "--model", &model], "\n");
+    assert_eq!((outcome.status, outcome.stdout.as_str()), (2, ""));
+    assert!(outcome.stderr.contains("there is no pair"), "{}", outcome.stderr);
+}
