@@ -41,25 +41,28 @@ impl KeyRows<'_> {
     }
 }
 
-/// Attention of one query over `rows`, for every head: `softmax(q Kᵀ / √d_head) V` (Vaswani et al. 2017, equation 1).
+/// Keys and values kept as rows: row `r` of either is the `width` elements from `r · stride`.
+#[derive(Clone, Copy, Debug)]
+pub struct KeysAndValues<'a> {
+    /// Keys.
+    pub keys: &'a [f32],
+    /// Values; may lie in the same store as the keys, a few columns further.
+    pub values: &'a [f32],
+    /// Distance between the starts of two rows.
+    pub stride: usize,
+    /// The rows that are attended to.
+    pub rows: KeyRows<'a>,
+}
+
+/// Attention of one query over `memory`, for every head: `softmax(q Kᵀ / √d_head) V` (Vaswani et al. 2017, equation 1).
 ///
-/// `query` and `out` are `[width]` with head `h` in columns `h·d_head .. (h+1)·d_head`; row `r` of the keys (values)
-/// is the `width` elements from `r · stride` of `keys` (`values`). `weights` receives the attention, `[heads, rows.len()]`.
+/// `query` and `out` are `[width]` with head `h` in columns `h·d_head .. (h+1)·d_head`. `weights` receives the
+/// attention, `[heads, memory.rows.len()]`.
 ///
 /// # Panics
 /// If a slice is too short for this.
-#[allow(clippy::too_many_arguments)]
-pub fn attend(
-    query: &[f32],
-    keys: &[f32],
-    values: &[f32],
-    stride: usize,
-    rows: KeyRows<'_>,
-    heads: usize,
-    weights: &mut [f32],
-    out: &mut [f32],
-) {
-    attend_on(InstructionSet::detect(), query, keys, values, stride, rows, heads, weights, out);
+pub fn attend(query: &[f32], memory: KeysAndValues<'_>, heads: usize, weights: &mut [f32], out: &mut [f32]) {
+    attend_on(InstructionSet::detect(), query, memory, heads, weights, out);
 }
 
 /// Additive attention (Bahdanau et al. 2015) of one query over consecutive rows of a memory:
@@ -81,7 +84,7 @@ pub fn attend_additive(
     attend_additive_on(InstructionSet::detect(), query, keys, energy, memory, weights, context);
 }
 
-dispatch!(pub(super) fn attend_on(query: &[f32], keys: &[f32], values: &[f32], stride: usize, rows: KeyRows<'_>, heads: usize, weights: &mut [f32], out: &mut [f32]) = attend_generic);
+dispatch!(pub(super) fn attend_on(query: &[f32], memory: KeysAndValues<'_>, heads: usize, weights: &mut [f32], out: &mut [f32]) = attend_generic);
 dispatch!(pub(super) fn attend_additive_on(query: &[f32], keys: &[f32], energy: &[f32], memory: &[f32], weights: &mut [f32], context: &mut [f32]) = attend_additive_generic);
 
 /// The products of two rows, summed within each lane.
@@ -103,20 +106,16 @@ fn dot_lanes<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> S::F {
 fn attend_generic<S: Simd>(
     simd: S,
     query: &[f32],
-    keys: &[f32],
-    values: &[f32],
-    stride: usize,
-    rows: KeyRows<'_>,
+    memory: KeysAndValues<'_>,
     heads: usize,
     weights: &mut [f32],
     out: &mut [f32],
 ) {
-    let width = query.len();
-    let head_dim = width / heads;
+    let KeysAndValues { values, stride, rows, .. } = memory;
+    let head_dim = query.len() / heads;
     let length = rows.len();
-    let scale = 1.0 / (head_dim as f32).sqrt();
     let weights = &mut weights[..heads * length];
-    scores(simd, query, keys, stride, rows, head_dim, scale, weights);
+    scores(simd, query, memory, head_dim, weights);
     for weights in weights.chunks_exact_mut(length) {
         softmax_generic(simd, weights);
     }
@@ -126,19 +125,12 @@ fn attend_generic<S: Simd>(
     }
 }
 
-/// `weights[h, i] = scale · (q_h · k_i,h)`.
+/// `weights[h, i] = q_h · k_i,h / √d_head`.
 #[inline(always)]
-fn scores<S: Simd>(
-    simd: S,
-    query: &[f32],
-    keys: &[f32],
-    stride: usize,
-    rows: KeyRows<'_>,
-    head_dim: usize,
-    scale: f32,
-    weights: &mut [f32],
-) {
+fn scores<S: Simd>(simd: S, query: &[f32], memory: KeysAndValues<'_>, head_dim: usize, weights: &mut [f32]) {
+    let KeysAndValues { keys, stride, rows, .. } = memory;
     let (width, length) = (query.len(), rows.len());
+    let scale = simd.splat(1.0 / (head_dim as f32).sqrt());
     // Sixteen keys at a time, so that the sums across lanes are shared.
     for first in (0..length).step_by(LANES) {
         let count = LANES.min(length - first);
@@ -151,7 +143,7 @@ fn scores<S: Simd>(
             for (product, key) in products.iter_mut().zip(&block).take(count) {
                 *product = dot_lanes(simd, query, &key[head * head_dim..][..head_dim]);
             }
-            let sums = simd.mul(simd.reduce_add_each(products), simd.splat(scale));
+            let sums = simd.mul(simd.reduce_add_each(products), scale);
             let to = &mut weights[head * length + first..][..count];
             if count == LANES { simd.write(to, sums) } else { simd.write_tail(to, sums) }
         }

@@ -19,7 +19,7 @@ mod tile;
 mod top_k;
 mod workspace;
 
-pub use attention::{KeyRows, attend, attend_additive};
+pub use attention::{KeyRows, KeysAndValues, attend, attend_additive};
 pub use elementwise::{Activation, add, add_layer_norm, gru_gates, layer_norm, log_sum_exp, sigmoid, softmax, tanh};
 pub use matrix::{PackedMatrix, Precision};
 pub use simd::InstructionSet;

@@ -2,7 +2,9 @@
 
 use super::attention::{attend_additive_on, attend_on};
 use super::elementwise::{gru_gates_on, layer_norm_on, log_sum_exp_on, sigmoid_on, softmax_on};
-use super::{Activation, InstructionSet, KeyRows, LogSumExp, PackedMatrix, Precision, Scored, Workspace, plain};
+use super::{
+    Activation, InstructionSet, KeyRows, KeysAndValues, LogSumExp, PackedMatrix, Precision, Scored, Workspace, plain,
+};
 
 /// A fixed pseudo-random sequence (SplitMix64) in -1..1.
 fn random(length: usize, seed: u64) -> Vec<f32> {
@@ -257,7 +259,8 @@ fn attention_matches_over_spans_and_lists() {
             for rows in [KeyRows::Span { start: 3, length: 33 }, KeyRows::Listed(&list), KeyRows::Listed(&list[..1])] {
                 let (weights, expected) = plain::attend(&query, &keys, &values, stride, rows, heads);
                 let mut found = (vec![0.0; weights.len()], vec![f32::NAN; width]);
-                attend_on(set, &query, &keys, &values, stride, rows, heads, &mut found.0, &mut found.1);
+                let memory = KeysAndValues { keys: &keys, values: &values, stride, rows };
+                attend_on(set, &query, memory, heads, &mut found.0, &mut found.1);
                 assert_close(&found.0, &weights, 1e-6, &format!("{set}: weights"));
                 assert_close(&found.1, &expected, 1e-6, &format!("{set}: result"));
             }

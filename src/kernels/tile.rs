@@ -64,13 +64,13 @@ impl Operands for F32Operands<'_> {
             for input in 0..self.inputs {
                 simd.prefetch(upcoming.wrapping_add(input * LINE));
                 let mut w = [simd.splat(0.0); P];
-                for p in 0..P {
-                    w[p] = simd.load(weights.add(p * stride + input * LANES));
+                for (p, w) in w.iter_mut().enumerate() {
+                    *w = simd.load(weights.add(p * stride + input * LANES));
                 }
-                for m in 0..M {
+                for (m, row) in acc.iter_mut().enumerate() {
                     let x = simd.splat(*x.add(m * self.inputs + input));
-                    for p in 0..P {
-                        acc[m][p] = simd.fma(x, w[p], acc[m][p]);
+                    for (sum, &w) in row.iter_mut().zip(&w) {
+                        *sum = simd.fma(x, w, *sum);
                     }
                 }
             }
@@ -127,18 +127,18 @@ impl Operands for Int8Operands<'_> {
             let weights = self.weights.as_ptr().add(panel * stride);
             for group in 0..self.groups {
                 simd.prefetch(upcoming.wrapping_add(group * LINE));
-                for m in 0..M {
+                for (m, row) in acc.iter_mut().enumerate() {
                     let x = x.add((m * self.groups + group) * 4).cast::<i32>().read_unaligned();
-                    for p in 0..P {
-                        acc[m][p] = simd.dot4(acc[m][p], x, weights.add(p * stride + group * 4 * LANES));
+                    for (p, sum) in row.iter_mut().enumerate() {
+                        *sum = simd.dot4(*sum, x, weights.add(p * stride + group * 4 * LANES));
                     }
                 }
             }
             for p in 0..P {
                 let scale = simd.load(self.scales.as_ptr().add((panel + p) * LANES));
-                for m in 0..M {
+                for (m, (out, sums)) in out.iter_mut().zip(&acc).enumerate() {
                     let row_scale = simd.splat(*self.row_scales.get_unchecked(row + m));
-                    out[m][p] = simd.mul(simd.convert(acc[m][p]), simd.mul(scale, row_scale));
+                    out[p] = simd.mul(simd.convert(sums[p]), simd.mul(scale, row_scale));
                 }
             }
         }

@@ -4,7 +4,7 @@ use super::encoder::Span;
 use super::{FeedForward, Scratch, Transformer, sublayer};
 use crate::Result;
 use crate::checkpoint::Weights;
-use crate::kernels::{Activation, KeyRows, Precision, Workspace, attend};
+use crate::kernels::{Activation, KeyRows, KeysAndValues, Precision, Workspace, attend};
 use crate::model::config::TransformerConfig;
 use crate::model::{Attention, Candidate, Decoder, Proposer, Record, TopK};
 use crate::nn::{LayerNorm, Linear, Slots};
@@ -143,7 +143,8 @@ impl Decoder for TransformerDecoder<'_> {
                     let slot = past[length - 1] as usize * width;
                     keys[slot..slot + width].copy_from_slice(key);
                     values[slot..slot + width].copy_from_slice(value);
-                    attend(query, keys, values, width, KeyRows::Listed(past), heads, weights, context);
+                    let past = KeysAndValues { keys, values, stride: width, rows: KeyRows::Listed(past) };
+                    attend(query, past, heads, weights, context);
                     if let Some(own) = own.get_mut(row) {
                         own.extend_from_slice(weights);
                     }
@@ -157,7 +158,8 @@ impl Decoder for TransformerDecoder<'_> {
                 for (row, ((query, context), span)) in rows.zip(spans.iter()).enumerate() {
                     weights.resize(heads * span.length, 0.0);
                     let rows = KeyRows::Span { start: span.start, length: span.length };
-                    attend(query, memory, &memory[width..], 2 * width, rows, heads, weights, context);
+                    let memory = KeysAndValues { keys: memory, values: &memory[width..], stride: 2 * width, rows };
+                    attend(query, memory, heads, weights, context);
                     if let Some(cross) = cross.get_mut(row) {
                         cross.extend_from_slice(weights);
                     }

@@ -3,7 +3,7 @@
 use super::{FeedForward, Scratch, Transformer, sublayer};
 use crate::Result;
 use crate::checkpoint::Weights;
-use crate::kernels::{Activation, KeyRows, Precision, Workspace, attend};
+use crate::kernels::{Activation, KeyRows, KeysAndValues, Precision, Workspace, attend};
 use crate::model::Attention;
 use crate::model::config::TransformerConfig;
 use crate::nn::{LayerNorm, Linear};
@@ -93,18 +93,13 @@ impl Transformer {
                 for (sentence, span) in spans.iter().enumerate() {
                     weights.resize(heads * span.length, 0.0);
                     let rows = KeyRows::Span { start: span.start, length: span.length };
+                    let (keys, values) = (&projected[self.width..], &projected[2 * self.width..]);
+                    let memory = KeysAndValues { keys, values, stride, rows };
                     for position in 0..span.length {
                         let row = span.start + position;
-                        attend(
-                            &projected[row * stride..row * stride + self.width],
-                            &projected[self.width..],
-                            &projected[2 * self.width..],
-                            stride,
-                            rows,
-                            heads,
-                            weights,
-                            &mut context[row * self.width..(row + 1) * self.width],
-                        );
+                        let query = &projected[row * stride..row * stride + self.width];
+                        let context = &mut context[row * self.width..(row + 1) * self.width];
+                        attend(query, memory, heads, weights, context);
                         if let Some(attention) = attention.get_mut(sentence) {
                             for (head, weights) in weights.chunks_exact(span.length).enumerate() {
                                 let matrix = (layer_index * heads + head) * span.length + position;
