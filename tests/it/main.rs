@@ -7,9 +7,11 @@ mod checkpoint_errors;
 mod cli;
 mod convert;
 mod eval;
+mod gru_published_size;
 #[cfg(feature = "hub")]
 mod hub;
 mod metrics;
+mod parity;
 mod pipeline;
 mod program;
 mod score;

@@ -163,31 +163,38 @@ def search(model, sources, options, batch_size=32, attention=False):
                                 use_cache=model.config.model_type == "marian",
                                 num_return_sequences=options["num_beams"], return_dict_in_generate=True,
                                 output_scores=True, output_logits=True, output_attentions=attention)  # fmt: skip
+    # generate() fills what is None from the model's own settings; here None means none.
+    kept, model.generation_config = model.generation_config, settings
+    try:
+        return [h for start in range(0, len(sources), batch_size)
+                for h in search_batch(model, sources[start : start + batch_size], settings, attention)]  # fmt: skip
+    finally:
+        model.generation_config = kept
+
+
+def search_batch(model, sources, settings, attention):
     results = []
-    for start in range(0, len(sources), batch_size):
-        part = sources[start : start + batch_size]
-        out = model.generate(**batch(model, part), generation_config=settings)
-        beams = options["num_beams"]
-        for b, source in enumerate(part):
-            hypotheses = []
-            for row in range(b * beams, (b + 1) * beams):
-                if beams > 1 and out.sequences_scores[row] < -1e8:
-                    continue  # a free place: fewer than num_beams hypotheses were finished
-                tokens = trim(model, out.sequences[row])
-                if not tokens or tokens[-1] != model.config.eos_token_id:  # unfinished: drop what only fills the row
-                    tokens = tokens[: settings.max_length - 1]
-                rows = out.beam_indices[row].tolist() if beams > 1 else [row] * len(tokens)
-                if beams > 1:
-                    tokens = tokens[: sum(r >= 0 for r in rows)]
-                    score = out.sequences_scores[row].item()
-                else:
-                    score = greedy_score(model, out, row, tokens, settings)
-                hypothesis = dict(tokens=tokens, score=float(f"{score:.7g}"))
-                if attention:
-                    steps = [[layer[rows[t], :, -1, : len(source)] for layer in out.cross_attentions[t]] for t in range(len(tokens))]
-                    hypothesis["cross"] = torch.stack([torch.stack(s) for s in steps], dim=2).contiguous()
-                hypotheses.append(hypothesis)
-            results.append(hypotheses)
+    out = model.generate(**batch(model, sources), generation_config=settings)
+    beams = settings.num_beams
+    for b, source in enumerate(sources):
+        hypotheses = []
+        for row in range(b * beams, (b + 1) * beams):
+            if beams > 1 and out.sequences_scores[row] < -1e8:
+                continue  # a free place: fewer than num_beams hypotheses were finished
+            tokens = trim(model, out.sequences[row])
+            rows = [row] * len(tokens)
+            if beams > 1:
+                rows = [r for r in out.beam_indices[row].tolist() if r >= 0]
+                tokens = tokens[: len(rows)]
+                score = out.sequences_scores[row].item()
+            else:
+                score = greedy_score(model, out, row, tokens, settings)
+            hypothesis = dict(tokens=tokens, score=round_significant(score))
+            if attention:
+                steps = [[layer[r, :, -1, : len(source)] for layer in out.cross_attentions[t]] for t, r in enumerate(rows)]
+                hypothesis["cross"] = torch.stack([torch.stack(s) for s in steps], dim=2).contiguous()
+            hypotheses.append(hypothesis)
+        results.append(hypotheses)
     return results
 
 
