@@ -278,11 +278,10 @@
       body.append(tr);
     });
     grid.replaceChildren(element("thead", {}, head), body);
-    let rise = 0;
-    let over = 0;
-    for (const span of head.querySelectorAll("span")) rise = Math.max(rise, span.offsetWidth);
-    const spans = head.querySelectorAll("span");
-    if (spans.length) over = spans[spans.length - 1].offsetWidth * 0.67;
+    // Column labels rise at 48 degrees; the last ones reach beyond the table.
+    const spans = [...head.querySelectorAll("span")].map((span) => span.offsetWidth);
+    const rise = Math.max(0, ...spans);
+    const over = Math.max(0, ...spans.map((width, column) => width * 0.67 - (columns.length - 1 - column) * cell));
     grid.style.setProperty("--rise", `${Math.ceil(rise * 0.75 + 20)}px`);
     $("scroller").style.setProperty("--over", `${Math.ceil(over) + 4}px`);
     const named = (name, value) => (value === "mean" ? `mean of all ${name}s` : value === "max" ? `strongest ${name}` : `${name} ${value}`);
