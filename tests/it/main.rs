@@ -2,6 +2,7 @@
 
 mod attention;
 mod attention_page;
+mod builtin;
 mod checkpoint;
 mod checkpoint_errors;
 mod cli;

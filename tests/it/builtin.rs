@@ -1,0 +1,53 @@
+//! The models inside the binary, on real sentences.
+
+use std::path::Path;
+
+use crate::program;
+
+/// Captions and everyday sentences, written for this project.
+fn sentences() -> String {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    ["alignments/captions.de", "everyday.de"].map(|name| std::fs::read_to_string(data.join(name)).unwrap()).concat()
+}
+
+fn translate(model: &str, arguments: &[&str], input: &str) -> String {
+    let mut all = vec!["--model", model, "--quiet"];
+    all.extend(arguments);
+    let outcome = program::run(&all, input);
+    assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+    outcome.stdout
+}
+
+fn assert_independent_of_batch_and_threads(model: &str) {
+    let input = sentences();
+    assert_eq!(input.lines().count(), 200);
+    let everything = [("3", "1"), ("32", "1"), ("1", "2"), ("3", "2"), ("32", "2")];
+    for (beam, others) in [("1", &everything[..]), ("4", &everything[3..])] {
+        let run = |batch, threads| {
+            translate(model, &["--beam-size", beam, "--batch-size", batch, "--threads", threads], &input)
+        };
+        let expected = run("1", "1");
+        assert_eq!(expected.lines().count(), 200);
+        for (batch, threads) in others {
+            assert!(run(batch, threads) == expected, "beam {beam}, batch {batch}, threads {threads}");
+        }
+    }
+}
+
+#[test]
+fn the_transformer_gives_the_same_bytes_in_any_batch_on_any_number_of_threads() {
+    assert_independent_of_batch_and_threads("transformer");
+}
+
+#[test]
+fn the_gru_gives_the_same_bytes_in_any_batch_on_any_number_of_threads() {
+    assert_independent_of_batch_and_threads("gru");
+}
+
+#[test]
+fn both_models_translate_a_caption() {
+    for model in ["transformer", "gru"] {
+        let translation = translate(model, &[], "Ein kleiner Hund läuft durch den Schnee.\n");
+        assert_eq!(translation, "A small dog runs through the snow.\n", "{model}");
+    }
+}
