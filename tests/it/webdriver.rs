@@ -3,8 +3,16 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+
+/// Drivers that start at the same moment have been seen to answer for each other, so there is one at a time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// An answer that takes longer than this is a failure, not a reason to wait for ever.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One browser window with a profile of its own.
 pub struct Browser {
@@ -12,6 +20,7 @@ pub struct Browser {
     port: u16,
     session: String,
     _profile: tempfile::TempDir,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Browser {
@@ -22,6 +31,7 @@ impl Browser {
             eprintln!("SKIPPED: chromium and chromedriver are not installed (Debian: chromium, chromium-driver)");
             return None;
         }
+        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -45,7 +55,7 @@ impl Browser {
             "--window-size=1400,1000",
             &format!("--user-data-dir={}", profile.path().display()),
         ];
-        let mut browser = Self { driver, port, session: String::new(), _profile: profile };
+        let mut browser = Self { driver, port, session: String::new(), _profile: profile, _turn: turn };
         let wanted = json!({ "capabilities": { "alwaysMatch": {
             "browserName": "chrome",
             "goog:loggingPrefs": { "browser": "ALL" },
@@ -98,6 +108,7 @@ impl Browser {
     fn request(&self, method: &str, path: &str, body: &Value) -> Value {
         let body = body.to_string();
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("chromedriver listens");
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let head = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n", self.port);
         let length = body.len();
         write!(stream, "{head}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
@@ -129,8 +140,10 @@ impl Drop for Browser {
         if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) {
             let path = format!("/session/{}", self.session);
             let head = format!("DELETE {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n", self.port);
+            let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
             let _ = write!(stream, "{head}Connection: close\r\nContent-Length: 0\r\n\r\n");
-            let _ = stream.read_to_end(&mut Vec::new());
+            // The answer begins when the browser is closed; the driver may leave the connection open after it.
+            let _ = stream.read(&mut [0; 64]);
         }
         let _ = self.driver.kill();
         let _ = self.driver.wait();
