@@ -32,6 +32,8 @@ pub struct Translator {
     config: ModelConfig,
     generation: GenerationConfig,
     vocabularies: Vocabularies,
+    /// The id that ends a source sentence.
+    source_end: u32,
 }
 
 /// One sentence to translate, and what is special about it.
@@ -108,7 +110,7 @@ impl Translator {
     pub fn open(files: &ModelFiles, precision: Precision) -> Result<Self> {
         let weights = Weights::open(files)?;
         let config = ModelConfig::read(files, &weights)?;
-        let generation = GenerationConfig::read(files)?;
+        let mut generation = GenerationConfig::read(files)?;
         let vocabularies = match config.vocabulary() {
             Some(directory) => Vocabularies::open(&files.directory(directory)?)?,
             None => Vocabularies::open(files)?,
@@ -128,11 +130,17 @@ impl Translator {
                 ));
             }
         }
+        generation.check(files, sizes.1)?;
+        // Only Marian directories may number the sentence end differently on the two sides.
+        let source_end = match &config {
+            ModelConfig::Transformer(_) => vocabularies.source.specials().end.unwrap_or(config.eos_token_id()),
+            ModelConfig::Gru(config) => config.eos_token_id,
+        };
         let model: Box<dyn Seq2Seq> = match &config {
             ModelConfig::Transformer(config) => Box::new(Transformer::load(config, &weights, precision)?),
             ModelConfig::Gru(config) => Box::new(Gru::load(config, &weights, precision)?),
         };
-        Ok(Self { model, config, generation, vocabularies })
+        Ok(Self { model, config, generation, vocabularies, source_end })
     }
 
     /// What the model is made of.
@@ -173,6 +181,8 @@ impl Translator {
         if pad != end_token && (pad as usize) < self.model.target_vocabulary_size() {
             banned.push(pad);
         }
+        // As in Hugging Face, the sentence end cannot be banned.
+        banned.retain(|&token| token != end_token);
         banned.sort_unstable();
         banned.dedup();
         SearchOptions {
@@ -190,7 +200,9 @@ impl Translator {
             start_token: generation.decoder_start_token_id.unwrap_or(self.config.decoder_start_token_id()),
             end_token,
             force_end: generation.forced_eos_token_id.is_some(),
+            force_begin: generation.forced_bos_token_id,
             banned,
+            banned_sequences: generation.banned_sequences.clone(),
             renormalise: generation.renormalize_logits,
             no_repeat_ngram: generation.no_repeat_ngram_size,
             repetition_penalty: generation.repetition_penalty,
@@ -334,7 +346,7 @@ impl Translator {
         {
             ids.insert(0, start);
         }
-        ids.push(self.config.eos_token_id());
+        ids.push(self.source_end);
         (ids, cut)
     }
 

@@ -118,6 +118,17 @@ impl Job {
 }
 
 impl Job {
+    /// Takes the target-language token a text begins with, if the model has it, off the text.
+    fn own_language(&self, text: &str) -> (Option<String>, String) {
+        let end = text.find("<<").filter(|_| text.starts_with(">>")).map_or(0, |start| start + 2);
+        let (token, rest) = text.split_at(end);
+        if end > 0 && self.translator.vocabularies().source.target_languages().contains(&token) {
+            (Some(token.to_owned()), rest.trim_start().to_owned())
+        } else {
+            (None, text.to_owned())
+        }
+    }
+
     /// Fills in what is made of the attention of a line's sentences, whose texts are given.
     fn use_attention(&self, line: &Line, texts: &[String], translated: &mut Translated) -> Result<()> {
         let map = |text, sentence, rank| {
@@ -166,8 +177,13 @@ impl BatchTranslator for Job {
             };
             let first = requests.len();
             let mut sources = Vec::new();
+            // Split into sentences, a line's own language token holds for each of them.
+            let (own_language, text) = match self.split_sentences && self.language.is_none() {
+                true => self.own_language(&text),
+                false => (None, text),
+            };
             let mut push = |sentence: &str| {
-                let text = match &self.language {
+                let text = match self.language.as_ref().or(own_language.as_ref()) {
                     Some(language) => format!("{language} {sentence}"),
                     None => sentence.to_owned(),
                 };

@@ -61,8 +61,10 @@ impl ModelOptions {
     /// If the model has no such language; the message lists those it has.
     pub fn language_token(&self, translator: &Translator) -> Result<Option<String>> {
         let Some(code) = &self.target_lang else { return Ok(None) };
-        let languages = translator.vocabularies().source.target_languages();
-        let code = code.trim_start_matches(">>").trim_end_matches("<<");
+        let bare = |token: &str| token.trim_start_matches(">>").trim_end_matches("<<").to_owned();
+        let languages = translator.vocabularies().source.target_languages().into_iter().map(bare);
+        let languages: Vec<String> = languages.collect();
+        let code = bare(code);
         if languages.contains(&code) {
             return Ok(Some(format!(">>{code}<<")));
         }
@@ -145,7 +147,8 @@ pub struct SearchArguments {
 pub enum Compat {
     /// Hugging Face generate(), which the default rules are
     HuggingFace,
-    /// CTranslate2: stop as soon as the beam is full of finished translations; padding never counts
+    /// CTranslate2: stop as soon as the beam is full of finished translations; padding never counts; no translation is
+    /// empty
     Ctranslate2,
     /// Marian: each finished translation narrows the beam, unknown words are never produced, scores are sums unless
     /// --length-penalty is given
@@ -197,6 +200,10 @@ impl SearchArguments {
                 options.early_stopping = EarlyStopping::WhenFull;
                 options.renormalise = true;
                 options.force_end = false;
+                // Its `min_decoding_length` is 1 unless told otherwise: a translation is never empty.
+                if self.min_length.is_none() {
+                    options.min_length = options.min_length.max(2);
+                }
             }
             Some(Compat::Marian) => {
                 options.early_stopping = EarlyStopping::Shrink;

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::config::Keys;
-use crate::Result;
 use crate::checkpoint::ModelFiles;
+use crate::{Error, Result};
 
 /// When beam search gives up looking for something better (Hugging Face's `early_stopping`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -95,6 +95,31 @@ impl GenerationConfig {
         Ok(generation)
     }
 
+    /// Checks the token ids against the size of the target vocabulary. Banned tokens beyond it are forgotten: nothing
+    /// could produce them.
+    ///
+    /// # Errors
+    /// If a token that is to be produced, or fed to the decoder, is outside the vocabulary.
+    pub fn check(&mut self, files: &ModelFiles, vocabulary: usize) -> Result<()> {
+        let is_in = |id: &u32| (*id as usize) < vocabulary;
+        self.banned_tokens.retain(is_in);
+        self.banned_sequences.retain(|sequence| sequence.iter().all(is_in));
+        let ids = [
+            ("forced_eos_token_id", self.forced_eos_token_id),
+            ("forced_bos_token_id", self.forced_bos_token_id),
+            ("decoder_start_token_id", self.decoder_start_token_id),
+            ("eos_token_id", self.eos_token_id),
+        ];
+        for (key, id) in ids {
+            if let Some(id) = id.filter(|id| !is_in(id)) {
+                let is_separate = files.read("generation_config.json")?.is_some();
+                let path = files.path(if is_separate { "generation_config.json" } else { "config.json" });
+                return Err(Error::model(path, format!("`{key}` {id} is outside the vocabulary of {vocabulary}")));
+            }
+        }
+        Ok(())
+    }
+
     fn from_keys(keys: &Keys) -> Result<Self> {
         let default = Self::default();
         let positive = |key: &str, default: usize| match keys.number(key)?.unwrap_or(default) {
@@ -126,7 +151,11 @@ impl GenerationConfig {
         }
         Ok(Self {
             num_beams: positive("num_beams", default.num_beams)?,
-            max_length: positive("max_length", default.max_length)?,
+            // `max_new_tokens` does not count the start token, and has the last word.
+            max_length: match keys.number("max_new_tokens")? {
+                Some(new) => new + 1,
+                None => positive("max_length", default.max_length)?,
+            },
             min_length: keys.number("min_length")?.unwrap_or(default.min_length),
             length_penalty: keys.float("length_penalty")?.unwrap_or(default.length_penalty),
             early_stopping,

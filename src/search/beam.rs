@@ -180,6 +180,10 @@ impl Beam<'_> {
             };
             if let Some(&token) = self.source.prefix.get(step) {
                 push(Candidate { token, log_prob: 0.0 });
+            } else if let Some(token) = options.force_begin
+                && step == 0
+            {
+                push(Candidate { token, log_prob: 0.0 });
             } else if options.force_end && self.generated + 1 == self.limit {
                 push(Candidate { token: options.end_token, log_prob: 0.0 });
             } else {

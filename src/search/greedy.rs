@@ -88,8 +88,11 @@ pub(super) fn search(
             let forced = row.source.prefix.get(step).copied();
             let (token, log_prob) = match forced {
                 Some(token) => (token, 0.0),
-                None if options.force_end && row.generated + 1 == row.limit => (options.end_token, 0.0),
-                None => (candidates[at].token, candidates[at].log_prob),
+                None => match options.force_begin {
+                    Some(token) if step == 0 => (token, 0.0),
+                    _ if options.force_end && row.generated + 1 == row.limit => (options.end_token, 0.0),
+                    _ => (candidates[at].token, candidates[at].log_prob),
+                },
             };
             let node = history.push(row.node, token, log_prob, forced.is_some(), at);
             row.node = Some(node);

@@ -60,8 +60,12 @@ pub struct SearchOptions {
     /// Whether the last token within the length limit is forced to be the sentence end at no cost
     /// (`forced_eos_token_id`); otherwise a sentence at its limit ends as it is.
     pub force_end: bool,
+    /// The token every translation without a prefix begins with, at no cost (`forced_bos_token_id`).
+    pub force_begin: Option<u32>,
     /// Tokens never generated, sorted (padding, suppressed words).
     pub banned: Vec<u32>,
+    /// Sequences of two or more tokens never generated in a row (`bad_words_ids`).
+    pub banned_sequences: Vec<Vec<u32>>,
     /// Whether probabilities are normalised again without the banned tokens (`renormalize_logits`).
     pub renormalise: bool,
     /// No sequence of this many tokens occurs twice in a hypothesis; 0 is off.
@@ -89,7 +93,9 @@ impl Default for SearchOptions {
             start_token: 0,
             end_token: 0,
             force_end: false,
+            force_begin: None,
             banned: Vec::new(),
+            banned_sequences: Vec::new(),
             renormalise: false,
             no_repeat_ngram: 0,
             repetition_penalty: 1.0,
@@ -109,6 +115,9 @@ impl SearchOptions {
 
     /// Whether any rule changes single scores, so that whole rows of logits are needed.
     pub(super) fn needs_logits(&self) -> bool {
-        self.no_repeat_ngram > 0 || self.repetition_penalty != 1.0 || self.sampling.is_some()
+        self.no_repeat_ngram > 0
+            || self.repetition_penalty != 1.0
+            || self.sampling.is_some()
+            || !self.banned_sequences.is_empty()
     }
 }

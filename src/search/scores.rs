@@ -3,14 +3,21 @@
 use super::{CoveragePenalty, SearchOptions};
 use crate::kernels::log_sum_exp;
 
-/// Turns a row of logits `[V]` into log-probabilities and applies `options`' rules in Hugging Face's order: log-softmax,
-/// repetition penalty, repeated n-grams, banned tokens, minimum length, and a second log-softmax when renormalising.
+/// Turns a row of logits `[V]` into log-probabilities and applies `options`' rules in Hugging Face's order: log-softmax and
+/// repetition penalty (which comes first when there is no beam), repeated n-grams, banned tokens and sequences, minimum length, and a second log-softmax when
+/// renormalising.
 ///
 /// `generated` is everything after the start token; `banned` the tokens that may not come next.
 pub(super) fn process(logits: &mut [f32], options: &SearchOptions, generated: &[u32], banned: &[u32]) {
+    let penalise = options.repetition_penalty != 1.0;
+    // Hugging Face hands beam search log-probabilities, greedy search and sampling the logits themselves.
+    let before_softmax = options.beam_size <= 1 || options.sampling.is_some();
+    if penalise && before_softmax {
+        repetition_penalty(logits, options, generated);
+    }
     let norm = log_sum_exp(logits);
     logits.iter_mut().for_each(|x| *x -= norm);
-    if options.repetition_penalty != 1.0 {
+    if penalise && !before_softmax {
         repetition_penalty(logits, options, generated);
     }
     if options.no_repeat_ngram > 0 {
@@ -21,10 +28,23 @@ pub(super) fn process(logits: &mut [f32], options: &SearchOptions, generated: &[
     for &token in banned {
         logits[token as usize] = f32::NEG_INFINITY;
     }
+    for sequence in &options.banned_sequences {
+        if let Some((&last, start)) = sequence.split_last()
+            && ends_with(options.start_token, generated, start)
+        {
+            logits[last as usize] = f32::NEG_INFINITY;
+        }
+    }
     if options.renormalise {
         let norm = log_sum_exp(logits);
         logits.iter_mut().for_each(|x| *x -= norm);
     }
+}
+
+/// Whether the start token and everything generated after it end with `tail`.
+fn ends_with(start_token: u32, generated: &[u32], tail: &[u32]) -> bool {
+    generated.ends_with(tail)
+        || tail.split_first().is_some_and(|(&first, rest)| first == start_token && generated == rest)
 }
 
 /// `β · Σ_j log(min(c_j, 1))` over the source tokens that received any attention.
@@ -64,6 +84,12 @@ mod tests {
     #[test]
     fn too_short_a_past_bans_nothing() {
         assert_eq!(repeated_ngram_ends(&[5], 3).count(), 0);
+    }
+
+    #[test]
+    fn the_start_token_counts_in_a_banned_sequence() {
+        assert!(ends_with(9, &[1, 2], &[1, 2]) && ends_with(9, &[1, 2], &[9, 1, 2]) && ends_with(9, &[], &[9]));
+        assert!(!ends_with(9, &[1, 2], &[2, 1]) && !ends_with(9, &[3, 1], &[9, 1]));
     }
 
     #[test]

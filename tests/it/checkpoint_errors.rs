@@ -216,7 +216,11 @@ fn a_config_with_a_wrong_value_names_its_key() {
         (r#"{"model_type": "marian", "d_model": "512"}"#, "`d_model` is \"512\", but a whole number is expected"),
         (r#"{"model_type": "marian", "d_model": 0}"#, "`d_model` is 0"),
         (r#"{"model_type": "marian", "encoder_attention_heads": 3}"#, "d_model 4 cannot be divided among 3"),
-        (r#"{"model_type": "marian", "scale_embedding": 1}"#, "`scale_embedding` is 1, but true or false"),
+        (
+            r#"{"model_type": "marian", "encoder_attention_heads": 2, "decoder_attention_heads": 2,
+            "scale_embedding": 1}"#,
+            "`scale_embedding` is 1, but true or false",
+        ),
         (
             r#"{"model_type": "marian", "d_model": 4, "encoder_attention_heads": 2, "decoder_attention_heads": 2,
             "activation_function": "tanh"}"#,

@@ -7,10 +7,13 @@ mod checkpoint;
 mod checkpoint_errors;
 mod cli;
 mod convert;
+mod directories;
 mod eval;
 mod gru_published_size;
 #[cfg(feature = "hub")]
 mod hub;
+#[cfg(target_os = "linux")]
+mod loading_memory;
 mod metrics;
 mod parity;
 mod pipeline;

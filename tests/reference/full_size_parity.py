@@ -2,7 +2,8 @@
 """Compares `translate` with Hugging Face `generate()`, token for token, on full-size Marian directories.
 
 For each directory and beam size the first lines of FILE are translated by both in f32. A line that differs counts as a tie if
-Hugging Face itself gives another output in f64: then rounding decides. Anything else is a difference.
+rounding decides it: if Hugging Face itself gives another output in f64, or in f32 with every weight disturbed by some 1e-6 of its
+value (about what the rounding of a few hundred products amounts to). Anything else is a difference.
 
     full_size_parity.py target/release/translate lines.zh MODEL_DIRECTORY... [--beams 1 4] [--lines 200]
 
@@ -20,10 +21,16 @@ import torch
 from transformers import MarianMTModel, MarianTokenizer
 
 
-def reference(directory, lines, beams, length, batch_size, dtype=torch.float32):
-    """The pieces Hugging Face generates for each line, sentence end left out."""
+def reference(directory, lines, beams, length, batch_size, dtype=torch.float32, disturbed=None):
+    """The pieces Hugging Face generates for each line, sentence end left out; `disturbed` seeds a disturbance of the weights."""
     tokenizer = MarianTokenizer.from_pretrained(directory)
     model = MarianMTModel.from_pretrained(directory, dtype=dtype).eval()
+    if disturbed is not None:
+        torch.manual_seed(disturbed)
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                if "embed_positions" not in name:
+                    weight.mul_(1 + 1e-6 * torch.randn_like(weight))
     order = sorted(range(len(lines)), key=lambda i: len(lines[i]))
     pieces = [None] * len(lines)
     for start in range(0, len(order), batch_size):
@@ -101,8 +108,12 @@ def main():
             found = ours(a.binary, directory, lines, beams, a.max_length)
             assert len(found) == len(expected)
             differ = [i for i in range(len(lines)) if found[i] != expected[i]]
-            precise = reference(directory, [lines[i] for i in differ], beams, a.max_length, 1, torch.float64) if differ else []
-            ties = [i for i, again in zip(differ, precise) if again != expected[i]]
+            ties = []
+            for disturbed in [None, *range(5)]:
+                left = [i for i in differ if i not in ties]
+                dtype = torch.float64 if disturbed is None else torch.float32
+                again = reference(directory, [lines[i] for i in left], beams, a.max_length, 1, dtype, disturbed) if left else []
+                ties += [i for i, pieces in zip(left, again) if pieces != expected[i]]
             lengths = sorted(map(len, expected))
             print(f"  beam {beams}: {len(lines) - len(differ)} equal, {len(ties)} ties, {len(differ) - len(ties)} differ;"
                   f" lengths {lengths[0]}..{lengths[len(lengths) // 2]}..{lengths[-1]},"
