@@ -225,6 +225,27 @@ fn a_target_language_may_be_written_in_any_way() {
 }
 
 #[test]
+fn every_form_is_listed_with_its_languages_and_precision() {
+    let all = tempfile::tempdir().unwrap();
+    let forms = [("sharded", "f32"), ("bin", "f32"), ("old_bin", "f32"), ("float16", "f16"), ("bfloat16", "bf16")];
+    for (form, _) in forms {
+        let copy = Copy::of("shared");
+        copy.remove("model.safetensors");
+        copy.add_all(&format!("shared/{form}"));
+        std::fs::rename(copy.0.keep(), all.path().join(form)).unwrap();
+    }
+    let outcome = run(&["models", "--json", all.path().to_str().unwrap()], "");
+    assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+    let listed: Vec<Value> = outcome.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for (form, precision) in forms {
+        let is_it = |model: &&Value| Path::new(model["model"].as_str().unwrap()).ends_with(form);
+        let model = listed.iter().find(is_it).unwrap_or_else(|| panic!("{form} is not in {listed:?}"));
+        assert_eq!((&model["family"], &model["precision"]), (&json!("transformer"), &json!(precision)));
+        assert_eq!((&model["source_language"], &model["target_language"]), (&json!("lat"), &json!("cyr")));
+    }
+}
+
+#[test]
 fn a_language_token_holds_for_every_sentence_of_its_line() {
     let copy = Copy::of("shared");
     let alone = [">>fra<< Der hund.".to_owned(), ">>fra<< Ein kind!".to_owned()];
