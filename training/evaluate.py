@@ -39,7 +39,7 @@ def load_directory(directory):
 
 
 def with_program(program, directory, sentences, beams):
-    command = [program, "--model", str(directory), "--no-progress", "-o", "-"]
+    command = [program, "--model", str(directory), "--no-progress"]
     if beams:
         command += ["--beam-size", str(beams)]
     text = "".join(sentence + "\n" for sentence in sentences)

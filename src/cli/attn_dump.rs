@@ -22,7 +22,7 @@ use translate::{Error, Request, Result, Translator};
 
 use super::Ending;
 use super::attention::{AttentionWriter, best, record, shape, store};
-use super::options::{FileArguments, ModelOptions, SearchArguments};
+use super::options::{FileArguments, ModelOptions, SearchArguments, named_file};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -139,7 +139,8 @@ fn align_on_parser() -> impl TypedValueParser<Value = AlignOn> {
 }
 
 /// Runs the command.
-pub fn run(arguments: Arguments) -> Result<Ending> {
+pub fn run(mut arguments: Arguments) -> Result<Ending> {
+    arguments.files.output = named_file(arguments.files.output);
     let (translator, _) = arguments.model.load()?;
     let (layers, heads) = shape(translator.config(), arguments.kind)?;
     let (layer, head) = match (arguments.layer, arguments.head, arguments.kind) {

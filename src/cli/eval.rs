@@ -15,7 +15,7 @@ use translate::{Error, Result};
 use super::Ending;
 use super::corpus::Corpus;
 use super::job::{AttentionUse, InputFormat, Job};
-use super::options::{ModelOptions, SearchArguments};
+use super::options::{ModelOptions, SearchArguments, named_file};
 use super::progress::Bar;
 
 const EXAMPLES: &str = "\
@@ -120,6 +120,9 @@ fn tokenizer_parser() -> impl TypedValueParser<Value = Tokenizer> {
 
 /// Runs the command.
 pub fn run(arguments: Arguments) -> Result<Ending> {
+    if arguments.output.is_some() && named_file(arguments.output.clone()).is_none() {
+        return Err(Error::Usage("standard output is for the scores: name a file for the translations".to_owned()));
+    }
     let references = arguments.reference.iter().map(|path| Corpus::read(path)).collect::<Result<Vec<_>>>()?;
     let given = arguments.source.as_deref().or(arguments.hypotheses.as_deref()).unwrap_or(Path::new("-"));
     let given = Corpus::read(given)?;

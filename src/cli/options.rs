@@ -247,9 +247,14 @@ pub struct FileArguments {
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
-    /// Write to FILE instead of standard output; it appears when the run is complete
+    /// Write to FILE instead of standard output (-); it appears when the run is complete
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+/// The file that `--output` names; `-` is standard output, as it is standard input among the inputs.
+pub fn named_file(output: Option<PathBuf>) -> Option<PathBuf> {
+    output.filter(|path| path.as_os_str() != "-")
 }
 
 fn finite(text: &str) -> Result<f32, String> {

@@ -15,7 +15,7 @@ use translate::{Error, Result, Translation, Translator};
 use super::Ending;
 use super::corpus::Corpus;
 use super::format::number;
-use super::options::ModelOptions;
+use super::options::{ModelOptions, named_file};
 use super::progress::Bar;
 
 const EXAMPLES: &str = "\
@@ -146,7 +146,8 @@ impl Sum {
 }
 
 /// Runs the command.
-pub fn run(arguments: Arguments) -> Result<Ending> {
+pub fn run(mut arguments: Arguments) -> Result<Ending> {
+    arguments.output = named_file(arguments.output);
     let inputs = inputs(&arguments)?;
     let (translator, _) = arguments.model.load()?;
     // The plain softmax over the whole vocabulary: nothing is banned when nothing is searched.

@@ -13,7 +13,7 @@ use super::Ending;
 use super::attention::{AttentionWriter, best};
 use super::format::{Format, Formatter};
 use super::job::{AttentionUse, InputFormat, Job, Translated};
-use super::options::{FileArguments, ModelOptions, SearchArguments};
+use super::options::{FileArguments, ModelOptions, SearchArguments, named_file};
 use super::progress::Bar;
 
 /// Arguments of the default command.
@@ -156,7 +156,11 @@ impl Limits {
 }
 
 /// Runs the command.
-pub fn run(arguments: Arguments) -> Result<Ending> {
+pub fn run(mut arguments: Arguments) -> Result<Ending> {
+    arguments.files.output = named_file(arguments.files.output);
+    if arguments.resume && arguments.files.output.is_none() {
+        return Err(Error::Usage("--resume goes on with a file: give --output FILE, not standard output".into()));
+    }
     check_for_command(&arguments.files.files)?;
     let formatter = Formatter {
         format: arguments.format,

@@ -230,3 +230,11 @@ fn a_line_of_three_thousand_words_is_translated_with_one_warning_about_its_lengt
     assert_eq!(output.stdout.lines().count(), 2);
     assert_eq!(output.stderr.matches("3001 source pieces are more than").count(), 1, "{}", output.stderr);
 }
+
+#[test]
+fn a_hyphen_is_standard_output() {
+    let plain = translate(&model("marian_relu"), &[], "w010\n").stdout;
+    assert_eq!(translate(&model("marian_relu"), &["--output", "-"], "w010\n").stdout, plain);
+    let resumed = translate(&model("marian_relu"), &["--output", "-", "--resume"], "w010\n");
+    assert_eq!(resumed.status, 2, "{}", resumed.stderr);
+}
