@@ -47,11 +47,24 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// A problem with a model file or directory.
     pub fn model(path: impl AsRef<Path>, problem: impl Into<String>) -> Self {
-        Self::Model { path: path.as_ref().to_owned(), problem: problem.into() }
+        // Messages quote the file, which may contain anything; a message is one line all the same.
+        let problem = problem.into().replace('\n', "\\n").replace('\r', "\\r");
+        Self::Model { path: path.as_ref().to_owned(), problem }
     }
 
     /// A refused file operation.
     pub fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
         Self::Io { path: path.as_ref().to_owned(), source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_line_whatever_it_quotes() {
+        let error = Error::model("source.spm", "piece `a\r\nb` is no piece");
+        assert_eq!(error.to_string(), "source.spm: piece `a\\r\\nb` is no piece");
     }
 }

@@ -65,7 +65,7 @@ impl AttentionWriter {
                 )),
                 Destination::Sink { sink, .. } => {
                     writer.renderer.add(map, sink.pending())?;
-                    sink.flush().map_err(|source| Error::io("attention", source))
+                    sink.flush().map_err(|source| Error::io(sink.path(), source))
                 }
             }
         })
@@ -76,7 +76,7 @@ impl AttentionWriter {
         self.attempt(|writer| match &mut writer.destination {
             Destination::Sink { sink, .. } => {
                 writer.renderer.skip(sink.pending());
-                sink.flush().map_err(|source| Error::io("attention", source))
+                sink.flush().map_err(|source| Error::io(sink.path(), source))
             }
             Destination::Directory(_) => Ok(()),
         })

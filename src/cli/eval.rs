@@ -14,9 +14,10 @@ use translate::{Error, Result};
 
 use super::Ending;
 use super::corpus::Corpus;
-use super::job::{AttentionUse, InputFormat, Job};
+use super::job::{AttentionUse, Job};
 use super::options::{ModelOptions, SearchArguments, named_file};
-use super::progress::Bar;
+use super::progress::{Bar, cut_warning};
+use super::request::InputFormat;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -193,7 +194,8 @@ fn translate(arguments: &Arguments, source: Corpus) -> Result<(Corpus, Ending)> 
         |event| match event {
             Event::Progress(progress) => bar.update(progress),
             Event::Failed(_, error) => bar.warn(&error.to_string()),
-            Event::Replaced(_) => {}
+            Event::Cut(line) if !arguments.quiet => bar.warn(&cut_warning(line)),
+            Event::Cut(_) | Event::Replaced(_) => {}
         },
     )?;
     if truncated > 0 && !arguments.quiet {

@@ -8,6 +8,7 @@ use translate::inspect::pharaoh;
 use translate::pipeline::{Done, Line};
 
 use super::job::{Job, Translated};
+use super::request::{InputFormat, fields_of_failed};
 
 /// Formats of translations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -40,7 +41,7 @@ impl Formatter {
     pub fn write(&self, job: &Job, line: &Line, done: &Done<'_, Translated>, buffer: &mut Vec<u8>) {
         let mut text = String::new();
         match (self.format, done) {
-            (Format::Json, done) => text = Value::Object(self.json(job, done)).to_string(),
+            (Format::Json, done) => text = Value::Object(self.json(job, line, done)).to_string(),
             (Format::Text, Done::Translated(translated)) => self.each(translated, &mut text, |text, rank| {
                 if self.scores {
                     let _ = write!(text, "{:.6}\t", translated.score(rank));
@@ -90,13 +91,18 @@ impl Formatter {
         }
     }
 
-    fn json(&self, job: &Job, done: &Done<'_, Translated>) -> Map<String, Value> {
+    fn json(&self, job: &Job, line: &Line, done: &Done<'_, Translated>) -> Map<String, Value> {
         let mut object = Map::new();
         match done {
             Done::Blank => {
                 object.insert("translation".into(), "".into());
             }
             Done::Failed(error) => {
+                if job.input == InputFormat::Json {
+                    object = fields_of_failed(line);
+                    // A field of that name in the input is not what this program made of the line.
+                    object.remove("translation");
+                }
                 object.insert("error".into(), error.to_string().into());
             }
             Done::Translated(translated) => {

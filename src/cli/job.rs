@@ -11,16 +11,7 @@ use translate::text::{join_sentences, split_sentences};
 
 use translate::{Request, Result, Translation, Translator};
 
-/// How a line of input is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InputFormat {
-    /// The line is the sentence.
-    Text,
-    /// The line is a JSON object with the sentence in `text`.
-    Json,
-    /// The sentence is this tab-separated column, counted from 1.
-    Column(usize),
-}
+use super::request::{InputFormat, LineRequest};
 
 /// Everything that stays the same over a run.
 pub struct Job {
@@ -57,6 +48,8 @@ const SENTENCES_TOGETHER: usize = 128;
 pub struct Translated {
     /// The JSON fields of the input line, to be passed through.
     pub fields: Map<String, Value>,
+    /// Whether the line was too long to be read whole.
+    pub cut: bool,
     /// The translation of each sentence of the line; one, unless sentences are split.
     pub sentences: Vec<Translation>,
     /// The source sentences with the white space between them, if there are several.
@@ -65,56 +58,6 @@ pub struct Translated {
     pub alignments: Vec<Vec<Link>>,
     /// The attention behind the best translation of each sentence, if asked for.
     pub maps: Vec<AttentionMap>,
-}
-
-/// What one line asks for.
-struct Parsed {
-    fields: Map<String, Value>,
-    text: String,
-    prefix: Option<String>,
-    max_length: Option<usize>,
-}
-
-impl Job {
-    fn parse(&self, line: &Line) -> Result<Parsed> {
-        let plain = |text: &str| Parsed {
-            fields: Map::new(),
-            text: text.to_owned(),
-            prefix: self.prefix.clone(),
-            max_length: None,
-        };
-        match self.input {
-            InputFormat::Text => Ok(plain(&line.text)),
-            InputFormat::Column(column) => line.text.split('\t').nth(column - 1).map(plain).ok_or_else(|| {
-                let columns = line.text.split('\t').count();
-                line.error(format!("there is no column {column}; the line has {columns}"))
-            }),
-            InputFormat::Json => {
-                let value: Value = serde_json::from_str(&line.text)
-                    .map_err(|error| line.error(format!("not a JSON object: {error}")))?;
-                let Value::Object(mut fields) = value else {
-                    return Err(line.error("not a JSON object; write {\"text\": \"…\"}"));
-                };
-                let text = match fields.get("text") {
-                    Some(Value::String(text)) => text.clone(),
-                    _ => return Err(line.error("the JSON object has no string in \"text\"")),
-                };
-                let prefix = match fields.remove("target_prefix") {
-                    None | Some(Value::Null) => self.prefix.clone(),
-                    Some(Value::String(prefix)) => Some(prefix),
-                    Some(_) => return Err(line.error("\"target_prefix\" must be a string")),
-                };
-                let max_length = match fields.remove("max_length") {
-                    None | Some(Value::Null) => None,
-                    Some(value) => match value.as_u64() {
-                        Some(length) if length > 0 => usize::try_from(length).ok(),
-                        _ => return Err(line.error("\"max_length\" must be a whole number above 0")),
-                    },
-                };
-                Ok(Parsed { fields, text, prefix, max_length })
-            }
-        }
-    }
 }
 
 impl Job {
@@ -168,13 +111,14 @@ impl BatchTranslator for Job {
         let mut requests = Vec::with_capacity(lines.len());
         let mut outcomes = Vec::with_capacity(lines.len());
         for line in lines {
-            let Parsed { fields, text, prefix, max_length } = match self.parse(line) {
+            let LineRequest { fields, text, prefix, max_length } = match LineRequest::parse(line, self.input) {
                 Ok(parsed) => parsed,
                 Err(error) => {
                     outcomes.push(Err(error));
                     continue;
                 }
             };
+            let prefix = prefix.or_else(|| self.prefix.clone());
             let first = requests.len();
             let mut sources = Vec::new();
             // Split into sentences, a line's own language token holds for each of them.
@@ -201,7 +145,10 @@ impl BatchTranslator for Job {
             } else {
                 push(&text);
             }
-            outcomes.push(Ok((Translated { fields, sources, ..Translated::default() }, requests.len() - first)));
+            outcomes.push(Ok((
+                Translated { fields, sources, cut: line.cut, ..Translated::default() },
+                requests.len() - first,
+            )));
         }
         let mut translations = Vec::with_capacity(requests.len());
         for requests in requests.chunks(SENTENCES_TOGETHER) {
@@ -276,7 +223,7 @@ impl Translated {
 
     /// Whether any sentence or translation was cut at a limit.
     pub fn truncated(&self) -> bool {
-        self.sentences.iter().any(Translation::truncated)
+        self.cut || self.sentences.iter().any(Translation::truncated)
     }
 
     /// Whether any translation repeats itself over and over.

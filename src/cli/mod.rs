@@ -15,6 +15,7 @@ mod job;
 mod models;
 mod options;
 mod progress;
+mod request;
 mod score;
 mod translate;
 
@@ -22,7 +23,9 @@ use std::process::ExitCode;
 
 use ::translate::Error;
 use ::translate::pipeline::{End, Interrupt, Summary};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -108,9 +111,25 @@ impl Ending {
     }
 }
 
+/// `--sampling --beam-size 4` contradicts itself; a beam size that comes from the environment does not.
+fn refuse_beam_beside_sampling(matches: &ArgMatches) -> Result<(), clap::Error> {
+    let is_given = |name| {
+        matches.try_contains_id(name).unwrap_or(false) && matches.value_source(name) == Some(ValueSource::CommandLine)
+    };
+    if is_given("sampling") && is_given("beam_size") {
+        let problem = "--sampling draws each token and keeps no beam, so it cannot be used with --beam-size\n";
+        return Err(Cli::command().error(ErrorKind::ArgumentConflict, problem));
+    }
+    matches.subcommand().map_or(Ok(()), |(_, matches)| refuse_beam_beside_sampling(matches))
+}
+
 /// Parses the arguments, runs the command, and reports an error in one line on stderr.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let parsed = Cli::command().try_get_matches().and_then(|matches| {
+        refuse_beam_beside_sampling(&matches)?;
+        Cli::from_arg_matches(&matches)
+    });
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to stdout with status 0; a closed pipe there is no reason to complain.

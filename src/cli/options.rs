@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use translate::kernels::Precision;
+use translate::model::generation::MOST_BEAMS;
 use translate::search::{CoveragePenalty, EarlyStopping, Sampling, SearchOptions};
 use translate::text::Vocabulary;
 use translate::{Error, Result, Translator};
@@ -82,7 +83,7 @@ impl ModelOptions {
 #[command(next_help_heading = "Search")]
 pub struct SearchArguments {
     /// Hypotheses kept at each step; 1 is greedy search [default: the model's own]
-    #[arg(short, long, value_name = "N", env = "TRANSLATE_BEAM_SIZE", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(short, long, value_name = "N", env = "TRANSLATE_BEAM_SIZE", value_parser = clap::value_parser!(u16).range(1..=MOST_BEAMS as i64))]
     pub beam_size: Option<u16>,
 
     /// At most this many tokens a translation, sentence end included [default: the model's own]
@@ -109,7 +110,7 @@ pub struct SearchArguments {
     #[arg(long, value_name = "N")]
     pub no_repeat_ngram: Option<usize>,
 
-    /// Divide the score of tokens generated before by P (above 1 discourages repetition; Keskar et al. 2019)
+    /// Lower the score of tokens generated before by the factor P (above 1 discourages repetition; Keskar et al. 2019)
     #[arg(long, value_name = "P", value_parser = positive)]
     pub repetition_penalty: Option<f32>,
 
@@ -118,7 +119,7 @@ pub struct SearchArguments {
     pub suppress: Vec<String>,
 
     /// Draw each token at random by its probability instead of taking the best
-    #[arg(long, conflicts_with = "beam_size")]
+    #[arg(long)]
     pub sampling: bool,
 
     /// Draw among the K most probable tokens only (0: all)
@@ -165,6 +166,7 @@ impl SearchArguments {
         if let Some(beam) = self.beam_size {
             options.beam_size = usize::from(beam);
         }
+        // A sampled translation has no beam, whatever TRANSLATE_BEAM_SIZE or the model says.
         if !self.sampling && n_best > options.beam_size {
             // Widening the beam would change the first translation, and an n-best list never does that.
             return Err(Error::Usage(format!(
@@ -233,6 +235,9 @@ fn suppressed_ids(vocabulary: &dyn Vocabulary, word: &str) -> Result<Vec<u32>> {
         return Ok(ids);
     }
     let pieces = vocabulary.encode(word);
+    if pieces.is_empty() {
+        return Err(Error::Usage(format!("--suppress {word:?}: there is no word to suppress")));
+    }
     let shown: Vec<&str> = pieces.iter().filter_map(|&id| vocabulary.piece(id)).collect();
     Err(Error::Usage(format!(
         "--suppress {word}: this model writes it in several pieces ({}); suppress one of them",

@@ -16,7 +16,7 @@ use super::Ending;
 use super::corpus::Corpus;
 use super::format::number;
 use super::options::{ModelOptions, named_file};
-use super::progress::Bar;
+use super::progress::{Bar, cut_warning};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -189,7 +189,8 @@ pub fn run(mut arguments: Arguments) -> Result<Ending> {
         |event| match event {
             Event::Progress(progress) => bar.update(progress),
             Event::Failed(_, error) => bar.warn(&error.to_string()),
-            Event::Replaced(_) => {}
+            Event::Cut(line) if !arguments.quiet => bar.warn(&cut_warning(line)),
+            Event::Cut(_) | Event::Replaced(_) => {}
         },
     )?;
     if summary.replaced.count > 0 && !arguments.quiet {

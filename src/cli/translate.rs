@@ -7,14 +7,15 @@ use clap::{Args, ValueEnum, ValueHint};
 use translate::inspect::{Format as AttentionFormat, HeadChoice, LayerChoice, RenderOptions, Selection};
 use translate::model::Record;
 use translate::pipeline::{self, Done, End, Event, Input, Interrupt, InvalidUtf8, Output, Settings, Stats};
-use translate::{Error, Result, SOURCE_LIMIT};
+use translate::{Error, Result, SOURCE_LIMIT, Translation};
 
 use super::Ending;
 use super::attention::{AttentionWriter, best};
 use super::format::{Format, Formatter};
-use super::job::{AttentionUse, InputFormat, Job, Translated};
+use super::job::{AttentionUse, Job, Translated};
 use super::options::{FileArguments, ModelOptions, SearchArguments, named_file};
-use super::progress::Bar;
+use super::progress::{Bar, cut_warning};
+use super::request::InputFormat;
 
 /// Arguments of the default command.
 #[derive(Debug, Args)]
@@ -139,7 +140,7 @@ impl Limits {
         let mut warnings = Vec::new();
         if translated.sentences.iter().any(|sentence| sentence.source_cut) {
             warnings.push(format!("only the first {SOURCE_LIMIT} source pieces are translated; try --split-sentences"));
-        } else if translated.truncated() {
+        } else if translated.sentences.iter().any(Translation::truncated) {
             warnings
                 .push("the translation is cut at its length limit; try --split-sentences or --max-length".to_owned());
         }
@@ -245,7 +246,8 @@ pub fn run(mut arguments: Arguments) -> Result<Ending> {
         |event| match event {
             Event::Progress(progress) => bar.update(progress),
             Event::Failed(_, error) => bar.warn(&error.to_string()),
-            Event::Replaced(_) => {}
+            Event::Cut(line) if !arguments.quiet => bar.warn(&cut_warning(line)),
+            Event::Cut(_) | Event::Replaced(_) => {}
         },
     );
     let summary = match (ended, attention) {

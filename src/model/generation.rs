@@ -18,6 +18,9 @@ pub enum EarlyStopping {
     Never,
 }
 
+/// The widest beam; the memory of a search grows with it.
+pub const MOST_BEAMS: usize = 1000;
+
 /// Search settings. Keys about sampling are not read: translation searches, it does not draw, unless asked to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GenerationConfig {
@@ -149,8 +152,12 @@ impl GenerationConfig {
         if repetition_penalty <= 0.0 {
             return Err(keys.error(format!("`repetition_penalty` is {repetition_penalty}, but it must be positive")));
         }
+        let num_beams = positive("num_beams", default.num_beams)?;
+        if num_beams > MOST_BEAMS {
+            return Err(keys.error(format!("`num_beams` is {num_beams}, but at most {MOST_BEAMS} are possible")));
+        }
         Ok(Self {
-            num_beams: positive("num_beams", default.num_beams)?,
+            num_beams,
             // `max_new_tokens` does not count the start token, and has the last word.
             max_length: match keys.number("max_new_tokens")? {
                 Some(new) => new + 1,

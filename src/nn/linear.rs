@@ -33,10 +33,14 @@ impl Linear {
         outputs: usize,
         precision: Precision,
     ) -> Result<Self> {
-        let mut matrix = Vec::with_capacity(prefixes.len() * outputs * inputs);
-        let mut bias = Vec::with_capacity(prefixes.len() * outputs);
+        let (mut matrix, mut bias) = (Vec::new(), Vec::new());
         for prefix in prefixes {
-            matrix.extend_from_slice(&weights.tensor(&format!("{prefix}.weight"), &[outputs, inputs])?);
+            let weight = weights.tensor(&format!("{prefix}.weight"), &[outputs, inputs])?;
+            if matrix.is_empty() {
+                // Only now do the stored tensors vouch for the sizes that the config claims.
+                matrix.reserve_exact(prefixes.len() * weight.len());
+            }
+            matrix.extend_from_slice(&weight);
             bias.extend_from_slice(&weights.tensor(&format!("{prefix}.bias"), &[outputs])?);
         }
         let matrix = PackedMatrix::pack(&matrix, prefixes.len() * outputs, inputs, precision);

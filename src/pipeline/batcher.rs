@@ -204,6 +204,7 @@ mod tests {
             number: index as u64 + 1,
             text: String::new(),
             replaced: false,
+            cut: false,
             end: 0,
         };
         weights.iter().enumerate().map(|(index, &weight)| Weighed { line: line(index), weight }).collect()

@@ -14,6 +14,10 @@ use std::sync::Arc;
 /// What standard input is called in messages.
 pub const STDIN_NAME: &str = "standard input";
 
+/// Bytes kept of one line, its line end not counted; the rest of a longer line is read and dropped. Ten times the Bible
+/// fits, and input without any line end (`/dev/zero`) cannot fill the memory.
+pub const LONGEST_LINE: usize = 1 << 24;
+
 /// Bytes asked for at once.
 const BUFFER: usize = 1 << 16;
 
@@ -106,11 +110,13 @@ pub(super) struct Reader {
     index: u64,
     end: u64,
     bytes: Vec<u8>,
+    /// Whether `bytes` is only the start of its line.
+    cut: bool,
 }
 
 impl Reader {
     pub(super) fn new(inputs: Vec<Input>, invalid_utf8: InvalidUtf8) -> Self {
-        Self { inputs: inputs.into(), open: None, invalid_utf8, index: 0, end: 0, bytes: Vec::new() }
+        Self { inputs: inputs.into(), open: None, invalid_utf8, index: 0, end: 0, bytes: Vec::new(), cut: false }
     }
 
     /// Whether a whole line is already in memory, so that [`Reader::next`] will not wait.
@@ -146,7 +152,7 @@ impl Reader {
                 return Err(Error::Input { name: name.to_string(), line: number, problem });
             }
         };
-        Ok(Some(Line { index: self.index - 1, name, number, text, replaced, end: self.end }))
+        Ok(Some(Line { index: self.index - 1, name, number, text, replaced, cut: self.cut, end: self.end }))
     }
 
     /// Reads the bytes of the next line into `self.bytes`: no line end, no byte order mark.
@@ -160,14 +166,28 @@ impl Reader {
                 },
             };
             self.bytes.clear();
-            let read = open.stream.read_until(b'\n', &mut self.bytes);
+            // Room for a line end of two bytes.
+            let most = LONGEST_LINE as u64 + 2;
+            let read = open.stream.by_ref().take(most).read_until(b'\n', &mut self.bytes);
             self.end += read.map_err(|source| Error::io(&*open.name, source))? as u64;
-            let ended = self.bytes.last() == Some(&b'\n');
-            if ended {
+            let mut ended = self.bytes.last() == Some(&b'\n');
+            let is_overlong = !ended && self.bytes.len() as u64 == most;
+            if is_overlong {
+                let (skipped, found) = skip_line(&mut open.stream).map_err(|source| Error::io(&*open.name, source))?;
+                self.end += skipped;
+                ended = found;
+            } else if ended {
                 self.bytes.pop();
                 if self.bytes.last() == Some(&b'\r') {
                     self.bytes.pop();
                 }
+            }
+            self.cut = self.bytes.len() > LONGEST_LINE;
+            if self.cut {
+                // Not in the middle of a character: what was valid UTF-8 stays so.
+                let is_inside = |&byte: &u8| byte & 0xC0 == 0x80;
+                let back = self.bytes[..=LONGEST_LINE].iter().rev().take(3).take_while(|byte| is_inside(byte)).count();
+                self.bytes.truncate(LONGEST_LINE - back);
             }
             if open.number == 0 && self.bytes.starts_with(BOM) {
                 self.bytes.drain(..BOM.len());
@@ -179,6 +199,25 @@ impl Reader {
             open.number += 1;
             self.index += 1;
             return Ok(Some((open.name.clone(), open.number)));
+        }
+    }
+}
+
+/// Reads on to the end of a line and keeps nothing: how many bytes that were, and whether there was a line feed.
+fn skip_line(stream: &mut impl BufRead) -> io::Result<(u64, bool)> {
+    let mut skipped = 0;
+    loop {
+        let buffer = match stream.fill_buf() {
+            Ok(buffer) => buffer,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let line_feed = buffer.iter().position(|&byte| byte == b'\n');
+        let count = line_feed.map_or(buffer.len(), |position| position + 1);
+        stream.consume(count);
+        skipped += count as u64;
+        if line_feed.is_some() || count == 0 {
+            return Ok((skipped, line_feed.is_some()));
         }
     }
 }
@@ -244,6 +283,33 @@ mod tests {
     fn a_line_may_be_longer_than_the_buffer() {
         let long = "x".repeat(1 << 20);
         assert_eq!(lines(vec![stream(format!("a\n{long}\nb").as_bytes())]), ["a", &long, "b"]);
+    }
+
+    #[test]
+    fn of_an_endless_line_the_start_is_kept() {
+        // Two bytes a character, so the limit falls on a character's end or, one `x` later, inside one.
+        for start in ["", "x"] {
+            let long = format!("{start}{}", "é".repeat(LONGEST_LINE));
+            let mut reader = Reader::new(vec![stream(format!("a\n{long}\r\nb").as_bytes())], InvalidUtf8::Error);
+            let mut next = || reader.next().unwrap().unwrap();
+            assert!(!next().cut);
+            let line = next();
+            assert_eq!(
+                (line.cut, line.text.len(), line.end),
+                (true, LONGEST_LINE - start.len(), long.len() as u64 + 4)
+            );
+            let last = next();
+            assert_eq!((last.text.as_str(), last.number, last.cut), ("b", 3, false));
+        }
+        for length in [LONGEST_LINE, LONGEST_LINE + 1] {
+            for line_end in ["\r\n", "\n", ""] {
+                let mut reader =
+                    Reader::new(vec![stream(("x".repeat(length) + line_end).as_bytes())], InvalidUtf8::Error);
+                let line = reader.next().unwrap().unwrap();
+                assert_eq!((line.text.len(), line.cut), (LONGEST_LINE, length > LONGEST_LINE), "{length} {line_end:?}");
+                assert!(reader.next().unwrap().is_none());
+            }
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@
 //! - **No waiting.** A worker with nothing to do takes whatever lines are there. A slow producer gets each translation
 //!   before it writes its next line; a fast one fills length-sorted batches.
 //! - **Bounded memory.** Only so many lines (and bytes) are in flight between the reader and the writer; the reader waits
-//!   for room.
+//!   for room. Of a line longer than [`LONGEST_LINE`] only the start is kept, and [`Event::Cut`] tells.
 //! - **The batch does not matter.** Which lines travel together depends on timing, so a [`BatchTranslator`] must
 //!   translate each line as if it were alone.
 //!
@@ -35,7 +35,7 @@ use crate::error::{Error, Result};
 use crate::kernels::Workspace;
 use std::sync::Arc;
 
-pub use input::{Input, InvalidUtf8, STDIN_NAME};
+pub use input::{Input, InvalidUtf8, LONGEST_LINE, STDIN_NAME};
 pub use interrupt::Interrupt;
 pub use output::{Output, Sink};
 pub use run::{Done, End, Event, Job, Progress, Replaced, Summary, run};
@@ -54,6 +54,8 @@ pub struct Line {
     pub text: String,
     /// Whether invalid UTF-8 was replaced by U+FFFD.
     pub replaced: bool,
+    /// Whether it was longer than [`LONGEST_LINE`] and only its start was kept.
+    pub cut: bool,
     /// Bytes of the whole input up to and including this line and its line end.
     pub end: u64,
 }

@@ -72,6 +72,13 @@ impl Sink {
         Ok((Self { target, pending: Vec::new() }, lines))
     }
 
+    /// How to name the output in a message.
+    pub fn path(&self) -> &Path {
+        let (Target::Stream { path, .. } | Target::Replaced { path, .. } | Target::Extended { path, .. }) =
+            &self.target;
+        path
+    }
+
     /// The buffer to append whole lines to.
     pub fn pending(&mut self) -> &mut Vec<u8> {
         &mut self.pending
@@ -141,9 +148,7 @@ impl Sink {
     /// Ends the output after the operating system refused it.
     pub fn fail(mut self, error: io::Error) -> Error {
         self.clean();
-        let (Target::Stream { path, .. } | Target::Replaced { path, .. } | Target::Extended { path, .. }) =
-            &self.target;
-        Error::io(path, error)
+        Error::io(self.path(), error)
     }
 
     fn clean(&mut self) {

@@ -45,6 +45,8 @@ pub enum Done<'a, O> {
 pub enum Event<'a> {
     /// Some more lines are finished.
     Progress(&'a Progress),
+    /// A line was longer than [`LONGEST_LINE`](super::LONGEST_LINE); the rest of it was dropped.
+    Cut(&'a Line),
     /// A line was read with invalid UTF-8 replaced.
     Replaced(&'a Line),
     /// A line could not be translated.
@@ -404,6 +406,9 @@ where
 
     fn write_line(&mut self, line: &Line, result: Option<Result<T::Output>>) {
         self.summary.lines += 1;
+        if line.cut {
+            (self.observe)(Event::Cut(line));
+        }
         if line.replaced {
             (self.observe)(Event::Replaced(line));
             self.summary.replaced.count += 1;

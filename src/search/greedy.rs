@@ -30,7 +30,7 @@ pub(super) fn search(
     let ids: Vec<&[u32]> = sources.iter().map(|source| source.ids.as_slice()).collect();
     let mut decoder = model.start(&ids, record, workspace);
     let mut history = History::new(record, &*decoder);
-    let mut results: Vec<Vec<Hypothesis>> = vec![Vec::new(); sources.len()];
+    let mut results: Vec<Vec<(usize, Hypothesis)>> = vec![Vec::new(); sources.len()];
     let mut rows: Vec<Row> = (0..sources.len() * samples)
         .map(|index| {
             let source = &sources[index / samples];
@@ -106,11 +106,12 @@ pub(super) fn search(
                 if let Some(penalty) = options.coverage_penalty {
                     score += scores::coverage(&history.coverage(node), penalty);
                 }
-                results[row.index / samples].push(Hypothesis {
+                let hypothesis = Hypothesis {
                     limited: at_limit && (!ended || options.force_end),
                     encoder_attention: decoder.encoder_attention(row.index / samples).cloned(),
                     ..history.hypothesis(node, ended, row.log_prob, score)
-                });
+                };
+                results[row.index / samples].push((row.index % samples, hypothesis));
                 return false;
             }
             tokens.push(token);
@@ -122,10 +123,12 @@ pub(super) fn search(
         }
         step += 1;
     }
-    for hypotheses in &mut results {
-        hypotheses.sort_by(|a, b| b.score.total_cmp(&a.score));
-    }
-    results
+    // In the order they were drawn, so that drawing more of them does not change the first.
+    let in_order = |mut samples: Vec<(usize, Hypothesis)>| {
+        samples.sort_by_key(|&(draw, _)| draw);
+        samples.into_iter().map(|(_, hypothesis)| hypothesis).collect()
+    };
+    results.into_iter().map(in_order).collect()
 }
 
 /// Draws a token from `log_probs` after temperature, top-k and top-p (Holtzman et al. 2020); its reported log-probability

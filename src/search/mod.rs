@@ -64,7 +64,7 @@ impl Hypothesis {
     }
 }
 
-/// Translates a batch: for each source up to `options.n_best` hypotheses, best first.
+/// Translates a batch: for each source up to `options.n_best` hypotheses, best first; sampled ones in the order of drawing.
 ///
 /// # Panics
 /// If a source is empty.

@@ -109,7 +109,9 @@ impl Default for SearchOptions {
 impl SearchOptions {
     /// The most tokens a sentence may generate, sentence end included; from the sentence alone, never from its batch.
     pub(super) fn limit(&self, source: &super::Source) -> usize {
-        let ratio = self.max_length_ratio.map_or(usize::MAX, |ratio| (ratio * source.ids.len() as f32) as usize + 10);
+        let ratio = self
+            .max_length_ratio
+            .map_or(usize::MAX, |ratio| ((ratio * source.ids.len() as f32) as usize).saturating_add(10));
         self.max_length.min(ratio).min(source.max_length.unwrap_or(usize::MAX)).max(1)
     }
 

@@ -38,7 +38,11 @@ impl TokenizerJson {
     /// If it is no tokenizer of a kind the `tokenizers` crate reads, or cannot encode every text.
     pub fn parse(bytes: &[u8], path: impl AsRef<Path>) -> Result<Self> {
         let problem = |problem: String| Error::model(&path, format!("not a usable tokenizer: {problem}"));
-        let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|error| problem(error.to_string()))?;
+        // The crate panics on some of what is not even JSON, and on some of what is no tokenizer.
+        serde_json::from_slice::<serde_json::Value>(bytes).map_err(|error| problem(error.to_string()))?;
+        let read = std::panic::catch_unwind(|| Tokenizer::from_bytes(bytes));
+        let read = read.map_err(|_| problem("the tokenizers crate cannot read it".to_owned()))?;
+        let mut tokenizer = read.map_err(|error| problem(error.to_string()))?;
         // Files saved after training with fixed lengths would cut or fill up every sentence.
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|error| problem(error.to_string()))?;

@@ -238,3 +238,75 @@ fn a_hyphen_is_standard_output() {
     let resumed = translate(&model("marian_relu"), &["--output", "-", "--resume"], "w010\n");
     assert_eq!(resumed.status, 2, "{}", resumed.stderr);
 }
+
+#[test]
+fn drawing_more_samples_does_not_change_the_first() {
+    let input = "w010 w012 w007\nw020 w021\nw030\n";
+    let run = |arguments: &[&str]| translate(&model("marian_relu"), &[&["--sampling"], arguments].concat(), input);
+    let several = run(&["--n-best", "4", "--format", "tsv"]).stdout;
+    let first = several.lines().filter_map(|line| line.split_once("\t1\t")?.1.split_once('\t'));
+    let first: Vec<&str> = first.map(|(_, translation)| translation).collect();
+    assert_eq!(run(&[]).stdout.lines().collect::<Vec<_>>(), first);
+}
+
+#[test]
+fn a_beam_size_from_the_environment_does_not_forbid_sampling() {
+    let run = |arguments: &[&str], beam: Option<&str>| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_translate"));
+        command.arg("--model").arg(model("gru")).args(arguments).stdin(std::process::Stdio::null());
+        beam.map(|beam| command.env("TRANSLATE_BEAM_SIZE", beam));
+        command.output().unwrap().status.code()
+    };
+    assert_eq!(run(&["--sampling"], Some("4")), Some(0));
+    assert_eq!(run(&["--sampling", "--beam-size", "4"], None), Some(2));
+}
+
+#[test]
+fn an_enormous_length_ratio_is_no_limit() {
+    let output = translate(&model("marian_relu"), &["--max-length-ratio", "1e30"], "w010 w011\n");
+    assert_eq!(output.stdout, translate(&model("marian_relu"), &[], "w010 w011\n").stdout);
+    assert_eq!(output.status, 0);
+}
+
+#[test]
+fn nothing_cannot_be_suppressed() {
+    let output = translate(&model("gru"), &["--suppress", ""], "w010\n");
+    assert_eq!(output.status, 2);
+    assert!(message(&output).contains("no word to suppress"), "{}", message(&output));
+}
+
+#[test]
+fn a_failed_json_line_keeps_its_fields() {
+    let input = "{\"id\": 7, \"text\": 5, \"translation\": \"stale\"}\n";
+    let output = translate(&model("gru"), &["--json-input", "--format", "json"], input);
+    let line: Value = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!((&line["id"], line.get("translation")), (&7.into(), None));
+    assert!(line["error"].as_str().unwrap().contains("no string in \"text\""), "{line}");
+}
+
+#[test]
+fn colours_are_left_out_where_nobody_wants_them() {
+    let help = |variable: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_translate"));
+        let output = command.arg("--help").env("CLICOLOR_FORCE", "1").env(variable, "1").output().unwrap();
+        output.stdout.contains(&0x1b)
+    };
+    assert!(help("CLICOLOR_FORCE"), "colours can be forced, so their absence says something");
+    assert!(!help("NO_COLOR"));
+}
+
+#[test]
+fn every_shell_gets_completions_and_every_command_a_manual_page() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(&["completions", shell], "");
+        assert_eq!(script.status, 0);
+        assert!(script.stdout.contains("translate") && script.stdout.contains("no-repeat-ngram"), "{shell}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    assert_eq!(run(&["man", directory.path().to_str().unwrap()], "").status, 0);
+    for page in ["translate.1", "translate-score.1", "translate-eval.1", "translate-attn-dump.1"] {
+        let text = std::fs::read_to_string(directory.path().join(page)).unwrap();
+        assert!(text.contains(".TH"), "{page}");
+    }
+    assert!(run(&["man"], "").stdout.contains(".TH translate"));
+}

@@ -1,5 +1,6 @@
 //! The integration tests, one module a topic, in one binary so that the crate is linked once.
 
+mod allocations;
 mod attention;
 mod attention_page;
 mod builtin;
@@ -9,6 +10,7 @@ mod cli;
 mod convert;
 mod directories;
 mod eval;
+mod fuzz;
 mod gru_published_size;
 #[cfg(feature = "hub")]
 mod hub;
@@ -17,6 +19,7 @@ mod loading_memory;
 mod metrics;
 mod parity;
 mod pipeline;
+mod pipeline_properties;
 mod program;
 mod score;
 mod text;

@@ -22,6 +22,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use self::normalizer::Normalizer;
+#[doc(hidden)]
+pub use self::plain::PlainNormalizer;
 use self::proto::{ModelProto, Pieces};
 pub use self::proto::{ModelType, PieceKind};
 use self::trie::Trie;

@@ -1,0 +1,223 @@
+//! What is fuzzed: one function for each kind of input that somebody else wrote. Bad input must give an error of one line,
+//! never a panic.
+//!
+//! libFuzzer drives these through `fuzz_targets/`; `tests/it/fuzz.rs` compiles this file too and drives them in every test
+//! run.
+
+use std::cell::OnceCell;
+use std::fs;
+use std::path::PathBuf;
+use std::thread::ThreadId;
+
+use translate::Translator;
+use translate::checkpoint::{ModelFiles, Weights};
+use translate::kernels::{Precision, Workspace};
+use translate::model::config::ModelConfig;
+use translate::model::generation::GenerationConfig;
+use translate::pipeline::Line;
+use translate::text::sentencepiece::{PlainNormalizer, SentencePiece};
+use translate::text::{TokenizerJson, Vocabulary};
+
+#[path = "../../src/cli/request.rs"]
+mod request;
+
+use request::{InputFormat, LineRequest};
+
+/// A target by its name.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 7] = [
+    ("config", config),
+    ("safetensors", safetensors),
+    ("pickle", pickle),
+    ("sentencepiece", sentencepiece),
+    ("normalizer", normalizer),
+    ("tokenizer_json", tokenizer_json),
+    ("json_input", json_input),
+];
+
+/// Sentences of all kinds for whatever vocabulary comes out.
+const TEXTS: [&str; 6] = [
+    "w010 w011, w012.",
+    "Ein Hund läuft.",
+    "",
+    " \u{3000}a\u{301}\u{301}  ﬁ①",
+    ">>fra<< 狗\u{0}☃👩‍👩‍👧",
+    "\u{10fffd}\u{feff}",
+];
+
+/// `config.json` and `generation_config.json` beside the weights of a Transformer and of a GRU.
+pub fn config(data: &[u8]) {
+    thread_local! {
+        static TRANSFORMER: Scratch = Scratch::new("transformer", &[
+            ("model.safetensors", include_bytes!("../../tests/fixtures/models/marian_relu/model.safetensors")),
+            ("source_vocab.txt", include_bytes!("../../tests/fixtures/models/marian_relu/source_vocab.txt")),
+            ("target_vocab.txt", include_bytes!("../../tests/fixtures/models/marian_relu/target_vocab.txt")),
+        ]);
+        static GRU: Scratch = Scratch::new("gru", &[
+            ("model.safetensors", include_bytes!("../../tests/fixtures/models/gru/model.safetensors")),
+            ("source_vocab.txt", include_bytes!("../../tests/fixtures/models/gru/source_vocab.txt")),
+            ("target_vocab.txt", include_bytes!("../../tests/fixtures/models/gru/target_vocab.txt")),
+        ]);
+    }
+    for directory in [&TRANSFORMER, &GRU] {
+        directory.with(|directory| {
+            directory.write("config.json", data);
+            directory.write("generation_config.json", data);
+            if let Some(translator) = checked(Translator::open(&directory.files(), Precision::F32)) {
+                let mut options = translator.search_options();
+                // What is allowed may take long.
+                options.max_length = options.max_length.min(5);
+                let requests = ["w010 w011".into()];
+                checked(translator.translate(&requests, &options, Default::default(), &mut Workspace::new(1)));
+            }
+        });
+    }
+}
+
+/// `model.safetensors`.
+pub fn safetensors(data: &[u8]) {
+    thread_local!(static DIRECTORY: Scratch = Scratch::new("safetensors", &[]));
+    DIRECTORY.with(|directory| {
+        directory.write("model.safetensors", data);
+        read_weights(&directory.files());
+    });
+}
+
+/// `pytorch_model.bin`.
+pub fn pickle(data: &[u8]) {
+    thread_local!(static DIRECTORY: Scratch = Scratch::new("pickle", &[]));
+    DIRECTORY.with(|directory| {
+        directory.write("pytorch_model.bin", data);
+        read_weights(&directory.files());
+    });
+}
+
+/// Reads every tensor, and what a config would take from their shapes.
+fn read_weights(files: &ModelFiles) {
+    let Some(weights) = checked(Weights::open(files)) else { return };
+    weights.summary();
+    let names: Vec<&str> = weights.names().collect();
+    for name in &names {
+        let shape = weights.shape(name).unwrap_or_default();
+        if let Some(values) = checked(weights.tensor(name, shape)) {
+            assert_eq!(values.len(), shape.iter().product::<usize>());
+        }
+        checked(weights.same(name, names[0]));
+    }
+    checked(ModelConfig::read(files, &weights));
+    checked(GenerationConfig::read(files));
+}
+
+/// `source.spm` and `target.spm`.
+pub fn sentencepiece(data: &[u8]) {
+    let Some(model) = checked(SentencePiece::parse(data, "fuzz.spm")) else { return };
+    for text in TEXTS {
+        let ids = model.encode(text);
+        assert!(ids.iter().all(|&id| model.piece(id).is_some()), "an id without a piece");
+        let pieces: String = model.segment(text).into_iter().map(|segment| segment.piece).collect();
+        assert!(model.size() > 0);
+        drop((pieces, model.decode(&ids), model.normalize(text)));
+    }
+}
+
+/// The two SentencePiece normalisers, the fast one and the one written as its definition reads, on any text.
+pub fn normalizer(data: &[u8]) {
+    type Pair = (&'static SentencePiece, PlainNormalizer<'static>);
+    thread_local!(static MODELS: OnceCell<Vec<Pair>> = const { OnceCell::new() });
+    let load = || -> Vec<Pair> {
+        let files: [&[u8]; 4] = [
+            include_bytes!("../../tests/fixtures/sentencepiece/unigram.spm"),
+            include_bytes!("../../tests/fixtures/sentencepiece/unigram-bytes.spm"),
+            include_bytes!("../../tests/fixtures/sentencepiece/bpe.spm"),
+            include_bytes!("../../tests/fixtures/sentencepiece/bpe-bytes.spm"),
+        ];
+        let open = |bytes: &&[u8]| -> Pair {
+            let model = SentencePiece::parse(bytes, "fixture.spm").expect("the fixtures are sound");
+            // Lives as long as the thread that fuzzes.
+            let model: &'static SentencePiece = Box::leak(Box::new(model));
+            (model, model.plain_normalizer())
+        };
+        files.iter().map(open).collect()
+    };
+    let text = String::from_utf8_lossy(data);
+    MODELS.with(|models| {
+        for (model, plain) in models.get_or_init(load) {
+            assert_eq!(model.normalize(&text), plain.normalize(&text));
+            model.decode(&model.encode(&text));
+        }
+    });
+}
+
+/// `tokenizer.json`.
+pub fn tokenizer_json(data: &[u8]) {
+    let Some(tokenizer) = checked(TokenizerJson::parse(data, "tokenizer.json")) else { return };
+    for text in TEXTS {
+        let ids = tokenizer.encode(text);
+        tokenizer.segment(text);
+        tokenizer.decode(&ids);
+        for id in ids {
+            assert!(tokenizer.begins_word(id) <= tokenizer.piece(id).is_some());
+        }
+    }
+}
+
+/// A line of `--json-input`, of a table and of plain text.
+pub fn json_input(data: &[u8]) {
+    let text = String::from_utf8_lossy(data).into_owned();
+    let line = Line { index: 0, name: "fuzz".into(), number: 1, text, replaced: false, cut: false, end: 0 };
+    let plain = checked(LineRequest::parse(&line, InputFormat::Text)).expect("any line is text");
+    assert_eq!(plain.text, line.text);
+    for column in [0, 1, 2, usize::MAX] {
+        checked(LineRequest::parse(&line, InputFormat::Column(column)));
+    }
+    if let Some(request) = checked(LineRequest::parse(&line, InputFormat::Json)) {
+        assert!(request.max_length != Some(0));
+        assert_eq!(request.fields["text"], request.text.as_str());
+        // What is passed through can be read again.
+        let written = serde_json::to_string(&request.fields).expect("what was read can be written");
+        serde_json::from_str::<serde_json::Value>(&written).expect("what was written can be read");
+        request::fields_of_failed(&line);
+    }
+}
+
+/// The value, or `None` after a look at the error: one line.
+fn checked<T>(result: translate::Result<T>) -> Option<T> {
+    result
+        .map_err(|error| {
+            let message = error.to_string();
+            assert!(!message.contains('\n'), "more than one line: {message}");
+        })
+        .ok()
+}
+
+/// A model directory of one thread, removed with it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str, files: &[(&str, &[u8])]) -> Self {
+        let thread: ThreadId = std::thread::current().id();
+        let path = std::env::temp_dir().join(format!("translate-fuzz-{name}-{}-{thread:?}", std::process::id()));
+        fs::create_dir_all(&path).expect("the temporary directory can be written");
+        let scratch = Self(path);
+        for (name, contents) in files {
+            scratch.write(name, contents);
+        }
+        scratch
+    }
+
+    fn write(&self, name: &str, contents: &[u8]) {
+        fs::write(self.0.join(name), contents).expect("the temporary directory can be written");
+    }
+
+    fn files(&self) -> ModelFiles {
+        ModelFiles::Directory(self.0.clone())
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
