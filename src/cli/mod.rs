@@ -20,8 +20,10 @@ mod score;
 mod translate;
 
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use ::translate::Error;
+use ::translate::kernels;
 use ::translate::pipeline::{End, Interrupt, Summary};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
@@ -45,6 +47,12 @@ const AFTER_HELP: &str = "\
 Exit status:
   0 done; 1 failed; 2 wrong usage; 130 interrupted. A closed pipe ends quietly.";
 
+/// What `--version` prints; `-V` prints the number alone.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    let kernels: Vec<String> = kernels::InstructionSet::available().map(|set| set.to_string()).collect();
+    format!("{}\nkernels in use: {} (of {})", env!("CARGO_PKG_VERSION"), kernels::describe(), kernels.join(", "))
+});
+
 /// Offline neural translation: Transformer and GRU models, greedy or beam search, and the attention behind every word.
 ///
 /// Reads lines from FILEs or standard input and writes one translation for each, in order.
@@ -52,6 +60,7 @@ Exit status:
 #[command(
     name = "translate",
     version,
+    long_version = LONG_VERSION.as_str(),
     args_conflicts_with_subcommands = true,
     before_help = EXAMPLES,
     after_help = AFTER_HELP,

@@ -2,7 +2,8 @@
 
 use super::elementwise::softmax_generic;
 use super::math;
-use super::simd::{InstructionSet, LANES, Simd, dispatch};
+use super::simd::{Element, InstructionSet, LANES, Simd, dispatch};
+use half::f16;
 
 /// Which rows of a key and value store one query attends to, in order.
 #[derive(Clone, Copy, Debug)]
@@ -41,13 +42,13 @@ impl KeyRows<'_> {
     }
 }
 
-/// Keys and values kept as rows: row `r` of either is the `width` elements from `r · stride`.
+/// Keys and values kept as rows of `f32` or [`f16`]: row `r` of either is the `width` elements from `r · stride`.
 #[derive(Clone, Copy, Debug)]
-pub struct KeysAndValues<'a> {
+pub struct KeysAndValues<'a, E> {
     /// Keys.
-    pub keys: &'a [f32],
+    pub keys: &'a [E],
     /// Values; may lie in the same store as the keys, a few columns further.
-    pub values: &'a [f32],
+    pub values: &'a [E],
     /// Distance between the starts of two rows.
     pub stride: usize,
     /// The rows that are attended to.
@@ -61,8 +62,25 @@ pub struct KeysAndValues<'a> {
 ///
 /// # Panics
 /// If a slice is too short for this.
-pub fn attend(query: &[f32], memory: KeysAndValues<'_>, heads: usize, weights: &mut [f32], out: &mut [f32]) {
+pub fn attend(query: &[f32], memory: KeysAndValues<'_, f32>, heads: usize, weights: &mut [f32], out: &mut [f32]) {
     attend_on(InstructionSet::detect(), query, memory, heads, weights, out);
+}
+
+/// [`attend`] over keys and values in half precision: half the memory to read, and with 11 significant bits each far more
+/// precise than the 8-bit products they come from.
+///
+/// # Panics
+/// If a slice is too short for this.
+pub fn attend_f16(query: &[f32], memory: KeysAndValues<'_, f16>, heads: usize, weights: &mut [f32], out: &mut [f32]) {
+    attend_f16_on(InstructionSet::detect(), query, memory, heads, weights, out);
+}
+
+/// Rounds to half precision; magnitudes above 65,504 are held there.
+///
+/// # Panics
+/// If the slices differ in length.
+pub fn to_f16(x: &[f32], out: &mut [f16]) {
+    to_f16_on(InstructionSet::detect(), x, out);
 }
 
 /// Additive attention (Bahdanau et al. 2015) of one query over consecutive rows of a memory:
@@ -84,29 +102,31 @@ pub fn attend_additive(
     attend_additive_on(InstructionSet::detect(), query, keys, energy, memory, weights, context);
 }
 
-dispatch!(pub(super) fn attend_on(query: &[f32], memory: KeysAndValues<'_>, heads: usize, weights: &mut [f32], out: &mut [f32]) = attend_generic);
+dispatch!(pub(super) fn attend_f16_on(query: &[f32], memory: KeysAndValues<'_, f16>, heads: usize, weights: &mut [f32], out: &mut [f32]) = attend_generic);
+dispatch!(pub(super) fn to_f16_on(x: &[f32], out: &mut [f16]) = to_f16_generic);
+dispatch!(pub(super) fn attend_on(query: &[f32], memory: KeysAndValues<'_, f32>, heads: usize, weights: &mut [f32], out: &mut [f32]) = attend_generic);
 dispatch!(pub(super) fn attend_additive_on(query: &[f32], keys: &[f32], energy: &[f32], memory: &[f32], weights: &mut [f32], context: &mut [f32]) = attend_additive_generic);
 
 /// The products of two rows, summed within each lane.
 #[inline(always)]
-fn dot_lanes<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> S::F {
+fn dot_lanes<S: Simd, E: Element>(simd: S, a: &[f32], b: &[E]) -> S::F {
     let (a, a_tail) = a.as_chunks::<LANES>();
     let (b, b_tail) = b.as_chunks::<LANES>();
     let mut sum = simd.splat(0.0);
     for (a, b) in a.iter().zip(b) {
-        sum = simd.fma(simd.read(a), simd.read(b), sum);
+        sum = simd.fma(simd.read(a), E::read(simd, b), sum);
     }
     if !a_tail.is_empty() {
-        sum = simd.fma(simd.read_tail(a_tail, 0.0), simd.read_tail(b_tail, 0.0), sum);
+        sum = simd.fma(simd.read_tail(a_tail, 0.0), E::read_tail(simd, b_tail), sum);
     }
     sum
 }
 
 #[inline(always)]
-fn attend_generic<S: Simd>(
+fn attend_generic<S: Simd, E: Element>(
     simd: S,
     query: &[f32],
-    memory: KeysAndValues<'_>,
+    memory: KeysAndValues<'_, E>,
     heads: usize,
     weights: &mut [f32],
     out: &mut [f32],
@@ -127,14 +147,20 @@ fn attend_generic<S: Simd>(
 
 /// `weights[h, i] = q_h · k_i,h / √d_head`.
 #[inline(always)]
-fn scores<S: Simd>(simd: S, query: &[f32], memory: KeysAndValues<'_>, head_dim: usize, weights: &mut [f32]) {
+fn scores<S: Simd, E: Element>(
+    simd: S,
+    query: &[f32],
+    memory: KeysAndValues<'_, E>,
+    head_dim: usize,
+    weights: &mut [f32],
+) {
     let KeysAndValues { keys, stride, rows, .. } = memory;
     let (width, length) = (query.len(), rows.len());
     let scale = simd.splat(1.0 / (head_dim as f32).sqrt());
     // Sixteen keys at a time, so that the sums across lanes are shared.
     for first in (0..length).step_by(LANES) {
         let count = LANES.min(length - first);
-        let mut block: [&[f32]; LANES] = [&keys[rows.row(first) * stride..][..width]; LANES];
+        let mut block: [&[E]; LANES] = [&keys[rows.row(first) * stride..][..width]; LANES];
         for (offset, key) in block.iter_mut().enumerate().take(count).skip(1) {
             *key = &keys[rows.row(first + offset) * stride..][..width];
         }
@@ -152,7 +178,12 @@ fn scores<S: Simd>(simd: S, query: &[f32], memory: KeysAndValues<'_>, head_dim: 
 
 /// `out = Σ_i weights[i] · row(i)`, one chain of fused multiply-adds for each element.
 #[inline(always)]
-fn weighted_sum<'a, S: Simd>(simd: S, weights: &[f32], row: impl Fn(usize) -> &'a [f32], out: &mut [f32]) {
+fn weighted_sum<'a, S: Simd, E: Element + 'a>(
+    simd: S,
+    weights: &[f32],
+    row: impl Fn(usize) -> &'a [E],
+    out: &mut [f32],
+) {
     const BLOCK: usize = 4 * LANES;
     let width = out.len();
     let mut start = 0;
@@ -162,7 +193,7 @@ fn weighted_sum<'a, S: Simd>(simd: S, weights: &[f32], row: impl Fn(usize) -> &'
             let values = &row(position)[start..start + BLOCK];
             let weight = simd.splat(weight);
             for (i, sum) in sums.iter_mut().enumerate() {
-                *sum = simd.fma(weight, simd.read(&values[i * LANES..]), *sum);
+                *sum = simd.fma(weight, E::read(simd, &values[i * LANES..]), *sum);
             }
         }
         for (i, sum) in sums.into_iter().enumerate() {
@@ -175,7 +206,7 @@ fn weighted_sum<'a, S: Simd>(simd: S, weights: &[f32], row: impl Fn(usize) -> &'
         let mut sum = simd.splat(0.0);
         for (position, &weight) in weights.iter().enumerate() {
             let values = &row(position)[start..end];
-            let values = if end - start == LANES { simd.read(values) } else { simd.read_tail(values, 0.0) };
+            let values = if end - start == LANES { E::read(simd, values) } else { E::read_tail(simd, values) };
             sum = simd.fma(simd.splat(weight), values, sum);
         }
         if end - start == LANES {
@@ -184,6 +215,23 @@ fn weighted_sum<'a, S: Simd>(simd: S, weights: &[f32], row: impl Fn(usize) -> &'
             simd.write_tail(&mut out[start..], sum);
         }
         start = end;
+    }
+}
+
+#[inline(always)]
+fn to_f16_generic<S: Simd>(simd: S, x: &[f32], out: &mut [f16]) {
+    assert_eq!(x.len(), out.len(), "out is not as long as x");
+    let (chunks, tail) = x.as_chunks::<LANES>();
+    let (out_chunks, out_tail) = out.as_chunks_mut::<LANES>();
+    for (x, out) in chunks.iter().zip(out_chunks) {
+        // SAFETY: `out` is an array of sixteen values.
+        unsafe { simd.store_f16(out.as_mut_ptr(), simd.read(x)) };
+    }
+    if !tail.is_empty() {
+        let mut lanes = [f16::ZERO; LANES];
+        // SAFETY: as above.
+        unsafe { simd.store_f16(lanes.as_mut_ptr(), simd.read_tail(tail, 0.0)) };
+        out_tail.copy_from_slice(&lanes[..tail.len()]);
     }
 }
 

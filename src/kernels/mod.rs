@@ -9,6 +9,7 @@ mod attention;
 mod elementwise;
 mod math;
 mod matrix;
+mod memory;
 #[cfg(test)]
 mod plain;
 mod pool;
@@ -19,9 +20,10 @@ mod tile;
 mod top_k;
 mod workspace;
 
-pub use attention::{KeyRows, KeysAndValues, attend, attend_additive};
+pub use attention::{KeyRows, KeysAndValues, attend, attend_additive, attend_f16, to_f16};
 pub use elementwise::{Activation, add, add_layer_norm, gru_gates, layer_norm, log_sum_exp, sigmoid, softmax, tanh};
 pub use matrix::{PackedMatrix, Precision};
+pub use memory::AttentionMemory;
 pub use simd::InstructionSet;
 pub use top_k::{LogSumExp, Scored};
 pub use workspace::Workspace;

@@ -1,9 +1,10 @@
 //! Every fast kernel against the plain one, on every instruction set this processor has.
 
-use super::attention::{attend_additive_on, attend_on};
+use super::attention::{attend_additive_on, attend_f16_on, attend_on, to_f16_on};
 use super::elementwise::{gru_gates_on, layer_norm_on, log_sum_exp_on, sigmoid_on, softmax_on};
 use super::{
-    Activation, InstructionSet, KeyRows, KeysAndValues, LogSumExp, PackedMatrix, Precision, Scored, Workspace, plain,
+    Activation, AttentionMemory, InstructionSet, KeyRows, KeysAndValues, LogSumExp, PackedMatrix, Precision, Scored,
+    Workspace, plain,
 };
 
 /// A fixed pseudo-random sequence (SplitMix64) in -1..1.
@@ -263,6 +264,74 @@ fn attention_matches_over_spans_and_lists() {
                 attend_on(set, &query, memory, heads, &mut found.0, &mut found.1);
                 assert_close(&found.0, &weights, 1e-6, &format!("{set}: weights"));
                 assert_close(&found.1, &expected, 1e-6, &format!("{set}: result"));
+            }
+        }
+    }
+}
+
+/// Rounds to half precision and back.
+fn halved(x: &[f32]) -> (Vec<half::f16>, Vec<f32>) {
+    let half: Vec<half::f16> = x.iter().map(|&x| half::f16::from_f32(x)).collect();
+    let back = half.iter().map(|x| x.to_f32()).collect();
+    (half, back)
+}
+
+#[test]
+fn half_precision_rounds_to_nearest_and_holds_the_limits() {
+    let mut x = random(1003, 40);
+    x.extend([0.0, -0.0, 1e-7, 65_504.0, 1e6, f32::INFINITY, -1e6]);
+    let expected: Vec<f32> = x.iter().map(|x| half::f16::from_f32(x.clamp(-65_504.0, 65_504.0)).to_f32()).collect();
+    for set in InstructionSet::available() {
+        let mut found = vec![half::f16::ZERO; x.len()];
+        to_f16_on(set, &x, &mut found);
+        assert_eq!(found.iter().map(|x| x.to_f32()).collect::<Vec<_>>(), expected, "{set}");
+    }
+}
+
+#[test]
+fn half_precision_attention_is_that_of_the_rounded_store() {
+    for set in InstructionSet::available() {
+        for (width, heads) in [(64, 4), (512, 8), (12, 2), (96, 1)] {
+            let (query, rows) = (random(width, 41), KeyRows::Listed(&[7, 0, 3, 3, 19]));
+            let (keys, rounded_keys) = halved(&random(20 * width, 42));
+            let (values, rounded_values) = halved(&random(20 * width, 43));
+            let (weights, expected) = plain::attend(&query, &rounded_keys, &rounded_values, width, rows, heads);
+            let mut found = (vec![0.0; weights.len()], vec![f32::NAN; width]);
+            let memory = KeysAndValues { keys: &keys, values: &values, stride: width, rows };
+            attend_f16_on(set, &query, memory, heads, &mut found.0, &mut found.1);
+            assert_close(&found.0, &weights, 1e-6, &format!("{set}: weights"));
+            assert_close(&found.1, &expected, 1e-6, &format!("{set}: result"));
+        }
+    }
+}
+
+#[test]
+fn memory_attention_matches_and_does_not_depend_on_other_queries() {
+    let lengths = [1, 3, 16, 17, 32, 33, 50];
+    for set in InstructionSet::available() {
+        for (width, heads) in [(64, 4), (512, 8), (256, 8), (12, 2), (96, 2), (80, 1), (70, 1)] {
+            let projected = random(lengths.iter().sum::<usize>() * 2 * width, 44);
+            for precision in [Precision::F32, Precision::Int8] {
+                let memory = AttentionMemory::new(precision, heads, width, &lengths, &projected);
+                let stored = if precision == Precision::Int8 { halved(&projected).1 } else { projected.clone() };
+                let mut start = 0;
+                for (sentence, &length) in lengths.iter().enumerate() {
+                    let queries = random(6 * width, 45);
+                    let (mut weights, mut out) = (Vec::new(), vec![f32::NAN; 6 * width]);
+                    memory.attend_on(set, sentence, &queries, &mut weights, &mut out);
+                    for (row, query) in queries.chunks(width).enumerate() {
+                        let what = format!("{set} {precision:?}: width {width}, length {length}, query {row}");
+                        let rows = KeyRows::Span { start, length };
+                        let expected = plain::attend(query, &stored, &stored[width..], 2 * width, rows, heads);
+                        let found = (&weights[row * heads * length..][..heads * length], &out[row * width..][..width]);
+                        assert_close(found.0, &expected.0, 1e-6, &what);
+                        assert_close(found.1, &expected.1, 1e-6, &what);
+                        let (mut alone_weights, mut alone) = (Vec::new(), vec![f32::NAN; width]);
+                        memory.attend_on(set, sentence, query, &mut alone_weights, &mut alone);
+                        assert_eq!((&alone_weights[..], &alone[..]), found, "{what}: not the same bits alone");
+                    }
+                    start += length;
+                }
             }
         }
     }

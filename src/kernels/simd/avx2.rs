@@ -2,6 +2,8 @@
 
 use std::arch::x86_64::*;
 
+use half::f16;
+
 use super::Simd;
 
 /// AVX2 and FMA; with `VNNI`, AVX-VNNI too.
@@ -133,6 +135,23 @@ impl<const VNNI: bool> Simd for Avx2<VNNI> {
         unsafe {
             _mm256_storeu_ps(to, x[0]);
             _mm256_storeu_ps(to.add(8), x[1]);
+        }
+    }
+    #[inline(always)]
+    unsafe fn load_f16(self, from: *const f16) -> Self::F {
+        unsafe {
+            let half = |at: usize| _mm256_cvtph_ps(_mm_loadu_si128(from.add(at).cast()));
+            [half(0), half(8)]
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_f16(self, to: *mut f16, x: Self::F) {
+        unsafe {
+            let limit = f16::MAX.to_f32_const();
+            let x = self.max(self.splat(-limit), self.min(self.splat(limit), x));
+            for (half, x) in x.into_iter().enumerate() {
+                _mm_storeu_si128(to.add(half * 8).cast(), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x));
+            }
         }
     }
     #[inline(always)]

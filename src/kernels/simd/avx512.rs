@@ -2,6 +2,8 @@
 
 use std::arch::x86_64::*;
 
+use half::f16;
+
 use super::{LANES, Simd};
 
 /// AVX-512 F, BW, DQ, VL and VNNI.
@@ -128,6 +130,18 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn store(self, to: *mut f32, x: Self::F) {
         unsafe { _mm512_storeu_ps(to, x) }
+    }
+    #[inline(always)]
+    unsafe fn load_f16(self, from: *const f16) -> Self::F {
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn store_f16(self, to: *mut f16, x: Self::F) {
+        unsafe {
+            let limit = f16::MAX.to_f32_const();
+            let x = self.max(self.splat(-limit), self.min(self.splat(limit), x));
+            _mm256_storeu_si256(to.cast(), _mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(x));
+        }
     }
     #[inline(always)]
     fn convert(self, x: Self::I) -> Self::F {

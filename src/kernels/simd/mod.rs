@@ -16,6 +16,7 @@ pub(super) use avx2::Avx2;
 pub(super) use avx512::Avx512;
 pub(super) use portable::Portable;
 
+use half::f16;
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -29,7 +30,7 @@ pub enum InstructionSet {
     Avx512Vnni,
     /// 256-bit vectors with the 8-bit dot product (Alder Lake and later).
     AvxVnni,
-    /// 256-bit vectors with fused multiply-add (Haswell, Zen and later).
+    /// 256-bit vectors with fused multiply-add and half-precision conversion (Haswell, Zen and later).
     Avx2,
     /// Plain Rust, vectorised by the compiler for the target's baseline (NEON on 64-bit Arm).
     Portable,
@@ -57,7 +58,8 @@ impl InstructionSet {
 
     #[cfg(target_arch = "x86_64")]
     fn runs_here(self) -> bool {
-        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let avx2 =
+            is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
         match self {
             Self::Avx512Vnni => {
                 avx2 && is_x86_feature_detected!("avx512f")
@@ -156,6 +158,17 @@ pub(super) trait Simd: Copy {
     /// `to` must be valid for writing sixteen `f32`.
     unsafe fn store(self, to: *mut f32, x: Self::F);
 
+    /// Reads sixteen half-precision values.
+    ///
+    /// # Safety
+    /// `from` must be valid for reading sixteen `f16`.
+    unsafe fn load_f16(self, from: *const f16) -> Self::F;
+    /// Writes sixteen values, rounded to the nearest half-precision number; larger ones than 65,504 are held there.
+    ///
+    /// # Safety
+    /// `to` must be valid for writing sixteen `f16`.
+    unsafe fn store_f16(self, to: *mut f16, x: Self::F);
+
     /// Sixteen `f32` from sixteen `i32`.
     fn convert(self, x: Self::I) -> Self::F;
     /// Rounds to the nearest integer (ties to even), which must fit `i8`, flips the bits of `offset` (0, or 128 to make
@@ -212,6 +225,40 @@ pub(super) trait Simd: Copy {
     }
 }
 
+/// Numbers that keys and values are stored as.
+pub(super) trait Element: Copy {
+    /// The first sixteen values of a slice.
+    fn read<S: Simd>(simd: S, from: &[Self]) -> S::F;
+    /// A slice of fewer than sixteen values, filled up with zeros.
+    fn read_tail<S: Simd>(simd: S, from: &[Self]) -> S::F;
+}
+
+impl Element for f32 {
+    #[inline(always)]
+    fn read<S: Simd>(simd: S, from: &[Self]) -> S::F {
+        simd.read(from)
+    }
+    #[inline(always)]
+    fn read_tail<S: Simd>(simd: S, from: &[Self]) -> S::F {
+        simd.read_tail(from, 0.0)
+    }
+}
+
+impl Element for f16 {
+    #[inline(always)]
+    fn read<S: Simd>(simd: S, from: &[Self]) -> S::F {
+        assert!(from.len() >= LANES);
+        // SAFETY: the slice holds at least sixteen values.
+        unsafe { simd.load_f16(from.as_ptr()) }
+    }
+    #[inline(always)]
+    fn read_tail<S: Simd>(simd: S, from: &[Self]) -> S::F {
+        let mut lanes = [f16::ZERO; LANES];
+        lanes[..from.len()].copy_from_slice(from);
+        Self::read(simd, &lanes)
+    }
+}
+
 /// Defines `fn name(set, arguments...)` that runs the generic function `generic(simd, arguments...)` compiled for the
 /// instruction set `set`.
 ///
@@ -230,15 +277,15 @@ macro_rules! dispatch {
             #[cfg(target_arch = "x86_64")]
             {
                 use $crate::kernels::simd::{Avx2, Avx512, InstructionSet};
-                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
                 $($unsafe)? fn avx512($($argument: $type),*) $(-> $output)? {
                     unsafe { $generic(Avx512::new(), $($argument),*) }
                 }
-                #[target_feature(enable = "avx2,fma,avxvnni")]
+                #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
                 $($unsafe)? fn avx_vnni($($argument: $type),*) $(-> $output)? {
                     unsafe { $generic(Avx2::<$vnni>::new(), $($argument),*) }
                 }
-                #[target_feature(enable = "avx2,fma")]
+                #[target_feature(enable = "avx2,fma,f16c")]
                 $($unsafe)? fn avx2($($argument: $type),*) $(-> $output)? {
                     unsafe { $generic(Avx2::<false>::new(), $($argument),*) }
                 }

@@ -1,5 +1,7 @@
 //! The sixteen lanes as arrays: loops the compiler turns into NEON or SSE2.
 
+use half::f16;
+
 use super::{LANES, Simd};
 
 /// Plain Rust for the target's baseline instruction set.
@@ -103,6 +105,17 @@ impl Simd for Portable {
     unsafe fn store(self, to: *mut f32, x: Self::F) {
         // SAFETY: the caller promises room for sixteen values.
         unsafe { to.cast::<[f32; LANES]>().write_unaligned(x) }
+    }
+    #[inline(always)]
+    unsafe fn load_f16(self, from: *const f16) -> Self::F {
+        // SAFETY: the caller's promise.
+        unsafe { from.cast::<[f16; LANES]>().read() }.map(f16::to_f32)
+    }
+    #[inline(always)]
+    unsafe fn store_f16(self, to: *mut f16, x: Self::F) {
+        let limit = f16::MAX.to_f32();
+        // SAFETY: the caller's promise.
+        unsafe { to.cast::<[f16; LANES]>().write(x.map(|x| f16::from_f32(x.clamp(-limit, limit)))) }
     }
     #[inline(always)]
     fn convert(self, x: Self::I) -> Self::F {

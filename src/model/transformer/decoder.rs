@@ -4,10 +4,13 @@ use super::encoder::Span;
 use super::{FeedForward, Scratch, Transformer, sublayer};
 use crate::Result;
 use crate::checkpoint::Weights;
-use crate::kernels::{Activation, KeyRows, KeysAndValues, Precision, Workspace, attend};
+use crate::kernels::{
+    Activation, AttentionMemory, KeyRows, KeysAndValues, Precision, Workspace, attend, attend_f16, to_f16,
+};
 use crate::model::config::TransformerConfig;
 use crate::model::{Attention, Candidate, Decoder, Proposer, Record, TopK};
 use crate::nn::{LayerNorm, Linear, Slots};
+use half::f16;
 
 /// Masked self-attention, encoder-decoder attention and feed-forward.
 #[derive(Debug)]
@@ -57,14 +60,14 @@ impl DecoderLayer {
 #[derive(Debug)]
 pub(super) struct TransformerDecoder<'m> {
     model: &'m Transformer,
-    /// For each layer the cross-attention keys and values, `[Σ source lengths, 2 · width]`, once per sentence.
-    memory: Vec<Vec<f32>>,
-    /// The sentence each row translates, as its span of `memory`.
-    spans: Vec<Span>,
-    spare_spans: Vec<Span>,
+    /// For each layer the cross-attention keys and values, once per sentence.
+    memory: Vec<AttentionMemory>,
+    /// The sentence each row translates.
+    sentences: Vec<usize>,
+    spare_sentences: Vec<usize>,
     encoder_attention: Vec<Attention>,
-    /// For each layer the keys and the values of the tokens fed so far, each `[slots, width]`.
-    cache: Vec<(Vec<f32>, Vec<f32>)>,
+    /// For each layer the keys and values of the tokens fed so far.
+    cache: Vec<Cache>,
     slots: Slots,
     /// Output of the last layer, `[rows, width]`.
     hidden: Vec<f32>,
@@ -73,6 +76,57 @@ pub(super) struct TransformerDecoder<'m> {
     own: Vec<Vec<f32>>,
     scratch: Scratch,
     proposer: Proposer,
+}
+
+/// The self-attention keys and the values of one layer, each `[slots, width]`: in int8 models in half precision, since all of
+/// a hypothesis' past is read at every step.
+#[derive(Debug)]
+enum Cache {
+    F32(Vec<f32>, Vec<f32>),
+    F16(Vec<f16>, Vec<f16>),
+}
+
+impl Cache {
+    fn new(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::F32(Vec::new(), Vec::new()),
+            Precision::Int8 => Self::F16(Vec::new(), Vec::new()),
+        }
+    }
+
+    /// Makes room for `size` elements of keys and of values.
+    fn resize(&mut self, size: usize) {
+        match self {
+            Self::F32(keys, values) => [keys, values].into_iter().for_each(|store| store.resize(size, 0.0)),
+            Self::F16(keys, values) => [keys, values].into_iter().for_each(|store| store.resize(size, f16::ZERO)),
+        }
+    }
+
+    /// Puts a key and a value, each `[width]`, into a slot.
+    fn write(&mut self, slot: usize, key: &[f32], value: &[f32]) {
+        let place = slot * key.len()..(slot + 1) * key.len();
+        match self {
+            Self::F32(keys, values) => {
+                keys[place.clone()].copy_from_slice(key);
+                values[place].copy_from_slice(value);
+            }
+            Self::F16(keys, values) => {
+                to_f16(key, &mut keys[place.clone()]);
+                to_f16(value, &mut values[place]);
+            }
+        }
+    }
+
+    /// [`attend`] to the given slots.
+    fn attend(&self, query: &[f32], slots: &[u32], heads: usize, weights: &mut [f32], out: &mut [f32]) {
+        let (stride, rows) = (query.len(), KeyRows::Listed(slots));
+        match self {
+            Self::F32(keys, values) => attend(query, KeysAndValues { keys, values, stride, rows }, heads, weights, out),
+            Self::F16(keys, values) => {
+                attend_f16(query, KeysAndValues { keys, values, stride, rows }, heads, weights, out);
+            }
+        }
+    }
 }
 
 impl<'m> TransformerDecoder<'m> {
@@ -85,10 +139,12 @@ impl<'m> TransformerDecoder<'m> {
         record: Record,
         workspace: &mut Workspace,
     ) -> Self {
+        let lengths: Vec<usize> = spans.iter().map(|span| span.length).collect();
+        let mut projected = Vec::new();
         let project = |layer: &DecoderLayer| {
-            let mut memory = Vec::new();
-            layer.cross_memory.forward(workspace, encoded, Activation::Identity, &mut memory);
-            memory
+            layer.cross_memory.forward(workspace, encoded, Activation::Identity, &mut projected);
+            let precision = layer.cross_memory.matrix().precision();
+            AttentionMemory::new(precision, model.decoder_heads, model.width, &lengths, &projected)
         };
         let memory = model.decoder_layers.iter().map(project).collect();
         let recorded = |wanted: bool| vec![Vec::new(); if wanted { spans.len() } else { 0 }];
@@ -98,10 +154,14 @@ impl<'m> TransformerDecoder<'m> {
             slots: Slots::new(spans.len()),
             cross: recorded(record.cross),
             own: recorded(record.decoder),
-            spans,
-            spare_spans: Vec::new(),
+            sentences: (0..spans.len()).collect(),
+            spare_sentences: Vec::new(),
             encoder_attention,
-            cache: vec![Default::default(); model.decoder_layers.len()],
+            cache: model
+                .decoder_layers
+                .iter()
+                .map(|layer| Cache::new(layer.self_projection.matrix().precision()))
+                .collect(),
             hidden: Vec::new(),
             record,
             scratch: Scratch::default(),
@@ -112,11 +172,11 @@ impl<'m> TransformerDecoder<'m> {
 
 impl Decoder for TransformerDecoder<'_> {
     fn rows(&self) -> usize {
-        self.spans.len()
+        self.sentences.len()
     }
 
     fn step(&mut self, tokens: &[u32], workspace: &mut Workspace) {
-        let Self { model, memory, spans, cache, slots, hidden, cross, own, scratch, .. } = self;
+        let Self { model, memory, sentences, cache, slots, hidden, cross, own, scratch, .. } = self;
         let width = model.width;
         let heads = model.decoder_heads;
         hidden.resize(tokens.len() * width, 0.0);
@@ -127,12 +187,11 @@ impl Decoder for TransformerDecoder<'_> {
         let length = slots.length();
         cross.iter_mut().chain(own.iter_mut()).for_each(Vec::clear);
 
-        for ((layer, (keys, values)), memory) in model.decoder_layers.iter().zip(cache.iter_mut()).zip(memory) {
+        for ((layer, cache), memory) in model.decoder_layers.iter().zip(cache.iter_mut()).zip(memory) {
             let Scratch { normed, projected, context, out, weights, .. } = scratch;
             sublayer(&layer.self_norm, layer.pre_norm, hidden, normed, out, |x, out| {
                 layer.self_projection.forward(workspace, x, Activation::Identity, projected);
-                keys.resize(slots.count() * width, 0.0);
-                values.resize(slots.count() * width, 0.0);
+                cache.resize(slots.count() * width);
                 context.resize(x.len(), 0.0);
                 weights.resize(heads * length, 0.0);
                 let rows = projected.chunks_exact(3 * width).zip(context.chunks_exact_mut(width));
@@ -140,11 +199,8 @@ impl Decoder for TransformerDecoder<'_> {
                     let (query, key_value) = projected.split_at(width);
                     let (key, value) = key_value.split_at(width);
                     let past = slots.past(row);
-                    let slot = past[length - 1] as usize * width;
-                    keys[slot..slot + width].copy_from_slice(key);
-                    values[slot..slot + width].copy_from_slice(value);
-                    let past = KeysAndValues { keys, values, stride: width, rows: KeyRows::Listed(past) };
-                    attend(query, past, heads, weights, context);
+                    cache.write(past[length - 1] as usize, key, value);
+                    cache.attend(query, past, heads, weights, context);
                     if let Some(own) = own.get_mut(row) {
                         own.extend_from_slice(weights);
                     }
@@ -154,15 +210,16 @@ impl Decoder for TransformerDecoder<'_> {
             sublayer(&layer.cross_norm, layer.pre_norm, hidden, normed, out, |x, out| {
                 layer.cross_query.forward(workspace, x, Activation::Identity, projected);
                 context.resize(x.len(), 0.0);
-                let rows = projected.chunks_exact(width).zip(context.chunks_exact_mut(width));
-                for (row, ((query, context), span)) in rows.zip(spans.iter()).enumerate() {
-                    weights.resize(heads * span.length, 0.0);
-                    let rows = KeyRows::Span { start: span.start, length: span.length };
-                    let memory = KeysAndValues { keys: memory, values: &memory[width..], stride: 2 * width, rows };
-                    attend(query, memory, heads, weights, context);
-                    if let Some(cross) = cross.get_mut(row) {
+                // The hypotheses of a sentence follow one another, and read its memory together.
+                let mut row = 0;
+                for hypotheses in sentences.chunk_by(|a, b| a == b) {
+                    let rows = row * width..(row + hypotheses.len()) * width;
+                    memory.attend(hypotheses[0], &projected[rows.clone()], weights, &mut context[rows]);
+                    let size = heads * memory.length(hypotheses[0]);
+                    for (cross, weights) in cross.iter_mut().skip(row).zip(weights.chunks_exact(size)) {
                         cross.extend_from_slice(weights);
                     }
+                    row += hypotheses.len();
                 }
                 layer.cross_output.forward(workspace, context, Activation::Identity, out);
             });
@@ -198,9 +255,9 @@ impl Decoder for TransformerDecoder<'_> {
     }
 
     fn select(&mut self, rows: &[usize]) {
-        self.spare_spans.clear();
-        self.spare_spans.extend(rows.iter().map(|&row| self.spans[row]));
-        std::mem::swap(&mut self.spans, &mut self.spare_spans);
+        self.spare_sentences.clear();
+        self.spare_sentences.extend(rows.iter().map(|&row| self.sentences[row]));
+        std::mem::swap(&mut self.sentences, &mut self.spare_sentences);
         self.slots.select(rows);
         if self.record.cross {
             self.cross.resize(rows.len(), Vec::new());

@@ -1,0 +1,118 @@
+"""One measurement of a peer: `python engines.py ctranslate2|pytorch-gru ...` prints one JSON object.
+
+As in `translate bench`, loading and a warm-up are not part of the time, and neighbours have about equal lengths. Cutting
+the text into pieces is not part of the peers' time; it is part of ours.
+"""
+
+import argparse
+import json
+import resource
+import time
+from pathlib import Path
+
+
+def read(directory: Path, file: Path) -> list[list[str]]:
+    """The pieces of each line, longest line first."""
+    import sentencepiece
+
+    pieces = sentencepiece.SentencePieceProcessor(model_file=str(directory / "source.spm"))
+    lines = sorted(file.read_text(encoding="utf8").splitlines(), key=len, reverse=True)
+    return [pieces.encode(line.strip(), out_type=str) for line in lines]
+
+
+def ctranslate2_engine(a: argparse.Namespace):
+    """CTranslate2 on a converted Marian model."""
+    import ctranslate2
+
+    vocabulary = json.loads((a.pieces / "vocab.json").read_text(encoding="utf8"))
+    lines = [[p if p in vocabulary else "<unk>" for p in line] + ["</s>"] for line in read(a.pieces, a.lines)]
+    engine = ctranslate2.Translator(
+        str(a.model), device="cpu", compute_type=a.compute, inter_threads=a.inter, intra_threads=a.intra
+    )
+    length = dict(min_decoding_length=a.fixed_length, max_decoding_length=a.fixed_length) if a.fixed_length else {}
+
+    def run(lines):
+        results = engine.translate_batch(
+            lines, beam_size=a.beam, max_batch_size=a.batch, batch_type="examples", **length
+        )
+        return sum(len(result.hypotheses[0]) for result in results)
+
+    return lines, run
+
+
+def pytorch_gru_engine(a: argparse.Namespace):
+    """The GRU of models.py in plain PyTorch: padded batches, W_a H computed once, greedy, on all threads."""
+    import torch
+    from safetensors.torch import load_file
+    from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+    torch.set_num_threads(a.intra)
+    vocabulary = json.loads((a.pieces / "vocab.json").read_text(encoding="utf8"))
+    config = json.loads((a.model / "config.json").read_text(encoding="utf8"))
+    end, unknown, start = (config[key] for key in ("eos_token_id", "unk_token_id", "decoder_start_token_id"))
+    lines = [[vocabulary.get(p, unknown) for p in line] + [end] for line in read(a.pieces, a.lines)]
+
+    w = load_file(a.model / "model.safetensors")
+    width, hidden = config["embedding_dim"], config["hidden_dim"]
+    encoder = torch.nn.GRU(width, hidden, bidirectional=True, batch_first=True)
+    encoder.load_state_dict({k.removeprefix("encoder.rnn."): v for k, v in w.items() if k.startswith("encoder.rnn.")})
+    cell = torch.nn.GRUCell(width + 2 * hidden, hidden)
+    cell.load_state_dict({k[len("decoder.rnn.") : -3]: v for k, v in w.items() if k.startswith("decoder.rnn.")})
+    attention = w["decoder.attention.attn_fc.weight"]
+    query_weight, key_weight = attention[:, :hidden].contiguous(), attention[:, hidden:].contiguous()
+    linear = torch.nn.functional.linear
+
+    def translate(batch):
+        lengths = torch.tensor([len(line) for line in batch])
+        ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(line) for line in batch], batch_first=True)
+        embedded = w["encoder.embedding.weight"][ids]
+        memory, last = encoder(pack_padded_sequence(embedded, lengths, True, False))
+        memory, _ = pad_packed_sequence(memory, batch_first=True)
+        padding = torch.arange(ids.shape[1])[None] >= lengths[:, None]
+        state = torch.tanh(linear(torch.cat([last[0], last[1]], 1), w["encoder.fc.weight"], w["encoder.fc.bias"]))
+        keys = linear(memory, key_weight, w["decoder.attention.attn_fc.bias"])
+        token = torch.full((len(batch),), start)
+        for _ in range(a.fixed_length):
+            x = w["decoder.embedding.weight"][token]
+            energy = linear(torch.tanh(keys + linear(state, query_weight)[:, None]), w["decoder.attention.v_fc.weight"])
+            weights = torch.softmax(energy[..., 0].masked_fill(padding, -torch.inf), 1)
+            context = torch.bmm(weights[:, None], memory)[:, 0]
+            state = cell(torch.cat([x, context], 1), state)
+            logits = linear(torch.cat([state, context, x], 1), w["decoder.fc_out.weight"], w["decoder.fc_out.bias"])
+            # Padding is never produced, and before the fixed length the sentence end neither.
+            logits[:, [end, config["pad_token_id"]]] = -torch.inf
+            token = logits.argmax(1)
+        return len(batch) * a.fixed_length
+
+    def run(lines):
+        with torch.inference_mode():
+            return sum(translate(lines[i : i + a.batch]) for i in range(0, len(lines), a.batch))
+
+    return lines, run
+
+
+def main() -> None:
+    engines = {"ctranslate2": ctranslate2_engine, "pytorch-gru": pytorch_gru_engine}
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument("engine", choices=engines)
+    p.add_argument("--model", type=Path, required=True)
+    p.add_argument("--pieces", type=Path, required=True, help="directory of source.spm and vocab.json")
+    p.add_argument("--lines", type=Path, required=True)
+    p.add_argument("--beam", type=int, default=1)
+    p.add_argument("--batch", type=int, default=64)
+    p.add_argument("--inter", type=int, default=1)
+    p.add_argument("--intra", type=int, default=1)
+    p.add_argument("--compute", default="default")
+    p.add_argument("--fixed-length", type=int, default=0)
+    a = p.parse_args()
+    lines, run = engines[a.engine](a)
+    run(lines[: min(len(lines), max(2 * a.batch, 4))])
+    start = time.perf_counter()
+    tokens = run(lines)
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(json.dumps(dict(sentences=len(lines), tokens=tokens, seconds=seconds, peak_mb=peak)))
+
+
+if __name__ == "__main__":
+    main()
