@@ -60,8 +60,8 @@ fn allocating_steps(model: &str, precision: Precision) -> Result<usize> {
 fn a_decoding_step_allocates_nothing() {
     for precision in [Precision::F32, Precision::Int8] {
         assert_eq!(allocating_steps("gru", precision).unwrap(), 0, "GRU, {precision:?}");
-        // The cache of a Transformer grows by doubling: 2, 4, 8 … positions.
+        // The caches of a Transformer and the lists of their slots grow by doubling, each a few times in 64 steps.
         let steps = allocating_steps("marian_relu", precision).unwrap();
-        assert!(steps <= 7, "Transformer, {precision:?}: {steps} of 64 steps allocate");
+        assert!(steps <= 10, "Transformer, {precision:?}: {steps} of 64 steps allocate");
     }
 }
