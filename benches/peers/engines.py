@@ -107,11 +107,11 @@ def main() -> None:
     a = p.parse_args()
     lines, run = engines[a.engine](a)
     run(lines[: min(len(lines), max(2 * a.batch, 4))])
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     tokens = run(lines)
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps(dict(sentences=len(lines), tokens=tokens, seconds=seconds, peak_mb=peak)))
+    print(json.dumps(dict(sentences=len(lines), tokens=tokens, seconds=seconds, cpu=cpu, peak_mb=peak)))
 
 
 if __name__ == "__main__":
