@@ -60,10 +60,11 @@ def main():
         converted = Path(scratch) / "ctranslate2"
         ctranslate2.converters.TransformersConverter(str(copy)).convert(str(converted))
         third = ctranslate2_pieces(str(converted), copy, lines, a.beam, a.max_length)
-    other = sum(x != y for x, y in zip(found, third))
+    compat = ours(a.binary, str(a.model), lines, a.beam, a.max_length, "--compat", "ctranslate2")
+    other, compat = (sum(x != y for x, y in zip(pieces, third)) for pieces in (found, compat))
     print(f"{a.model}, {len(lines)} lines of {Path(a.file).name}, beam {a.beam}, f32")
     print(f"  Hugging Face: {len(differ)} lines differ from translate, {len(ties)} of them ties")
-    print(f"  CTranslate2:  {other} lines differ from translate")
+    print(f"  CTranslate2:  {other} lines differ from translate, {compat} from translate --compat ctranslate2")
     for i in [i for i in differ if i not in ties][:5]:
         print(f"    line {i + 1}\n      HF        {' '.join(expected[i])}\n      translate {' '.join(found[i])}")
     sys.exit(len(differ) > len(ties))

@@ -59,13 +59,13 @@ def cached_reference(directory, lines, beams, length, batch_size):
     return pieces
 
 
-def ours(binary, directory, lines, beams, length):
-    """The pieces `translate` generates, sentence end left out."""
+def ours(binary, directory, lines, beams, length, *more):
+    """The pieces `translate` generates with `more` arguments, sentence end left out."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf8") as file:
         file.write("".join(line + "\n" for line in lines))
         file.flush()
         command = [binary, "--format", "json", "--model", directory, "--beam-size", str(beams),
-                   "--max-length", str(length), "--threads", "1", "--quiet", file.name]  # fmt: skip
+                   "--max-length", str(length), "--threads", "1", "--quiet", *more, file.name]  # fmt: skip
         started = time.perf_counter()
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     print(f"  translate, beam {beams}: {time.perf_counter() - started:.0f} s", flush=True)
