@@ -301,16 +301,17 @@ fn an_output_file_gets_what_standard_output_gets() {
 fn a_killed_run_is_resumed_to_the_same_bytes() {
     let directory = tempfile::tempdir().unwrap();
     let (input, out) = (write(&directory, "in", lines(1000)), directory.path().join("out"));
-    let start = Instant::now();
     let expected = quiet(translate().arg(&input).output().unwrap());
-    let whole = start.elapsed();
     let mut command = translate();
     command.arg(&input).arg("--output").arg(&out).arg("--resume").stdout(Stdio::null()).stderr(Stdio::null());
     let mut partial = 0;
     for round in 0..20 {
         let mut child = command.spawn().unwrap();
-        // Some early, some late, none at the same moment.
-        std::thread::sleep(whole * (round * 13 % 20) / 25);
+        // Killed once so much is written: some early, some late, none at the same moment, on a machine of any speed.
+        let enough = (expected.len() * (round * 13 % 20) / 20) as u64;
+        while fs::metadata(&out).map_or(0, |file| file.len()) < enough && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         child.kill().unwrap();
         child.wait().unwrap();
         let written = fs::read(&out).unwrap_or_default();
