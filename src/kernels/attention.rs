@@ -42,7 +42,7 @@ impl KeyRows<'_> {
     }
 }
 
-/// Keys and values kept as rows of `f32` or [`f16`]: row `r` of either is the `width` elements from `r · stride`.
+/// Keys and values kept as rows of `f32` or [`struct@f16`]: row `r` of either is the `width` elements from `r · stride`.
 #[derive(Clone, Copy, Debug)]
 pub struct KeysAndValues<'a, E> {
     /// Keys.
