@@ -16,6 +16,7 @@ import datetime
 import gzip
 import importlib.metadata
 import json
+import multiprocessing
 import os
 import statistics
 import subprocess
@@ -80,16 +81,15 @@ def busy_seconds() -> float:
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
-# Share of the machine that other work may take during a measurement, and how often a disturbed one is repeated.
+# Share of the machine that other work may take during a measurement.
 MOST_FOREIGN = 0.05
-ATTEMPTS = 6
 
 
-def output_of(command: list[str]) -> dict:
+def output_of(command: list[str], attempts: int) -> dict:
     """The JSON object a measurement prints. Waits for a quiet machine, and measures again if it was not quiet."""
     best = None
-    for _ in range(ATTEMPTS):
-        for _ in range(60):
+    for _ in range(attempts):
+        for _ in range(60 if attempts > 1 else 0):
             busy, start = busy_seconds(), time.perf_counter()
             time.sleep(0.5)
             if (busy_seconds() - busy) / (time.perf_counter() - start) / os.cpu_count() < MOST_FOREIGN:
@@ -141,9 +141,11 @@ class Bench:
         open_text = gzip.open if self.arguments.text.suffix == ".gz" else open
         with open_text(self.arguments.text, "rt", encoding="utf8") as file:
             text = [line for line in file.read().splitlines() if line.strip()][:1000]
-        marian = self.arguments.lines.read_text(encoding="utf8").splitlines()
+        every = max(1, 512 // self.arguments.sentences)
+        marian = self.arguments.lines.read_text(encoding="utf8").splitlines()[::every]
         # Every eighth line where one sentence at a time would take minutes.
-        files = {"text": text, "text-512": text[:512], "text-few": text[:512:8], "marian": marian, "marian-few": marian[::8]}
+        files = {"text": text, "text-512": text[:512:every], "text-few": text[:512:8], "marian": marian}
+        files["marian-few"] = marian[:: max(1, len(marian) // 64)]
         files["text-100000"] = (text * (100_000 // len(text) + 1))[:100_000]
         for name, lines in files.items():
             (self.work / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf8")
@@ -153,7 +155,7 @@ class Bench:
         if "--beam" not in row.ours:
             options += ["--beam-size", "1"]
         model = ["--model", str(self.work / row.model)]
-        return output_of([self.translate, "bench", *model, *options, str(self.work / f"{row.lines}.txt")])
+        return output_of([self.translate, "bench", *model, *options, str(self.work / f"{row.lines}.txt")], self.arguments.attempts)
 
     def theirs(self, row: Row, options: list[str]) -> dict:
         engine = "pytorch-gru" if row.model == "gru" else "ctranslate2"
@@ -162,7 +164,7 @@ class Bench:
             model = self.work / f"{row.model}-{'int8' if 'int8' in options else 'float32'}"
         command = [sys.executable, str(HERE / "engines.py"), engine, "--model", str(model)]
         pieces = ["--pieces", str(self.work / row.model), "--lines", str(self.work / f"{row.lines}.txt")]
-        return output_of(command + pieces + options)
+        return output_of(command + pieces + options, self.arguments.attempts)
 
     def measure(self, row: Row) -> None:
         """Finds the peer's best setting, then runs the two in turn; sentences a second, since the two count tokens apart."""
@@ -180,6 +182,7 @@ class Bench:
             setting=" ".join(best[best.index("--inter") if "--inter" in best else best.index("--intra") :]),
             kernels=pairs[0][0]["kernels"],
             foreign=max(side["foreign"] for sides in pairs for side in sides),
+            rounds=len(pairs),
         )
 
     def first_translation(self) -> None:
@@ -225,14 +228,15 @@ class Bench:
         versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("ctranslate2", "torch"))
         lines = [
             f"{os.cpu_count()} cores of an {processor}, kernels {found[0][1]['kernels'] if found else '?'}; {version}, "
-            f"{versions}; {self.results['date']}. Medians of {self.arguments.rounds} runs of each side in turn.",
+            f"{versions}; {self.results['date']}. Medians of {self.arguments.rounds} runs of each side in turn; "
+            f"*disturbed*: other work took more than {2 * MOST_FOREIGN:.0%} of the machine meanwhile.",
             "",
             "| case | against | ours, tokens/s | theirs, tokens/s | ratio | at least | aim | peak memory, MB: ours / theirs |",
             "|---|---|---|---|---|---|---|---|",
         ]
         for row, result in found:
             peer = f"{row.peer} ({result['setting']})"
-            disturbed = " (disturbed)" if result["foreign"] > 2 * MOST_FOREIGN else ""
+            disturbed = " *disturbed*" if result["foreign"] > 2 * MOST_FOREIGN else ""
             speeds = f"{result['ours']:,.0f} | {result['theirs']:,.0f} | **{result['ratio']:.2f}**{disturbed}"
             memory = " / ".join(f"{value:,.0f}" for value in result["memory"])
             lines.append(f"| {row.case} | {peer} | {speeds} | {row.least} | {row.aim} | {memory} |")
@@ -265,12 +269,19 @@ def main() -> None:
     p.add_argument("--text", type=Path, required=True, help="test set in the built-in model's source language; may end in .gz")
     p.add_argument("--work", type=Path, default=REPOSITORY / "target" / "peers", help="models, lines and results")
     p.add_argument("--rounds", type=int, default=3, help="runs of each side")
+    p.add_argument("--sentences", type=int, default=512, help="of the fixed-length rows in batches")
+    p.add_argument("--attempts", type=int, default=6, help="measurements of each run until one was not disturbed; 1: do not wait")
     p.add_argument("--only", nargs="*", help="names of rows, or their beginnings")
     p.add_argument("--dry-run", action="store_true", help="write the table from earlier results")
     arguments = p.parse_args()
     bench = Bench(arguments)
     if not arguments.dry_run:
-        bench.prepare()
+        # Apart, because the peak memory of a program begins with that of the process that starts it, and this needs PyTorch.
+        preparation = multiprocessing.get_context("fork").Process(target=bench.prepare)
+        preparation.start()
+        preparation.join()
+        if preparation.exitcode != 0:
+            raise SystemExit("preparing the models failed")
         steps = {row.name: (lambda row=row: bench.measure(row)) for row in rows()}
         steps |= {"first-translation": bench.first_translation, "flat-cost": bench.flat_cost}
         for name, step in steps.items():
