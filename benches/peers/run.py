@@ -237,6 +237,8 @@ class Bench:
         for row, result in found:
             peer = f"{row.peer} ({result['setting']})"
             disturbed = " *disturbed*" if result["foreign"] > 2 * MOST_FOREIGN else ""
+            if result["rounds"] < self.arguments.rounds:
+                disturbed += f" ({result['rounds']} run)"
             speeds = f"{result['ours']:,.0f} | {result['theirs']:,.0f} | **{result['ratio']:.2f}**{disturbed}"
             memory = " / ".join(f"{value:,.0f}" for value in result["memory"])
             lines.append(f"| {row.case} | {peer} | {speeds} | {row.least} | {row.aim} | {memory} |")
