@@ -11,6 +11,8 @@ thread_local! {
     static LIVE: Cell<isize> = const { Cell::new(0) };
     /// The highest value of `LIVE` since [`peak`] began.
     static PEAK: Cell<isize> = const { Cell::new(0) };
+    /// How often this thread asked for memory.
+    static CALLS: Cell<usize> = const { Cell::new(0) };
 }
 
 /// The system's allocator with a count for each thread.
@@ -20,6 +22,7 @@ fn count(bytes: isize) {
     let live = LIVE.get() + bytes;
     LIVE.set(live);
     PEAK.set(PEAK.get().max(live));
+    CALLS.set(CALLS.get() + usize::from(bytes > 0));
 }
 
 // SAFETY: every call is passed on unchanged to the system's allocator, which keeps the contract. Counting neither
@@ -58,6 +61,13 @@ pub fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
     PEAK.set(before);
     let result = work();
     (result, usize::try_from(PEAK.get() - before).unwrap_or(0))
+}
+
+/// How often this thread asked for memory while `work` ran.
+pub fn calls<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = CALLS.get();
+    let result = work();
+    (result, CALLS.get() - before)
 }
 
 #[test]

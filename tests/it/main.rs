@@ -8,6 +8,7 @@ mod checkpoint;
 mod checkpoint_errors;
 mod cli;
 mod convert;
+mod decoding_steps;
 mod directories;
 mod eval;
 mod fuzz;

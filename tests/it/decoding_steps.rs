@@ -1,0 +1,42 @@
+//! What a decoding step costs besides arithmetic: nothing.
+
+use translate::kernels::{Precision, Workspace};
+use translate::model::{Normalise, Record, TopK};
+use translate::{Result, Translator};
+
+use crate::allocations;
+
+/// How many of 64 decoding steps of a beam search over three sentences allocate, after the first, in which buffers grow.
+fn allocating_steps(model: &str, precision: Precision) -> Result<usize> {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models/");
+    let translator = Translator::load(&format!("{directory}{model}"), precision)?;
+    let mut workspace = Workspace::new(1);
+    let sources: [&[u32]; 3] = [&[5, 6, 7, 2], &[8, 2], &[9, 10, 11, 12, 13, 2]];
+    let mut decoder = translator.model().start(&sources, Record::default(), &mut workspace);
+    let mut candidates = Vec::new();
+    let request = TopK { k: 4, banned: &[0], normalise: Normalise::All };
+    let mut step = |tokens: &[u32], rows: &[usize]| {
+        let ((), calls) = allocations::calls(|| {
+            decoder.step(tokens, &mut workspace);
+            decoder.top_k(request, &mut candidates, &mut workspace);
+            decoder.select(rows);
+        });
+        assert!(decoder.cross_attention(0).is_none(), "attention nobody asked for");
+        usize::from(calls > 0)
+    };
+    step(&[4, 4, 4], &[0, 0, 1, 1, 2, 2]);
+    for _ in 0..4 {
+        step(&[4, 5, 6, 7, 8, 9], &[0, 0, 2, 3, 5, 4]);
+    }
+    Ok((0..64).map(|_| step(&[4, 5, 6, 7, 8, 9], &[0, 0, 2, 3, 5, 4])).sum())
+}
+
+#[test]
+fn a_decoding_step_allocates_nothing_and_no_attention_is_kept_unasked() {
+    for precision in [Precision::F32, Precision::Int8] {
+        assert_eq!(allocating_steps("gru", precision).unwrap(), 0, "GRU, {precision:?}");
+        // The caches of a Transformer and the lists of their slots grow by doubling, each a few times in 64 steps.
+        let steps = allocating_steps("marian_relu", precision).unwrap();
+        assert!(steps <= 10, "Transformer, {precision:?}: {steps} of 64 steps allocate");
+    }
+}
