@@ -76,9 +76,16 @@ impl PackedMatrix {
         assert!(outputs > 0 && inputs > 0, "an empty matrix cannot be packed");
         let weights = match precision {
             Precision::F32 => pack_f32(weight, outputs, inputs),
-            Precision::Int8 => pack_int8(weight, outputs, inputs),
+            Precision::Int8 => pack_int8(outputs, inputs, |output, row| {
+                row.copy_from_slice(&weight[output * inputs..][..inputs]);
+            }),
         };
         Self { outputs, inputs, weights }
+    }
+
+    /// An int8 matrix whose rows `row_of(output, into [inputs])` tells one at a time.
+    pub(super) fn pack_int8_rows(outputs: usize, inputs: usize, row_of: impl FnMut(usize, &mut [f32])) -> Self {
+        Self { outputs, inputs, weights: pack_int8(outputs, inputs, row_of) }
     }
 
     /// Number of output features.
@@ -252,7 +259,7 @@ fn pack_f32(weight: &[f32], outputs: usize, inputs: usize) -> Weights {
     Weights::F32(lines)
 }
 
-fn pack_int8(weight: &[f32], outputs: usize, inputs: usize) -> Weights {
+fn pack_int8(outputs: usize, inputs: usize, mut row_of: impl FnMut(usize, &mut [f32])) -> Weights {
     let groups = inputs.div_ceil(4);
     let panels = outputs.div_ceil(LANES);
     let mut lines = vec![ZERO_LINE; panels * groups];
@@ -260,9 +267,11 @@ fn pack_int8(weight: &[f32], outputs: usize, inputs: usize) -> Weights {
     let mut corrections = vec![0; panels * LANES];
     let bytes = as_i8_mut(&mut lines);
     let mut quantised = vec![0; groups * 4];
-    for (output, row) in weight.chunks_exact(inputs).enumerate() {
+    let mut row = vec![0.0; inputs];
+    for output in 0..outputs {
+        row_of(output, &mut row);
         let scale = &mut scales[output..=output];
-        tile::quantise_rows(InstructionSet::detect(), row, inputs, 0, &mut quantised, scale);
+        tile::quantise_rows(InstructionSet::detect(), &row, inputs, 0, &mut quantised, scale);
         let panel = &mut bytes[output / LANES * groups * 64..][..groups * 64];
         let mut sum = 0;
         for (group, values) in panel.as_chunks_mut::<64>().0.iter_mut().zip(quantised.as_chunks::<4>().0) {

@@ -13,6 +13,7 @@ mod memory;
 #[cfg(test)]
 mod plain;
 mod pool;
+mod screen;
 mod simd;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ pub use attention::{KeyRows, KeysAndValues, attend, attend_additive, attend_f16,
 pub use elementwise::{Activation, add, add_layer_norm, gru_gates, layer_norm, log_sum_exp, sigmoid, softmax, tanh};
 pub use matrix::{PackedMatrix, Precision};
 pub use memory::AttentionMemory;
+pub use screen::Screen;
 pub use simd::InstructionSet;
 pub use top_k::{LogSumExp, Scored};
 pub use workspace::Workspace;

@@ -4,7 +4,7 @@ use super::attention::{attend_additive_on, attend_f16_on, attend_on, to_f16_on};
 use super::elementwise::{gru_gates_on, layer_norm_on, log_sum_exp_on, sigmoid_on, softmax_on};
 use super::{
     Activation, AttentionMemory, InstructionSet, KeyRows, KeysAndValues, LogSumExp, PackedMatrix, Precision, Scored,
-    Workspace, plain,
+    Screen, Workspace, plain,
 };
 
 /// A fixed pseudo-random sequence (SplitMix64) in -1..1.
@@ -211,6 +211,49 @@ fn top_k_of_unusable_scores_still_names_tokens() {
     let (mut best, mut sums) = (Vec::new(), Vec::new());
     matrix.top_k(&mut Workspace::new(1), &[1.0], None, 2, &[], LogSumExp::None, &mut best, &mut sums);
     assert_eq!(best.iter().map(|scored: &Scored| scored.token).collect::<Vec<_>>(), [0, 1]);
+}
+
+#[test]
+fn a_screen_changes_nothing() {
+    let random_bias = random(1001, 63);
+    // Rows in which one output stands out, rows of equal weights, and weights of very different sizes.
+    let (outputs, inputs, rows) = (1001, 83, 70);
+    let mut weight = random(outputs * inputs, 61);
+    weight.chunks_mut(inputs).step_by(7).for_each(|row| row.iter_mut().for_each(|w| *w *= 30.0));
+    weight.copy_within(0..4 * inputs, 500 * inputs);
+    let x: Vec<f32> = random(rows * inputs, 62).iter().map(|x| x * 4.0).collect();
+    let matrix = PackedMatrix::pack(&weight, outputs, inputs, Precision::F32);
+    let screen = Screen::new(&matrix);
+    for set in InstructionSet::available() {
+        for (threads, k, bias) in [(1, 1, None), (2, 1, Some(&random_bias)), (1, 3, None), (3, 20, Some(&random_bias))]
+        {
+            let bias = bias.map(|bias| bias.as_slice());
+            let mut workspace = Workspace::with_instruction_set(threads, set);
+            let (mut screened, mut plain) = (Vec::new(), Vec::new());
+            let banned = [0, 7, 1000, 5000];
+            screen.top_k(&matrix, &mut workspace, &x, bias, k, &banned, &mut screened);
+            matrix.top_k(&mut workspace, &x, bias, k, &banned, LogSumExp::None, &mut plain, &mut Vec::new());
+            assert_eq!(screened, plain, "{set}: {threads} threads, k {k}");
+        }
+    }
+}
+
+#[test]
+fn a_screen_keeps_what_is_not_a_number() {
+    let mut weight = random(2000 * 8, 64);
+    weight[800] = f32::NAN;
+    weight[1600] = f32::INFINITY;
+    let mut bias = vec![0.0; 2000];
+    bias[3] = f32::NEG_INFINITY;
+    let matrix = PackedMatrix::pack(&weight, 2000, 8, Precision::F32);
+    let screen = Screen::new(&matrix);
+    let mut workspace = Workspace::new(1);
+    for x in [[1.0; 8], [0.0; 8], [f32::NAN; 8], [f32::INFINITY; 8], [f32::MAX; 8]] {
+        let (mut screened, mut plain) = (Vec::new(), Vec::new());
+        screen.top_k(&matrix, &mut workspace, &x, Some(&bias), 4, &[], &mut screened);
+        matrix.top_k(&mut workspace, &x, Some(&bias), 4, &[], LogSumExp::None, &mut plain, &mut Vec::new());
+        assert_eq!(screened, plain, "{x:?}");
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub struct Scored {
 }
 
 /// A place in the ranking that no token has taken yet.
-const EMPTY: Scored = Scored { value: f32::NEG_INFINITY, token: u32::MAX };
+pub(super) const EMPTY: Scored = Scored { value: f32::NEG_INFINITY, token: u32::MAX };
 
 impl Default for Scored {
     fn default() -> Self {
@@ -64,27 +64,71 @@ impl PackedMatrix {
         log_sum_exp: &mut Vec<f32>,
     ) {
         let rows = self.rows_of(x, bias);
+        let blocks = self.outputs().div_ceil(BLOCK);
+        let mut sums_buffer = std::mem::take(&mut workspace.scratch.partial_sums);
+        let sums = at_least(&mut sums_buffer, if normalise == LogSumExp::None { 0 } else { rows * blocks });
+        let shared = Shared(sums.as_mut_ptr());
+        let set = workspace.set;
+        self.rank_blocks(workspace, x, bias, k, best, |Block { row, first, scores, ranking, .. }| {
+            let sum = |scores: &[f32]| {
+                // SAFETY: `(row, block)` is visited once.
+                unsafe { *shared.get().add(row * blocks + first / BLOCK) = sum_block(set, scores) };
+            };
+            if normalise == LogSumExp::All {
+                sum(scores);
+            }
+            ban(scores, first, banned);
+            if normalise == LogSumExp::Allowed {
+                sum(scores);
+            }
+            rank_block(set, scores, first as u32, ranking);
+        });
+        log_sum_exp.clear();
+        if normalise != LogSumExp::None {
+            log_sum_exp.extend(sums.chunks_exact(blocks).map(merge_sums));
+        }
+        workspace.scratch.partial_sums = sums_buffer;
+    }
+
+    /// How many tasks [`PackedMatrix::rank_blocks`] splits its work into.
+    pub(super) fn rank_tasks(&self, workspace: &Workspace) -> usize {
+        workspace.threads().min(self.outputs().div_ceil(BLOCK))
+    }
+
+    /// Computes the product block by block and calls `visit` for each row of each block; `best` becomes what the rankings
+    /// hold at the end, `[rows, k]`, best first.
+    ///
+    /// # Panics
+    /// If `k` is zero or above the number of outputs, or a slice has the wrong size.
+    pub(super) fn rank_blocks(
+        &self,
+        workspace: &mut Workspace,
+        x: &[f32],
+        bias: Option<&[f32]>,
+        k: usize,
+        best: &mut Vec<Scored>,
+        visit: impl Fn(Block<'_>) + Sync,
+    ) {
+        let rows = self.rows_of(x, bias);
         assert!((1..=self.outputs()).contains(&k), "k is not in 1..=outputs");
-        let threads = workspace.threads();
+        let tasks = self.rank_tasks(workspace);
         let mut block_buffer = std::mem::take(&mut workspace.scratch.block);
         let mut ranking_buffer = std::mem::take(&mut workspace.scratch.best);
-        let mut sums_buffer = std::mem::take(&mut workspace.scratch.partial_sums);
         let Workspace { set, pool, scratch } = workspace;
         let (set, lhs) = (*set, self.prepare(*set, x, rows, scratch));
         let blocks = self.outputs().div_ceil(BLOCK);
-        let tasks = threads.min(blocks);
 
         at_least(&mut block_buffer, tasks * ROWS * BLOCK);
         let ranking = at_least(&mut ranking_buffer, tasks * rows * k);
         ranking.fill(EMPTY);
-        let sums = at_least(&mut sums_buffer, if normalise == LogSumExp::None { 0 } else { rows * blocks });
-        let shared =
-            Shared { block: block_buffer.as_mut_ptr(), ranking: ranking.as_mut_ptr(), sums: sums.as_mut_ptr() };
+        let (shared_scores, shared_ranking) = (Shared(block_buffer.as_mut_ptr()), Shared(ranking.as_mut_ptr()));
         pool.run(tasks, |task| {
-            let shared = &shared;
             // SAFETY: each task has its own stretch of the scores and rankings, as sized above.
-            let scores = unsafe { std::slice::from_raw_parts_mut(shared.block.add(task * ROWS * BLOCK), ROWS * BLOCK) };
-            let ranking = unsafe { std::slice::from_raw_parts_mut(shared.ranking.add(task * rows * k), rows * k) };
+            let scores =
+                unsafe { std::slice::from_raw_parts_mut(shared_scores.get().add(task * ROWS * BLOCK), ROWS * BLOCK) };
+            // SAFETY: as above.
+            let ranking =
+                unsafe { std::slice::from_raw_parts_mut(shared_ranking.get().add(task * rows * k), rows * k) };
             for block in blocks * task / tasks..blocks * (task + 1) / tasks {
                 let first = block * BLOCK;
                 let width = BLOCK.min(self.outputs() - first);
@@ -103,29 +147,15 @@ impl PackedMatrix {
                     // SAFETY: `scores` holds ROWS rows of BLOCK outputs.
                     unsafe { self.product(set, lhs, first_row..first_row + count, panels.clone(), output) };
                     for (row, scores) in scores.chunks_exact_mut(BLOCK).take(count).enumerate() {
-                        let scores = &mut scores[..width];
                         let row = first_row + row;
-                        if normalise == LogSumExp::All {
-                            // SAFETY: `(row, block)` belongs to this task alone.
-                            unsafe { *shared.sums.add(row * blocks + block) = sum_block(set, scores) };
-                        }
-                        for &token in banned {
-                            if let Some(score) = (token as usize).checked_sub(first).and_then(|at| scores.get_mut(at)) {
-                                *score = f32::NEG_INFINITY;
-                            }
-                        }
-                        if normalise == LogSumExp::Allowed {
-                            // SAFETY: as above.
-                            unsafe { *shared.sums.add(row * blocks + block) = sum_block(set, scores) };
-                        }
-                        rank_block(set, scores, first as u32, &mut ranking[row * k..][..k]);
+                        let scores = &mut scores[..width];
+                        visit(Block { task, row, first, scores, ranking: &mut ranking[row * k..][..k] });
                     }
                 }
             }
         });
 
         best.clear();
-        log_sum_exp.clear();
         for row in 0..rows {
             best.extend_from_slice(&ranking[row * k..][..k]);
             let merged = &mut best[row * k..];
@@ -135,33 +165,54 @@ impl PackedMatrix {
                 }
             }
             fill_up(merged);
-            if normalise != LogSumExp::None {
-                log_sum_exp.push(merge_sums(&sums[row * blocks..][..blocks]));
-            }
         }
         workspace.scratch.block = block_buffer;
         workspace.scratch.best = ranking_buffer;
-        workspace.scratch.partial_sums = sums_buffer;
     }
 }
 
-/// Buffers that tasks write disjoint parts of.
-struct Shared {
-    block: *mut f32,
-    ranking: *mut Scored,
-    sums: *mut (f32, f32),
+/// The scores of one row over one block of outputs.
+pub(super) struct Block<'a> {
+    /// Which task computed them; a task computes its blocks in increasing order.
+    pub(super) task: usize,
+    pub(super) row: usize,
+    /// The output that `scores[0]` belongs to.
+    pub(super) first: usize,
+    pub(super) scores: &'a mut [f32],
+    /// The task's `k` best of this row so far, best first.
+    pub(super) ranking: &'a mut [Scored],
+}
+
+/// A buffer that tasks write disjoint parts of.
+pub(super) struct Shared<T>(pub(super) *mut T);
+
+impl<T> Shared<T> {
+    pub(super) fn get(&self) -> *mut T {
+        self.0
+    }
 }
 
 // SAFETY: the parts that tasks write are disjoint.
-unsafe impl Sync for Shared {}
+unsafe impl<T> Sync for Shared<T> {}
 
-/// Puts `scored` in its place. Tokens arrive in increasing order, so one with an equal score stays behind.
+/// Makes sure that no token of `banned` among `scores`, whose first belongs to token `first`, is chosen.
+pub(super) fn ban(scores: &mut [f32], first: usize, banned: &[u32]) {
+    for &token in banned {
+        if let Some(score) = (token as usize).checked_sub(first).and_then(|at| scores.get_mut(at)) {
+            *score = f32::NEG_INFINITY;
+        }
+    }
+}
+
+/// Puts `scored` in its place: behind what is better, and behind equals with a lower token.
 #[inline(always)]
-fn insert(ranking: &mut [Scored], scored: Scored) {
+pub(super) fn insert(ranking: &mut [Scored], scored: Scored) {
+    let better =
+        |other: &Scored| scored.value > other.value || (scored.value == other.value && scored.token < other.token);
     let last = ranking.len() - 1;
-    if scored.value > ranking[last].value {
+    if scored.value > f32::NEG_INFINITY && better(&ranking[last]) {
         let mut place = last;
-        while place > 0 && scored.value > ranking[place - 1].value {
+        while place > 0 && better(&ranking[place - 1]) {
             ranking[place] = ranking[place - 1];
             place -= 1;
         }
@@ -170,7 +221,7 @@ fn insert(ranking: &mut [Scored], scored: Scored) {
 }
 
 /// Gives the places that nobody took to the lowest tokens not in the ranking.
-fn fill_up(ranking: &mut [Scored]) {
+pub(super) fn fill_up(ranking: &mut [Scored]) {
     let taken = ranking.iter().take_while(|scored| scored.token != u32::MAX).count();
     let mut token = 0;
     for place in taken..ranking.len() {

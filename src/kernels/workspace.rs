@@ -25,6 +25,7 @@ pub(super) struct Scratch {
     pub(super) best: Vec<super::Scored>,
     /// Per row and block of outputs: largest score and sum of exponentials relative to it.
     pub(super) partial_sums: Vec<(f32, f32)>,
+    pub(super) screen: super::screen::ScreenBuffers,
 }
 
 impl Workspace {

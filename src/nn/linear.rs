@@ -1,17 +1,22 @@
 //! Fully connected layers.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::Result;
 use crate::checkpoint::Weights;
-use crate::kernels::{Activation, LogSumExp, PackedMatrix, Precision, Scored, Workspace};
+use crate::kernels::{Activation, LogSumExp, PackedMatrix, Precision, Scored, Screen, Workspace};
 
 /// `y = activation(x Wᵀ + b)` with `W` `[outputs, inputs]`.
 #[derive(Debug)]
 pub struct Linear {
     matrix: Arc<PackedMatrix>,
     bias: Option<Vec<f32>>,
+    /// Made when [`Linear::top_k`] first has a use for it.
+    screen: OnceLock<Screen>,
 }
+
+/// Outputs from which on an `f32` layer is screened.
+const WORTH_SCREENING: usize = 1024;
 
 impl Linear {
     /// Reads `PREFIX.weight` `[outputs, inputs]` and `PREFIX.bias` `[outputs]`.
@@ -49,7 +54,7 @@ impl Linear {
 
     /// A layer over a matrix that is already packed (and may be shared with an embedding).
     pub fn new(matrix: Arc<PackedMatrix>, bias: Option<Vec<f32>>) -> Self {
-        Self { matrix, bias }
+        Self { matrix, bias, screen: OnceLock::new() }
     }
 
     /// The weight.
@@ -81,6 +86,13 @@ impl Linear {
         best: &mut Vec<Scored>,
         log_sum_exp: &mut Vec<f32>,
     ) {
-        self.matrix.top_k(workspace, x, self.bias(), k, banned, normalise, best, log_sum_exp);
+        let worth_screening = self.matrix.precision() == Precision::F32 && self.matrix.outputs() >= WORTH_SCREENING;
+        if worth_screening && normalise == LogSumExp::None {
+            log_sum_exp.clear();
+            let screen = self.screen.get_or_init(|| Screen::new(&self.matrix));
+            screen.top_k(&self.matrix, workspace, x, self.bias(), k, banned, best);
+        } else {
+            self.matrix.top_k(workspace, x, self.bias(), k, banned, normalise, best, log_sum_exp);
+        }
     }
 }
