@@ -9,6 +9,7 @@ use super::bytes::Bytes;
 use super::dtype::Dtype;
 use super::list::WeightSummary;
 use super::{ModelFiles, layout, pytorch, safetensors};
+use crate::kernels::{PackedMatrix, Packer, Precision};
 use crate::{Error, Result};
 
 /// The files weights are looked for in, in this order.
@@ -135,6 +136,48 @@ impl Weights {
     /// # Errors
     /// If the tensor is missing, has another shape or an unsupported number format, or the file cannot be read.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        self.read(self.of_shape(name, shape)?)
+    }
+
+    /// Reads a matrix `[rows, width]` and packs it, without ever holding more of it unpacked than a few rows.
+    ///
+    /// # Errors
+    /// As [`Weights::tensor`].
+    pub fn pack(&self, name: &str, rows: usize, width: usize, precision: Precision) -> Result<PackedMatrix> {
+        self.pack_all(&[name], rows, width, precision)
+    }
+
+    /// Packs several matrices `[rows, width]` as one, the rows of each following those of the one before.
+    ///
+    /// # Errors
+    /// As [`Weights::tensor`].
+    pub fn pack_all(&self, names: &[&str], rows: usize, width: usize, precision: Precision) -> Result<PackedMatrix> {
+        let tensors = names.iter().map(|name| self.of_shape(name, &[rows, width])).collect::<Result<Vec<_>>>()?;
+        // Only now do the stored tensors vouch for the sizes that the config claims.
+        let mut packer = Packer::new(names.len() * rows, width, precision);
+        for tensor in tensors {
+            let Stored { dtype, offset, strides, .. } = &tensor.stored;
+            match (dtype, strides) {
+                (Ok(dtype), None) => {
+                    let step = (CHUNK / (width * dtype.size())).max(1);
+                    for row in (0..rows).step_by(step) {
+                        let offset = offset + (row * width * dtype.size()) as u64;
+                        packer.push(&read_values(
+                            &self.files[tensor.file],
+                            *dtype,
+                            offset,
+                            step.min(rows - row) * width,
+                        )?);
+                    }
+                }
+                _ => packer.push(&self.read(tensor)?),
+            }
+        }
+        Ok(packer.finish())
+    }
+
+    /// The tensor of a name, if it has the given shape.
+    fn of_shape(&self, name: &str, shape: &[usize]) -> Result<&Tensor> {
         let tensor = self.find(name)?;
         let squeezed = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().filter(|&d| d != 1).collect() };
         if squeezed(&tensor.stored.shape) != squeezed(shape) {
@@ -144,7 +187,7 @@ impl Weights {
                 tensor.stored_name, tensor.stored.shape
             )));
         }
-        self.read(tensor)
+        Ok(tensor)
     }
 
     /// Whether two tensors hold the same values: trivially when they are the same bytes of the same file, otherwise

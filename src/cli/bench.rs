@@ -36,7 +36,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     batch_size: u16,
 
-    /// Batches translated at the same time; they share the threads [default: one a thread, but 1 with --batch-size 1]
+    /// Batches translated at the same time; they share the threads [default: one a thread]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     workers: Option<u16>,
 
@@ -66,11 +66,7 @@ pub fn run(arguments: Arguments) -> Result<Ending> {
     }
     let batch_size = usize::from(arguments.batch_size);
     let threads = arguments.model.threads();
-    let workers = match arguments.workers {
-        Some(workers) => usize::from(workers),
-        None if batch_size == 1 => 1,
-        None => threads,
-    };
+    let workers = arguments.workers.map_or(threads, usize::from);
     let mut requests = read(arguments.file.as_ref())?;
     // Neighbours of equal length, as a run over a file arranges them.
     requests.sort_by_key(|request| std::cmp::Reverse(request.text.len()));

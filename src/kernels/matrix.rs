@@ -73,19 +73,9 @@ impl PackedMatrix {
     /// If `weight.len() != outputs * inputs` or either is zero.
     pub fn pack(weight: &[f32], outputs: usize, inputs: usize, precision: Precision) -> Self {
         assert_eq!(weight.len(), outputs * inputs, "weight is not [outputs, inputs]");
-        assert!(outputs > 0 && inputs > 0, "an empty matrix cannot be packed");
-        let weights = match precision {
-            Precision::F32 => pack_f32(weight, outputs, inputs),
-            Precision::Int8 => pack_int8(outputs, inputs, |output, row| {
-                row.copy_from_slice(&weight[output * inputs..][..inputs]);
-            }),
-        };
-        Self { outputs, inputs, weights }
-    }
-
-    /// An int8 matrix whose rows `row_of(output, into [inputs])` tells one at a time.
-    pub(super) fn pack_int8_rows(outputs: usize, inputs: usize, row_of: impl FnMut(usize, &mut [f32])) -> Self {
-        Self { outputs, inputs, weights: pack_int8(outputs, inputs, row_of) }
+        let mut packer = Packer::new(outputs, inputs, precision);
+        packer.push(weight);
+        packer.finish()
     }
 
     /// Number of output features.
@@ -249,37 +239,75 @@ pub(super) fn at_least<T: Clone + Default>(buffer: &mut Vec<T>, size: usize) -> 
     &mut buffer[..size]
 }
 
-fn pack_f32(weight: &[f32], outputs: usize, inputs: usize) -> Weights {
-    let mut lines = vec![ZERO_LINE; outputs.div_ceil(LANES) * inputs];
-    for (panel, rows) in lines.chunks_exact_mut(inputs).zip(weight.chunks(inputs * LANES)) {
-        for (lane, row) in rows.chunks_exact(inputs).enumerate() {
-            panel.iter_mut().zip(row).for_each(|(line, &w)| line.0[lane] = w);
-        }
-    }
-    Weights::F32(lines)
+/// Packs a matrix a few rows at a time, so that the whole of it need not be in memory unpacked.
+#[derive(Debug)]
+pub struct Packer {
+    matrix: PackedMatrix,
+    /// Rows packed so far.
+    filled: usize,
+    /// One row in 8 bits.
+    quantised: Vec<u8>,
 }
 
-fn pack_int8(outputs: usize, inputs: usize, mut row_of: impl FnMut(usize, &mut [f32])) -> Weights {
-    let groups = inputs.div_ceil(4);
-    let panels = outputs.div_ceil(LANES);
-    let mut lines = vec![ZERO_LINE; panels * groups];
-    let mut scales = vec![0.0; panels * LANES];
-    let mut corrections = vec![0; panels * LANES];
-    let bytes = as_i8_mut(&mut lines);
-    let mut quantised = vec![0; groups * 4];
-    let mut row = vec![0.0; inputs];
-    for output in 0..outputs {
-        row_of(output, &mut row);
-        let scale = &mut scales[output..=output];
-        tile::quantise_rows(InstructionSet::detect(), &row, inputs, 0, &mut quantised, scale);
-        let panel = &mut bytes[output / LANES * groups * 64..][..groups * 64];
-        let mut sum = 0;
-        for (group, values) in panel.as_chunks_mut::<64>().0.iter_mut().zip(quantised.as_chunks::<4>().0) {
-            let values = values.map(|byte| byte as i8);
-            group[output % LANES * 4..][..4].copy_from_slice(&values);
-            sum += values.iter().map(|&value| i32::from(value)).sum::<i32>();
-        }
-        corrections[output] = -128 * sum;
+impl Packer {
+    /// Begins a matrix of the given size.
+    ///
+    /// # Panics
+    /// If a size is zero.
+    pub fn new(outputs: usize, inputs: usize, precision: Precision) -> Self {
+        assert!(outputs > 0 && inputs > 0, "an empty matrix cannot be packed");
+        let (panels, groups) = (outputs.div_ceil(LANES), inputs.div_ceil(4));
+        let weights = match precision {
+            Precision::F32 => Weights::F32(vec![ZERO_LINE; panels * inputs]),
+            Precision::Int8 => Weights::Int8 {
+                lines: vec![ZERO_LINE; panels * groups],
+                scales: vec![0.0; panels * LANES],
+                corrections: vec![0; panels * LANES],
+            },
+        };
+        Self { matrix: PackedMatrix { outputs, inputs, weights }, filled: 0, quantised: vec![0; groups * 4] }
     }
-    Weights::Int8 { lines, scales, corrections }
+
+    /// Adds the next rows, `[any number, inputs]`.
+    ///
+    /// # Panics
+    /// If `rows` is not whole rows or there are more of them than outputs.
+    pub fn push(&mut self, rows: &[f32]) {
+        let inputs = self.matrix.inputs;
+        assert_eq!(rows.len() % inputs, 0, "not whole rows");
+        assert!(self.filled + rows.len() / inputs <= self.matrix.outputs, "more rows than outputs");
+        for row in rows.chunks_exact(inputs) {
+            let (panel, lane) = (self.filled / LANES, self.filled % LANES);
+            match &mut self.matrix.weights {
+                Weights::F32(lines) => {
+                    let panel = &mut lines[panel * inputs..][..inputs];
+                    panel.iter_mut().zip(row).for_each(|(line, &w)| line.0[lane] = w);
+                }
+                Weights::Int8 { lines, scales, corrections } => {
+                    let scale = &mut scales[self.filled..=self.filled];
+                    tile::quantise_rows(InstructionSet::detect(), row, inputs, 0, &mut self.quantised, scale);
+                    let panel = &mut as_i8_mut(lines)[panel * self.quantised.len() * LANES..];
+                    let mut sum = 0;
+                    for (group, values) in
+                        panel.as_chunks_mut::<64>().0.iter_mut().zip(self.quantised.as_chunks::<4>().0)
+                    {
+                        let values = values.map(|byte| byte as i8);
+                        group[lane * 4..][..4].copy_from_slice(&values);
+                        sum += values.iter().map(|&value| i32::from(value)).sum::<i32>();
+                    }
+                    corrections[self.filled] = -128 * sum;
+                }
+            }
+            self.filled += 1;
+        }
+    }
+
+    /// The matrix.
+    ///
+    /// # Panics
+    /// If rows are missing.
+    pub fn finish(self) -> PackedMatrix {
+        assert_eq!(self.filled, self.matrix.outputs, "rows are missing");
+        self.matrix
+    }
 }

@@ -1,7 +1,7 @@
 //! The best outputs of an `f32` matrix with a quarter of its memory traffic: 8-bit products rule out, provably, almost all
 //! outputs, and only the few that are left are computed in `f32`.
 
-use super::matrix::{LeftHandSide, at_least};
+use super::matrix::{LeftHandSide, Packer, at_least};
 use super::simd::{LANES, Simd, dispatch};
 use super::tile::Output;
 use super::top_k::{Block, EMPTY, Shared, ban, fill_up, insert};
@@ -43,10 +43,16 @@ impl Screen {
     pub fn new(matrix: &PackedMatrix) -> Self {
         assert_eq!(matrix.precision(), Precision::F32, "only f32 products are worth screening");
         let (outputs, inputs) = (matrix.outputs(), matrix.inputs());
-        let rounded = PackedMatrix::pack_int8_rows(outputs, inputs, |output, row| matrix.row(output, row));
+        let mut packer = Packer::new(outputs, inputs, Precision::Int8);
+        let mut row = vec![0.0; inputs];
+        for output in 0..outputs {
+            matrix.row(output, &mut row);
+            packer.push(&row);
+        }
+        let rounded = packer.finish();
         let mut weight_error = vec![0.0; matrix.panels() * LANES];
         let mut weight_norm = weight_error.clone();
-        let (mut exact, mut near) = (vec![0.0; inputs], vec![0.0; inputs]);
+        let (mut exact, mut near) = (row, vec![0.0; inputs]);
         // An f32 sum of `n` products is off by at most `n · 2⁻²³ · ‖x‖ · ‖w‖`, fused or not.
         let summing = inputs as f64 / f64::from(1 << 23);
         let norm = |squares: f64| squares.sqrt();

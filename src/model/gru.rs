@@ -55,8 +55,7 @@ impl Gru {
         let (target_width, decoder_hidden) = (config.target_embedding_dim, config.decoder_hidden_dim);
         let memory = 2 * hidden;
         let embedding = |name: &str, size: usize, width: usize| -> Result<Embedding> {
-            let table = weights.tensor(name, &[size, width])?;
-            Ok(Embedding::new(Arc::new(PackedMatrix::pack(&table, size, width, precision)), 1.0))
+            Ok(Embedding::new(Arc::new(weights.pack(name, size, width, precision)?), 1.0))
         };
         let attention_inputs = decoder_hidden + memory;
         let attention = weights.tensor("decoder.attention.attn_fc.weight", &[decoder_hidden, attention_inputs])?;

@@ -125,7 +125,7 @@ impl Transformer {
         let width = config.d_model;
         let embeddings = embedding_names(weights)?;
         let pack = |name: &str, rows: usize| -> Result<Arc<PackedMatrix>> {
-            Ok(Arc::new(PackedMatrix::pack(&weights.tensor(name, &[rows, width])?, rows, width, precision)))
+            Ok(Arc::new(weights.pack(name, rows, width, precision)?))
         };
         let source = pack(embeddings.source, config.vocab_size)?;
         let target_size = config.decoder_vocab_size;

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::checkpoint::Weights;
-use crate::kernels::{Activation, PackedMatrix, Precision, Workspace, gru_gates};
+use crate::kernels::{Activation, Precision, Workspace, gru_gates};
 use crate::nn::Linear;
 use std::sync::Arc;
 
@@ -37,9 +37,9 @@ impl GruCell {
         precision: Precision,
     ) -> Result<Self> {
         let part = |kind: &str, inputs: usize| -> Result<Linear> {
-            let weight = weights.tensor(&format!("{prefix}.weight_{kind}_l0{suffix}"), &[3 * hidden, inputs])?;
+            let weight = format!("{prefix}.weight_{kind}_l0{suffix}");
+            let matrix = weights.pack(&weight, 3 * hidden, inputs, precision)?;
             let bias = weights.tensor(&format!("{prefix}.bias_{kind}_l0{suffix}"), &[3 * hidden])?;
-            let matrix = PackedMatrix::pack(&weight, 3 * hidden, inputs, precision);
             Ok(Linear::new(Arc::new(matrix), Some(bias)))
         };
         Ok(Self { input: part("ih", inputs)?, hidden: part("hh", hidden)? })

@@ -38,17 +38,13 @@ impl Linear {
         outputs: usize,
         precision: Precision,
     ) -> Result<Self> {
-        let (mut matrix, mut bias) = (Vec::new(), Vec::new());
+        let names: Vec<String> = prefixes.iter().map(|prefix| format!("{prefix}.weight")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let matrix = weights.pack_all(&names, outputs, inputs, precision)?;
+        let mut bias = Vec::with_capacity(matrix.outputs());
         for prefix in prefixes {
-            let weight = weights.tensor(&format!("{prefix}.weight"), &[outputs, inputs])?;
-            if matrix.is_empty() {
-                // Only now do the stored tensors vouch for the sizes that the config claims.
-                matrix.reserve_exact(prefixes.len() * weight.len());
-            }
-            matrix.extend_from_slice(&weight);
             bias.extend_from_slice(&weights.tensor(&format!("{prefix}.bias"), &[outputs])?);
         }
-        let matrix = PackedMatrix::pack(&matrix, prefixes.len() * outputs, inputs, precision);
         Ok(Self::new(Arc::new(matrix), Some(bias)))
     }
 
