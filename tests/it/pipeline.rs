@@ -228,8 +228,9 @@ fn an_interrupt_lets_out_what_is_finished() {
         let input = lines(100_000);
         let expected = translated(lines(2000).as_bytes());
         let feeder = std::thread::spawn(move || {
-            // Until the program is gone.
+            // Until the program is gone; and the pipe stays open, so that it cannot have come to the end before.
             let _ = to_child.write_all(input.as_bytes());
+            to_child
         });
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut output = String::new();
@@ -239,7 +240,7 @@ fn an_interrupt_lets_out_what_is_finished() {
         assert_eq!(child.wait().unwrap().code(), Some(code), "SIG{name}");
         assert!(output.ends_with('\n'));
         assert!(expected.starts_with(&output) || output.starts_with(&expected), "lines lost or out of order");
-        feeder.join().unwrap();
+        drop(feeder.join().unwrap());
     }
 }
 
