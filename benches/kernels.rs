@@ -3,7 +3,7 @@
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use translate::kernels::{
-    Activation, KeyRows, KeysAndValues, LogSumExp, PackedMatrix, Precision, Workspace, attend, attend_additive,
+    Activation, KeyRows, KeysAndValues, LogSumExp, PackedMatrix, Precision, Screen, Workspace, attend, attend_additive,
     gru_gates, layer_norm, softmax,
 };
 
@@ -60,6 +60,16 @@ fn top_k(bencher: Bencher, precision: Precision, rows: usize, k: usize, normalis
 #[divan::bench(args = [1, 64], sample_count = 20)]
 fn greedy_output_layer_f32(bencher: Bencher, rows: usize) {
     top_k(bencher, Precision::F32, rows, 1, LogSumExp::None);
+}
+
+#[divan::bench(args = [1, 64], sample_count = 20)]
+fn greedy_output_layer_f32_screened(bencher: Bencher, rows: usize) {
+    let matrix = PackedMatrix::pack(&numbers(VOCABULARY * WIDTH), VOCABULARY, WIDTH, Precision::F32);
+    let (screen, x, bias) = (Screen::new(&matrix), numbers(rows * WIDTH), numbers(VOCABULARY));
+    let (mut workspace, mut best) = (Workspace::new(1), Vec::new());
+    bencher.counter(ItemsCount::new(rows * WIDTH * VOCABULARY)).bench_local(|| {
+        screen.top_k(&matrix, &mut workspace, &x, Some(&bias), 1, &[0], &mut best);
+    });
 }
 
 #[divan::bench(args = [1, 64], sample_count = 20)]

@@ -8,6 +8,7 @@ import argparse
 import json
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 
@@ -41,7 +42,7 @@ def ctranslate2_engine(a: argparse.Namespace):
 
 
 def pytorch_gru_engine(a: argparse.Namespace):
-    """The GRU of models.py in plain PyTorch: padded batches, W_a H computed once, greedy, on all threads."""
+    """The GRU of models.py in plain PyTorch: padded batches, W_a H computed once, greedy."""
     import torch
     from safetensors.torch import load_file
     from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
@@ -84,9 +85,15 @@ def pytorch_gru_engine(a: argparse.Namespace):
             token = logits.argmax(1)
         return len(batch) * a.fixed_length
 
-    def run(lines):
+    def work(batch):
+        torch.set_num_threads(a.intra)
         with torch.inference_mode():
-            return sum(translate(lines[i : i + a.batch]) for i in range(0, len(lines), a.batch))
+            return translate(batch)
+
+    def run(lines):
+        batches = [lines[i : i + a.batch] for i in range(0, len(lines), a.batch)]
+        with ThreadPoolExecutor(a.inter) as pool:
+            return sum(pool.map(work, batches))
 
     return lines, run
 

@@ -53,14 +53,13 @@ def rows() -> list[Row]:
             ours = search + fixed + ["--precision", precision]
             row = Row(f"marian-{precision}-{name}", f"{precision} {case}", "CTranslate2", "marian", lines, ours, theirs, *goal)
             table.append(row)
-    torch = [["--intra", cores]]
     for name, case, search, lines, goal in (
         ("f32-greedy", "GRU f32, greedy, batch 64", ["--batch", "64"], "text-512", (1.5, 1.9)),
         ("int8-greedy", "GRU int8, greedy, batch 64", ["--batch", "64"], "text-512", (3, 5)),
         ("f32-single", f"GRU f32, {ONE_AT_A_TIME}", ["--batch", "1"], "text-few", (2, 3)),
     ):
         ours = search + fixed + ["--precision", name.split("-")[0]]
-        table.append(Row(f"gru-{name}", case, "PyTorch f32", "gru", lines, ours, [search + fixed + s for s in torch], *goal))
+        table.append(Row(f"gru-{name}", case, "PyTorch f32", "gru", lines, ours, [search + fixed + s for s in alone], *goal))
     for precision in ("f32", "int8"):
         compute = ["--compute", "int8" if precision == "int8" else "float32"]
         for name, case, search, settings in (
