@@ -118,6 +118,7 @@ impl Screen {
             let reach = best[k - 1].value;
             let candidates = &mut buffers.candidates;
             candidates.clear();
+            candidates.reserve(tasks * CAPACITY);
             candidates.extend(lists.flat_map(|list| list.candidates()).filter(|candidate| candidate.at_most >= reach));
             candidates.sort_unstable_by(|a, b| b.at_most.total_cmp(&a.at_most));
             best.fill(EMPTY);

@@ -6,15 +6,17 @@ use translate::{Result, Translator};
 
 use crate::allocations;
 
-/// How many of 64 decoding steps of a beam search over three sentences allocate, after the first, in which buffers grow.
-fn allocating_steps(model: &str, precision: Precision) -> Result<usize> {
-    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models/");
-    let translator = Translator::load(&format!("{directory}{model}"), precision)?;
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models/");
+
+/// How many of 64 decoding steps of a search over three sentences, two hypotheses each, allocate, after the first, in which
+/// buffers grow.
+fn allocating_steps(model: &str, precision: Precision, normalise: Normalise) -> Result<usize> {
+    let translator = Translator::load(model, precision)?;
     let mut workspace = Workspace::new(1);
     let sources: [&[u32]; 3] = [&[5, 6, 7, 2], &[8, 2], &[9, 10, 11, 12, 13, 2]];
     let mut decoder = translator.model().start(&sources, Record::default(), &mut workspace);
     let mut candidates = Vec::new();
-    let request = TopK { k: 4, banned: &[0], normalise: Normalise::All };
+    let request = TopK { k: 4, banned: &[0], normalise };
     let mut step = |tokens: &[u32], rows: &[usize]| {
         let ((), calls) = allocations::calls(|| {
             decoder.step(tokens, &mut workspace);
@@ -34,9 +36,16 @@ fn allocating_steps(model: &str, precision: Precision) -> Result<usize> {
 #[test]
 fn a_decoding_step_allocates_nothing_and_no_attention_is_kept_unasked() {
     for precision in [Precision::F32, Precision::Int8] {
-        assert_eq!(allocating_steps("gru", precision).unwrap(), 0, "GRU, {precision:?}");
+        let steps = |model: &str| allocating_steps(&format!("{FIXTURES}{model}"), precision, Normalise::All).unwrap();
+        assert_eq!(steps("gru"), 0, "GRU, {precision:?}");
         // The caches of a Transformer and the lists of their slots grow by doubling, each a few times in 64 steps.
-        let steps = allocating_steps("marian_relu", precision).unwrap();
+        let steps = steps("marian_relu");
         assert!(steps <= 10, "Transformer, {precision:?}: {steps} of 64 steps allocate");
     }
+}
+
+#[test]
+fn a_screened_output_layer_allocates_nothing_either() {
+    // The vocabulary of this model is large enough for a screen.
+    assert_eq!(allocating_steps("gru", Precision::F32, Normalise::Raw).unwrap(), 0);
 }
