@@ -4,9 +4,9 @@
 //! libFuzzer drives these through `fuzz_targets/`; `tests/it/fuzz.rs` compiles this file too and drives them in every test
 //! run.
 
-use std::cell::OnceCell;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::thread::ThreadId;
 
 use translate::Translator;
@@ -124,26 +124,20 @@ pub fn sentencepiece(data: &[u8]) {
 
 /// The two SentencePiece normalisers, the fast one and the one written as its definition reads, on any text.
 pub fn normalizer(data: &[u8]) {
-    type Pair = (&'static SentencePiece, PlainNormalizer<'static>);
-    thread_local!(static MODELS: OnceCell<Vec<Pair>> = const { OnceCell::new() });
-    let load = || -> Vec<Pair> {
+    static MODELS: LazyLock<Vec<SentencePiece>> = LazyLock::new(|| {
         let files: [&[u8]; 4] = [
             include_bytes!("../../tests/fixtures/sentencepiece/unigram.spm"),
             include_bytes!("../../tests/fixtures/sentencepiece/unigram-bytes.spm"),
             include_bytes!("../../tests/fixtures/sentencepiece/bpe.spm"),
             include_bytes!("../../tests/fixtures/sentencepiece/bpe-bytes.spm"),
         ];
-        let open = |bytes: &&[u8]| -> Pair {
-            let model = SentencePiece::parse(bytes, "fixture.spm").expect("the fixtures are sound");
-            // Lives as long as the thread that fuzzes.
-            let model: &'static SentencePiece = Box::leak(Box::new(model));
-            (model, model.plain_normalizer())
-        };
-        files.iter().map(open).collect()
-    };
+        let open = |bytes| SentencePiece::parse(bytes, "fixture.spm").expect("the fixtures are sound");
+        files.into_iter().map(open).collect()
+    });
+    thread_local!(static PLAIN: Vec<PlainNormalizer<'static>> = MODELS.iter().map(SentencePiece::plain_normalizer).collect());
     let text = String::from_utf8_lossy(data);
-    MODELS.with(|models| {
-        for (model, plain) in models.get_or_init(load) {
+    PLAIN.with(|plain| {
+        for (model, plain) in MODELS.iter().zip(plain) {
             assert_eq!(model.normalize(&text), plain.normalize(&text));
             model.decode(&model.encode(&text));
         }

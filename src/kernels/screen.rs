@@ -26,6 +26,9 @@ const ROOM: f32 = 1.0 / (1 << 20) as f32;
 /// Relative room for norms, sums of up to thousands of squares in `f32`.
 const NORM_ROOM: f32 = 1.0 + 1e-3;
 
+/// The least magnitude, of the largest number of a row, at which squares are safe.
+const SMALLEST: f32 = 1e-12;
+
 /// Norms of a row of activations.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RowNorms {
@@ -292,9 +295,9 @@ fn row_norms_generic<S: Simd>(simd: S, x: &[f32], inputs: usize, norms: &mut [Ro
             squares = simd.fma(x, x, squares);
             errors = simd.fma(error, error, errors);
         }
-        *norms = RowNorms {
-            x: simd.reduce_add(squares).sqrt() * NORM_ROOM,
-            error: simd.reduce_add(errors).sqrt() * NORM_ROOM,
-        };
+        let norm = |squares: S::F| simd.reduce_add(squares).sqrt() * NORM_ROOM;
+        // The squares of such numbers are too small to be told from zero: nothing can be ruled out.
+        let too_small = max > 0.0 && max < SMALLEST;
+        *norms = RowNorms { x: if too_small { f32::INFINITY } else { norm(squares) }, error: norm(errors) };
     }
 }

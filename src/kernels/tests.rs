@@ -239,7 +239,7 @@ fn a_screen_changes_nothing() {
 }
 
 #[test]
-fn a_screen_keeps_what_is_not_a_number() {
+fn a_screen_keeps_what_is_not_a_number_or_too_small_to_square() {
     let mut weight = random(2000 * 8, 64);
     weight[800] = f32::NAN;
     weight[1600] = f32::INFINITY;
@@ -248,7 +248,7 @@ fn a_screen_keeps_what_is_not_a_number() {
     let matrix = PackedMatrix::pack(&weight, 2000, 8, Precision::F32);
     let screen = Screen::new(&matrix);
     let mut workspace = Workspace::new(1);
-    for x in [[1.0; 8], [0.0; 8], [f32::NAN; 8], [f32::INFINITY; 8], [f32::MAX; 8]] {
+    for x in [[1.0; 8], [0.0; 8], [f32::NAN; 8], [f32::INFINITY; 8], [f32::MAX; 8], [1e-25; 8]] {
         let (mut screened, mut plain) = (Vec::new(), Vec::new());
         screen.top_k(&matrix, &mut workspace, &x, Some(&bias), 4, &[], &mut screened);
         matrix.top_k(&mut workspace, &x, Some(&bias), 4, &[], LogSumExp::None, &mut plain, &mut Vec::new());

@@ -222,6 +222,10 @@ fn a_fifo_is_read_like_a_file() {
 #[cfg(unix)]
 #[test]
 fn an_interrupt_lets_out_what_is_finished() {
+    // A background job, such as a test run may be, is started with SIGINT ignored, and what it starts ignores it too, as
+    // it should. A signal that a process handles is no longer ignored by what it starts.
+    let always = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    signal_hook::flag::register_conditional_shutdown(signal_hook::consts::SIGINT, 130, always).unwrap();
     for (name, code) in [("INT", 130), ("TERM", 143)] {
         let mut child = translate().stdin(Stdio::piped()).spawn().unwrap();
         let mut to_child = child.stdin.take().unwrap();
