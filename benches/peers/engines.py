@@ -47,7 +47,6 @@ def pytorch_gru_engine(a: argparse.Namespace):
     from safetensors.torch import load_file
     from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-    torch.set_num_threads(a.intra)
     vocabulary = json.loads((a.pieces / "vocab.json").read_text(encoding="utf8"))
     config = json.loads((a.model / "config.json").read_text(encoding="utf8"))
     end, unknown, start = (config[key] for key in ("eos_token_id", "unk_token_id", "decoder_start_token_id"))
@@ -86,6 +85,7 @@ def pytorch_gru_engine(a: argparse.Namespace):
         return len(batch) * a.fixed_length
 
     def work(batch):
+        # A setting of each thread.
         torch.set_num_threads(a.intra)
         with torch.inference_mode():
             return translate(batch)

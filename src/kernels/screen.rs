@@ -47,25 +47,22 @@ impl Screen {
         assert_eq!(matrix.precision(), Precision::F32, "only f32 products are worth screening");
         let (outputs, inputs) = (matrix.outputs(), matrix.inputs());
         let mut packer = Packer::new(outputs, inputs, Precision::Int8);
-        let mut row = vec![0.0; inputs];
+        let (mut exact, mut near) = (vec![0.0; inputs], vec![0.0; inputs]);
         for output in 0..outputs {
-            matrix.row(output, &mut row);
-            packer.push(&row);
+            matrix.row(output, &mut exact);
+            packer.push(&exact);
         }
         let rounded = packer.finish();
         let mut weight_error = vec![0.0; matrix.panels() * LANES];
         let mut weight_norm = weight_error.clone();
-        let (mut exact, mut near) = (row, vec![0.0; inputs]);
         // An f32 sum of `n` products is off by at most `n · 2⁻²³ · ‖x‖ · ‖w‖`, fused or not.
         let summing = inputs as f64 / f64::from(1 << 23);
-        let norm = |squares: f64| squares.sqrt();
         for output in 0..outputs {
             matrix.row(output, &mut exact);
             rounded.row(output, &mut near);
-            let difference = |(a, b): (&f32, &f32)| (f64::from(*a) - f64::from(*b)).powi(2);
-            let error = norm(exact.iter().zip(&near).map(difference).sum());
-            let length = norm(exact.iter().map(|&w| f64::from(w).powi(2)).sum());
-            let rounded_length = norm(near.iter().map(|&w| f64::from(w).powi(2)).sum());
+            let error = norm(exact.iter().zip(&near).map(|(&w, &near)| f64::from(w) - f64::from(near)));
+            let length = norm(exact.iter().copied().map(f64::from));
+            let rounded_length = norm(near.iter().copied().map(f64::from));
             weight_error[output] = (error + summing * length + f64::from(ROOM) * rounded_length) as f32 * (1.0 + ROOM);
             weight_norm[output] = rounded_length as f32 * (1.0 + 4.0 * ROOM);
         }
@@ -152,6 +149,11 @@ impl Screen {
         }
         workspace.scratch.screen = buffers;
     }
+}
+
+/// The Euclidean norm.
+fn norm(values: impl Iterator<Item = f64>) -> f64 {
+    values.map(|value| value * value).sum::<f64>().sqrt()
 }
 
 /// Scratch of [`Screen::top_k`].
