@@ -3,7 +3,7 @@
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use translate::kernels::{
-    Activation, KeyRows, KeysAndValues, LogSumExp, PackedMatrix, Precision, Screen, Workspace, attend, attend_additive,
+    Activation, KeysAndValues, LogSumExp, PackedMatrix, Precision, Screen, Workspace, attend, attend_additive,
     gru_gates, layer_norm, softmax,
 };
 
@@ -87,9 +87,10 @@ fn attention(bencher: Bencher, length: usize) {
     let (query, store) = (numbers(WIDTH), numbers(2 * length * WIDTH));
     let (keys, values) = store.split_at(length * WIDTH);
     let (mut weights, mut out) = (vec![0.0; HEADS * length], vec![0.0; WIDTH]);
+    let rows: Vec<u32> = (0..length as u32).collect();
     bencher.bench_local(|| {
-        let rows = KeyRows::Span { start: 0, length };
-        attend(&query, KeysAndValues { keys, values, stride: WIDTH, rows }, HEADS, &mut weights, &mut out);
+        let memory = KeysAndValues { keys, values, stride: WIDTH, rows: &rows };
+        attend(&query, memory, HEADS, &mut weights, &mut out);
     });
 }
 

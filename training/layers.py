@@ -4,6 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from .products import Right
+
 POOL = 1 << 23
 _pools = {}
 
@@ -51,10 +53,11 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
         weight_gradient = torch.zeros_like(weight)
         bias_gradient = torch.zeros_like(bias)
         product = weight.to(torch.bfloat16) if low_precision else weight
+        to_logits, to_hidden = Right(product.t()), Right(product)
         for start in range(0, hidden.shape[0], rows):
             part = hidden[start : start + rows].to(product.dtype)
             target = targets[start : start + rows].unsqueeze(1)
-            logits = (part @ product.t()).float()
+            logits = to_logits.after(part).float()
             logits += bias
             normaliser = logits.logsumexp(1, keepdim=True)
             chosen = logits.gather(1, target)
@@ -67,11 +70,8 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
             gradient.scatter_add_(1, target, torch.full_like(chosen, smoothing - 1))
             bias_gradient += gradient.sum(0)
             gradient = gradient.to(product.dtype)
-            hidden_gradient[start : start + rows] = gradient @ product
-            if low_precision:
-                weight_gradient += (gradient.t() @ part).float()
-            else:
-                weight_gradient.addmm_(gradient.t(), part)
+            hidden_gradient[start : start + rows] = to_hidden.after(gradient)
+            Right(part).after(gradient.t(), out=weight_gradient)
         count = hidden.shape[0]
         context.save_for_backward(
             hidden_gradient / count, weight_gradient / count, bias_gradient / count

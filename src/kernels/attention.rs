@@ -5,43 +5,6 @@ use super::math;
 use super::simd::{Element, InstructionSet, LANES, Simd, dispatch};
 use half::f16;
 
-/// Which rows of a key and value store one query attends to, in order.
-#[derive(Clone, Copy, Debug)]
-pub enum KeyRows<'a> {
-    /// `length` consecutive rows from `start`: an encoder memory.
-    Span {
-        /// First row.
-        start: usize,
-        /// Number of rows.
-        length: usize,
-    },
-    /// The listed rows: the ancestors of a beam hypothesis in the self-attention cache.
-    Listed(&'a [u32]),
-}
-
-impl KeyRows<'_> {
-    /// Number of rows attended to.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Span { length, .. } => *length,
-            Self::Listed(rows) => rows.len(),
-        }
-    }
-
-    /// True when there is nothing to attend to.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    #[inline(always)]
-    fn row(&self, position: usize) -> usize {
-        match self {
-            Self::Span { start, .. } => start + position,
-            Self::Listed(rows) => rows[position] as usize,
-        }
-    }
-}
-
 /// Keys and values kept as rows of `f32` or [`struct@f16`]: row `r` of either is the `width` elements from `r · stride`.
 #[derive(Clone, Copy, Debug)]
 pub struct KeysAndValues<'a, E> {
@@ -51,8 +14,8 @@ pub struct KeysAndValues<'a, E> {
     pub values: &'a [E],
     /// Distance between the starts of two rows.
     pub stride: usize,
-    /// The rows that are attended to.
-    pub rows: KeyRows<'a>,
+    /// The rows that are attended to, in order: the ancestors of a beam hypothesis.
+    pub rows: &'a [u32],
 }
 
 /// Attention of one query over `memory`, for every head: `softmax(q Kᵀ / √d_head) V` (Vaswani et al. 2017, equation 1).
@@ -132,18 +95,45 @@ fn attend_generic<S: Simd, E: Element>(
     out: &mut [f32],
 ) {
     let KeysAndValues { values, stride, rows, .. } = memory;
-    let head_dim = query.len() / heads;
-    let length = rows.len();
+    let (width, length) = (query.len(), rows.len());
+    let head_dim = width / heads;
     let weights = &mut weights[..heads * length];
     scores(simd, query, memory, head_dim, weights);
     for weights in weights.chunks_exact_mut(length) {
         softmax_generic(simd, weights);
     }
-    for (head, (weights, out)) in weights.chunks_exact(length).zip(out.chunks_exact_mut(head_dim)).enumerate() {
-        let row = |position: usize| &values[rows.row(position) * stride + head * head_dim..][..head_dim];
-        weighted_sum(simd, weights, row, out);
+    let mut column = 0;
+    if head_dim.is_multiple_of(LANES) {
+        // Many columns at a time, of several heads: short sums would wait for each of their additions.
+        while column + WIDE * LANES <= width {
+            let head = |vector: usize| &weights[(column + vector * LANES) / head_dim * length..][..length];
+            let row = |position: usize| &values[rows[position] as usize * stride + column..][..WIDE * LANES];
+            let mut sums = [simd.splat(0.0); WIDE];
+            let head_weights: [&[f32]; WIDE] = std::array::from_fn(head);
+            for position in 0..length {
+                let row = row(position);
+                for (vector, (sum, weights)) in sums.iter_mut().zip(head_weights).enumerate() {
+                    *sum = simd.fma(simd.splat(weights[position]), E::read(simd, &row[vector * LANES..]), *sum);
+                }
+            }
+            for (sum, out) in sums.into_iter().zip(out[column..].chunks_exact_mut(LANES)) {
+                simd.write(out, sum);
+            }
+            column += WIDE * LANES;
+        }
+    }
+    let left = weights.chunks_exact(length).zip(out.chunks_exact_mut(head_dim)).enumerate();
+    for (head, (weights, out)) in left.skip(column / head_dim) {
+        // The columns of this head that are done already.
+        let done = column.saturating_sub(head * head_dim);
+        let row = |position: usize| &values[rows[position] as usize * stride + head * head_dim + done..];
+        let end = head_dim - done;
+        weighted_sum(simd, weights, |position| &row(position)[..end], &mut out[done..]);
     }
 }
+
+/// Vectors of columns whose sums are computed together.
+const WIDE: usize = 8;
 
 /// `weights[h, i] = q_h · k_i,h / √d_head`.
 #[inline(always)]
@@ -155,23 +145,30 @@ fn scores<S: Simd, E: Element>(
     weights: &mut [f32],
 ) {
     let KeysAndValues { keys, stride, rows, .. } = memory;
-    let (width, length) = (query.len(), rows.len());
+    let (heads, length) = (query.len() / head_dim, rows.len());
     let scale = simd.splat(1.0 / (head_dim as f32).sqrt());
-    // Sixteen keys at a time, so that the sums across lanes are shared.
-    for first in (0..length).step_by(LANES) {
-        let count = LANES.min(length - first);
-        let mut block: [&[E]; LANES] = [&keys[rows.row(first) * stride..][..width]; LANES];
-        for (offset, key) in block.iter_mut().enumerate().take(count).skip(1) {
-            *key = &keys[rows.row(first + offset) * stride..][..width];
-        }
-        for (head, query) in query.chunks_exact(head_dim).enumerate() {
-            let mut products = [simd.splat(0.0); LANES];
-            for (product, key) in products.iter_mut().zip(&block).take(count) {
-                *product = dot_lanes(simd, query, &key[head * head_dim..][..head_dim]);
+    // Sixteen pairs of a key and a head at a time, so that the sums across lanes are shared.
+    let (mut position, mut head) = (0, 0);
+    let mut pairs = [(0, 0); LANES];
+    let mut left = heads * length;
+    while left > 0 {
+        let count = left.min(LANES);
+        left -= count;
+        let mut products = [simd.splat(0.0); LANES];
+        for (product, pair) in products.iter_mut().zip(&mut pairs).take(count) {
+            let columns = head * head_dim..(head + 1) * head_dim;
+            let key = &keys[rows[position] as usize * stride..][columns.clone()];
+            *product = dot_lanes(simd, &query[columns], key);
+            *pair = (head, position);
+            head += 1;
+            if head == heads {
+                (position, head) = (position + 1, 0);
             }
-            let sums = simd.mul(simd.reduce_add_each(products), scale);
-            let to = &mut weights[head * length + first..][..count];
-            if count == LANES { simd.write(to, sums) } else { simd.write_tail(to, sums) }
+        }
+        let mut sums = [0.0; LANES];
+        simd.write(&mut sums, simd.mul(simd.reduce_add_each(products), scale));
+        for (sum, &(head, position)) in sums.iter().zip(&pairs).take(count) {
+            weights[head * length + position] = *sum;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Attention of many queries over a memory that is written once: the encoder's output as the decoder sees it.
+//! Attention of many queries over a memory that is written once: a sentence as the encoder's layers and the decoder see it.
 //!
 //! The keys of each sentence and head are stored with positions side by side and the values as rows, so that a query
 //! reads one contiguous stretch and no sum goes across lanes; the queries of a sentence's hypotheses are computed together,
@@ -40,15 +40,18 @@ pub(super) struct Sentence<'a, E> {
 }
 
 impl AttentionMemory {
-    /// Lays out `projected` `[Σ lengths, 2 · width]`, keys before values in each row, with head `h` in columns
-    /// `h·d_head .. (h+1)·d_head` of either.
+    /// Lays out `projected` `[Σ lengths, at least 2 · width]`: the last columns of each row are a key and then a value, with
+    /// head `h` in columns `h·d_head .. (h+1)·d_head` of either.
     ///
     /// # Panics
     /// If `projected` has another size, or `heads` does not divide its width.
     pub fn new(precision: Precision, heads: usize, width: usize, lengths: &[usize], projected: &[f32]) -> Self {
         let head_dim = width / heads;
         assert_eq!(head_dim * heads, width, "heads do not divide the width");
-        assert_eq!(projected.len(), lengths.iter().sum::<usize>() * 2 * width, "projected is not [Σ lengths, 2 width]");
+        let rows = lengths.iter().sum::<usize>();
+        let stride = projected.len() / rows.max(1);
+        assert_eq!(projected.len(), rows * stride, "projected is not whole rows");
+        assert!(rows == 0 || stride >= 2 * width, "projected has fewer columns than 2 width");
         let size = |length: usize| width * (length.next_multiple_of(LANES) + length);
         let mut store = vec![0.0; lengths.iter().map(|&length| size(length)).sum()];
         let mut sentences = Vec::with_capacity(lengths.len());
@@ -59,7 +62,7 @@ impl AttentionMemory {
             for (head, part) in heads.enumerate() {
                 let (keys, values) = part.split_at_mut(head_dim * padded);
                 for position in 0..length {
-                    let row = &projected[(first_row + position) * 2 * width..][..2 * width];
+                    let row = &projected[(first_row + position + 1) * stride - 2 * width..][..2 * width];
                     let key = &row[head * head_dim..][..head_dim];
                     key.iter().enumerate().for_each(|(i, &key)| keys[i * padded + position] = key);
                     values[position * head_dim..][..head_dim]
@@ -86,8 +89,9 @@ impl AttentionMemory {
         self.sentences[sentence].1
     }
 
-    /// `softmax(q Kᵀ / √d_head) V` (Vaswani et al. 2017, equation 1) of every query, `[queries, width]`, over one sentence,
-    /// for every head, into `out` `[queries, width]`; `weights` becomes `[queries, heads, length]`.
+    /// `softmax(q Kᵀ / √d_head) V` (Vaswani et al. 2017, equation 1) of every query over one sentence, for every head, into
+    /// `out` `[queries, width]`; `weights` becomes `[queries, heads, length]`. The queries are the first columns of `queries`
+    /// `[queries, at least width]`.
     ///
     /// What is computed for a query does not depend on the others.
     ///
@@ -107,10 +111,12 @@ impl AttentionMemory {
     ) {
         let Self { heads, head_dim, .. } = *self;
         let (begin, length) = self.sentences[sentence];
-        assert_eq!(queries.len() % (heads * head_dim), 0, "queries are not [queries, width]");
-        assert_eq!(queries.len(), out.len(), "out is not as large as the queries");
+        let width = heads * head_dim;
+        let count = out.len() / width;
+        assert_eq!(out.len(), count * width, "out is not [queries, width]");
+        assert!(queries.len() >= out.len() && queries.len().is_multiple_of(count.max(1)), "queries are not whole rows");
         let size = heads * head_dim * (length.next_multiple_of(LANES) + length);
-        weights.resize(queries.len() / head_dim * length, 0.0);
+        weights.resize(count * heads * length, 0.0);
         match &self.store {
             Store::F32(store) => {
                 let sentence = Sentence { store: &store[begin..begin + size], heads, head_dim, length };
@@ -141,10 +147,11 @@ fn attend_generic<S: Simd, E: Element>(
     let width = sentence.heads * sentence.head_dim;
     let most = if S::REGISTERS == 32 { QUERIES } else { 1 };
     let mut first = 0;
-    let count = queries.len() / width;
+    let count = out.len() / width;
+    let stride = queries.len() / count.max(1);
     while first < count {
         let together = if count - first >= most { most } else { 1 };
-        let queries = &queries[first * width..][..together * width];
+        let queries = &queries[first * stride..][..together * stride];
         let size = sentence.heads * sentence.length;
         let weights = &mut weights[first * size..][..together * size];
         let out = &mut out[first * width..][..together * width];
@@ -167,13 +174,14 @@ fn attend_together<S: Simd, E: Element, const M: usize>(
     out: &mut [f32],
 ) {
     let Sentence { store, heads, head_dim, length } = sentence;
+    let stride = queries.len() / M;
     let (width, padded) = (heads * head_dim, length.next_multiple_of(LANES));
     let scale = simd.splat(1.0 / (head_dim as f32).sqrt());
     for (head, part) in store.chunks_exact(head_dim * (padded + length)).enumerate() {
         let (keys, values) = part.split_at(head_dim * padded);
         let mut query: [&[f32]; M] = [&[]; M];
         for (m, query) in query.iter_mut().enumerate() {
-            *query = &queries[m * width + head * head_dim..][..head_dim];
+            *query = &queries[m * stride + head * head_dim..][..head_dim];
         }
         let mut start = 0;
         while start < padded {

@@ -21,7 +21,7 @@ mod tile;
 mod top_k;
 mod workspace;
 
-pub use attention::{KeyRows, KeysAndValues, attend, attend_additive, attend_f16, to_f16};
+pub use attention::{KeysAndValues, attend, attend_additive, attend_f16, to_f16};
 pub use elementwise::{Activation, add, add_layer_norm, gru_gates, layer_norm, log_sum_exp, sigmoid, softmax, tanh};
 pub use matrix::{PackedMatrix, Packer, Precision};
 pub use memory::AttentionMemory;

@@ -1,6 +1,6 @@
 //! The kernels written as their formulas: what the fast ones are tested against.
 
-use super::{Activation, KeyRows, Scored};
+use super::{Activation, Scored};
 
 /// `y = x Wᵀ + b`, one chain of fused multiply-adds over the inputs for each output.
 pub fn multiply(x: &[f32], weight: &[f32], inputs: usize, bias: Option<&[f32]>, activation: Activation) -> Vec<f32> {
@@ -88,13 +88,10 @@ pub fn attend(
     keys: &[f32],
     values: &[f32],
     stride: usize,
-    rows: KeyRows<'_>,
+    rows: &[u32],
     heads: usize,
 ) -> (Vec<f32>, Vec<f32>) {
-    let rows: Vec<usize> = match rows {
-        KeyRows::Span { start, length } => (start..start + length).collect(),
-        KeyRows::Listed(rows) => rows.iter().map(|&row| row as usize).collect(),
-    };
+    let rows: Vec<usize> = rows.iter().map(|&row| row as usize).collect();
     let head_dim = query.len() / heads;
     let (mut all_weights, mut out) = (Vec::new(), vec![0.0; query.len()]);
     for head in 0..heads {

@@ -3,8 +3,8 @@
 use super::attention::{attend_additive_on, attend_f16_on, attend_on, to_f16_on};
 use super::elementwise::{gru_gates_on, layer_norm_on, log_sum_exp_on, sigmoid_on, softmax_on};
 use super::{
-    Activation, AttentionMemory, InstructionSet, KeyRows, KeysAndValues, LogSumExp, PackedMatrix, Precision, Scored,
-    Screen, Workspace, plain,
+    Activation, AttentionMemory, InstructionSet, KeysAndValues, LogSumExp, PackedMatrix, Precision, Scored, Screen,
+    Workspace, plain,
 };
 
 /// A fixed pseudo-random sequence (SplitMix64) in -1..1.
@@ -294,13 +294,14 @@ fn layer_norm_matches() {
 }
 
 #[test]
-fn attention_matches_over_spans_and_lists() {
+fn attention_matches_over_listed_rows() {
     for set in InstructionSet::available() {
-        for (width, heads, stride) in [(64, 4, 64), (512, 8, 1536), (12, 2, 20), (96, 1, 96)] {
+        // The last width is one block of columns and a part of another, which begins within a head.
+        for (width, heads, stride) in [(64, 4, 64), (512, 8, 1536), (12, 2, 20), (96, 1, 96), (192, 2, 192)] {
             let stored = 40;
             let (query, keys, values) = (random(width, 25), random(stored * stride, 26), random(stored * stride, 27));
-            let list = [39, 0, 17, 17, 5];
-            for rows in [KeyRows::Span { start: 3, length: 33 }, KeyRows::Listed(&list), KeyRows::Listed(&list[..1])] {
+            let (span, list): (Vec<u32>, _) = ((3..36).collect(), [39, 0, 17, 17, 5]);
+            for rows in [&span[..], &list, &list[..1]] {
                 let (weights, expected) = plain::attend(&query, &keys, &values, stride, rows, heads);
                 let mut found = (vec![0.0; weights.len()], vec![f32::NAN; width]);
                 let memory = KeysAndValues { keys: &keys, values: &values, stride, rows };
@@ -335,7 +336,7 @@ fn half_precision_rounds_to_nearest_and_holds_the_limits() {
 fn half_precision_attention_is_that_of_the_rounded_store() {
     for set in InstructionSet::available() {
         for (width, heads) in [(64, 4), (512, 8), (12, 2), (96, 1)] {
-            let (query, rows) = (random(width, 41), KeyRows::Listed(&[7, 0, 3, 3, 19]));
+            let (query, rows) = (random(width, 41), &[7, 0, 3, 3, 19]);
             let (keys, rounded_keys) = halved(&random(20 * width, 42));
             let (values, rounded_values) = halved(&random(20 * width, 43));
             let (weights, expected) = plain::attend(&query, &rounded_keys, &rounded_values, width, rows, heads);
@@ -364,8 +365,8 @@ fn memory_attention_matches_and_does_not_depend_on_other_queries() {
                     memory.attend_on(set, sentence, &queries, &mut weights, &mut out);
                     for (row, query) in queries.chunks(width).enumerate() {
                         let what = format!("{set} {precision:?}: width {width}, length {length}, query {row}");
-                        let rows = KeyRows::Span { start, length };
-                        let expected = plain::attend(query, &stored, &stored[width..], 2 * width, rows, heads);
+                        let rows: Vec<u32> = (start as u32..(start + length) as u32).collect();
+                        let expected = plain::attend(query, &stored, &stored[width..], 2 * width, &rows, heads);
                         let found = (&weights[row * heads * length..][..heads * length], &out[row * width..][..width]);
                         assert_close(found.0, &expected.0, 1e-6, &what);
                         assert_close(found.1, &expected.1, 1e-6, &what);
@@ -378,6 +379,22 @@ fn memory_attention_matches_and_does_not_depend_on_other_queries() {
             }
         }
     }
+}
+
+#[test]
+fn queries_keys_and_values_may_lie_side_by_side() {
+    let (width, heads, length) = (64, 4, 21);
+    let fused = random(length * 3 * width, 46);
+    let columns = |from: usize, to: usize| -> Vec<f32> {
+        fused.chunks(3 * width).flat_map(|row| row[from * width..to * width].to_vec()).collect()
+    };
+    let attend = |projected: &[f32], queries: &[f32]| {
+        let memory = AttentionMemory::new(Precision::F32, heads, width, &[length], projected);
+        let (mut weights, mut out) = (Vec::new(), vec![f32::NAN; length * width]);
+        memory.attend(0, queries, &mut weights, &mut out);
+        (weights, out)
+    };
+    assert_eq!(attend(&fused, &fused), attend(&columns(1, 3), &columns(0, 1)));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! so results do not depend on how many rows or outputs are computed together.
 
 use super::Activation;
-use super::math::{self, Relu, Swish, Tanh};
+use super::math::{self, LaneFunction, Relu, Swish, Tanh};
 use super::simd::{LANES, Simd, dispatch};
 use std::ops::Range;
 
@@ -228,11 +228,8 @@ unsafe fn product<S: Simd, O: Operands>(
                 for (strip, row) in (row..end).step_by(height).enumerate() {
                     // The first strips each fetch one panel of the next group.
                     let upcoming = operands.address(panel + width + strip.min(width));
-                    // SAFETY: rows and panels exist by the caller's promise.
-                    unsafe {
-                        tile(simd, operands, row, panel, (height, width), upcoming, &mut buffer);
-                        finish(simd, &buffer, row..row + height, panel..panel + width, output);
-                    }
+                    // SAFETY: rows and panels exist, and `output` takes them, by the caller's promise.
+                    unsafe { tile(simd, operands, row, panel, (height, width), upcoming, &mut buffer, output) };
                 }
                 panel += width;
             }
@@ -241,11 +238,12 @@ unsafe fn product<S: Simd, O: Operands>(
     }
 }
 
-/// Computes the tile of the given shape (rows, panels) into `buffer` `[row][panel][lane]`.
+/// Computes the tile of the given shape (rows, panels); `buffer` is scratch.
 ///
 /// # Safety
-/// The rows and panels must exist in the operands.
+/// As for [`product`].
 #[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "the body of one loop")]
 unsafe fn tile<S: Simd, O: Operands>(
     simd: S,
     operands: O,
@@ -254,14 +252,28 @@ unsafe fn tile<S: Simd, O: Operands>(
     shape: (usize, usize),
     upcoming: *const u8,
     buffer: &mut [f32; LARGEST_TILE * LANES],
+    output: Output<'_>,
 ) {
+    let whole = (panel + shape.1) * LANES <= output.outputs;
     macro_rules! compute {
         ($rows:literal, $panels:literal) => {{
             // SAFETY: the caller's promise.
             let tile = unsafe { operands.tile::<S, $rows, $panels>(simd, row, panel, upcoming) };
-            for (row, to) in tile.iter().zip(buffer.chunks_exact_mut($panels * LANES)) {
-                for (values, to) in row.iter().zip(to.chunks_exact_mut(LANES)) {
-                    simd.write(to, *values);
+            match output.activation {
+                // SAFETY: the caller's promise; the panels are whole.
+                Activation::Identity if whole => unsafe { store(simd, tile, row, panel, output, |x| x) },
+                // SAFETY: as above.
+                Activation::Relu if whole => unsafe {
+                    store(simd, tile, row, panel, output, |x| Relu.apply(simd, x));
+                },
+                _ => {
+                    for (row, to) in tile.iter().zip(buffer.chunks_exact_mut($panels * LANES)) {
+                        for (values, to) in row.iter().zip(to.chunks_exact_mut(LANES)) {
+                            simd.write(to, *values);
+                        }
+                    }
+                    // SAFETY: the caller's promise.
+                    unsafe { finish(simd, buffer, row..row + $rows, panel..panel + $panels, output) }
                 }
             }
         }};
@@ -287,7 +299,31 @@ unsafe fn tile<S: Simd, O: Operands>(
     }
 }
 
-/// Adds the bias to a tile, stores it and applies the activation.
+/// Adds the bias to a tile of whole panels, applies `activation` and stores it.
+///
+/// # Safety
+/// As for [`product`].
+#[inline(always)]
+unsafe fn store<S: Simd, const M: usize, const P: usize>(
+    simd: S,
+    tile: [[S::F; P]; M],
+    row: usize,
+    panel: usize,
+    output: Output<'_>,
+    activation: impl Fn(S::F) -> S::F,
+) {
+    for p in 0..P {
+        let first = (panel + p) * LANES;
+        let bias = output.bias.map(|bias| simd.read(&bias[first..]));
+        for (m, sums) in tile.iter().enumerate() {
+            let value = bias.map_or(sums[p], |bias| simd.add(sums[p], bias));
+            // SAFETY: the caller's promise.
+            unsafe { simd.store(output.at(row + m, first), activation(value)) };
+        }
+    }
+}
+
+/// [`store`] for everything else: a last panel that is not whole, and activations too long to repeat for each tile shape.
 ///
 /// # Safety
 /// As for [`product`].

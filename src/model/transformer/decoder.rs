@@ -4,9 +4,7 @@ use super::encoder::Span;
 use super::{FeedForward, Scratch, Transformer, sublayer};
 use crate::Result;
 use crate::checkpoint::Weights;
-use crate::kernels::{
-    Activation, AttentionMemory, KeyRows, KeysAndValues, Precision, Workspace, attend, attend_f16, to_f16,
-};
+use crate::kernels::{Activation, AttentionMemory, KeysAndValues, Precision, Workspace, attend, attend_f16, to_f16};
 use crate::model::config::TransformerConfig;
 use crate::model::{Attention, Candidate, Decoder, Proposer, Record, TopK};
 use crate::nn::{LayerNorm, Linear, Slots};
@@ -119,7 +117,7 @@ impl Cache {
 
     /// [`attend`] to the given slots.
     fn attend(&self, query: &[f32], slots: &[u32], heads: usize, weights: &mut [f32], out: &mut [f32]) {
-        let (stride, rows) = (query.len(), KeyRows::Listed(slots));
+        let (stride, rows) = (query.len(), slots);
         match self {
             Self::F32(keys, values) => attend(query, KeysAndValues { keys, values, stride, rows }, heads, weights, out),
             Self::F16(keys, values) => {

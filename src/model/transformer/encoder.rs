@@ -3,10 +3,13 @@
 use super::{FeedForward, Scratch, Transformer, sublayer};
 use crate::Result;
 use crate::checkpoint::Weights;
-use crate::kernels::{Activation, KeyRows, KeysAndValues, Precision, Workspace, attend};
+use crate::kernels::{Activation, AttentionMemory, Precision, Workspace};
 use crate::model::Attention;
 use crate::model::config::TransformerConfig;
 use crate::nn::{LayerNorm, Linear};
+
+/// Positions whose attention is computed at a time: bounds the memory that a long sentence's weights take.
+const QUERIES: usize = 64;
 
 /// Where one sentence lies in a memory of all sentences.
 #[derive(Clone, Copy, Debug)]
@@ -89,22 +92,20 @@ impl Transformer {
             sublayer(&layer.norm, layer.pre_norm, &mut x, normed, out, |x, out| {
                 layer.projection.forward(workspace, x, Activation::Identity, projected);
                 context.resize(x.len(), 0.0);
-                let stride = 3 * self.width;
+                let lengths: Vec<usize> = spans.iter().map(|span| span.length).collect();
+                let memory = AttentionMemory::new(Precision::F32, heads, self.width, &lengths, projected);
                 for (sentence, span) in spans.iter().enumerate() {
-                    weights.resize(heads * span.length, 0.0);
-                    let rows = KeyRows::Span { start: span.start, length: span.length };
-                    let (keys, values) = (&projected[self.width..], &projected[2 * self.width..]);
-                    let memory = KeysAndValues { keys, values, stride, rows };
-                    for position in 0..span.length {
-                        let row = span.start + position;
-                        let query = &projected[row * stride..row * stride + self.width];
-                        let context = &mut context[row * self.width..(row + 1) * self.width];
-                        attend(query, memory, heads, weights, context);
-                        if let Some(attention) = attention.get_mut(sentence) {
-                            for (head, weights) in weights.chunks_exact(span.length).enumerate() {
-                                let matrix = (layer_index * heads + head) * span.length + position;
-                                attention.weights[matrix * span.length..][..span.length].copy_from_slice(weights);
-                            }
+                    for first in (0..span.length).step_by(QUERIES) {
+                        let positions = first..span.length.min(first + QUERIES);
+                        let rows = span.start + positions.start..span.start + positions.end;
+                        let queries = &projected[rows.start * 3 * self.width..rows.end * 3 * self.width];
+                        let context = &mut context[rows.start * self.width..rows.end * self.width];
+                        memory.attend(sentence, queries, weights, context);
+                        let Some(attention) = attention.get_mut(sentence) else { continue };
+                        for (row, weights) in weights.chunks_exact(span.length).enumerate() {
+                            let (position, head) = (positions.start + row / heads, row % heads);
+                            let matrix = (layer_index * heads + head) * span.length + position;
+                            attention.weights[matrix * span.length..][..span.length].copy_from_slice(weights);
                         }
                     }
                 }
