@@ -28,7 +28,7 @@ def begin():
         binary = Path(directory) / "half_products.so"
         source = Path(__file__).with_name("half_products.c")
         flags = ["-O3", "-march=native", "-shared", "-fPIC"]
-        subprocess.run(["cc", "-g", *flags, "-o", binary, source], check=True)
+        subprocess.run(["cc", *flags, "-o", binary, source], check=True)
         _library = ctypes.CDLL(binary)
     pointer, number = ctypes.c_void_p, ctypes.c_long
     _library.half_packed_size.argtypes = [number, number]
@@ -37,6 +37,13 @@ def begin():
     _library.half_product.argtypes = [pointer, number, number, pointer, pointer]
     _library.half_product.argtypes += [number] * 4 + [pointer, ctypes.c_int]
     F.linear = linear
+
+
+def end():
+    """Back to PyTorch's own products."""
+    global _library
+    _library = None
+    F.linear = _plain_linear
 
 
 def on():

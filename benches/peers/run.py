@@ -248,8 +248,8 @@ class Bench:
             (few, few_memory), (many, many_memory) = self.results["flat-cost"]
             lines += [
                 "",
-                f"Built-in model, int8, greedy, whole program: 1,000 lines {few:.2f} s ({few * 1e3:.2f} ms a line, {few_memory:.0f} MB), "
-                f"100,000 lines {many:.1f} s ({many * 10:.2f} ms a line, {many_memory:.0f} MB).",
+                f"Built-in model, int8, greedy, whole program: 1,000 lines {few:.2f} s ({few * 1e3:.0f} µs a line, {few_memory:.0f} MB), "
+                f"100,000 lines {many:.1f} s ({many * 10:.0f} µs a line, {many_memory:.0f} MB).",
             ]
         return "\n".join(lines) + "\n"
 
