@@ -102,33 +102,27 @@ fn attend_generic<S: Simd, E: Element>(
     for weights in weights.chunks_exact_mut(length) {
         softmax_generic(simd, weights);
     }
-    let mut column = 0;
-    if head_dim.is_multiple_of(LANES) {
-        // Many columns at a time, of several heads: short sums would wait for each of their additions.
-        while column + WIDE * LANES <= width {
-            let head = |vector: usize| &weights[(column + vector * LANES) / head_dim * length..][..length];
-            let row = |position: usize| &values[rows[position] as usize * stride + column..][..WIDE * LANES];
-            let mut sums = [simd.splat(0.0); WIDE];
-            let head_weights: [&[f32]; WIDE] = std::array::from_fn(head);
-            for position in 0..length {
-                let row = row(position);
-                for (vector, (sum, weights)) in sums.iter_mut().zip(head_weights).enumerate() {
-                    *sum = simd.fma(simd.splat(weights[position]), E::read(simd, &row[vector * LANES..]), *sum);
-                }
-            }
-            for (sum, out) in sums.into_iter().zip(out[column..].chunks_exact_mut(LANES)) {
-                simd.write(out, sum);
-            }
-            column += WIDE * LANES;
+    if !head_dim.is_multiple_of(LANES) || !width.is_multiple_of(WIDE * LANES) {
+        for (head, (weights, out)) in weights.chunks_exact(length).zip(out.chunks_exact_mut(head_dim)).enumerate() {
+            let row = |position: usize| &values[rows[position] as usize * stride + head * head_dim..][..head_dim];
+            weighted_sum(simd, weights, row, out);
         }
+        return;
     }
-    let left = weights.chunks_exact(length).zip(out.chunks_exact_mut(head_dim)).enumerate();
-    for (head, (weights, out)) in left.skip(column / head_dim) {
-        // The columns of this head that are done already.
-        let done = column.saturating_sub(head * head_dim);
-        let row = |position: usize| &values[rows[position] as usize * stride + head * head_dim + done..];
-        let end = head_dim - done;
-        weighted_sum(simd, weights, |position| &row(position)[..end], &mut out[done..]);
+    // Many columns at a time, of several heads: short sums would wait for each of their additions.
+    for column in (0..width).step_by(WIDE * LANES) {
+        let head = |vector: usize| &weights[(column + vector * LANES) / head_dim * length..][..length];
+        let head_weights: [&[f32]; WIDE] = std::array::from_fn(head);
+        let mut sums = [simd.splat(0.0); WIDE];
+        for (position, &row) in rows.iter().enumerate() {
+            let row = &values[row as usize * stride + column..][..WIDE * LANES];
+            for (vector, (sum, weights)) in sums.iter_mut().zip(head_weights).enumerate() {
+                *sum = simd.fma(simd.splat(weights[position]), E::read(simd, &row[vector * LANES..]), *sum);
+            }
+        }
+        for (sum, out) in sums.into_iter().zip(out[column..].chunks_exact_mut(LANES)) {
+            simd.write(out, sum);
+        }
     }
 }
 

@@ -296,7 +296,7 @@ fn layer_norm_matches() {
 #[test]
 fn attention_matches_over_listed_rows() {
     for set in InstructionSet::available() {
-        // The last width is one block of columns and a part of another, which begins within a head.
+        // Widths of whole blocks of columns and others, the last of them with heads of whole vectors.
         for (width, heads, stride) in [(64, 4, 64), (512, 8, 1536), (12, 2, 20), (96, 1, 96), (192, 2, 192)] {
             let stored = 40;
             let (query, keys, values) = (random(width, 25), random(stored * stride, 26), random(stored * stride, 27));

@@ -86,13 +86,13 @@ impl Transformer {
             Vec::new()
         };
 
+        let lengths: Vec<usize> = spans.iter().map(|span| span.length).collect();
         let mut scratch = Scratch::default();
         for (layer_index, layer) in self.encoder_layers.iter().enumerate() {
             let Scratch { normed, projected, context, out, weights, .. } = &mut scratch;
             sublayer(&layer.norm, layer.pre_norm, &mut x, normed, out, |x, out| {
                 layer.projection.forward(workspace, x, Activation::Identity, projected);
                 context.resize(x.len(), 0.0);
-                let lengths: Vec<usize> = spans.iter().map(|span| span.length).collect();
                 let memory = AttentionMemory::new(Precision::F32, heads, self.width, &lengths, projected);
                 for (sentence, span) in spans.iter().enumerate() {
                     for first in (0..span.length).step_by(QUERIES) {
