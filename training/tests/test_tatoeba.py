@@ -1,0 +1,59 @@
+"""New everyday sentences never hold one of the development or test sets."""
+
+import tempfile
+import unittest
+from pathlib import Path
+
+from training import pair, tatoeba
+from training.corpus import DEVELOPMENT_SETS, TEST_SETS
+
+
+def write(path, *lines):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
+class Tatoeba(unittest.TestCase):
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.root = Path(directory.name)
+        self.data = self.root / "data"
+        for name in DEVELOPMENT_SETS + TEST_SETS:
+            write(self.data / f"{name}.de", "Tom ist da.")
+            write(self.data / f"{name}.en", "Tom is there.")
+        for name in tatoeba.KNOWN:
+            write(self.data / f"{name}.tsv", "Ich weiß.\tI know.")
+
+    def set(self, languages, first, second):
+        first_language, second_language = languages.split("-")
+        base = self.root / "testsets" / languages
+        write(base / f"tatoeba-test-v1.{first_language}", *first)
+        write(base / f"tatoeba-test-v1.{second_language}", *second)
+
+    def read(self, name):
+        return (self.data / name).read_text(encoding="utf-8").split("\n")[:-1]
+
+    def test_a_third_language_joins_german_and_english(self):
+        self.set("deu-fra", ["Es regnet.", "Tom ist da!", "Nur deutsch."], ["Il pleut.", "Tom est là.", "Rien."])
+        self.set("eng-fra", ["It is raining.", "Tom has come.", "English only."], ["Il pleut.", "Tom est là.", "Non."])
+        self.set("deu-eng", ["Ich weiß!", "Guten Tag."], ["I know!", "Good day."])
+        tatoeba.prepare(self.root, self.root)
+        self.assertEqual(self.read("tatoeba-older.tsv"), ["Guten Tag.\tGood day."])
+        self.assertEqual(self.read("tatoeba-pivot.tsv"), ["Es regnet.\tIt is raining."])
+        self.assertEqual(self.read("tatoeba-mono.de"), ["Nur deutsch."])
+        self.assertEqual(self.read("tatoeba-mono.en"), ["English only.", "Tom has come."])
+
+    def test_failed_translations_are_dropped(self):
+        german, english = self.root / "german", self.root / "english"
+        write(german, "Es regnet.", "Er sagt nichts mehr dazu.", "Ein Hund.")
+        write(english, "It is raining.", "No " * 40, "A dog.")
+        pair.main(german, english, self.root / "pairs.tsv")
+        self.assertEqual(
+            (self.root / "pairs.tsv").read_text().split("\n")[:-1],
+            ["Es regnet.\tIt is raining.", "Ein Hund.\tA dog."],
+        )
+
+
+if __name__ == "__main__":
+    unittest.main()
