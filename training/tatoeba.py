@@ -49,12 +49,10 @@ def read(directory):
                 continue
             if {"deu", "eng"} == set(languages):
                 direct.add((pair["deu"], pair["eng"]))
-            elif "deu" in pair:
-                other = next(item for item in pair.items() if item[0] != "deu")
-                german[other].add(pair["deu"])
             else:
-                other = next(item for item in pair.items() if item[0] != "eng")
-                english[other].add(pair["eng"])
+                language, texts = ("deu", german) if "deu" in pair else ("eng", english)
+                sentence = pair.pop(language)
+                texts[next(iter(pair.items()))].add(sentence)
     return direct, german, english
 
 
@@ -94,6 +92,7 @@ def prepare(testsets, run):
         lines = []
         for sentence in sentences:
             key = normalised(sentence)
+            # Of `keep` only the tests of one side: a pair of equal sentences would always fail.
             if key in side or key in held_out or not keep(sentence, sentence + " "):
                 continue
             side.add(key)
