@@ -1,17 +1,25 @@
-"""More everyday sentences, from the Tatoeba test sets of all language pairs with German or English.
+"""More everyday sentences, from Tatoeba's test sets and lists of pairs in all languages.
 
-    python -m training.tatoeba OPUS_MT_TESTSETS RUN_DIRECTORY
+    python -m training.tatoeba TESTSETS PAIRS RUN_DIRECTORY
 
-OPUS_MT_TESTSETS is a checkout of the repository Helsinki-NLP/OPUS-MT-testsets, whose Tatoeba files
-are CC BY 2.0 FR. Written to RUN_DIRECTORY/data, without any sentence of the development and test
-sets and without what the other sources have:
+TESTSETS is the Tatoeba directory of the repository Helsinki-NLP/OPUS-MT-testsets (CC BY 2.0 FR). In
+the directory PAIRS lie other extracts of Tatoeba, as far as one has them (README.md names ours):
+
+    NAME.fra.txt                       lines `English TAB French`, as manythings.org publishes them
+    tatoeba.fra-eng.fra and .eng       the test set of the repository facebookresearch/LASER
+    NAME.jsonl                         objects with `example_de` and `example_en`, or `sentence_…`
+
+Written to RUN_DIRECTORY/data, without any sentence of the development and test sets and without
+what the other sources have:
 
     tatoeba-older.tsv   pairs of older versions of the German-English test set
+    tatoeba-more.tsv    German-English pairs of PAIRS
     tatoeba-pivot.tsv   German and English translations of the same sentence of a third language
     tatoeba-mono.de     German sentences alone, for a teacher
     tatoeba-mono.en     English sentences alone, for back-translation
 """
 
+import json
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -20,30 +28,59 @@ from .corpus import DEVELOPMENT_SETS, TEST_SETS, keep, load_pairs, load_set
 
 KNOWN = ["tatoeba-manythings", "tatoeba-testrest", "shortphrases-excluded", "bcontrast-chat"]
 
+# The test sets have one name for what others keep apart.
+MACRO_LANGUAGES = {"cmn": "zho"}
+
 
 def normalised(sentence):
     """Letters and digits alone, so that `Tom ist da!` counts as `Tom ist da.`"""
     return "".join(character for character in sentence.casefold() if character.isalnum())
 
 
-def read(directory):
-    """German-English pairs, and what German and English sentences translate in other languages."""
-    direct = set()
-    german = defaultdict(set)
-    english = defaultdict(set)
-    for path in sorted(directory.glob("testsets/*-*/tatoeba-test-*")):
-        languages = path.parent.name.split("-")
+def test_sets(directory):
+    """Each test set that has German or English: two languages and its pairs of sentences."""
+    named = [path for path in directory.glob("testsets/*-*/tatoeba-test-*")]
+    paths = [(path, path.parent.name.split("-")) for path in sorted(named)]
+    for path, languages in paths:
         if path.suffix[1:] != languages[0] or languages[0] == languages[1]:
             continue
         if not {"deu", "eng"} & set(languages):
             continue
-        columns = []
-        for language in languages:
-            file = path.with_suffix(f".{language}")
-            columns.append(file.read_text(encoding="utf-8").split("\n") if file.exists() else [])
-        if len(columns[0]) != len(columns[1]):
-            continue
-        for sentences in zip(*columns):
+        files = [path.with_suffix(f".{language}") for language in languages]
+        if all(file.exists() for file in files):
+            yield languages, columns(*files)
+
+
+def columns(*files):
+    texts = [file.read_text(encoding="utf-8").split("\n") for file in files]
+    return list(zip(*texts)) if len(texts[0]) == len(texts[1]) else []
+
+
+def other_pairs(directory):
+    """The same of everything else: lists, other test sets, examples of a dictionary."""
+    for path in sorted(directory.glob("*.txt")):
+        lines = path.read_text(encoding="utf-8").split("\n")
+        pairs = [line.split("\t")[:2] for line in lines if "\t" in line]
+        yield ["eng", MACRO_LANGUAGES.get(language := path.stem.split(".")[-1], language)], pairs
+    for path in sorted(directory.glob("tatoeba.*-eng.eng")):
+        language = path.stem.split(".")[-1].split("-")[0]
+        pairs = columns(path, path.with_suffix(f".{language}"))
+        yield ["eng", MACRO_LANGUAGES.get(language, language)], pairs
+    for path in sorted(directory.glob("*.jsonl")):
+        entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        pairs = [
+            (entry.get(f"{kind}_en") or "", entry.get(f"{kind}_de") or "")
+            for entry in entries
+            for kind in ("example", "sentence")
+        ]
+        yield ["eng", "deu"], pairs
+
+
+def read(sets, german, english):
+    """German-English pairs; what German and English sentences translate goes to the last two."""
+    direct = set()
+    for languages, pairs in sets:
+        for sentences in pairs:
             pair = {lang: " ".join(text.split()) for lang, text in zip(languages, sentences)}
             if not all(pair.values()):
                 continue
@@ -52,11 +89,12 @@ def read(directory):
             else:
                 language, texts = ("deu", german) if "deu" in pair else ("eng", english)
                 sentence = pair.pop(language)
-                texts[next(iter(pair.items()))].add(sentence)
-    return direct, german, english
+                other, text = next(iter(pair.items()))
+                texts[other, normalised(text)].add(sentence)
+    return direct
 
 
-def prepare(testsets, run):
+def prepare(testsets, pairs, run):
     held_out = set()
     for name in DEVELOPMENT_SETS + TEST_SETS:
         for side in load_set(run, name):
@@ -68,14 +106,18 @@ def prepare(testsets, run):
             seen.add(tuple(map(normalised, pair)))
             for side, sentence in zip(known, pair):
                 side.add(normalised(sentence))
-    direct, german, english = read(testsets)
+    german = defaultdict(set)
+    english = defaultdict(set)
+    direct = read(test_sets(testsets), german, english)
+    more = read(other_pairs(pairs), german, english)
     pivot = {
         (source, target)
         for other in german.keys() & english.keys()
         for source in german[other]
         for target in english[other]
     }
-    for name, pairs in (("tatoeba-older", direct), ("tatoeba-pivot", pivot)):
+    kinds = (("tatoeba-older", direct), ("tatoeba-more", more), ("tatoeba-pivot", pivot))
+    for name, pairs in kinds:
         lines = []
         for pair in sorted(pairs):
             key = tuple(map(normalised, pair))
@@ -103,4 +145,4 @@ def prepare(testsets, run):
 
 
 if __name__ == "__main__":
-    prepare(Path(sys.argv[1]), Path(sys.argv[2]))
+    prepare(*map(Path, sys.argv[1:]))

@@ -38,11 +38,32 @@ class Tatoeba(unittest.TestCase):
         self.set("deu-fra", ["Es regnet.", "Tom ist da!", "Nur deutsch."], ["Il pleut.", "Tom est là.", "Rien."])
         self.set("eng-fra", ["It is raining.", "Tom has come.", "English only."], ["Il pleut.", "Tom est là.", "Non."])
         self.set("deu-eng", ["Ich weiß!", "Guten Tag."], ["I know!", "Good day."])
-        tatoeba.prepare(self.root, self.root)
+        tatoeba.prepare(self.root, self.root / "none", self.root)
         self.assertEqual(self.read("tatoeba-older.tsv"), ["Guten Tag.\tGood day."])
         self.assertEqual(self.read("tatoeba-pivot.tsv"), ["Es regnet.\tIt is raining."])
         self.assertEqual(self.read("tatoeba-mono.de"), ["Nur deutsch."])
         self.assertEqual(self.read("tatoeba-mono.en"), ["English only.", "Tom has come."])
+
+    def test_other_extracts_of_tatoeba_give_pairs_and_pivots(self):
+        pairs = self.root / "pairs"
+        self.set("deu-fra", ["Es regnet.", "Sie schläft."], ["Il pleut !", "Elle dort."])
+        self.set("deu-zho", ["Er geht."], ["他走了。"])
+        write(pairs / "2018.fra.txt", "It is raining.\tIl pleut.\tCC BY", "no tab in this line")
+        write(pairs / "cmn.txt", "He goes.\t他走了。")
+        write(pairs / "tatoeba.fra-eng.fra", "Elle dort.")
+        write(pairs / "tatoeba.fra-eng.eng", "She is asleep.")
+        write(
+            pairs / "words.jsonl",
+            '{"german": "Tag", "example_de": "Guten Tag.", "example_en": "Good day."}',
+            '{"sentence_de": "Tom ist da!", "sentence_en": "Tom came."}',
+            '{"german": "Rat", "example_de": null}',
+        )
+        tatoeba.prepare(self.root, pairs, self.root)
+        self.assertEqual(self.read("tatoeba-more.tsv"), ["Guten Tag.\tGood day."])
+        self.assertEqual(
+            self.read("tatoeba-pivot.tsv"),
+            ["Er geht.\tHe goes.", "Es regnet.\tIt is raining.", "Sie schläft.\tShe is asleep."],
+        )
 
     def test_failed_translations_are_dropped(self):
         german, english = self.root / "german", self.root / "english"
