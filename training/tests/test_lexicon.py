@@ -1,0 +1,52 @@
+"""Rare words of the dictionary take the place of others, with the right gender, ending and article."""
+
+import tempfile
+import unittest
+from pathlib import Path
+
+from training import lexicon
+from training.corpus import DEVELOPMENT_SETS, TEST_SETS
+
+
+def write(path, *lines):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
+class Lexicon(unittest.TestCase):
+    def sentences(self, dictionary, pairs, known):
+        with tempfile.TemporaryDirectory() as directory:
+            run = Path(directory)
+            for name in DEVELOPMENT_SETS + TEST_SETS:
+                write(run / "data" / f"{name}.de", "Das ist eine Schnecke.")
+                write(run / "data" / f"{name}.en", "This is a snail.")
+            for name in lexicon.SOURCES:
+                write(run / "data" / f"{name}.tsv")
+            write(run / "data" / "tatoeba-manythings.tsv", *pairs)
+            for name in lexicon.ENGLISH_TEXTS:
+                write(run / "data" / name, *[known] * 3)
+            write(run / "data" / "lex-wiktionary.tsv", *dictionary)
+            lexicon.prepare(run)
+            return (run / "data" / "lexicon-sentences.tsv").read_text().split("\n")[:-1]
+
+    def test_a_rare_noun_takes_the_place_of_one_of_the_same_gender(self):
+        frequent = ["Ich sehe eine Katze.\tI see a cat."] * 30 + ["Ich sehe das Haus.\tI see a house."] * 30
+        dictionary = ["Katze\tcat", "Haus\thouse", "Eule\towl", "Eule\tEuropean owl"]
+        articles = ["Nur die Eule sah die Eule.\tno such word"]
+        found = self.sentences(dictionary, frequent + articles, "An owl.")
+        self.assertEqual(found, ["Ich sehe eine Eule.\tI see an owl."])
+
+    def test_an_adjective_keeps_its_ending_and_determiners_are_none(self):
+        pairs = ["Sie hat einen roten Hut.\tShe has a red hat."] * 30
+        dictionary = ["rot\tred", "ein\ta", "grell\tgaudy"]
+        found = self.sentences(dictionary, pairs, "Gaudy or gaudy.")
+        self.assertEqual(found, ["Sie hat einen grellen Hut.\tShe has a gaudy hat."])
+
+    def test_words_that_english_texts_do_not_know_and_held_out_sentences_stay_away(self):
+        pairs = ["Das ist eine Katze.\tThis is a cat."] * 30 + ["Nur die Schnecke oder die Schnecke.\tno"]
+        dictionary = ["Katze\tcat", "Schnecke\tsnail", "Eule\towl"]
+        self.assertEqual(self.sentences(dictionary, pairs, "A snail."), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
