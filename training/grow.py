@@ -17,17 +17,9 @@ from torch.nn import functional as F
 
 from .batches import pad
 from .corpus import load_pairs
-from .transformer import Layer, Transformer
+from .export import load_model
+from .transformer import Layer
 from .vocabulary import Vocabulary
-
-
-def from_checkpoint(path):
-    state = torch.load(path, map_location="cpu", weights_only=False)
-    model = Transformer(state["config"])
-    model.load_state_dict(state["model"])
-    for parameter, average in zip(model.parameters(), state["average"]):
-        parameter.data.copy_(average)
-    return model.eval()
 
 
 def widen(layer, units):
@@ -105,7 +97,7 @@ def main():
     parser.add_argument("--decoder-ffn", type=int)
     options = parser.parse_args()
     torch.manual_seed(1)
-    model = from_checkpoint(options.checkpoint)
+    _, model = load_model([options.checkpoint])
     vocabulary = Vocabulary(options.vocabulary)
     sources = ("multi30k-train", "tatoeba-manythings")
     sentences = [pair[0] for name in sources for pair in load_pairs(options.run, name)[::100]]
