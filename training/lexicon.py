@@ -17,8 +17,8 @@ import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from .corpus import DEVELOPMENT_SETS, TEST_SETS, load_pairs, load_set
-from .tatoeba import normalised
+from .corpus import load_pairs
+from .tatoeba import held_out_sentences, normalised
 
 SOURCES = ["tatoeba-manythings", "tatoeba-testrest", "tatoeba-older", "tatoeba-more", "tatoeba-pivot"]
 ENGLISH_TEXTS = ["tatoeba-mono.en", "multi30k-captions-mono.en"]
@@ -92,7 +92,7 @@ def contexts(pairs, entries, genders):
         if not SHORTEST <= len(german) <= LONGEST:
             continue
         in_german, in_english = Counter(german), Counter(english)
-        for word in set(german[1:]):
+        for word in dict.fromkeys(german[1:]):  # not a set: its order is chance
             for ending in ENDINGS:
                 base = word[: len(word) - len(ending)]
                 if not word.endswith(ending) or base not in entries or base in DETERMINERS:
@@ -118,12 +118,7 @@ def prepare(run):
     texts = [(run / "data" / name).read_text(encoding="utf-8") for name in ENGLISH_TEXTS]
     known = Counter(words("\n".join(texts + [pair[1] for pair in pairs])))
     seen = Counter(word for pair in pairs for word in words(pair[0]))
-    held_out = {
-        normalised(sentence)
-        for name in DEVELOPMENT_SETS + TEST_SETS
-        for side in load_set(run, name)
-        for sentence in side
-    }
+    held_out = held_out_sentences(run)
     genders = Genders(pair[0] for pair in pairs)
     found = contexts(pairs, entries, genders)
     lines = set()

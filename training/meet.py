@@ -40,7 +40,7 @@ def meet(states):
 def main(run, names):
     paths = [Path(run) / name / "last.pt" for name in names]
     states = [torch.load(path, map_location="cpu", weights_only=False) for path in paths]
-    for path, state in zip(paths, list(meet(states))):
+    for path, state in zip(paths, meet(states)):
         torch.save(state, path.with_name("new.pt"))
         os.replace(path.with_name("new.pt"), path)
     print(f"{' and '.join(names)} met; step {state['step']}")

@@ -39,9 +39,8 @@ def normalised(sentence):
 
 def test_sets(directory):
     """Each test set that has German or English: two languages and its pairs of sentences."""
-    named = [path for path in directory.glob("testsets/*-*/tatoeba-test-*")]
-    paths = [(path, path.parent.name.split("-")) for path in sorted(named)]
-    for path, languages in paths:
+    for path in sorted(directory.glob("testsets/*-*/tatoeba-test-*")):
+        languages = path.parent.name.split("-")
         if path.suffix[1:] != languages[0] or languages[0] == languages[1]:
             continue
         if not {"deu", "eng"} & set(languages):
@@ -60,12 +59,10 @@ def other_pairs(directory):
     """The same of everything else: lists, other test sets, examples of a dictionary."""
     for path in sorted(directory.glob("*.txt")):
         lines = path.read_text(encoding="utf-8").split("\n")
-        pairs = [line.split("\t")[:2] for line in lines if "\t" in line]
-        yield ["eng", MACRO_LANGUAGES.get(language := path.stem.split(".")[-1], language)], pairs
+        yield with_english(path.stem), [line.split("\t")[:2] for line in lines if "\t" in line]
     for path in sorted(directory.glob("tatoeba.*-eng.eng")):
-        language = path.stem.split(".")[-1].split("-")[0]
-        pairs = columns(path, path.with_suffix(f".{language}"))
-        yield ["eng", MACRO_LANGUAGES.get(language, language)], pairs
+        other = path.stem.removesuffix("-eng")
+        yield with_english(other), columns(path, path.with_suffix(Path(other).suffix))
     for path in sorted(directory.glob("*.jsonl")):
         entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         pairs = [
@@ -74,6 +71,12 @@ def other_pairs(directory):
             for kind in ("example", "sentence")
         ]
         yield ["eng", "deu"], pairs
+
+
+def with_english(name):
+    """English and the language after the last dot of `name`."""
+    language = name.split(".")[-1]
+    return ["eng", MACRO_LANGUAGES.get(language, language)]
 
 
 def read(sets, german, english):
@@ -94,11 +97,14 @@ def read(sets, german, english):
     return direct
 
 
-def prepare(testsets, pairs, run):
-    held_out = set()
-    for name in DEVELOPMENT_SETS + TEST_SETS:
-        for side in load_set(run, name):
-            held_out.update(map(normalised, side))
+def held_out_sentences(run):
+    """The development and test sets in both languages, normalised."""
+    names = DEVELOPMENT_SETS + TEST_SETS
+    return {normalised(text) for name in names for side in load_set(run, name) for text in side}
+
+
+def prepare(testsets, others, run):
+    held_out = held_out_sentences(run)
     seen = set()
     known = (set(), set())
     for name in KNOWN:
@@ -109,7 +115,7 @@ def prepare(testsets, pairs, run):
     german = defaultdict(set)
     english = defaultdict(set)
     direct = read(test_sets(testsets), german, english)
-    more = read(other_pairs(pairs), german, english)
+    more = read(other_pairs(others), german, english)
     pivot = {
         (source, target)
         for other in german.keys() & english.keys()
