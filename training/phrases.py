@@ -1,0 +1,40 @@
+"""Greetings, wishes, signs and sayings as a training source, written for this project.
+
+    python -m training.phrases RUN_DIRECTORY
+
+`phrases.tsv` beside this file holds what people try a translator with first and what a dictionary's entries
+or word-by-word reading get wrong: `Frohe Weihnachten!`, `Bitte nicht stören`. Written to
+RUN_DIRECTORY/data/phrases.tsv without any sentence of the development and test sets.
+"""
+
+import sys
+from pathlib import Path
+
+from .tatoeba import held_out_sentences, normalised
+
+PHRASES = Path(__file__).with_suffix(".tsv")
+
+
+def variants(german, english):
+    """The pair, and as people type it in a hurry: without the last full stop, then without capital letters."""
+    yield german, english
+    short = german.rstrip(".!?,")
+    translation = english.rstrip(".!?,")
+    yield short, translation
+    yield short.lower(), translation
+
+
+def prepare(run):
+    held_out = held_out_sentences(run)
+    kept, total = {}, 0
+    for line in PHRASES.read_text(encoding="utf-8").splitlines():
+        pair = line.split("\t")
+        total += 1
+        if not held_out & set(map(normalised, pair)):
+            kept.update(("\t".join(variant) + "\n", None) for variant in variants(*pair))
+    (run / "data" / "phrases.tsv").write_text("".join(kept), encoding="utf-8")
+    print(f"phrases: {len(kept)} pairs from {total} lines")
+
+
+if __name__ == "__main__":
+    prepare(Path(sys.argv[1]))
