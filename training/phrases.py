@@ -1,9 +1,9 @@
-"""Greetings, wishes, signs and sayings as a training source, written for this project.
+"""Phrases and idiomatic sentences as a training source, written for this project.
 
     python -m training.phrases RUN_DIRECTORY
 
-`phrases.tsv` beside this file holds what people try a translator with first and what a dictionary's entries
-or word-by-word reading get wrong: `Frohe Weihnachten!`, `Bitte nicht stören`. Written to
+`phrases.tsv` beside this file holds greetings, wishes, signs, sayings and sentences with verbs and words that
+dictionary entries or word-by-word reading get wrong: `Frohe Weihnachten!`, `Was hast du heute vor?` Written to
 RUN_DIRECTORY/data/phrases.tsv without any sentence of the development and test sets.
 """
 
@@ -13,11 +13,14 @@ from pathlib import Path
 from .tatoeba import held_out_sentences, normalised
 
 PHRASES = Path(__file__).with_suffix(".tsv")
+SHORT = 4
 
 
 def variants(german, english):
-    """The pair, and as people type it in a hurry: without the last full stop, then without capital letters."""
+    """The pair; a short one also as people type in a hurry, without full stop and without capital letters."""
     yield german, english
+    if len(german.split()) > SHORT:
+        return
     short = german.rstrip(".!?,")
     translation = english.rstrip(".!?,")
     yield short, translation

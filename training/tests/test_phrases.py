@@ -10,7 +10,7 @@ from training.tatoeba import normalised
 
 
 class Phrases(unittest.TestCase):
-    def test_a_phrase_also_comes_without_full_stop_and_a_held_out_one_not_at_all(self):
+    def test_a_short_phrase_also_comes_without_full_stop_and_a_held_out_one_not_at_all(self):
         with tempfile.TemporaryDirectory() as directory:
             run = Path(directory)
             (run / "data").mkdir()
