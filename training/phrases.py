@@ -16,6 +16,10 @@ PHRASES = Path(__file__).with_suffix(".tsv")
 SHORT = 4
 
 
+def phrases():
+    return [line.split("\t") for line in PHRASES.read_text(encoding="utf-8").splitlines()]
+
+
 def variants(german, english):
     """The pair; a short one also as people type in a hurry, without full stop and without capital letters."""
     yield german, english
@@ -29,14 +33,12 @@ def variants(german, english):
 
 def prepare(run):
     held_out = held_out_sentences(run)
-    kept, total = {}, 0
-    for line in PHRASES.read_text(encoding="utf-8").splitlines():
-        pair = line.split("\t")
-        total += 1
+    kept = {}
+    for pair in phrases():
         if not held_out & set(map(normalised, pair)):
             kept.update(("\t".join(variant) + "\n", None) for variant in variants(*pair))
     (run / "data" / "phrases.tsv").write_text("".join(kept), encoding="utf-8")
-    print(f"phrases: {len(kept)} pairs from {total} lines")
+    print(f"phrases: {len(kept)} pairs from {len(phrases())} lines")
 
 
 if __name__ == "__main__":
