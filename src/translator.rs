@@ -241,7 +241,7 @@ impl Translator {
         if sources.is_empty() {
             return Ok(translations);
         }
-        let results = search::search(&*self.model, &sources, options, record, workspace);
+        let results = search::search(&*self.model, &sources, options, record, workspace)?;
         for ((place, source), hypotheses) in places.into_iter().zip(sources).zip(results) {
             let translation = &mut translations[place];
             translation.source = source.ids;
@@ -276,7 +276,7 @@ impl Translator {
         let targets: Vec<Vec<u32>> = pairs.iter().map(|(_, target)| self.target_ids(target)).collect();
         let ids: Vec<(&[u32], &[u32])> =
             sources.iter().zip(&targets).map(|((source, _), target)| (&source[..], &target[..])).collect();
-        let results = search::force_decode(&*self.model, &ids, options, record, workspace);
+        let results = search::force_decode(&*self.model, &ids, options, record, workspace)?;
         Ok(sources
             .into_iter()
             .zip(results)

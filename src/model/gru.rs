@@ -153,7 +153,12 @@ impl Seq2Seq for Gru {
         self.output.matrix().outputs()
     }
 
-    fn start<'m>(&'m self, sources: &[&[u32]], record: Record, workspace: &mut Workspace) -> Box<dyn Decoder + 'm> {
+    fn start<'m>(
+        &'m self,
+        sources: &[&[u32]],
+        record: Record,
+        workspace: &mut Workspace,
+    ) -> Result<Box<dyn Decoder + 'm>> {
         let encoded = self.encode(sources, workspace);
         let mut keys = Vec::new();
         self.attention_key.forward(workspace, &encoded.outputs, Activation::Identity, &mut keys);
@@ -165,7 +170,7 @@ impl Seq2Seq for Gru {
                 start - source.len()..start
             })
             .collect();
-        Box::new(GruDecoder {
+        Ok(Box::new(GruDecoder {
             model: self,
             memory: encoded.outputs,
             keys,
@@ -181,7 +186,7 @@ impl Seq2Seq for Gru {
             spare: Vec::new(),
             spare_spans: Vec::new(),
             proposer: Proposer::default(),
-        })
+        }))
     }
 }
 
@@ -234,7 +239,7 @@ impl Decoder for GruDecoder<'_> {
         self.spans.len()
     }
 
-    fn step(&mut self, tokens: &[u32], workspace: &mut Workspace) {
+    fn step(&mut self, tokens: &[u32], workspace: &mut Workspace) -> Result<()> {
         let model = self.model;
         let (width, hidden, memory) = (model.target_embedding.width(), model.decoder_hidden, 2 * model.hidden);
         model.attention_query.forward(workspace, &self.state, Activation::Identity, &mut self.query);
@@ -257,16 +262,19 @@ impl Decoder for GruDecoder<'_> {
         }
         model.decoder.project(workspace, &self.input, &mut self.gates);
         model.decoder.step(workspace, &self.gates, &mut self.state, &mut self.recurrent);
+        Ok(())
     }
 
-    fn logits(&mut self, logits: &mut Vec<f32>, workspace: &mut Workspace) {
+    fn logits(&mut self, logits: &mut Vec<f32>, workspace: &mut Workspace) -> Result<()> {
         self.gather_features();
         self.model.output.forward(workspace, &self.features, Activation::Identity, logits);
+        Ok(())
     }
 
-    fn top_k(&mut self, request: TopK<'_>, candidates: &mut Vec<Candidate>, workspace: &mut Workspace) {
+    fn top_k(&mut self, request: TopK<'_>, candidates: &mut Vec<Candidate>, workspace: &mut Workspace) -> Result<()> {
         self.gather_features();
         self.proposer.top_k(&self.model.output, &self.features, request, candidates, workspace);
+        Ok(())
     }
 
     fn cross_attention(&self, row: usize) -> Option<&[f32]> {
@@ -285,7 +293,7 @@ impl Decoder for GruDecoder<'_> {
         (1, 1)
     }
 
-    fn select(&mut self, rows: &[usize]) {
+    fn select(&mut self, rows: &[usize]) -> Result<()> {
         let hidden = self.model.decoder_hidden;
         self.spare.clear();
         rows.iter().for_each(|&row| self.spare.extend_from_slice(&self.state[row * hidden..(row + 1) * hidden]));
@@ -294,5 +302,6 @@ impl Decoder for GruDecoder<'_> {
         self.spare_spans.extend(rows.iter().map(|&row| self.spans[row].clone()));
         std::mem::swap(&mut self.spans, &mut self.spare_spans);
         self.attention.resize(rows.len(), Vec::new());
+        Ok(())
     }
 }

@@ -8,6 +8,7 @@ mod transformer;
 pub use gru::Gru;
 pub use transformer::Transformer;
 
+use crate::Result;
 use crate::kernels::{LogSumExp, Scored, Workspace, log_sum_exp};
 use crate::nn::Linear;
 
@@ -100,7 +101,15 @@ pub trait Seq2Seq: Send + Sync {
 
     /// Runs the encoder over `sources` (ids with sentence-end tokens, none empty) and prepares a decoder with one row
     /// for each source, in order.
-    fn start<'m>(&'m self, sources: &[&[u32]], record: Record, workspace: &mut Workspace) -> Box<dyn Decoder + 'm>;
+    ///
+    /// # Errors
+    /// If the device cannot compute it, for want of memory for example. On the CPU kernels that never happens.
+    fn start<'m>(
+        &'m self,
+        sources: &[&[u32]],
+        record: Record,
+        workspace: &mut Workspace,
+    ) -> Result<Box<dyn Decoder + 'm>>;
 }
 
 /// A decoder in the middle of generating: `rows` hypotheses, each over the encoder memory of its own sentence.
@@ -111,19 +120,28 @@ pub trait Decoder {
     fn rows(&self) -> usize;
 
     /// Feeds each row its next token, `[rows]`, and computes what follows it.
-    fn step(&mut self, tokens: &[u32], workspace: &mut Workspace);
+    ///
+    /// # Errors
+    /// As [`Seq2Seq::start`].
+    fn step(&mut self, tokens: &[u32], workspace: &mut Workspace) -> Result<()>;
 
     /// Raw scores of every token after the last step into `logits`, resized to `[rows, V]`.
-    fn logits(&mut self, logits: &mut Vec<f32>, workspace: &mut Workspace);
+    ///
+    /// # Errors
+    /// As [`Seq2Seq::start`].
+    fn logits(&mut self, logits: &mut Vec<f32>, workspace: &mut Workspace) -> Result<()>;
 
     /// The `request.k` best next tokens of every row after the last step, best first, ties by the lower token, into
     /// `candidates`, resized to `[rows, k]`. A row with fewer allowed tokens ends in candidates of `-inf`.
-    fn top_k(&mut self, request: TopK<'_>, candidates: &mut Vec<Candidate>, workspace: &mut Workspace) {
+    ///
+    /// # Errors
+    /// As [`Seq2Seq::start`].
+    fn top_k(&mut self, request: TopK<'_>, candidates: &mut Vec<Candidate>, workspace: &mut Workspace) -> Result<()> {
         let mut logits = Vec::new();
-        self.logits(&mut logits, workspace);
+        self.logits(&mut logits, workspace)?;
         candidates.clear();
         if self.rows() == 0 {
-            return;
+            return Ok(());
         }
         let vocabulary = logits.len() / self.rows();
         for row in logits.chunks_exact_mut(vocabulary) {
@@ -136,6 +154,7 @@ pub trait Decoder {
             best_candidates(row, request.k, candidates);
             candidates[first..].iter_mut().for_each(|candidate| candidate.log_prob -= norm);
         }
+        Ok(())
     }
 
     /// The encoder-decoder attention of `row` in the last step, `[layers, heads, source length]`, if recorded.
@@ -151,8 +170,11 @@ pub trait Decoder {
     fn attention_shape(&self) -> (usize, usize);
 
     /// Keeps the given rows in the given order; a row named several times is continued several ways, one not named
-    /// is dropped. Nothing of the past is copied: rows point at their ancestors' entries.
-    fn select(&mut self, rows: &[usize]);
+    /// is dropped.
+    ///
+    /// # Errors
+    /// As [`Seq2Seq::start`].
+    fn select(&mut self, rows: &[usize]) -> Result<()>;
 }
 
 /// Appends the `k` highest of `scores` `[V]` to `candidates`, best first, ties by the lower token; with fewer than `k`

@@ -208,8 +208,13 @@ impl Seq2Seq for Transformer {
         self.output.matrix().outputs()
     }
 
-    fn start<'m>(&'m self, sources: &[&[u32]], record: Record, workspace: &mut Workspace) -> Box<dyn Decoder + 'm> {
+    fn start<'m>(
+        &'m self,
+        sources: &[&[u32]],
+        record: Record,
+        workspace: &mut Workspace,
+    ) -> Result<Box<dyn Decoder + 'm>> {
         let (memory, spans, attention) = self.encode(sources, record.encoder, workspace);
-        Box::new(TransformerDecoder::new(self, &memory, spans, attention, record, workspace))
+        Ok(Box::new(TransformerDecoder::new(self, &memory, spans, attention, record, workspace)))
     }
 }

@@ -85,11 +85,11 @@ fn the_published_sizes_give_the_published_shapes() {
     assert_eq!(encoded.last.len(), 2 * BATCH * 512, "h_n [2, 8, 512]");
     assert_eq!(encoded.initial.len(), BATCH * 512, "s_0 [8, 512]");
 
-    let mut decoder = model.start(&sources, Record { cross: true, ..Record::default() }, &mut workspace);
+    let mut decoder = model.start(&sources, Record { cross: true, ..Record::default() }, &mut workspace).unwrap();
     let mut logits = Vec::new();
     for position in 0..TARGET_LENGTH {
-        decoder.step(&[position as u32 + 2; BATCH], &mut workspace);
-        decoder.logits(&mut logits, &mut workspace);
+        decoder.step(&[position as u32 + 2; BATCH], &mut workspace).unwrap();
+        decoder.logits(&mut logits, &mut workspace).unwrap();
         assert_eq!(logits.len(), BATCH * TARGET_VOCABULARY, "logits [8, 5893]");
         assert!(logits.iter().all(|logit| logit.is_finite()));
         let attention = decoder.cross_attention(BATCH - 1).unwrap();

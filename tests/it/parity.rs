@@ -128,7 +128,7 @@ impl Fixture {
         let sources = self.sources(expected.hypotheses.len());
         sources
             .chunks(batch_size)
-            .flat_map(|batch| search(&*self.model, batch, &options, record, &mut workspace))
+            .flat_map(|batch| search(&*self.model, batch, &options, record, &mut workspace).unwrap())
             .collect()
     }
 
@@ -141,7 +141,7 @@ impl Fixture {
         };
         let pairs: Vec<(&[u32], &[u32])> =
             targets.iter().map(|&(source, target)| (self.expected.sources[source].as_slice(), target)).collect();
-        force_decode(&*self.model, &pairs, &options, record, &mut Workspace::new(1))
+        force_decode(&*self.model, &pairs, &options, record, &mut Workspace::new(1)).unwrap()
     }
 
     fn forced_targets(&self) -> Vec<(usize, &[u32])> {
@@ -187,12 +187,12 @@ fn logits_equal_the_reference(fixture: &Fixture) {
     let mut workspace = Workspace::new(1);
     for (index, forced) in fixture.expected.forced.iter().enumerate() {
         let source = fixture.expected.sources[index].as_slice();
-        let mut decoder = fixture.model.start(&[source], Record::default(), &mut workspace);
+        let mut decoder = fixture.model.start(&[source], Record::default(), &mut workspace).unwrap();
         let mut token = fixture.config.decoder_start_token_id();
         let (mut logits, mut all) = (Vec::new(), Vec::new());
         for &next in &forced.tokens {
-            decoder.step(&[token], &mut workspace);
-            decoder.logits(&mut logits, &mut workspace);
+            decoder.step(&[token], &mut workspace).unwrap();
+            decoder.logits(&mut logits, &mut workspace).unwrap();
             all.extend_from_slice(&logits);
             token = next;
         }

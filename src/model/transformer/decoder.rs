@@ -173,7 +173,7 @@ impl Decoder for TransformerDecoder<'_> {
         self.sentences.len()
     }
 
-    fn step(&mut self, tokens: &[u32], workspace: &mut Workspace) {
+    fn step(&mut self, tokens: &[u32], workspace: &mut Workspace) -> Result<()> {
         let Self { model, memory, sentences, cache, slots, hidden, cross, own, scratch, .. } = self;
         let width = model.width;
         let heads = model.decoder_heads;
@@ -226,14 +226,17 @@ impl Decoder for TransformerDecoder<'_> {
         if let Some(norm) = &model.decoder_norm {
             norm.forward(hidden);
         }
+        Ok(())
     }
 
-    fn logits(&mut self, logits: &mut Vec<f32>, workspace: &mut Workspace) {
+    fn logits(&mut self, logits: &mut Vec<f32>, workspace: &mut Workspace) -> Result<()> {
         self.model.output.forward(workspace, &self.hidden, Activation::Identity, logits);
+        Ok(())
     }
 
-    fn top_k(&mut self, request: TopK<'_>, candidates: &mut Vec<Candidate>, workspace: &mut Workspace) {
+    fn top_k(&mut self, request: TopK<'_>, candidates: &mut Vec<Candidate>, workspace: &mut Workspace) -> Result<()> {
         self.proposer.top_k(&self.model.output, &self.hidden, request, candidates, workspace);
+        Ok(())
     }
 
     fn cross_attention(&self, row: usize) -> Option<&[f32]> {
@@ -252,7 +255,7 @@ impl Decoder for TransformerDecoder<'_> {
         (self.model.decoder_layers.len(), self.model.decoder_heads)
     }
 
-    fn select(&mut self, rows: &[usize]) {
+    fn select(&mut self, rows: &[usize]) -> Result<()> {
         self.spare_sentences.clear();
         self.spare_sentences.extend(rows.iter().map(|&row| self.sentences[row]));
         std::mem::swap(&mut self.sentences, &mut self.spare_sentences);
@@ -263,5 +266,6 @@ impl Decoder for TransformerDecoder<'_> {
         if self.record.decoder {
             self.own.resize(rows.len(), Vec::new());
         }
+        Ok(())
     }
 }
