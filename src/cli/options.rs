@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use translate::kernels::Precision;
-use translate::model::generation::MOST_BEAMS;
+use translate::Precision;
+use translate::layouts::MOST_BEAMS;
 use translate::search::{CoveragePenalty, EarlyStopping, Sampling, SearchOptions};
 use translate::text::Vocabulary;
 use translate::{Error, Result, Translator};

@@ -3,7 +3,7 @@
 use super::history::History;
 use super::{EarlyStopping, Hypothesis, SearchOptions, Source, scores};
 use crate::Result;
-use crate::kernels::Workspace;
+use crate::compute::Workspace;
 use crate::model::{Candidate, Decoder, Normalise, Record, Seq2Seq, TopK, best_candidates};
 
 /// A hypothesis still being extended: the last node of its path and the sum of its log-probabilities.

@@ -3,7 +3,7 @@
 use super::history::History;
 use super::{Hypothesis, SearchOptions};
 use crate::Result;
-use crate::kernels::{Workspace, log_sum_exp};
+use crate::compute::{Workspace, log_sum_exp};
 use crate::model::{Record, Seq2Seq};
 
 /// Feeds each target to the model and returns it as a hypothesis with its log-probabilities and attention.

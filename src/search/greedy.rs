@@ -4,7 +4,7 @@ use super::beam::ban;
 use super::history::History;
 use super::{Hypothesis, Sampling, SearchOptions, Source, scores};
 use crate::Result;
-use crate::kernels::Workspace;
+use crate::compute::Workspace;
 use crate::model::{Normalise, Record, Seq2Seq, TopK, best_candidates};
 
 /// One hypothesis of one sentence.

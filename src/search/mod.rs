@@ -14,7 +14,7 @@ pub use forced::force_decode;
 pub use options::{CoveragePenalty, EarlyStopping, Sampling, SearchOptions};
 
 use crate::Result;
-use crate::kernels::Workspace;
+use crate::compute::Workspace;
 use crate::model::{Attention, Record, Seq2Seq};
 
 /// One sentence to translate.
