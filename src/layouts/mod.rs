@@ -116,27 +116,7 @@ impl Opened {
     /// If a file is missing or damaged, a key has the wrong type or an impossible value, or the family or an option is
     /// not supported.
     pub fn open(files: &ModelFiles) -> Result<Self> {
-        let Some(keys) = Keys::read(files, "config.json")? else {
-            // The better message where there is no model at all.
-            Weights::open(files)?;
-            let problem = "is missing; a model directory needs it (docs/models.md says what to write)";
-            return Err(Error::model(files.path("config.json"), problem));
-        };
-        let weights = match keys.string("weights")? {
-            Some(name) => Weights::open_file(files, &name)?,
-            None => Weights::open(files)?,
-        };
-        let layout = match keys.string("model_type")? {
-            Some(name) => by_model_type(&name).ok_or_else(|| keys.error(unsupported(&name)))?,
-            None => by_tensors(&weights).ok_or_else(|| {
-                keys.error(format!(
-                    "has no `model_type`, and the names of the tensors are of no known family; supported are {}",
-                    supported()
-                ))
-            })?,
-        };
-        let recipes = rules::recipes(&weights, layout.rules(), &keys)?;
-        let parameters = Parameters::new(weights, recipes);
+        let (layout, keys, parameters) = parameters(files)?;
         let spec = layout.spec(&keys, &parameters)?;
         keys.supported()?;
         let frame = layout.frame(&keys, &spec)?;
@@ -167,6 +147,39 @@ impl Opened {
         self.layout.complete(&self.spec, &self.frame, &mut config);
         config
     }
+}
+
+/// The family of a model, its configuration, and its tensors under the names our layers ask for.
+fn parameters(files: &ModelFiles) -> Result<(&'static dyn Layout, Keys, Parameters)> {
+    let Some(keys) = Keys::read(files, "config.json")? else {
+        // The better message where there is no model at all.
+        Weights::open(files)?;
+        let problem = "is missing; a model directory needs it (docs/models.md says what to write)";
+        return Err(Error::model(files.path("config.json"), problem));
+    };
+    let weights = match keys.string("weights")? {
+        Some(name) => Weights::open_file(files, &name)?,
+        None => Weights::open(files)?,
+    };
+    let layout = match keys.string("model_type")? {
+        Some(name) => by_model_type(&name).ok_or_else(|| keys.error(unsupported(&name)))?,
+        None => by_tensors(&weights).ok_or_else(|| {
+            keys.error(format!(
+                "has no `model_type`, and the names of the tensors are of no known family; supported are {}",
+                supported()
+            ))
+        })?,
+    };
+    let recipes = rules::recipes(&weights, layout.rules(), &keys)?;
+    Ok((layout, keys, Parameters::new(weights, recipes)))
+}
+
+/// The tensors of a model under the names our layers ask for; only headers are read.
+///
+/// # Errors
+/// If config.json or the weights are missing or damaged, or of no supported family.
+pub fn open_parameters(files: &ModelFiles) -> Result<Parameters> {
+    parameters(files).map(|(_, _, parameters)| parameters)
 }
 
 fn supported() -> String {

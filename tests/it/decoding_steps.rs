@@ -1,6 +1,6 @@
 //! What a decoding step costs besides arithmetic: nothing.
 
-use translate::kernels::{Precision, Workspace};
+use translate::{Precision, Workspace};
 use translate::model::{Normalise, Record, TopK};
 use translate::{Result, Translator};
 
