@@ -244,7 +244,7 @@ impl Weights {
 
     /// The error for a tensor that is not there.
     pub fn missing(&self, name: &str) -> Error {
-        let closest = self.names().min_by_key(|candidate| edit_distance(name, candidate));
+        let closest = self.names().min_by_key(|candidate| strsim::levenshtein(name, candidate));
         let hint = closest.map(|closest| format!(" (the closest is {closest})")).unwrap_or_default();
         Error::model(
             self.path(),
@@ -329,20 +329,4 @@ fn shards(files: &ModelFiles, index: &Bytes) -> Result<Vec<Bytes>> {
         Bytes::open(files, name)?.ok_or_else(missing)
     };
     names.into_iter().map(open).collect()
-}
-
-/// Levenshtein distance, for suggesting a name.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
 }
