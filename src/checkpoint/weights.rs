@@ -245,7 +245,7 @@ impl Weights {
 
     /// [`Self::missing`] where tensors go by other names.
     pub(super) fn missing_among<'a>(&self, name: &str, names: impl Iterator<Item = &'a str>) -> Error {
-        let closest = names.min_by_key(|candidate| edit_distance(name, candidate));
+        let closest = names.min_by_key(|candidate| strsim::levenshtein(name, candidate));
         let hint = closest.map(|closest| format!(" (the closest is {closest})")).unwrap_or_default();
         Error::model(
             self.path(),
@@ -351,20 +351,4 @@ fn shards(files: &ModelFiles, index: &Bytes) -> Result<Vec<Bytes>> {
         Bytes::open(files, name)?.ok_or_else(missing)
     };
     names.into_iter().map(open).collect()
-}
-
-/// Levenshtein distance, for suggesting a name.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
 }

@@ -34,7 +34,7 @@ impl Activation {
             Self::Swish => swish_on(set, values),
             Self::Gelu => values.iter_mut().for_each(|x| {
                 let wide = f64::from(*x);
-                let erf = candle_core::cpu::erf::erf_f64(wide * std::f64::consts::FRAC_1_SQRT_2);
+                let erf = libm::erf(wide * std::f64::consts::FRAC_1_SQRT_2);
                 *x = (0.5 * wide * (1.0 + erf)) as f32;
             }),
             Self::GeluTanh => gelu_tanh_on(set, values),

@@ -42,7 +42,7 @@ pub fn activate(activation: Activation, x: f32) -> f32 {
         Activation::Identity => wide,
         Activation::Relu => wide.max(0.0),
         Activation::Swish => wide / (1.0 + (-wide).exp()),
-        Activation::Gelu => 0.5 * wide * (1.0 + candle_core::cpu::erf::erf_f64(wide / std::f64::consts::SQRT_2)),
+        Activation::Gelu => 0.5 * wide * (1.0 + libm::erf(wide / std::f64::consts::SQRT_2)),
         Activation::GeluTanh => {
             0.5 * wide * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (wide + 0.044715 * wide.powi(3))).tanh())
         }

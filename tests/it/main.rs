@@ -3,6 +3,7 @@
 mod allocations;
 mod attention;
 mod attention_page;
+#[cfg(feature = "builtin-models")]
 mod builtin;
 mod checkpoint;
 mod checkpoint_errors;
