@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use translate::checkpoint::ModelFiles;
-use translate::text::Vocabularies;
+use translate::text::{Kind, Vocabularies};
 use translate::text::sentencepiece::SentencePiece;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--time", model, file] => time(model, file),
         [directory] if Path::new(directory).is_dir() => {
-            let vocabularies = Vocabularies::open(&ModelFiles::Directory(directory.into()))?;
+            let vocabularies = Vocabularies::open(&ModelFiles::Directory(directory.into()), &[Kind::Marian, Kind::TokenizerJson, Kind::WordList])?;
             each_line(|text| {
                 let target = vocabularies.target.encode(text);
                 let decoded = vocabularies.target.decode(&target);

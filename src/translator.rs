@@ -116,6 +116,10 @@ impl TranslatorBuilder {
             Some(directory) => Vocabularies::open(&files.directory(directory)?, kinds)?,
             None => Vocabularies::open(&files, kinds)?,
         };
+        let vocabularies = match &opened.target_characters {
+            Some(characters) => vocabularies.with_target_characters(characters),
+            None => vocabularies,
+        };
         let sizes = opened.spec.vocabulary_sizes();
         for (side, vocabulary, size) in
             [("source", &vocabularies.source, sizes.0), ("target", &vocabularies.target, sizes.1)]
@@ -358,8 +362,8 @@ impl Translator {
         let token = |part| self.frame.token(part, &*self.vocabularies.source, Languages::default());
         let start = token(self.frame.start).unwrap_or(end_token);
         let first = self.frame.first.and_then(token);
-        // Positions that were never learned would all be the last.
-        let table = self.spec.position_limit().unwrap_or(usize::MAX);
+        // Positions that were never learned would all be the last; the start token takes one.
+        let table = self.spec.position_limit().map_or(usize::MAX, |rows| rows.saturating_sub(1).max(1));
         let mut banned = generation.banned_tokens.clone();
         if pad != end_token && (pad as usize) < self.model.target_vocabulary_size() {
             banned.push(pad);

@@ -9,7 +9,7 @@ use translate::pipeline::{BatchTranslator, Line, Tokens};
 use translate::search::SearchOptions;
 use translate::text::{join_sentences, split_sentences};
 
-use translate::{Request, Result, Translation, Translator};
+use translate::{Error, Request, Result, Translation, Translator};
 
 use super::request::{InputFormat, LineRequest};
 
@@ -118,6 +118,11 @@ impl BatchTranslator for Job {
                     continue;
                 }
             };
+            if let Err(error) = self.translator.check_text(&text) {
+                let (name, problem) = (line.name.to_string(), error.to_string());
+                outcomes.push(Err(Error::Input { name, line: line.number, problem }));
+                continue;
+            }
             let prefix = prefix.or_else(|| self.prefix.clone());
             let first = requests.len();
             let mut sources = Vec::new();

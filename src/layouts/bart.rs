@@ -78,6 +78,11 @@ impl Layout for Bart {
         &[Kind::TokenizerJson, Kind::WordList]
     }
 
+    fn target_characters(&self, keys: &Keys) -> Result<Option<String>> {
+        // Models from letters to sounds have their own; tokenizer.json is that of the letters.
+        keys.string("phoneme_chars")
+    }
+
     fn complete(&self, spec: &Spec, frame: &Frame, config: &mut Map<String, Value>) {
         let Spec::Transformer(spec) = spec else { return };
         config.insert("architectures".to_owned(), json!(["BartForConditionalGeneration"]));

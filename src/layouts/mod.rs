@@ -68,6 +68,14 @@ pub trait Layout: Sync {
         &[Kind::Marian, Kind::TokenizerJson, Kind::WordList]
     }
 
+    /// The characters of the target vocabulary in the order of their ids, where the configuration spells them out.
+    ///
+    /// # Errors
+    /// If the key has the wrong type.
+    fn target_characters(&self, _keys: &Keys) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// Completes the keys of a configuration that is to be written anew, so that nothing in it rests on a default.
     fn complete(&self, _spec: &Spec, _frame: &Frame, _config: &mut Map<String, Value>) {}
 }
@@ -97,6 +105,8 @@ pub struct Opened {
     pub generation: GenerationConfig,
     /// Directory of the vocabulary relative to the model's, if not the same.
     pub vocabulary: Option<String>,
+    /// The characters of the target vocabulary, if the configuration spells them out.
+    pub target_characters: Option<String>,
     /// The cross-attention to read alignments from, if it was measured.
     pub alignment: Option<AlignmentHead>,
     /// config.json as it is.
@@ -136,8 +146,9 @@ impl Opened {
             }
         };
         let vocabulary = keys.string("vocabulary")?;
+        let target_characters = layout.target_characters(&keys)?;
         let config = keys.map().clone();
-        Ok(Self { layout, spec, frame, parameters, generation, vocabulary, alignment, config })
+        Ok(Self { layout, spec, frame, parameters, generation, vocabulary, target_characters, alignment, config })
     }
 
     /// The complete config.json of the model: what it says, and what its family fills in.

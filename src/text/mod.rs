@@ -3,6 +3,7 @@
 //! Three kinds are read: a `tokenizer.json` (through the `tokenizers` crate), SentencePiece models with a Marian
 //! `vocab.json`, and plain word lists. None of them adds or removes sentence-end tokens; the translator does.
 
+mod characters;
 mod frame;
 pub mod marian;
 mod pieces;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::characters::Characters;
 use super::pieces::Pieces;
 use super::marian::VocabularyTable;
 use super::sentencepiece::SentencePiece;
@@ -63,6 +64,13 @@ impl Vocabularies {
         };
         let needed: Vec<&str> = kinds.iter().map(needs).collect();
         Err(Error::model(files.path(""), format!("no vocabulary: needs {}", needed.join(", or "))))
+    }
+
+    /// The same source, and a target of single characters, in the order of their ids.
+    #[must_use]
+    pub fn with_target_characters(self, characters: &str) -> Self {
+        let target = Characters::new(characters, &*self.source);
+        Self { target: Arc::new(target), ..self }
     }
 
     /// The same vocabularies for text that is cut into pieces already, with spaces between them.

@@ -57,6 +57,7 @@ struct Generate {
     renormalize_logits: bool,
     bad_words_ids: Option<Vec<[u32; 1]>>,
     forced_eos_token_id: Option<u32>,
+    forced_bos_token_id: Option<u32>,
 }
 
 /// A model and what the reference computes with it.
@@ -108,6 +109,7 @@ impl Fixture {
             start_token: self.start,
             end_token: self.end,
             force_end: generate.forced_eos_token_id.is_some(),
+            force_begin: generate.forced_bos_token_id,
             banned,
             renormalise: generate.renormalize_logits,
             ..SearchOptions::default()
@@ -304,6 +306,7 @@ fn generation_settings_are_those_of_the_files(fixture: &Fixture) {
     assert_eq!(fixture.generation.max_length, generate.max_length);
     assert_eq!(fixture.generation.banned_tokens, banned);
     assert_eq!(fixture.generation.forced_eos_token_id, generate.forced_eos_token_id);
+    assert_eq!(fixture.generation.forced_bos_token_id, generate.forced_bos_token_id);
     assert_eq!(fixture.generation.renormalize_logits, generate.renormalize_logits);
 }
 

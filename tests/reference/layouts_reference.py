@@ -91,7 +91,7 @@ def make_written_out(directory: Path):
 
 
 def make_tutorial(directory: Path):
-    description = dict(model_type="tutorial-transformer", nhead=4) | TOKENS | SOURCE_START
+    description = dict(model_type="tutorial-transformer", weights="model.pt", nhead=4) | TOKENS | SOURCE_START
     return make_network(
         directory, 23, TutorialTransformer, lambda state, d: torch.save(state, d / "model.pt"),
         lambda d: torch.load(d / "model.pt", weights_only=True), description,
