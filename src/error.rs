@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn memory_that_runs_out_names_the_batch() {
-        let error = Error::device("cuda:0", "DriverError(CUDA_ERROR_OUT_OF_MEMORY,\n \"out of memory\")").in_batch_of(64);
+        let error =
+            Error::device("cuda:0", "DriverError(CUDA_ERROR_OUT_OF_MEMORY,\n \"out of memory\")").in_batch_of(64);
         let message = error.to_string();
         assert!(message.starts_with("cuda:0: out of memory with a batch of 64 sentences"), "{message}");
         assert!(!message.contains('\n'));

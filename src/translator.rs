@@ -137,7 +137,8 @@ impl TranslatorBuilder {
         }
         let around = opened.frame.around(&*vocabularies.source, Languages::default());
         if let Some(id) = around.0.iter().chain(&around.1).find(|&&id| id as usize >= sizes.0) {
-            let problem = format!("token {id}, which stands around every sentence, is outside the vocabulary of {}", sizes.0);
+            let problem =
+                format!("token {id}, which stands around every sentence, is outside the vocabulary of {}", sizes.0);
             return Err(Error::model(files.path("config.json"), problem));
         }
         let vocabularies = if self.pieces { vocabularies.of_pieces() } else { vocabularies };

@@ -12,10 +12,10 @@ use std::thread::ThreadId;
 use translate::Translator;
 use translate::checkpoint::{ModelFiles, Weights};
 use translate::layouts::Opened;
-use translate::{Precision, Workspace};
 use translate::pipeline::Line;
 use translate::text::sentencepiece::{PlainNormalizer, SentencePiece};
 use translate::text::{TokenizerJson, Vocabulary};
+use translate::{Precision, Workspace};
 
 #[path = "../../src/cli/request.rs"]
 mod request;

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use translate::checkpoint::ModelFiles;
 use translate::inspect::{AttentionMap, Format, HeadChoice, Kind, LayerChoice, RenderOptions, Renderer};
 use translate::model::Record;
-use translate::spec::Spec;
 use translate::pipeline::{Output, Sink};
+use translate::spec::Spec;
 use translate::{Error, Result, Translator};
 
 /// A renderer and where its bytes go. The first error ends the writing; [`AttentionWriter::finish`] reports it.

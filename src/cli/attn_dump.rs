@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
+use translate::Workspace;
 use translate::inspect::align::{Link, Rule};
 use translate::inspect::rank::{self, Ranking};
 use translate::inspect::{
     AlignOn, AttentionMap, Format, HeadChoice, Kind, LayerChoice, RenderOptions, Selection, pharaoh, text,
 };
-use translate::Workspace;
 use translate::model::Record;
 use translate::pipeline::{
     self, BatchTranslator, Done, End, Event, Input, Interrupt, Line, Output, Settings, Sink, Tokens,

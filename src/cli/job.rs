@@ -1,9 +1,9 @@
 //! Between lines and the translator: what a line of input asks for, and translating several at once.
 
 use serde_json::{Map, Value};
+use translate::Workspace;
 use translate::inspect::align::{Link, Rule};
 use translate::inspect::{AttentionMap, Kind, Selection};
-use translate::Workspace;
 use translate::model::Record;
 use translate::pipeline::{BatchTranslator, Line, Tokens};
 use translate::search::SearchOptions;

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use translate::store::hub::HubSettings;
 use translate::layouts::{ModelSummary, list_models};
 use translate::store::Location;
+use translate::store::hub::HubSettings;
 use translate::{Error, Result};
 
 use super::Ending;

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use translate::{BackendName, Device, Precision};
 use translate::layouts::MOST_BEAMS;
 use translate::search::{CoveragePenalty, EarlyStopping, Sampling, SearchOptions};
 use translate::text::Vocabulary;
+use translate::{BackendName, Device, Precision};
 use translate::{Error, Result, Translator};
 
 /// Which model, and how it computes.

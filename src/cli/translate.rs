@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use translate::inspect::{Format as AttentionFormat, HeadChoice, LayerChoice, RenderOptions, Selection};
 use translate::model::Record;
 use translate::pipeline::{self, Done, End, Event, Input, Interrupt, InvalidUtf8, Output, Settings, Stats};
-use translate::{Error, Result, SOURCE_LIMIT, Translation};
+use translate::{Error, Result, Translation};
 
 use super::Ending;
 use super::attention::{AttentionWriter, best};
@@ -129,6 +129,8 @@ fn check_for_command(files: &[PathBuf]) -> Result<()> {
 
 /// Watches for sentences beyond what the model can take.
 struct Limits {
+    /// Source pieces beyond this many are cut off.
+    source: usize,
     /// The longest source the model was made for, if it has such a limit.
     trained: Option<usize>,
     /// Whether the user knows that a sentence was longer.
@@ -139,7 +141,8 @@ impl Limits {
     fn warnings(&mut self, translated: &Translated) -> Vec<String> {
         let mut warnings = Vec::new();
         if translated.sentences.iter().any(|sentence| sentence.source_cut) {
-            warnings.push(format!("only the first {SOURCE_LIMIT} source pieces are translated; try --split-sentences"));
+            let limit = self.source;
+            warnings.push(format!("only the first {limit} source pieces are translated; try --split-sentences"));
         } else if translated.sentences.iter().any(Translation::truncated) {
             warnings
                 .push("the translation is cut at its length limit; try --split-sentences or --max-length".to_owned());
@@ -222,7 +225,8 @@ pub fn run(mut arguments: Arguments) -> Result<Ending> {
         (Some(path), false) => Output::File(path),
         (None, _) => Output::Stdout,
     };
-    let mut limits = Limits { trained: job.translator.trained_length(), warned: false };
+    let mut limits =
+        Limits { source: job.translator.source_limit(), trained: job.translator.trained_length(), warned: false };
     let interrupt = Interrupt::on_signals().map_err(|source| Error::io("signal handler", source))?;
     let run = pipeline::Job { inputs, output, settings, interrupt: interrupt.clone() };
     let ended = pipeline::run(

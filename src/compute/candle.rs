@@ -79,7 +79,9 @@ impl Candle {
             (Precision::Bf16, _) => DType::BF16,
         };
         let not_built = |feature: &str| {
-            Error::Usage(format!("--device {name} was not built in; build with: cargo install --path . --features {feature}"))
+            Error::Usage(format!(
+                "--device {name} was not built in; build with: cargo install --path . --features {feature}"
+            ))
         };
         let failed = |error: candle_core::Error| Error::device(name, first_line(&error));
         let device = match name {
@@ -118,7 +120,8 @@ impl Candle {
     /// Rows laid end to end as a rectangle `[sentences, longest, width]`; what is beyond a sentence is its neighbour's.
     fn padded(&self, rows: &Tensor, lengths: &[usize]) -> candle_core::Result<Tensor> {
         let longest = lengths.iter().copied().max().unwrap_or(0);
-        let places = super::spans(lengths).flat_map(|span| (0..longest).map(move |at| (span.start + at).min(span.end - 1)));
+        let places =
+            super::spans(lengths).flat_map(|span| (0..longest).map(move |at| (span.start + at).min(span.end - 1)));
         rows.index_select(&self.indices(places)?, 0)?.reshape((lengths.len(), longest, rows.dim(1)?))
     }
 
@@ -200,12 +203,7 @@ impl Backend for Candle {
     type Memory = Memory;
     type Past = Past;
 
-    fn matrix(
-        &self,
-        outputs: usize,
-        inputs: usize,
-        read: &mut dyn FnMut(RowSink<'_>) -> Result<()>,
-    ) -> Result<Tensor> {
+    fn matrix(&self, outputs: usize, inputs: usize, read: &mut dyn FnMut(RowSink<'_>) -> Result<()>) -> Result<Tensor> {
         let mut values = Vec::with_capacity(outputs * inputs);
         read(&mut |rows| values.extend_from_slice(rows))?;
         self.run(|| self.tensor(values, &[outputs, inputs]))
@@ -502,8 +500,7 @@ impl Backend for Candle {
         bias: Option<&Tensor>,
         logits: &mut Vec<f32>,
     ) -> Result<()> {
-        *logits =
-            self.run(|| self.product(x, matrix, bias)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1())?;
+        *logits = self.run(|| self.product(x, matrix, bias)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1())?;
         Ok(())
     }
 

@@ -6,9 +6,7 @@ use std::sync::OnceLock;
 use half::f16;
 
 use super::slots::Slots;
-use super::{
-    Activation, Backend, LogSumExp, NormKind, Precision, Recorder, RowSink, Score, Scored, Workspace, spans,
-};
+use super::{Activation, Backend, LogSumExp, NormKind, Precision, Recorder, RowSink, Score, Scored, Workspace, spans};
 use crate::kernels::{self, AttentionMemory, KeysAndValues, PackedMatrix, Packer, Screen};
 use crate::{Error, Result};
 
@@ -169,12 +167,7 @@ impl Backend for Kernels {
     type Memory = Memory;
     type Past = Past;
 
-    fn matrix(
-        &self,
-        outputs: usize,
-        inputs: usize,
-        read: &mut dyn FnMut(RowSink<'_>) -> Result<()>,
-    ) -> Result<Matrix> {
+    fn matrix(&self, outputs: usize, inputs: usize, read: &mut dyn FnMut(RowSink<'_>) -> Result<()>) -> Result<Matrix> {
         let mut packer = Packer::new(outputs, inputs, self.precision);
         read(&mut |rows| packer.push(rows))?;
         Ok(Matrix { packed: packer.finish(), screen: OnceLock::new() })
@@ -289,14 +282,7 @@ impl Backend for Kernels {
         Ok(())
     }
 
-    fn scatter(
-        &self,
-        x: &Rows,
-        rows: &[usize],
-        column: usize,
-        shape: (usize, usize),
-        out: &mut Rows,
-    ) -> Result<()> {
+    fn scatter(&self, x: &Rows, rows: &[usize], column: usize, shape: (usize, usize), out: &mut Rows) -> Result<()> {
         if (out.count(), out.width) != shape {
             out.values.clear();
             out.resize(shape.0, shape.1);

@@ -1,8 +1,8 @@
 //! Every operation once, run on every backend and held against arithmetic written out.
 
 use super::{
-    Activation, Backend, BackendName, Candle, Compute, Device, Kernels, LogSumExp, NormKind, Precision, Recorder, Score,
-    Workspace,
+    Activation, Backend, BackendName, Candle, Compute, Device, Kernels, LogSumExp, NormKind, Precision, Recorder,
+    Score, Workspace,
 };
 use crate::Result;
 
@@ -100,8 +100,7 @@ fn rows_are_normalised_alone_or_with_a_residual<B: Backend>(backend: &B) -> Resu
         let added = backend.rows(&residual, 7)?;
         let mut rows = backend.rows(&x, 7)?;
         backend.norm(kind, 1e-5, &w, &b, with_residual.then_some(&added), &mut rows)?;
-        let sums: Vec<f32> =
-            x.iter().zip(&residual).map(|(x, r)| if with_residual { x + r } else { *x }).collect();
+        let sums: Vec<f32> = x.iter().zip(&residual).map(|(x, r)| if with_residual { x + r } else { *x }).collect();
         let expected: Vec<f32> = sums
             .chunks(7)
             .flat_map(|row| {
@@ -187,7 +186,8 @@ fn a_memory_is_attended_to_by_the_rows_of_its_sentences<B: Backend>(backend: &B)
     let starts = [0, 2, 7];
     // All positions at first, then hypotheses of which a sentence has several, then one sentence less.
     for sentences in [vec![0, 0, 1, 1, 1, 1, 1, 2], vec![0, 1, 1, 1, 2, 2], vec![1, 1, 2]] {
-        let queries: Vec<f32> = (0..sentences.len()).flat_map(|at| projected[at * 3 * width..][..3 * width].to_vec()).collect();
+        let queries: Vec<f32> =
+            (0..sentences.len()).flat_map(|at| projected[at * 3 * width..][..3 * width].to_vec()).collect();
         let queries = backend.rows(&queries, 3 * width)?;
         let mut recorded = vec![Vec::new(); sentences.len()];
         let mut record = |row: usize, weights: &[f32]| recorded[row].extend_from_slice(weights);

@@ -23,7 +23,9 @@ mod workspace;
 
 pub use attention::{KeysAndValues, attend, attend_additive, attend_f16, to_f16};
 pub use attention_memory::AttentionMemory;
-pub use elementwise::{Activation, add, add_layer_norm, gru_gates, layer_norm, log_sum_exp, rms_norm, sigmoid, softmax, tanh};
+pub use elementwise::{
+    Activation, add, add_layer_norm, gru_gates, layer_norm, log_sum_exp, rms_norm, sigmoid, softmax, tanh,
+};
 pub use matrix::{PackedMatrix, Packer, Precision};
 pub use screen::Screen;
 pub use simd::InstructionSet;

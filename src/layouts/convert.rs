@@ -43,7 +43,8 @@ pub fn convert(files: &ModelFiles, out: &Path, dtype: Dtype) -> Result<()> {
     }
 
     let partial = Partial::create(out)?;
-    let tensors: Vec<(String, Vec<usize>)> = planned.iter().map(|(name, _, shape)| (name.clone(), shape.clone())).collect();
+    let tensors: Vec<(String, Vec<usize>)> =
+        planned.iter().map(|(name, _, shape)| (name.clone(), shape.clone())).collect();
     write_safetensors(&partial.path.join("model.safetensors"), dtype, &tensors, |index| {
         let (_, from, shape) = &planned[index];
         opened.parameters.tensor(from, shape)

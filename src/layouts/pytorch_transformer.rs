@@ -66,7 +66,10 @@ impl Layout for PytorchTransformer {
             Rule::Rename("{side}.layers.{layer}.linear2.{part}", "{side}.layers.{layer}.fc2.{part}"),
             Rule::Rename("{side}.layers.{layer}.norm1.{part}", "{side}.layers.{layer}.self_attn_layer_norm.{part}"),
             Rule::Rename("encoder.layers.{layer}.norm2.{part}", "encoder.layers.{layer}.final_layer_norm.{part}"),
-            Rule::Rename("decoder.layers.{layer}.norm2.{part}", "decoder.layers.{layer}.encoder_attn_layer_norm.{part}"),
+            Rule::Rename(
+                "decoder.layers.{layer}.norm2.{part}",
+                "decoder.layers.{layer}.encoder_attn_layer_norm.{part}",
+            ),
             Rule::Rename("decoder.layers.{layer}.norm3.{part}", "decoder.layers.{layer}.final_layer_norm.{part}"),
             Rule::Rename("{side}.norm.{part}", "{side}.layer_norm.{part}"),
             Rule::Copy("encoder.{rest}", &["model.encoder.{rest}"]),
@@ -113,7 +116,10 @@ pub(super) fn plain_transformer(keys: &Keys, parameters: &Parameters, default_po
         "learned" => {
             let rows = table.ok_or_else(|| parameters.missing(TABLE))?;
             let rows = rows.checked_sub(offset).filter(|&rows| rows > 0);
-            Positions::Learned { rows: rows.ok_or_else(|| keys.error("`position_offset` leaves no positions"))?, offset }
+            Positions::Learned {
+                rows: rows.ok_or_else(|| keys.error("`position_offset` leaves no positions"))?,
+                offset,
+            }
         }
         "sinusoidal-interleaved" => sinusoid(Order::Interleaved),
         "sinusoidal" => sinusoid(Order::Halves),

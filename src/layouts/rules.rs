@@ -54,9 +54,10 @@ pub fn recipes(weights: &Weights, rules: &[Rule], keys: &Keys) -> Result<BTreeMa
     for stored in weights.names() {
         let mut name = unwrapped(stored).to_owned();
         // The longest of the author's patterns counts: a tensor's own before that of its prefix.
-        let matching = own.iter().enumerate().filter_map(|(at, (theirs, ours))| {
-            Some((theirs.len(), at, rewrite(theirs, ours, &name)?))
-        });
+        let matching = own
+            .iter()
+            .enumerate()
+            .filter_map(|(at, (theirs, ours))| Some((theirs.len(), at, rewrite(theirs, ours, &name)?)));
         if let Some((_, at, renamed)) = matching.max_by_key(|&(length, ..)| length) {
             used[at] = true;
             name = renamed;
@@ -149,7 +150,8 @@ fn captures<'p, 'n>(pattern: &'p str, name: &'n str) -> Option<Vec<(&'p str, &'n
 
 /// A pattern with what its placeholders stand for.
 fn fill(pattern: &str, found: &[(&str, &str)]) -> String {
-    let replaced = |text: String, &(placeholder, value): &(&str, &str)| text.replace(&format!("{{{placeholder}}}"), value);
+    let replaced =
+        |text: String, &(placeholder, value): &(&str, &str)| text.replace(&format!("{{{placeholder}}}"), value);
     found.iter().fold(pattern.to_owned(), replaced)
 }
 
@@ -165,7 +167,10 @@ mod tests {
     fn placeholders_carry_over() {
         let rules = [
             Rule::Rename("transformer.{rest}", "{rest}"),
-            Rule::Split("{side}.layers.{layer}.in_proj_{part}", &["{side}.{layer}.q.{part}", "{side}.{layer}.k.{part}"]),
+            Rule::Split(
+                "{side}.layers.{layer}.in_proj_{part}",
+                &["{side}.{layer}.q.{part}", "{side}.{layer}.k.{part}"],
+            ),
             Rule::Copy("{side}.norm.{part}", &["model.{side}.layer_norm.{part}"]),
             Rule::Ignore("pe.{rest}"),
         ];

@@ -7,9 +7,7 @@ pub use transformer::EmbeddingNames;
 
 use crate::Result;
 use crate::checkpoint::Parameters;
-use crate::compute::{
-    Backend, BackendName, Candle, Compute, Kernels, LogSumExp, Scored, Workspace, log_sum_exp,
-};
+use crate::compute::{Backend, BackendName, Candle, Compute, Kernels, LogSumExp, Scored, Workspace, log_sum_exp};
 use crate::nn::Linear;
 use crate::spec::{AlignmentHead, Spec};
 

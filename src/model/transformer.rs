@@ -41,13 +41,7 @@ struct Input<B: Backend> {
 
 impl<B: Backend> Input<B> {
     /// The vector of each token at its position in its sentence, `[tokens, width]`.
-    fn forward(
-        &self,
-        backend: &B,
-        tokens: &[u32],
-        position: impl Fn(usize) -> usize,
-        out: &mut B::Rows,
-    ) -> Result<()> {
+    fn forward(&self, backend: &B, tokens: &[u32], position: impl Fn(usize) -> usize, out: &mut B::Rows) -> Result<()> {
         self.embedding.look_up(backend, tokens, &mut |row, x| self.positions.add(position(row), x), out)?;
         self.norm.as_ref().map_or(Ok(()), |norm| norm.forward(backend, out, None))
     }
@@ -294,8 +288,12 @@ pub struct EmbeddingNames {
 
 impl EmbeddingNames {
     /// The four names such a matrix may be stored under.
-    pub const ALL: [&'static str; 4] =
-        ["model.shared.weight", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight", "lm_head.weight"];
+    pub const ALL: [&'static str; 4] = [
+        "model.shared.weight",
+        "model.encoder.embed_tokens.weight",
+        "model.decoder.embed_tokens.weight",
+        "lm_head.weight",
+    ];
 
     /// Decides from the stored tensors which embedding each side uses.
     ///

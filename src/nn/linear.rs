@@ -83,13 +83,7 @@ impl<B: Backend> Linear<B> {
     ///
     /// # Errors
     /// As [`Backend`].
-    pub fn logits(
-        &self,
-        backend: &B,
-        workspace: &mut Workspace,
-        x: &B::Rows,
-        logits: &mut Vec<f32>,
-    ) -> Result<()> {
+    pub fn logits(&self, backend: &B, workspace: &mut Workspace, x: &B::Rows, logits: &mut Vec<f32>) -> Result<()> {
         backend.logits(workspace, x, &self.matrix, self.bias.as_ref(), logits)
     }
 

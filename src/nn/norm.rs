@@ -19,13 +19,7 @@ impl<B: Backend> Norm<B> {
     ///
     /// # Errors
     /// If a tensor is missing or has another shape.
-    pub fn load(
-        backend: &B,
-        parameters: &Parameters,
-        prefix: &str,
-        width: usize,
-        spec: &spec::Norm,
-    ) -> Result<Self> {
+    pub fn load(backend: &B, parameters: &Parameters, prefix: &str, width: usize, spec: &spec::Norm) -> Result<Self> {
         let bias = match spec.kind {
             NormKind::Layer => parameters.tensor(&format!("{prefix}.bias"), &[width])?,
             NormKind::Rms => vec![0.0; width],

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::hub::{self, HubSettings, Progress};
 use super::builtin;
+use super::hub::{self, HubSettings, Progress};
 use crate::checkpoint::ModelFiles;
 use crate::{Error, Result};
 

@@ -180,7 +180,8 @@ mod tests {
 
     #[test]
     fn the_template_says_what_stands_around_a_text_and_is_not_applied_in_encoding() {
-        let special = |id: u32, token: &str| format!(r#""{token}": {{"id": "{token}", "ids": [{id}], "tokens": ["{token}"]}}"#);
+        let special =
+            |id: u32, token: &str| format!(r#""{token}": {{"id": "{token}", "ids": [{id}], "tokens": ["{token}"]}}"#);
         let rest = format!(
             r#""post_processor": {{"type": "TemplateProcessing", "single": [{{"SpecialToken": {{"id": "<s>", "type_id": 0}}}},
                {{"Sequence": {{"id": "A", "type_id": 0}}}}, {{"SpecialToken": {{"id": "</s>", "type_id": 0}}}}],
@@ -192,9 +193,7 @@ mod tests {
         let words = tokenizer(&rest);
         assert_eq!(words.template(), Some((vec![1], vec![2])));
         assert_eq!(words.encode("a"), [3]);
-        let plain = tokenizer(
-            r#""model": {"type": "WordLevel", "unk_token": "<unk>", "vocab": {"<unk>": 0, "a": 1}}"#,
-        );
+        let plain = tokenizer(r#""model": {"type": "WordLevel", "unk_token": "<unk>", "vocab": {"<unk>": 0, "a": 1}}"#);
         assert_eq!(plain.template(), None);
     }
 

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::characters::Characters;
-use super::pieces::Pieces;
 use super::marian::VocabularyTable;
+use super::pieces::Pieces;
 use super::sentencepiece::SentencePiece;
 use super::{MarianVocabulary, TokenizerJson, Vocabulary, WordList};
 use crate::checkpoint::ModelFiles;

@@ -1,7 +1,7 @@
 //! What a decoding step costs besides arithmetic: nothing.
 
-use translate::{Precision, Workspace};
 use translate::model::{Normalise, Record, TopK};
+use translate::{Precision, Workspace};
 use translate::{Result, Translator};
 
 use crate::allocations;

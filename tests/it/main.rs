@@ -16,6 +16,7 @@ mod fuzz;
 mod gru_published_size;
 #[cfg(feature = "hub")]
 mod hub;
+mod layouts;
 #[cfg(target_os = "linux")]
 mod loading_memory;
 mod metrics;

@@ -138,11 +138,7 @@ impl Fixture {
 
     /// Decodes along each of `targets` (sentence end left out) with the sources of the same index.
     fn force(&self, targets: &[(usize, &[u32])], record: Record) -> Vec<Hypothesis> {
-        let options = SearchOptions {
-            start_token: self.start,
-            end_token: self.end,
-            ..SearchOptions::default()
-        };
+        let options = SearchOptions { start_token: self.start, end_token: self.end, ..SearchOptions::default() };
         let pairs: Vec<(&[u32], &[u32])> =
             targets.iter().map(|&(source, target)| (self.expected.sources[source].as_slice(), target)).collect();
         force_decode(&*self.model, &pairs, &options, record, &mut Workspace::new(1)).unwrap()

@@ -266,10 +266,7 @@ impl Directory {
     }
 
     fn open(&self) -> translate::Result<Vocabularies> {
-        Vocabularies::open(
-            &ModelFiles::Directory(self.0.clone()),
-            &[Kind::Marian, Kind::TokenizerJson, Kind::WordList],
-        )
+        Vocabularies::open(&ModelFiles::Directory(self.0.clone()), &[Kind::Marian, Kind::TokenizerJson, Kind::WordList])
     }
 
     fn problem(&self) -> String {

@@ -43,7 +43,8 @@ impl<B: Backend> Transformer<B> {
         let lengths: Vec<usize> = sources.iter().map(|source| source.len()).collect();
         let tokens: Vec<u32> = sources.iter().flat_map(|source| source.iter().copied()).collect();
         // Of each row its sentence, and its position there.
-        let places = || lengths.iter().enumerate().flat_map(|(sentence, &length)| (0..length).map(move |p| (sentence, p)));
+        let places =
+            || lengths.iter().enumerate().flat_map(|(sentence, &length)| (0..length).map(move |p| (sentence, p)));
         let (sentences, positions): (Vec<usize>, Vec<usize>) = places().unzip();
         let backend = &self.backend;
         let mut x = B::Rows::default();
