@@ -11,9 +11,8 @@ use std::thread::ThreadId;
 
 use translate::Translator;
 use translate::checkpoint::{ModelFiles, Weights};
-use translate::kernels::{Precision, Workspace};
-use translate::model::config::ModelConfig;
-use translate::model::generation::GenerationConfig;
+use translate::layouts::Opened;
+use translate::{Precision, Workspace};
 use translate::pipeline::Line;
 use translate::text::sentencepiece::{PlainNormalizer, SentencePiece};
 use translate::text::{TokenizerJson, Vocabulary};
@@ -97,7 +96,7 @@ pub fn pickle(data: &[u8]) {
 /// Reads every tensor, and what a config would take from their shapes.
 fn read_weights(files: &ModelFiles) {
     let Some(weights) = checked(Weights::open(files)) else { return };
-    weights.summary();
+    weights.size();
     let names: Vec<&str> = weights.names().collect();
     for name in &names {
         let shape = weights.shape(name).unwrap_or_default();
@@ -106,8 +105,7 @@ fn read_weights(files: &ModelFiles) {
         }
         checked(weights.same(name, names[0]));
     }
-    checked(ModelConfig::read(files, &weights));
-    checked(GenerationConfig::read(files));
+    checked(Opened::open(files));
 }
 
 /// `source.spm` and `target.spm`.

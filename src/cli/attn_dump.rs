@@ -12,7 +12,7 @@ use translate::inspect::rank::{self, Ranking};
 use translate::inspect::{
     AlignOn, AttentionMap, Format, HeadChoice, Kind, LayerChoice, RenderOptions, Selection, pharaoh, text,
 };
-use translate::kernels::Workspace;
+use translate::Workspace;
 use translate::model::Record;
 use translate::pipeline::{
     self, BatchTranslator, Done, End, Event, Input, Interrupt, Line, Output, Settings, Sink, Tokens,
@@ -142,7 +142,7 @@ fn align_on_parser() -> impl TypedValueParser<Value = AlignOn> {
 pub fn run(mut arguments: Arguments) -> Result<Ending> {
     arguments.files.output = named_file(arguments.files.output);
     let (translator, _) = arguments.model.load()?;
-    let (layers, heads) = shape(translator.config(), arguments.kind)?;
+    let (layers, heads) = shape(translator.spec(), arguments.kind)?;
     let (layer, head) = match (arguments.layer, arguments.head, arguments.kind) {
         (None, None, Kind::Cross) => best(&translator),
         (layer, head, _) => (layer.unwrap_or_default(), head.unwrap_or_default()),
@@ -244,7 +244,7 @@ fn rank(job: &Arc<Job>, arguments: Arguments, interrupt: Interrupt) -> Result<En
     if arguments.store
         && let Some(best) = rank::best_single(&ranks)
     {
-        eprintln!("translate: {}", store(&translate::checkpoint::resolve(&arguments.model.model)?, best)?);
+        eprintln!("translate: {}", store(&translate::store::resolve(&arguments.model.model)?, best)?);
     }
     Ok(ending)
 }

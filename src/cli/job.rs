@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use translate::inspect::align::{Link, Rule};
 use translate::inspect::{AttentionMap, Kind, Selection};
-use translate::kernels::Workspace;
+use translate::Workspace;
 use translate::model::Record;
 use translate::pipeline::{BatchTranslator, Line, Tokens};
 use translate::search::SearchOptions;

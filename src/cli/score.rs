@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
-use translate::kernels::Workspace;
+use translate::Workspace;
 use translate::model::Record;
 use translate::pipeline::{self, BatchTranslator, Done, End, Event, Input, Interrupt, Line, Output, Settings, Tokens};
 use translate::search::SearchOptions;

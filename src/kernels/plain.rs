@@ -71,6 +71,13 @@ pub fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32) -> Vec<
     normalised.zip(weight).zip(bias).map(|((x, &w), &b)| (x * f64::from(w) + f64::from(b)) as f32).collect()
 }
 
+/// Root-mean-square normalisation of one row, in double precision.
+pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
+    let mean_square = x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / x.len() as f64;
+    let scale = 1.0 / (mean_square + f64::from(epsilon)).sqrt();
+    x.iter().zip(weight).map(|(&x, &w)| (f64::from(x) * scale * f64::from(w)) as f32).collect()
+}
+
 /// The `k` largest, ties by the lower token.
 pub fn top_k(scores: &[f32], k: usize, banned: &[u32]) -> Vec<Scored> {
     let mut ranking: Vec<Scored> = (0..)
@@ -82,7 +89,7 @@ pub fn top_k(scores: &[f32], k: usize, banned: &[u32]) -> Vec<Scored> {
     ranking
 }
 
-/// Scaled dot-product attention of one query: the weights `[heads, rows]` and the result `[width]`.
+/// Dot-product attention of one query: the weights `[heads, rows]` and the result `[width]`.
 pub fn attend(
     query: &[f32],
     keys: &[f32],
@@ -90,6 +97,7 @@ pub fn attend(
     stride: usize,
     rows: &[u32],
     heads: usize,
+    scale: f32,
 ) -> (Vec<f32>, Vec<f32>) {
     let rows: Vec<usize> = rows.iter().map(|&row| row as usize).collect();
     let head_dim = query.len() / heads;
@@ -100,7 +108,7 @@ pub fn attend(
             .iter()
             .map(|row| {
                 let key = &keys[row * stride..][columns.clone()];
-                query[columns.clone()].iter().zip(key).map(|(q, k)| q * k).sum::<f32>() / (head_dim as f32).sqrt()
+                query[columns.clone()].iter().zip(key).map(|(q, k)| q * k).sum::<f32>() * scale
             })
             .collect();
         let weights = softmax(&energies);

@@ -114,7 +114,7 @@ impl PackedMatrix {
         let tasks = self.rank_tasks(workspace);
         let mut block_buffer = std::mem::take(&mut workspace.scratch.block);
         let mut ranking_buffer = std::mem::take(&mut workspace.scratch.best);
-        let Workspace { set, pool, scratch } = workspace;
+        let Workspace { set, pool, scratch, .. } = workspace;
         let (set, lhs) = (*set, self.prepare(*set, x, rows, scratch));
         let blocks = self.outputs().div_ceil(BLOCK);
 

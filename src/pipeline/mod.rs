@@ -32,7 +32,7 @@ mod worker;
 mod tests;
 
 use crate::error::{Error, Result};
-use crate::kernels::Workspace;
+use crate::compute::Workspace;
 use std::sync::Arc;
 
 pub use input::{Input, InvalidUtf8, LONGEST_LINE, STDIN_NAME};

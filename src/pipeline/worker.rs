@@ -3,7 +3,7 @@
 use super::batcher::Queue;
 use super::{BatchTranslator, Line};
 use crate::error::{Error, Result};
-use crate::kernels::Workspace;
+use crate::compute::Workspace;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Sender;

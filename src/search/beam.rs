@@ -2,7 +2,8 @@
 
 use super::history::History;
 use super::{EarlyStopping, Hypothesis, SearchOptions, Source, scores};
-use crate::kernels::Workspace;
+use crate::Result;
+use crate::compute::Workspace;
 use crate::model::{Candidate, Decoder, Normalise, Record, Seq2Seq, TopK, best_candidates};
 
 /// A hypothesis still being extended: the last node of its path and the sum of its log-probabilities.
@@ -53,10 +54,10 @@ pub(super) fn search(
     options: &SearchOptions,
     record: Record,
     workspace: &mut Workspace,
-) -> Vec<Vec<Hypothesis>> {
+) -> Result<Vec<Vec<Hypothesis>>> {
     let record = Record { cross: record.cross || options.coverage_penalty.is_some(), ..record };
     let ids: Vec<&[u32]> = sources.iter().map(|source| source.ids.as_slice()).collect();
-    let mut decoder = model.start(&ids, record, workspace);
+    let mut decoder = model.start(&ids, record, workspace)?;
     let mut history = History::new(record, &*decoder);
     let mut results: Vec<Vec<Hypothesis>> = vec![Vec::new(); sources.len()];
     let mut beams: Vec<Beam> = sources
@@ -78,9 +79,9 @@ pub(super) fn search(
     let mut step = 0;
 
     while !beams.is_empty() {
-        decoder.step(&tokens, workspace);
+        decoder.step(&tokens, workspace)?;
         history.record_step(&*decoder);
-        proposals.compute(&mut *decoder, &beams, &history, options, step, workspace);
+        proposals.compute(&mut *decoder, &beams, &history, options, step, workspace)?;
         tokens.clear();
         rows.clear();
         beams.retain_mut(|beam| {
@@ -97,10 +98,10 @@ pub(super) fn search(
             }
             true
         });
-        decoder.select(&rows);
+        decoder.select(&rows)?;
         step += 1;
     }
-    results
+    Ok(results)
 }
 
 /// The best next tokens of every decoder row.
@@ -122,7 +123,7 @@ impl Proposals {
         options: &SearchOptions,
         step: usize,
         workspace: &mut Workspace,
-    ) {
+    ) -> Result<()> {
         // 2·beam candidates leave `beam` to go on with when all of the first half end (one end token exists).
         self.k = 2 * options.beam_size;
         self.banned.clone_from(&options.banned);
@@ -133,10 +134,10 @@ impl Proposals {
                 ban(&mut self.banned, options.end_token);
             }
             let normalise = if options.renormalise { Normalise::Allowed } else { Normalise::All };
-            decoder.top_k(TopK { k: self.k, banned: &self.banned, normalise }, &mut self.candidates, workspace);
-            return;
+            decoder.top_k(TopK { k: self.k, banned: &self.banned, normalise }, &mut self.candidates, workspace)?;
+            return Ok(());
         }
-        decoder.logits(&mut self.logits, workspace);
+        decoder.logits(&mut self.logits, workspace)?;
         self.candidates.clear();
         let vocabulary = self.logits.len() / decoder.rows();
         for beam in beams {
@@ -151,6 +152,7 @@ impl Proposals {
                 best_candidates(logits, self.k, &mut self.candidates);
             }
         }
+        Ok(())
     }
 
     fn of(&self, row: usize) -> &[Candidate] {

@@ -2,7 +2,8 @@
 
 use super::history::History;
 use super::{Hypothesis, SearchOptions};
-use crate::kernels::{Workspace, log_sum_exp};
+use crate::Result;
+use crate::compute::{Workspace, log_sum_exp};
 use crate::model::{Record, Seq2Seq};
 
 /// Feeds each target to the model and returns it as a hypothesis with its log-probabilities and attention.
@@ -10,6 +11,9 @@ use crate::model::{Record, Seq2Seq};
 /// `pairs` are source ids (sentence end included) and target ids (sentence end left out; it is added and scored). The
 /// score is that of [`super::search`] with the same options; banned tokens are not banned here, but count in
 /// `renormalise`d sums as there.
+///
+/// # Errors
+/// If the device cannot compute it.
 ///
 /// # Panics
 /// If a source is empty.
@@ -19,9 +23,9 @@ pub fn force_decode(
     options: &SearchOptions,
     record: Record,
     workspace: &mut Workspace,
-) -> Vec<Hypothesis> {
+) -> Result<Vec<Hypothesis>> {
     let sources: Vec<&[u32]> = pairs.iter().map(|(source, _)| *source).collect();
-    let mut decoder = model.start(&sources, record, workspace);
+    let mut decoder = model.start(&sources, record, workspace)?;
     let mut history = History::new(record, &*decoder);
     let mut results = vec![Hypothesis::default(); pairs.len()];
     // (pair, last node, log-probability so far) of each decoder row.
@@ -31,9 +35,9 @@ pub fn force_decode(
     let mut survivors = Vec::new();
     let mut step = 0;
     while !rows.is_empty() {
-        decoder.step(&tokens, workspace);
+        decoder.step(&tokens, workspace)?;
         history.record_step(&*decoder);
-        decoder.logits(&mut logits, workspace);
+        decoder.logits(&mut logits, workspace)?;
         let vocabulary = logits.len() / rows.len();
         tokens.clear();
         survivors.clear();
@@ -65,9 +69,9 @@ pub fn force_decode(
             true
         });
         if survivors.len() < at {
-            decoder.select(&survivors);
+            decoder.select(&survivors)?;
         }
         step += 1;
     }
-    results
+    Ok(results)
 }

@@ -3,7 +3,8 @@
 use super::beam::ban;
 use super::history::History;
 use super::{Hypothesis, Sampling, SearchOptions, Source, scores};
-use crate::kernels::Workspace;
+use crate::Result;
+use crate::compute::Workspace;
 use crate::model::{Normalise, Record, Seq2Seq, TopK, best_candidates};
 
 /// One hypothesis of one sentence.
@@ -24,11 +25,11 @@ pub(super) fn search(
     options: &SearchOptions,
     record: Record,
     workspace: &mut Workspace,
-) -> Vec<Vec<Hypothesis>> {
+) -> Result<Vec<Vec<Hypothesis>>> {
     let samples = if options.sampling.is_some() { options.n_best.max(1) } else { 1 };
     let record = Record { cross: record.cross || options.coverage_penalty.is_some(), ..record };
     let ids: Vec<&[u32]> = sources.iter().map(|source| source.ids.as_slice()).collect();
-    let mut decoder = model.start(&ids, record, workspace);
+    let mut decoder = model.start(&ids, record, workspace)?;
     let mut history = History::new(record, &*decoder);
     let mut results: Vec<Vec<(usize, Hypothesis)>> = vec![Vec::new(); sources.len()];
     let mut rows: Vec<Row> = (0..sources.len() * samples)
@@ -40,7 +41,7 @@ pub(super) fn search(
         })
         .collect();
     if samples > 1 {
-        decoder.select(&(0..rows.len()).map(|row| row / samples).collect::<Vec<_>>());
+        decoder.select(&(0..rows.len()).map(|row| row / samples).collect::<Vec<_>>())?;
     }
 
     let normalise = match (options.scores, options.renormalise) {
@@ -53,12 +54,12 @@ pub(super) fn search(
     let (mut generated, mut survivors) = (Vec::new(), Vec::new());
     let mut step = 0;
     while !rows.is_empty() {
-        decoder.step(&tokens, workspace);
+        decoder.step(&tokens, workspace)?;
         history.record_step(&*decoder);
         let needs_logits =
             options.needs_logits() || (options.min_length > 0 && rows.iter().any(|row| !row.source.prefix.is_empty()));
         if needs_logits {
-            decoder.logits(&mut logits, workspace);
+            decoder.logits(&mut logits, workspace)?;
             let vocabulary = logits.len() / rows.len();
             candidates.clear();
             for (row, logits) in rows.iter_mut().zip(logits.chunks_exact_mut(vocabulary)) {
@@ -78,7 +79,7 @@ pub(super) fn search(
             if step + 1 < options.min_length {
                 ban(&mut banned, options.end_token);
             }
-            decoder.top_k(TopK { k: 1, banned: &banned, normalise }, &mut candidates, workspace);
+            decoder.top_k(TopK { k: 1, banned: &banned, normalise }, &mut candidates, workspace)?;
         }
 
         tokens.clear();
@@ -119,7 +120,7 @@ pub(super) fn search(
             true
         });
         if survivors.len() < at {
-            decoder.select(&survivors);
+            decoder.select(&survivors)?;
         }
         step += 1;
     }
@@ -128,7 +129,7 @@ pub(super) fn search(
         samples.sort_by_key(|&(draw, _)| draw);
         samples.into_iter().map(|(_, hypothesis)| hypothesis).collect()
     };
-    results.into_iter().map(in_order).collect()
+    Ok(results.into_iter().map(in_order).collect())
 }
 
 /// Draws a token from `log_probs` after temperature, top-k and top-p (Holtzman et al. 2020); its reported log-probability

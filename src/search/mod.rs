@@ -13,7 +13,8 @@ mod scores;
 pub use forced::force_decode;
 pub use options::{CoveragePenalty, EarlyStopping, Sampling, SearchOptions};
 
-use crate::kernels::Workspace;
+use crate::Result;
+use crate::compute::Workspace;
 use crate::model::{Attention, Record, Seq2Seq};
 
 /// One sentence to translate.
@@ -66,6 +67,9 @@ impl Hypothesis {
 
 /// Translates a batch: for each source up to `options.n_best` hypotheses, best first; sampled ones in the order of drawing.
 ///
+/// # Errors
+/// If the device cannot compute it.
+///
 /// # Panics
 /// If a source is empty.
 pub fn search(
@@ -74,7 +78,7 @@ pub fn search(
     options: &SearchOptions,
     record: Record,
     workspace: &mut Workspace,
-) -> Vec<Vec<Hypothesis>> {
+) -> Result<Vec<Vec<Hypothesis>>> {
     if options.beam_size <= 1 || options.sampling.is_some() {
         greedy::search(model, sources, options, record, workspace)
     } else {

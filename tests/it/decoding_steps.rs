@@ -1,6 +1,6 @@
 //! What a decoding step costs besides arithmetic: nothing.
 
-use translate::kernels::{Precision, Workspace};
+use translate::{Precision, Workspace};
 use translate::model::{Normalise, Record, TopK};
 use translate::{Result, Translator};
 
@@ -14,14 +14,14 @@ fn allocating_steps(model: &str, precision: Precision, normalise: Normalise) -> 
     let translator = Translator::load(model, precision)?;
     let mut workspace = Workspace::new(1);
     let sources: [&[u32]; 3] = [&[5, 6, 7, 2], &[8, 2], &[9, 10, 11, 12, 13, 2]];
-    let mut decoder = translator.model().start(&sources, Record::default(), &mut workspace);
+    let mut decoder = translator.model().start(&sources, Record::default(), &mut workspace).unwrap();
     let mut candidates = Vec::new();
     let request = TopK { k: 4, banned: &[0], normalise };
     let mut step = |tokens: &[u32], rows: &[usize]| {
         let ((), calls) = allocations::calls(|| {
-            decoder.step(tokens, &mut workspace);
-            decoder.top_k(request, &mut candidates, &mut workspace);
-            decoder.select(rows);
+            decoder.step(tokens, &mut workspace).unwrap();
+            decoder.top_k(request, &mut candidates, &mut workspace).unwrap();
+            decoder.select(rows).unwrap();
         });
         assert!(decoder.cross_attention(0).is_none(), "attention nobody asked for");
         usize::from(calls > 0)

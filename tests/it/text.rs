@@ -11,7 +11,7 @@ use translate::Error;
 use translate::checkpoint::ModelFiles;
 use translate::text::marian::VocabularyTable;
 use translate::text::sentencepiece::{ModelType, SentencePiece};
-use translate::text::{MarianVocabulary, Vocabularies, Vocabulary, words};
+use translate::text::{Kind, MarianVocabulary, Vocabularies, Vocabulary, words};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sentencepiece").join(name)
@@ -266,7 +266,10 @@ impl Directory {
     }
 
     fn open(&self) -> translate::Result<Vocabularies> {
-        Vocabularies::open(&ModelFiles::Directory(self.0.clone()))
+        Vocabularies::open(
+            &ModelFiles::Directory(self.0.clone()),
+            &[Kind::Marian, Kind::TokenizerJson, Kind::WordList],
+        )
     }
 
     fn problem(&self) -> String {

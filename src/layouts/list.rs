@@ -1,24 +1,13 @@
-//! The models this machine has: built in, in the Hugging Face cache, in local directories.
+//! The models this machine has, and what they are.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::hub::{HubSettings, cached_snapshot};
-use super::layout::Family;
-use super::{Dtype, ModelFiles, WEIGHT_FILES, Weights, builtin};
-
-/// Where a model was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Location {
-    /// Compiled into the binary.
-    Builtin,
-    /// In the Hugging Face cache.
-    Cached,
-    /// In a directory.
-    Local,
-}
+use super::{by_model_type, by_tensors};
+use crate::checkpoint::{Dtype, ModelFiles, WEIGHT_FILES, Weights};
+use crate::store::hub::HubSettings;
+use crate::store::{Found, Location, find_all};
 
 /// What `translate models` shows of one model.
 #[derive(Clone, Debug)]
@@ -36,8 +25,8 @@ pub struct ModelSummary {
 /// The weights of a model at a glance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WeightSummary {
-    /// The architecture.
-    pub family: Family,
+    /// The network: `transformer` or `gru`.
+    pub network: &'static str,
     /// Number of parameters as stored; a tied matrix counts once for each name it is stored under.
     pub parameters: u64,
     /// Their size in bytes.
@@ -50,58 +39,41 @@ pub struct WeightSummary {
 /// Only headers are read. Directories that hold no model are passed over; models that cannot be used are listed with
 /// the reason.
 pub fn list_models(settings: &HubSettings, directories: &[PathBuf]) -> Vec<ModelSummary> {
-    let mut models = Vec::new();
-    for name in builtin::names() {
-        if let Some(files) = builtin::find(name) {
-            models.push(summarise(name.to_owned(), Location::Builtin, &files));
-        }
-    }
-    for repository in subdirectories(&settings.cache) {
-        let folder = repository.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let Some((organisation, name)) = folder.strip_prefix("models--").and_then(|id| id.split_once("--")) else {
-            continue;
-        };
-        if let Some(snapshot) = cached_snapshot(&repository).filter(|snapshot| is_model(snapshot)) {
-            let files = ModelFiles::Directory(snapshot);
-            models.push(summarise(format!("{organisation}/{name}"), Location::Cached, &files));
-        }
-    }
-    for directory in directories {
-        let below = subdirectories(directory);
-        for path in std::iter::once(directory.clone()).chain(below).filter(|path| is_model(path)) {
-            let name = path.display().to_string();
-            models.push(summarise(name, Location::Local, &ModelFiles::Directory(path)));
-        }
-    }
-    models
+    let found = find_all(settings, directories).into_iter();
+    found.filter(|found| found.location == Location::Builtin || is_model(&found.files)).map(summarise).collect()
 }
 
-/// Whether a directory holds a model of ours: a config that names a supported architecture, and weights. The cache is
-/// full of other people's models, which are nobody's error.
-fn is_model(directory: &Path) -> bool {
-    let files = ModelFiles::Directory(directory.to_owned());
-    let config = json(&files, "config.json");
+/// Whether a directory holds a model of ours: a config that names a supported family, and weights. The cache is full of
+/// other people's models, which are nobody's error.
+fn is_model(files: &ModelFiles) -> bool {
+    let config = json(files, "config.json");
     let model_type = config.as_ref().and_then(|config| config.get("model_type")?.as_str());
-    model_type.and_then(Family::from_model_type).is_some()
-        && WEIGHT_FILES.iter().any(|name| directory.join(name).exists())
-}
-
-fn subdirectories(directory: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(directory).into_iter().flatten();
-    let mut paths: Vec<PathBuf> =
-        entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).collect();
-    paths.sort();
-    paths
+    let own_name = config.as_ref().and_then(|config| config.get("weights")?.as_str());
+    let has = |name: &str| files.path(name).exists();
+    model_type.and_then(by_model_type).is_some() && WEIGHT_FILES.into_iter().chain(own_name).any(has)
 }
 
 fn json(files: &ModelFiles, name: &str) -> Option<Value> {
     serde_json::from_slice(&files.read(name).ok()??).ok()
 }
 
-fn summarise(name: String, location: Location, files: &ModelFiles) -> ModelSummary {
-    let languages = languages(&name, files);
-    let weights = Weights::open(files).map(|weights| weights.summary()).map_err(|error| error.to_string());
+fn summarise(found: Found) -> ModelSummary {
+    let Found { name, location, files } = found;
+    let languages = languages(&name, &files);
+    let weights = weights(&files).map_err(|error| error.to_string());
     ModelSummary { name, location, languages, weights }
+}
+
+fn weights(files: &ModelFiles) -> crate::Result<WeightSummary> {
+    let config = json(files, "config.json");
+    let key = |key: &str| config.as_ref().and_then(|config| config.get(key)?.as_str());
+    let weights = match key("weights") {
+        Some(name) => Weights::open_file(files, name)?,
+        None => Weights::open(files)?,
+    };
+    let layout = key("model_type").and_then(by_model_type).or_else(|| by_tensors(&weights));
+    let (parameters, bytes, precision) = weights.size();
+    Ok(WeightSummary { network: layout.map_or("?", |layout| layout.network()), parameters, bytes, precision })
 }
 
 /// What the tokenizer's config says, else what the name of an OPUS-MT model says (`opus-mt-tc-big-en-pt`).

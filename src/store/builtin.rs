@@ -1,6 +1,6 @@
 //! The models compiled into the binary (cargo feature `builtin-models`).
 
-use super::ModelFiles;
+use crate::checkpoint::ModelFiles;
 
 /// File names and contents.
 type Files = &'static [(&'static str, &'static [u8])];
@@ -27,10 +27,5 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// The files of a built-in model.
 pub fn find(name: &str) -> Option<ModelFiles> {
     let &(name, files) = included::MODELS.iter().find(|(builtin, _)| *builtin == name)?;
-    Some(ModelFiles::Builtin { name, files })
-}
-
-/// The vocabulary the built-in models share.
-pub(super) fn vocabulary() -> Files {
-    included::VOCABULARY
+    Some(ModelFiles::Builtin { name, files, vocabulary: included::VOCABULARY })
 }

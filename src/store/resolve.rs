@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::hub::{self, HubSettings, Progress};
-use super::{ModelFiles, builtin};
+use super::builtin;
+use crate::checkpoint::ModelFiles;
 use crate::{Error, Result};
 
 /// Finds a model by name: a built-in one (`transformer`, `gru`), a directory, or a Hugging Face name (`org/name`) in the

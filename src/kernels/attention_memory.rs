@@ -36,6 +36,7 @@ pub(super) struct Sentence<'a, E> {
     store: &'a [E],
     heads: usize,
     head_dim: usize,
+    scale: f32,
     length: usize,
 }
 
@@ -89,7 +90,7 @@ impl AttentionMemory {
         self.sentences[sentence].1
     }
 
-    /// `softmax(q Kᵀ / √d_head) V` (Vaswani et al. 2017, equation 1) of every query over one sentence, for every head, into
+    /// `softmax(scale · q Kᵀ) V` (Vaswani et al. 2017, equation 1) of every query over one sentence, for every head, into
     /// `out` `[queries, width]`; `weights` becomes `[queries, heads, length]`. The queries are the first columns of `queries`
     /// `[queries, at least width]`.
     ///
@@ -97,14 +98,15 @@ impl AttentionMemory {
     ///
     /// # Panics
     /// If there is no such sentence or a slice has another size.
-    pub fn attend(&self, sentence: usize, queries: &[f32], weights: &mut Vec<f32>, out: &mut [f32]) {
-        self.attend_on(InstructionSet::detect(), sentence, queries, weights, out);
+    pub fn attend(&self, sentence: usize, scale: f32, queries: &[f32], weights: &mut Vec<f32>, out: &mut [f32]) {
+        self.attend_on(InstructionSet::detect(), sentence, scale, queries, weights, out);
     }
 
     pub(super) fn attend_on(
         &self,
         set: InstructionSet,
         sentence: usize,
+        scale: f32,
         queries: &[f32],
         weights: &mut Vec<f32>,
         out: &mut [f32],
@@ -119,11 +121,11 @@ impl AttentionMemory {
         weights.resize(count * heads * length, 0.0);
         match &self.store {
             Store::F32(store) => {
-                let sentence = Sentence { store: &store[begin..begin + size], heads, head_dim, length };
+                let sentence = Sentence { store: &store[begin..begin + size], heads, head_dim, scale, length };
                 attend_f32_on(set, sentence, queries, weights, out);
             }
             Store::F16(store) => {
-                let sentence = Sentence { store: &store[begin..begin + size], heads, head_dim, length };
+                let sentence = Sentence { store: &store[begin..begin + size], heads, head_dim, scale, length };
                 attend_f16_on(set, sentence, queries, weights, out);
             }
         }
@@ -173,10 +175,10 @@ fn attend_together<S: Simd, E: Element, const M: usize>(
     weights: &mut [f32],
     out: &mut [f32],
 ) {
-    let Sentence { store, heads, head_dim, length } = sentence;
+    let Sentence { store, heads, head_dim, length, .. } = sentence;
     let stride = queries.len() / M;
     let (width, padded) = (heads * head_dim, length.next_multiple_of(LANES));
-    let scale = simd.splat(1.0 / (head_dim as f32).sqrt());
+    let scale = simd.splat(sentence.scale);
     for (head, part) in store.chunks_exact(head_dim * (padded + length)).enumerate() {
         let (keys, values) = part.split_at(head_dim * padded);
         let mut query: [&[f32]; M] = [&[]; M];

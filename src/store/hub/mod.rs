@@ -8,7 +8,7 @@ mod download;
 
 use std::path::{Path, PathBuf};
 
-use super::weights::WEIGHT_FILES;
+use crate::checkpoint::WEIGHT_FILES;
 use crate::{Error, Result};
 
 /// Where the cache is and how to reach the hub.

@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::config::Keys;
-use crate::checkpoint::ModelFiles;
+use crate::checkpoint::{Keys, ModelFiles};
 use crate::{Error, Result};
 
 /// When beam search gives up looking for something better (Hugging Face's `early_stopping`).
@@ -82,19 +81,18 @@ impl GenerationConfig {
     /// Reads the search settings as Hugging Face does: from `generation_config.json` alone where there is one, and
     /// from `config.json` otherwise. (Measured with transformers 5: with the former present, `num_beams` of the latter
     /// has no effect.) Token ids that are not given are those of the model's own config.
+    /// `forced_end` is what the class of a configuration fills in for `forced_eos_token_id` where only an old config.json
+    /// speaks.
     ///
     /// # Errors
     /// If a file is no JSON object or a key has the wrong type or an impossible value.
-    pub fn read(files: &ModelFiles) -> Result<Self> {
+    pub fn read(files: &ModelFiles, forced_end: Option<u32>) -> Result<Self> {
         if let Some(keys) = Keys::read(files, "generation_config.json")? {
             return Self::from_keys(&keys);
         }
         let Some(keys) = Keys::read(files, "config.json")? else { return Ok(Self::default()) };
         let mut generation = Self::from_keys(&keys)?;
-        if keys.value("model_type").is_some_and(|model_type| model_type == "marian") {
-            // What `MarianConfig` fills in where an old config says nothing.
-            generation.forced_eos_token_id = generation.forced_eos_token_id.or(generation.eos_token_id).or(Some(0));
-        }
+        generation.forced_eos_token_id = generation.forced_eos_token_id.or(forced_end);
         Ok(generation)
     }
 
