@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::checkpoint::{self, ModelFiles, Weights};
 use crate::kernels::{Precision, Workspace};
 use crate::model::config::{GruConfig, ModelConfig};
-use crate::model::generation::{self, GenerationConfig};
+use crate::model::generation::GenerationConfig;
 use crate::model::{Gru, Record, Seq2Seq, Transformer};
-use crate::search::{self, EarlyStopping, Hypothesis, SearchOptions, Source};
+use crate::search::{self, Hypothesis, SearchOptions, Source};
 use crate::text::Vocabularies;
 use crate::{Error, Result};
 
@@ -188,11 +188,7 @@ impl Translator {
         SearchOptions {
             beam_size: generation.num_beams,
             length_penalty: generation.length_penalty,
-            early_stopping: match generation.early_stopping {
-                generation::EarlyStopping::Heuristic => EarlyStopping::Heuristic,
-                generation::EarlyStopping::First => EarlyStopping::WhenFull,
-                generation::EarlyStopping::Never => EarlyStopping::Never,
-            },
+            early_stopping: generation.early_stopping,
             // Hugging Face's max_length counts the start token; ours counts generated tokens. min_length likewise, but
             // there the sentence end, which it does not count, makes up for it.
             max_length: generation.max_length.saturating_sub(1).max(1),
