@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::checkpoint::ModelFiles;
 use crate::compute::{BackendName, Compute, Device, Precision, Workspace};
-use crate::layouts::{self, GenerationConfig, Opened};
+use crate::layouts::{GenerationConfig, Opened};
 use crate::model::{self, Record, Seq2Seq};
-use crate::search::{self, EarlyStopping, Hypothesis, SearchOptions, Source};
+use crate::search::{self, Hypothesis, SearchOptions, Source};
 use crate::spec::{AlignmentHead, Spec};
 use crate::store;
 use crate::text::{Frame, Languages, Vocabularies};
@@ -376,11 +376,7 @@ impl Translator {
         SearchOptions {
             beam_size: generation.num_beams,
             length_penalty: generation.length_penalty,
-            early_stopping: match generation.early_stopping {
-                layouts::EarlyStopping::Heuristic => EarlyStopping::Heuristic,
-                layouts::EarlyStopping::First => EarlyStopping::WhenFull,
-                layouts::EarlyStopping::Never => EarlyStopping::Never,
-            },
+            early_stopping: generation.early_stopping,
             // Hugging Face's max_length counts the start token; ours counts generated tokens. min_length likewise, but
             // there the sentence end, which it does not count, makes up for it.
             max_length: generation.max_length.saturating_sub(1).max(1).min(table),

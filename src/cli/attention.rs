@@ -10,7 +10,7 @@ use translate::pipeline::{Output, Sink};
 use translate::spec::Spec;
 use translate::{Error, Result, Translator};
 
-/// A renderer and where its bytes go. The first error ends the writing; [`AttentionWriter::finish`] reports it.
+/// A renderer and where its bytes go. The first error ends the writing; [`AttentionWriter::end`] reports it.
 pub struct AttentionWriter {
     renderer: Renderer,
     destination: Destination,
@@ -89,26 +89,20 @@ impl AttentionWriter {
         self.error.is_none()
     }
 
-    /// Ends the output.
+    /// Ends the output as the run ended whose attention it holds: after an error it is left as it was before the run.
     ///
     /// # Errors
-    /// The first error of all; the output is left as it was before then.
-    pub fn finish(mut self) -> Result<()> {
-        let Destination::Sink { mut sink, .. } = self.destination else { return self.error.map_or(Ok(()), Err) };
-        let ended = self.error.take().map_or(Ok(()), Err).and_then(|()| self.renderer.finish(sink.pending()));
-        match ended {
-            Ok(()) => sink.finish(),
+    /// That of the run, or else the first of the writing.
+    pub fn end<T>(self, ended: Result<T>) -> Result<T> {
+        let Self { renderer, destination, error, .. } = self;
+        let ended = ended.and_then(|value| error.map_or(Ok(value), Err));
+        let Destination::Sink { mut sink, .. } = destination else { return ended };
+        match ended.and_then(|value| renderer.finish(sink.pending()).map(|()| value)) {
+            Ok(value) => sink.finish().map(|()| value),
             Err(error) => {
                 sink.abandon();
                 Err(error)
             }
-        }
-    }
-
-    /// Gives the output up after an error elsewhere.
-    pub fn abandon(self) {
-        if let Destination::Sink { sink, .. } = self.destination {
-            sink.abandon();
         }
     }
 }

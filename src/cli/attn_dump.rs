@@ -14,15 +14,14 @@ use translate::inspect::{
     AlignOn, AttentionMap, Format, HeadChoice, Kind, LayerChoice, RenderOptions, Selection, pharaoh, text,
 };
 use translate::model::Record;
-use translate::pipeline::{
-    self, BatchTranslator, Done, End, Event, Input, Interrupt, Line, Output, Settings, Sink, Tokens,
-};
+use translate::pipeline::{BatchTranslator, Done, End, Input, Line, Output, Sink, Tokens};
 use translate::search::SearchOptions;
 use translate::{Error, Request, Result, Translator};
 
 use super::Ending;
 use super::attention::{AttentionWriter, best, record, shape, store};
 use super::options::{FileArguments, ModelOptions, SearchArguments, named_file};
+use super::run::{self, Console, Plan};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -159,11 +158,9 @@ pub fn run(mut arguments: Arguments) -> Result<Ending> {
     };
     let language = arguments.model.language_token(&translator)?;
     let record = record(arguments.kind);
-    let job = Arc::new(Job { translator, options, record, kind: arguments.kind, language, targets });
-
-    let interrupt = Interrupt::on_signals().map_err(|source| Error::io("signal handler", source))?;
+    let job = Arc::new(AttentionJob { translator, options, record, kind: arguments.kind, language, targets });
     if arguments.best_layer {
-        return rank(&job, arguments, interrupt);
+        return rank(&job, arguments);
     }
     let is_terminal = arguments.files.output.is_none() && std::io::stdout().is_terminal();
     let width = arguments
@@ -192,32 +189,24 @@ pub fn run(mut arguments: Arguments) -> Result<Ending> {
         }
     }
     let mut writer = AttentionWriter::open(arguments.format, render, arguments.files.output)?;
-    let stop = interrupt.clone();
-    let ended = run_job(&job, &arguments.files.files, &arguments.model, interrupt, |_, map| {
+    let ended = run_job(&job, &arguments.files.files, &arguments.model, |console, _, map| {
         let goes_on = match map {
             Some(map) => writer.add(map),
             None => writer.skip(),
         };
         if !goes_on {
-            stop.stop();
+            console.stop();
         }
     });
-    match ended {
-        Ok(ending) => writer.finish().map(|()| ending),
-        Err(error) => {
-            writer.abandon();
-            Err(error)
-        }
-    }
+    writer.end(ended)
 }
 
 /// Ranks layers and heads over all pairs.
-fn rank(job: &Arc<Job>, arguments: Arguments, interrupt: Interrupt) -> Result<Ending> {
+fn rank(job: &Arc<AttentionJob>, arguments: Arguments) -> Result<Ending> {
     let gold = arguments.gold.as_deref().map(read_links).transpose()?;
     let mut ranking = Ranking::new(arguments.mask_eos);
     let mut failed = None;
-    let stop = interrupt.clone();
-    let ending = run_job(job, &arguments.files.files, &arguments.model, interrupt, |line, map| {
+    let ending = run_job(job, &arguments.files.files, &arguments.model, |console, line, map| {
         let (Some(map), None) = (map, &failed) else { return };
         let added = match &gold {
             None => ranking.add(map, None),
@@ -228,7 +217,7 @@ fn rank(job: &Arc<Job>, arguments: Arguments, interrupt: Interrupt) -> Result<En
         };
         if let Err(error) = added {
             failed = Some(error);
-            stop.stop();
+            console.stop();
         }
     })?;
     if let Some(error) = failed {
@@ -251,42 +240,28 @@ fn rank(job: &Arc<Job>, arguments: Arguments, interrupt: Interrupt) -> Result<En
 
 /// Runs `job` over all lines and hands each line's map, or `None` for lines without one, to `each` in order.
 fn run_job(
-    job: &Arc<Job>,
+    job: &Arc<AttentionJob>,
     files: &[PathBuf],
     model: &ModelOptions,
-    interrupt: Interrupt,
-    mut each: impl FnMut(&Line, Option<&AttentionMap>),
+    mut each: impl FnMut(&Console, &Line, Option<&AttentionMap>),
 ) -> Result<Ending> {
-    let run = pipeline::Job {
-        inputs: Input::from_arguments(files),
-        output: Output::Stream(Box::new(std::io::sink())),
-        // The attention of a line may take megabytes, so few lines are in memory at a time.
-        settings: Settings { threads: model.threads(), batch_size: 8, window: 16, ..Settings::default() },
-        interrupt: interrupt.clone(),
-    };
+    // Neither bar nor warnings. The attention of a line may take megabytes, so few lines are in memory at a time.
+    let mut plan = Plan::new(Input::from_arguments(files), run::nowhere(), model, 8, true);
+    plan.settings.window = 16;
     let mut lines = 0;
-    let summary = pipeline::run(
-        job.clone(),
-        run,
-        |line, done, _| {
-            lines = line.index + 1;
-            match done {
-                Done::Translated(map) => each(line, Some(map)),
-                Done::Blank | Done::Failed(_) => each(line, None),
-            }
-        },
-        |event| {
-            if let Event::Failed(_, error) = event {
-                eprintln!("translate: {error}");
-            }
-        },
-    )?;
-    if let (Targets::Lines { name, lines: targets }, End::Complete) = (&job.targets, summary.end)
+    let finished = run::run(job, plan, |console, line, done, _| {
+        lines = line.index + 1;
+        match done {
+            Done::Translated(map) => each(console, line, Some(map)),
+            Done::Blank | Done::Failed(_) => each(console, line, None),
+        }
+    })?;
+    if let (Targets::Lines { name, lines: targets }, End::Complete) = (&job.targets, finished.summary.end)
         && targets.len() as u64 > lines
     {
         return Err(Error::Usage(format!("{name} has {} lines but the source only {lines}", targets.len())));
     }
-    Ok(Ending::of(&summary, &interrupt))
+    Ok(finished.close())
 }
 
 /// Where targets come from.
@@ -300,7 +275,7 @@ enum Targets {
 }
 
 /// What stays the same over the run.
-struct Job {
+struct AttentionJob {
     translator: Translator,
     options: SearchOptions,
     record: Record,
@@ -309,7 +284,7 @@ struct Job {
     targets: Targets,
 }
 
-impl Job {
+impl AttentionJob {
     /// Source and, unless it is to be searched for, target of a line.
     fn pair<'l>(&'l self, line: &'l Line) -> Result<(&'l str, Option<&'l str>)> {
         match &self.targets {
@@ -327,7 +302,7 @@ impl Job {
     }
 }
 
-impl BatchTranslator for Job {
+impl BatchTranslator for AttentionJob {
     type Output = AttentionMap;
 
     fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<AttentionMap>>> {

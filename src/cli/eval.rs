@@ -9,15 +9,14 @@ use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 use translate::metrics::{Bleu, Chrf, Metric, Score, Smoothing, Statistics, Tokenizer};
 use translate::model::Record;
-use translate::pipeline::{self, Done, Event, Input, Interrupt, Output, Settings};
+use translate::pipeline::{Done, Input, Output};
 use translate::{Error, Result};
 
 use super::Ending;
 use super::corpus::Corpus;
-use super::job::{AttentionUse, Job};
+use super::job::TranslationJob;
 use super::options::{ModelOptions, SearchArguments, named_file};
-use super::progress::{Bar, cut_warning};
-use super::request::InputFormat;
+use super::run::{self, Plan};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -150,61 +149,33 @@ fn translate(arguments: &Arguments, source: Corpus) -> Result<(Corpus, Ending)> 
     let (translator, _) = arguments.model.load()?;
     let options = arguments.search.options(&translator, 1)?;
     let language = arguments.model.language_token(&translator)?;
-    let job = Arc::new(Job {
-        translator,
-        options,
+    let job = Arc::new(TranslationJob {
         record: Record { cross: arguments.replace_unk, ..Record::default() },
-        input: InputFormat::Text,
-        language,
-        prefix: None,
         split_sentences: arguments.split_sentences,
         replace_unknown: arguments.replace_unk,
-        attention: AttentionUse::default(),
+        ..TranslationJob::new(translator, options, language)
     });
     let inputs = vec![Input::Stream(source.name, Box::new(Cursor::new(source.text.into_bytes())))];
-    let bar = Bar::new(&inputs, arguments.output.is_some(), !arguments.quiet);
-    let interrupt = Interrupt::on_signals().map_err(|source| Error::io("signal handler", source))?;
-    let run = pipeline::Job {
-        inputs,
-        output: match &arguments.output {
-            Some(path) => Output::File(path.clone()),
-            None => Output::Stream(Box::new(std::io::sink())),
-        },
-        settings: Settings {
-            threads: arguments.model.threads(),
-            batch_size: usize::from(arguments.batch_size),
-            ..Settings::default()
-        },
-        interrupt: interrupt.clone(),
-    };
+    let output = arguments.output.clone().map_or_else(run::nowhere, Output::File);
+    let plan = Plan::new(inputs, output, &arguments.model, arguments.batch_size, arguments.quiet);
     let mut text = String::new();
     let mut truncated = 0;
-    let summary = pipeline::run(
-        job,
-        run,
-        |_, done, buffer| {
-            if let Done::Translated(translated) = done {
-                truncated += usize::from(translated.truncated());
-                let translation = translated.text(0).replace(['\n', '\r'], " ");
-                buffer.extend_from_slice(translation.as_bytes());
-                text.push_str(&translation);
-            }
-            text.push('\n');
-        },
-        |event| match event {
-            Event::Progress(progress) => bar.update(progress),
-            Event::Failed(_, error) => bar.warn(&error.to_string()),
-            Event::Cut(line) if !arguments.quiet => bar.warn(&cut_warning(line)),
-            Event::Cut(_) | Event::Replaced(_) => {}
-        },
-    )?;
-    if truncated > 0 && !arguments.quiet {
-        bar.warn(&format!(
-            "{truncated} of {} translations are cut at a length limit (see --max-length)",
-            summary.lines
-        ));
+    let finished = run::run(&job, plan, |_, _, done, buffer| {
+        if let Done::Translated(translated) = done {
+            truncated += usize::from(translated.truncated());
+            let translation = translated.text(0).replace(['\n', '\r'], " ");
+            buffer.extend_from_slice(translation.as_bytes());
+            text.push_str(&translation);
+        }
+        text.push('\n');
+    })?;
+    if truncated > 0 {
+        let lines = finished.summary.lines;
+        finished
+            .console
+            .warn(&format!("{truncated} of {lines} translations are cut at a length limit (see --max-length)"));
     }
-    Ok((Corpus { name: "the translation".into(), text }, Ending::of(&summary, &interrupt)))
+    Ok((Corpus { name: "the translation".into(), text }, finished.close()))
 }
 
 /// The metrics asked for, each once.

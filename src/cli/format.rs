@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use translate::inspect::pharaoh;
 use translate::pipeline::{Done, Line};
 
-use super::job::{Job, Translated};
+use super::job::{Translated, TranslationJob};
 use super::request::{InputFormat, fields_of_failed};
 
 /// Formats of translations.
@@ -38,7 +38,7 @@ impl Formatter {
     }
 
     /// Appends what is written for `line` to `buffer`, without the last line end.
-    pub fn write(&self, job: &Job, line: &Line, done: &Done<'_, Translated>, buffer: &mut Vec<u8>) {
+    pub fn write(&self, job: &TranslationJob, line: &Line, done: &Done<'_, Translated>, buffer: &mut Vec<u8>) {
         let mut text = String::new();
         match (self.format, done) {
             (Format::Json, done) => text = Value::Object(self.json(job, line, done)).to_string(),
@@ -91,7 +91,7 @@ impl Formatter {
         }
     }
 
-    fn json(&self, job: &Job, line: &Line, done: &Done<'_, Translated>) -> Map<String, Value> {
+    fn json(&self, job: &TranslationJob, line: &Line, done: &Done<'_, Translated>) -> Map<String, Value> {
         let mut object = Map::new();
         match done {
             Done::Blank => {
@@ -123,7 +123,7 @@ impl Formatter {
         object
     }
 
-    fn candidate(&self, job: &Job, translated: &Translated, rank: usize, object: &mut Map<String, Value>) {
+    fn candidate(&self, job: &TranslationJob, translated: &Translated, rank: usize, object: &mut Map<String, Value>) {
         object.insert("translation".into(), translated.text(rank).into());
         object.insert("score".into(), number(translated.score(rank)));
         let pieces: Vec<String> =

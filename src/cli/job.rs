@@ -13,8 +13,8 @@ use translate::{Error, Request, Result, Translation, Translator};
 
 use super::request::{InputFormat, LineRequest};
 
-/// Everything that stays the same over a run.
-pub struct Job {
+/// Lines to be translated: everything that stays the same over a run.
+pub struct TranslationJob {
     pub translator: Translator,
     pub options: SearchOptions,
     pub record: Record,
@@ -60,7 +60,22 @@ pub struct Translated {
     pub maps: Vec<AttentionMap>,
 }
 
-impl Job {
+impl TranslationJob {
+    /// Plain lines, each translated as a whole, for the text alone.
+    pub fn new(translator: Translator, options: SearchOptions, language: Option<String>) -> Self {
+        Self {
+            translator,
+            options,
+            record: Record::default(),
+            input: InputFormat::Text,
+            language,
+            prefix: None,
+            split_sentences: false,
+            replace_unknown: false,
+            attention: AttentionUse::default(),
+        }
+    }
+
     /// Takes the target-language token a text begins with, if the model has it, off the text.
     fn own_language(&self, text: &str) -> (Option<String>, String) {
         let end = text.find("<<").filter(|_| text.starts_with(">>")).map_or(0, |start| start + 2);
@@ -104,7 +119,7 @@ impl Job {
     }
 }
 
-impl BatchTranslator for Job {
+impl BatchTranslator for TranslationJob {
     type Output = Translated;
 
     fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<Translated>>> {

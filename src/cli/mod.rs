@@ -16,6 +16,7 @@ mod models;
 mod options;
 mod progress;
 mod request;
+mod run;
 mod score;
 mod translate;
 
@@ -24,7 +25,6 @@ use std::sync::LazyLock;
 
 use ::translate::Error;
 use ::translate::kernels;
-use ::translate::pipeline::{End, Interrupt, Summary};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -107,17 +107,6 @@ enum Ending {
     SomeFailed,
     /// This signal stopped it.
     Interrupted(i32),
-}
-
-impl Ending {
-    /// How a run ended for its caller. One that the program stopped by itself, without a signal, is done.
-    fn of(summary: &Summary, interrupt: &Interrupt) -> Self {
-        match (summary.end, interrupt.signal()) {
-            (End::Interrupted, Some(signal)) => Self::Interrupted(signal),
-            _ if summary.failed > 0 => Self::SomeFailed,
-            _ => Self::Done,
-        }
-    }
 }
 
 /// `--sampling --beam-size 4` contradicts itself; a beam size that comes from the environment does not.

@@ -87,8 +87,11 @@ impl ModelOptions {
         Ok((translator, start.elapsed()))
     }
 
-    /// How many threads to use.
+    /// How many threads to use. A GPU is fed by one: several would only share its memory.
     pub fn threads(&self) -> usize {
+        if self.device != Device::Cpu {
+            return 1;
+        }
         self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
     }
 

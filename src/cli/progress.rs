@@ -4,13 +4,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use translate::pipeline::{Input, LONGEST_LINE, Line, Progress};
-
-/// What is said of a line that was too long to be kept whole.
-pub fn cut_warning(line: &Line) -> String {
-    let most = LONGEST_LINE >> 20;
-    format!("{}: line {}: only its first {most} MiB are read; put line breaks into the text", line.name, line.number)
-}
+use translate::pipeline::{Input, Progress};
 
 /// A bar over the bytes of the input, or a line counter when its size is unknown.
 pub struct Bar(ProgressBar);
@@ -42,7 +36,7 @@ impl Bar {
     }
 
     /// Prints a line on stderr without tearing the bar.
-    pub fn warn(&self, message: &str) {
+    pub fn print(&self, message: &str) {
         self.0.suspend(|| eprintln!("translate: {message}"));
     }
 }

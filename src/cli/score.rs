@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use translate::Workspace;
 use translate::model::Record;
-use translate::pipeline::{self, BatchTranslator, Done, End, Event, Input, Interrupt, Line, Output, Settings, Tokens};
+use translate::pipeline::{BatchTranslator, Done, End, Input, Line, Output, Tokens};
 use translate::search::SearchOptions;
 use translate::{Error, Result, Translation, Translator};
 
@@ -16,7 +16,7 @@ use super::Ending;
 use super::corpus::Corpus;
 use super::format::number;
 use super::options::{ModelOptions, named_file};
-use super::progress::{Bar, cut_warning};
+use super::run::{self, Plan};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -155,49 +155,26 @@ pub fn run(mut arguments: Arguments) -> Result<Ending> {
     let language = arguments.model.language_token(&translator)?;
     let scorer = Arc::new(Scorer { translator, options, language });
 
-    let bar = Bar::new(&inputs, arguments.output.is_some(), !arguments.quiet);
     let output = match (&arguments.output, arguments.summary) {
         (Some(path), _) => Output::File(path.clone()),
-        (None, true) => Output::Stream(Box::new(std::io::sink())),
+        (None, true) => run::nowhere(),
         (None, false) => Output::Stdout,
     };
-    let interrupt = Interrupt::on_signals().map_err(|source| Error::io("signal handler", source))?;
-    let run = pipeline::Job {
-        inputs,
-        output,
-        settings: Settings {
-            threads: arguments.model.threads(),
-            batch_size: usize::from(arguments.batch_size),
-            ..Settings::default()
-        },
-        interrupt: interrupt.clone(),
-    };
+    let plan = Plan::new(inputs, output, &arguments.model, arguments.batch_size, arguments.quiet);
     let mut total = Sum::default();
-    let summary = pipeline::run(
-        scorer.clone(),
-        run,
-        |line, done, buffer| {
-            if let Done::Translated(translation) = done {
-                total.add(token_scores(translation));
-                if translation.source_cut && !arguments.quiet {
-                    bar.warn(&format!("{}: line {}: the source is too long and was cut", line.name, line.number));
-                }
+    let finished = run::run(&scorer, plan, |console, line, done, buffer| {
+        if let Done::Translated(translation) = done {
+            total.add(token_scores(translation));
+            if translation.source_cut {
+                console.warn_of(line, "the source is too long and was cut");
             }
-            let text = if arguments.json { json(&scorer, &done, &arguments) } else { text(&done, &arguments) };
-            buffer.extend_from_slice(text.as_bytes());
-        },
-        |event| match event {
-            Event::Progress(progress) => bar.update(progress),
-            Event::Failed(_, error) => bar.warn(&error.to_string()),
-            Event::Cut(line) if !arguments.quiet => bar.warn(&cut_warning(line)),
-            Event::Cut(_) | Event::Replaced(_) => {}
-        },
-    )?;
-    if summary.replaced.count > 0 && !arguments.quiet {
-        bar.warn(&summary.replaced.to_string());
-    }
-    drop(bar);
-    if arguments.summary && summary.end != End::Interrupted {
+        }
+        let text = if arguments.json { json(&scorer, &done, &arguments) } else { text(&done, &arguments) };
+        buffer.extend_from_slice(text.as_bytes());
+    })?;
+    let end = finished.summary.end;
+    let ending = finished.close();
+    if arguments.summary && end != End::Interrupted {
         if total.pairs == 0 {
             return Err(Error::Usage(
                 "there is no pair to sum up: give lines with a sentence, a tab and its translation".into(),
@@ -205,7 +182,7 @@ pub fn run(mut arguments: Arguments) -> Result<Ending> {
         }
         print_total(total, arguments.json)?;
     }
-    Ok(Ending::of(&summary, &interrupt))
+    Ok(ending)
 }
 
 /// The lines to score, each `source TAB target`.

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum, ValueHint};
 use translate::inspect::{Format as AttentionFormat, HeadChoice, LayerChoice, RenderOptions, Selection};
 use translate::model::Record;
-use translate::pipeline::{self, Done, End, Event, Input, Interrupt, InvalidUtf8, Output, Settings, Stats};
+use translate::pipeline::{Done, Input, InvalidUtf8, Output};
 use translate::{Error, Result, Translation};
 
 use super::Ending;
 use super::attention::{AttentionWriter, best};
 use super::format::{Format, Formatter};
-use super::job::{AttentionUse, Job, Translated};
+use super::job::{AttentionUse, Translated, TranslationJob};
 use super::options::{FileArguments, ModelOptions, SearchArguments, named_file};
-use super::progress::{Bar, cut_warning};
 use super::request::InputFormat;
+use super::run::{self, Plan, StatsFormat};
 
 /// Arguments of the default command.
 #[derive(Debug, Args)]
@@ -106,15 +106,6 @@ enum InvalidBytes {
     Error,
 }
 
-/// Formats of the final statistics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum StatsFormat {
-    /// One readable line
-    Text,
-    /// One JSON object
-    Json,
-}
-
 /// `translate -m gru attn-dump` reads as a file named attn-dump; say what was meant when there is none.
 fn check_for_command(files: &[PathBuf]) -> Result<()> {
     let commands = super::command_names();
@@ -186,9 +177,7 @@ pub fn run(mut arguments: Arguments) -> Result<Ending> {
         let (layer, head) = best(&translator);
         Selection { layer, head, ..Selection::default() }
     });
-    let job = Arc::new(Job {
-        translator,
-        options,
+    let job = Arc::new(TranslationJob {
         record: Record {
             cross: arguments.replace_unk || arguments.alignments || arguments.attention.is_some(),
             ..Record::default()
@@ -198,28 +187,15 @@ pub fn run(mut arguments: Arguments) -> Result<Ending> {
             (false, Some(column)) => InputFormat::Column(usize::from(column)),
             (false, None) => InputFormat::Text,
         },
-        language,
         prefix: arguments.prefix,
         split_sentences: arguments.split_sentences,
         replace_unknown: arguments.replace_unk,
         attention: AttentionUse { alignments, maps: arguments.attention.is_some() },
+        ..TranslationJob::new(translator, options, language)
     });
     let mut attention = arguments.attention.map(open_attention).transpose()?;
 
-    let to_file = arguments.files.output.is_some();
-    let bar = Bar::new(&inputs, to_file, !(arguments.no_progress || arguments.quiet));
-    let settings = Settings {
-        threads: arguments.model.threads(),
-        batch_size: usize::from(arguments.batch_size),
-        invalid_utf8: match arguments.invalid_utf8 {
-            InvalidBytes::Replace => InvalidUtf8::Replace,
-            InvalidBytes::Error => InvalidUtf8::Error,
-        },
-        several_lines: formatter.several_lines(),
-        // The attention of a line may take megabytes, so few lines are in memory at a time.
-        window: if attention.is_some() { 32 } else { Settings::default().window },
-        ..Settings::default()
-    };
+    let resuming = arguments.files.output.is_some() && !formatter.several_lines();
     let output = match (arguments.files.output, arguments.resume) {
         (Some(path), true) => Output::Resume(path),
         (Some(path), false) => Output::File(path),
@@ -227,57 +203,36 @@ pub fn run(mut arguments: Arguments) -> Result<Ending> {
     };
     let mut limits =
         Limits { source: job.translator.source_limit(), trained: job.translator.trained_length(), warned: false };
-    let interrupt = Interrupt::on_signals().map_err(|source| Error::io("signal handler", source))?;
-    let run = pipeline::Job { inputs, output, settings, interrupt: interrupt.clone() };
-    let ended = pipeline::run(
-        job.clone(),
-        run,
-        |line, done, buffer| {
-            if let Done::Translated(translated) = done
-                && !arguments.quiet
-            {
-                for warning in limits.warnings(translated) {
-                    bar.warn(&format!("{}: line {}: {warning}", line.name, line.number));
-                }
+    let mut plan = Plan::new(inputs, output, &arguments.model, arguments.batch_size, arguments.quiet);
+    plan.shown.progress &= !arguments.no_progress;
+    plan.shown.resuming = resuming;
+    plan.shown.statistics = arguments.stats.map(|format| (format, load_time));
+    plan.settings.several_lines = formatter.several_lines();
+    if arguments.invalid_utf8 == InvalidBytes::Error {
+        plan.settings.invalid_utf8 = InvalidUtf8::Error;
+    }
+    if attention.is_some() {
+        // The attention of a line may take megabytes, so few lines are in memory at a time.
+        plan.settings.window = 32;
+    }
+    let ended = run::run(&job, plan, |console, line, done, buffer| {
+        if let Done::Translated(translated) = done {
+            for warning in limits.warnings(translated) {
+                console.warn_of(line, &warning);
             }
-            if let (Done::Translated(translated), Some(attention)) = (&done, &mut attention)
+            if let Some(attention) = &mut attention
                 && !translated.maps.iter().all(|map| attention.add(map))
             {
-                interrupt.stop();
+                console.stop();
             }
-            formatter.write(&job, line, &done, buffer);
-        },
-        |event| match event {
-            Event::Progress(progress) => bar.update(progress),
-            Event::Failed(_, error) => bar.warn(&error.to_string()),
-            Event::Cut(line) if !arguments.quiet => bar.warn(&cut_warning(line)),
-            Event::Cut(_) | Event::Replaced(_) => {}
-        },
-    );
-    let summary = match (ended, attention) {
-        (ended, None) => ended?,
-        (Ok(summary), Some(attention)) => attention.finish().map(|()| summary)?,
-        (Err(error), Some(attention)) => {
-            attention.abandon();
-            return Err(error);
         }
+        formatter.write(&job, line, &done, buffer);
+    });
+    let finished = match attention {
+        Some(attention) => attention.end(ended)?,
+        None => ended?,
     };
-    if summary.replaced.count > 0 && !arguments.quiet {
-        bar.warn(&summary.replaced.to_string());
-    }
-    if summary.end == End::Interrupted && to_file && !formatter.several_lines() && !arguments.quiet {
-        let lines = summary.resumed + summary.lines;
-        bar.warn(&format!("interrupted after {lines} lines; --resume goes on from there"));
-    }
-    drop(bar);
-    if let Some(format) = arguments.stats {
-        let stats = Stats::new(&summary, load_time);
-        match format {
-            StatsFormat::Text => eprintln!("{stats}"),
-            StatsFormat::Json => eprintln!("{}", stats.to_json()),
-        }
-    }
-    Ok(Ending::of(&summary, &interrupt))
+    Ok(finished.close())
 }
 
 /// Opens the file that the attention of the whole run goes to; its name says in which format.

@@ -5,16 +5,19 @@ use serde_json::{Value, json};
 use crate::checkpoint::{Keys, ModelFiles};
 use crate::{Error, Result};
 
-/// When beam search gives up looking for something better (Hugging Face's `early_stopping`).
+/// When a sentence's beam may stop before its length limit (Hugging Face's `early_stopping`, and Marian's rule).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EarlyStopping {
-    /// `false`: once `num_beams` hypotheses are finished and the best running one, at its present length, is no better.
+    /// `false`: when the beam is full of finished hypotheses and the best running one, scored at its present length, is
+    /// no better than the worst of them.
     #[default]
     Heuristic,
-    /// `true`: as soon as `num_beams` hypotheses are finished.
-    First,
-    /// `"never"`: once no running hypothesis could become better at any length.
+    /// `true`: as soon as the beam is full of finished hypotheses (also CTranslate2's rule).
+    WhenFull,
+    /// `"never"`: like `Heuristic`, but a running hypothesis is scored at the length that favours it most.
     Never,
+    /// A finished hypothesis narrows the beam by one; stop when it is empty (Marian's rule, which no config names).
+    Shrink,
 }
 
 /// The widest beam; the memory of a search grows with it.
@@ -129,7 +132,7 @@ impl GenerationConfig {
         };
         let early_stopping = match keys.value("early_stopping") {
             None | Some(Value::Bool(false)) => EarlyStopping::Heuristic,
-            Some(Value::Bool(true)) => EarlyStopping::First,
+            Some(Value::Bool(true)) => EarlyStopping::WhenFull,
             Some(Value::String(word)) if word == "never" => EarlyStopping::Never,
             Some(other) => return Err(keys.wrong("early_stopping", other, "true, false or \"never\"")),
         };
@@ -187,8 +190,8 @@ impl GenerationConfig {
             "min_length": self.min_length,
             "length_penalty": self.length_penalty,
             "early_stopping": match self.early_stopping {
-                EarlyStopping::Heuristic => json!(false),
-                EarlyStopping::First => json!(true),
+                EarlyStopping::Heuristic | EarlyStopping::Shrink => json!(false),
+                EarlyStopping::WhenFull => json!(true),
                 EarlyStopping::Never => json!("never"),
             },
             "bad_words_ids": if banned.is_empty() { Value::Null } else { json!(banned) },

@@ -38,7 +38,7 @@ use std::sync::Arc;
 pub use input::{Input, InvalidUtf8, LONGEST_LINE, STDIN_NAME};
 pub use interrupt::Interrupt;
 pub use output::{Output, Sink};
-pub use run::{Done, End, Event, Job, Progress, Replaced, Summary, run};
+pub use run::{Done, End, Event, Progress, Replaced, Run, Summary, run};
 pub use stats::{Stats, peak_memory};
 
 /// One line of input, without its line end.

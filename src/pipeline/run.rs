@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 const NAMED_LINES: usize = 10;
 
 /// A run: lines from `inputs`, one after the other, to `output`.
-pub struct Job {
+pub struct Run {
     /// Where lines come from.
     pub inputs: Vec<Input>,
     /// Where results go.
@@ -126,7 +126,7 @@ impl fmt::Display for Replaced {
     }
 }
 
-/// Translates all lines of a job.
+/// Translates all lines of a run.
 ///
 /// `format` appends what is to be written for a line to a buffer, without the last line end. `observe` is told of
 /// progress and trouble.
@@ -141,12 +141,12 @@ impl fmt::Display for Replaced {
 /// - an outer error of the translator, or an output that cannot be written.
 pub fn run<T: BatchTranslator>(
     translator: Arc<T>,
-    job: Job,
+    run: Run,
     format: impl FnMut(&Line, Done<'_, T::Output>, &mut Vec<u8>),
     observe: impl FnMut(Event<'_>),
 ) -> Result<Summary> {
     let start = Instant::now();
-    let Job { inputs, output, settings, interrupt } = job;
+    let Run { inputs, output, settings, interrupt } = run;
     for input in &inputs {
         input.check()?;
         if let Input::File(path) = input

@@ -66,8 +66,8 @@ fn bytes(input: impl Into<Vec<u8>>) -> Vec<Input> {
     vec![stream(Cursor::new(input.into()))]
 }
 
-fn job(inputs: Vec<Input>, output: Output, settings: Settings) -> Job {
-    Job { inputs, output, settings, interrupt: Interrupt::new() }
+fn job(inputs: Vec<Input>, output: Output, settings: Settings) -> Run {
+    Run { inputs, output, settings, interrupt: Interrupt::new() }
 }
 
 fn settings(threads: usize, batch_size: usize, window: usize) -> Settings {
@@ -80,7 +80,7 @@ fn plain(_: &Line, done: Done<'_, String>, out: &mut Vec<u8>) {
     }
 }
 
-fn run_plain<T: BatchTranslator<Output = String>>(translator: T, job: Job) -> Result<Summary> {
+fn run_plain<T: BatchTranslator<Output = String>>(translator: T, job: Run) -> Result<Summary> {
     run(Arc::new(translator), job, plain, |_| ())
 }
 
@@ -336,7 +336,7 @@ fn an_interrupted_run_ends_at_once_with_the_finished_lines_out() {
     let (ended, end) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let output = Output::Stream(Box::new(output));
-        let job = Job { inputs: vec![stream(input)], output, settings: settings(2, 4, 8), interrupt };
+        let job = Run { inputs: vec![stream(input)], output, settings: settings(2, 4, 8), interrupt };
         ended.send(run_plain(Upper::default(), job)).unwrap();
     });
     writeln!(to_input, "a").unwrap();
@@ -357,7 +357,7 @@ fn an_interrupted_file_keeps_the_finished_lines() {
     let stop = interrupt.clone();
     let output = Output::File(path.clone());
     let inputs = vec![stream(Generator { lines: u64::MAX, given: Arc::default(), rest: Vec::new() })];
-    let job = Job { inputs, output, settings: settings(2, 4, 8), interrupt };
+    let job = Run { inputs, output, settings: settings(2, 4, 8), interrupt };
     let stop_later = move |event: Event<'_>| {
         if matches!(event, Event::Progress(progress) if progress.written >= 100) {
             stop.stop();

@@ -1,10 +1,12 @@
 //! Beam search with Hugging Face's `generate()` semantics, and the other engines' stopping rules.
 
 use super::history::History;
-use super::{EarlyStopping, Hypothesis, SearchOptions, Source, scores};
+use super::proposals::Proposals;
+use super::step::{Choice, Finished, Step};
+use super::{EarlyStopping, Hypothesis, SearchOptions, Source};
 use crate::Result;
 use crate::compute::Workspace;
-use crate::model::{Candidate, Decoder, Normalise, Record, Seq2Seq, TopK, best_candidates};
+use crate::model::{Candidate, Normalise, Record, Seq2Seq, best_candidates};
 
 /// A hypothesis still being extended: the last node of its path and the sum of its log-probabilities.
 #[derive(Clone, Copy, Debug)]
@@ -13,16 +15,6 @@ struct Running {
     log_prob: f32,
     /// Its row in the decoder.
     row: usize,
-}
-
-/// A finished hypothesis.
-#[derive(Clone, Copy, Debug)]
-struct Finished {
-    node: u32,
-    ended: bool,
-    limited: bool,
-    log_prob: f32,
-    score: f32,
 }
 
 /// The beam of one sentence.
@@ -34,9 +26,6 @@ struct Beam<'s> {
     running: Vec<Running>,
     /// Best first, at most `beam_size`.
     finished: Vec<Finished>,
-    /// Tokens generated so far, prefix excluded.
-    generated: usize,
-    limit: usize,
 }
 
 /// A continuation of one running hypothesis.
@@ -55,7 +44,7 @@ pub(super) fn search(
     record: Record,
     workspace: &mut Workspace,
 ) -> Result<Vec<Vec<Hypothesis>>> {
-    let record = Record { cross: record.cross || options.coverage_penalty.is_some(), ..record };
+    let record = options.record(record);
     let ids: Vec<&[u32]> = sources.iter().map(|source| source.ids.as_slice()).collect();
     let mut decoder = model.start(&ids, record, workspace)?;
     let mut history = History::new(record, &*decoder);
@@ -68,27 +57,39 @@ pub(super) fn search(
             source,
             running: vec![Running { node: None, log_prob: 0.0, row: index }],
             finished: Vec::new(),
-            generated: 0,
-            limit: options.limit(source),
         })
         .collect();
+    let normalise = if options.renormalise { Normalise::Allowed } else { Normalise::All };
+    // 2·beam candidates leave `beam` to go on with when all of the first half end (one end token exists).
+    let width = 2 * options.beam_size;
+    let mut proposals = Proposals::new(width);
     let mut tokens: Vec<u32> = vec![options.start_token; sources.len()];
     let mut rows = Vec::new();
     let mut extensions = Vec::new();
-    let mut proposals = Proposals::default();
-    let mut step = 0;
 
-    while !beams.is_empty() {
+    for at in 0.. {
+        let [first, ..] = beams.as_slice() else { break };
         decoder.step(&tokens, workspace)?;
         history.record_step(&*decoder);
-        proposals.compute(&mut *decoder, &beams, &history, options, step, workspace)?;
+        if options.needs_logits() || beams.iter().any(|beam| !beam.source.prefix.is_empty()) {
+            let rows = beams.iter().flat_map(|beam| {
+                let step = Step::new(options, beam.source, at);
+                beam.running.iter().map(move |running| (running.node, step, ()))
+            });
+            let choose = |logits: &[f32], (), best: &mut Vec<Candidate>| best_candidates(logits, width, best);
+            proposals.chosen(&mut *decoder, rows, choose, &history, options, workspace)?;
+        } else {
+            proposals.best(&mut *decoder, Step::new(options, first.source, at), normalise, workspace)?;
+        }
         tokens.clear();
         rows.clear();
         beams.retain_mut(|beam| {
-            beam.extend(&proposals, &mut extensions, options, step);
-            let done = beam.advance(&extensions, &mut history, options, step);
-            if done {
-                results[beam.index] = beam.results(&history, &*decoder, options);
+            let step = Step::new(options, beam.source, at);
+            beam.extend(&proposals, &mut extensions, step, width);
+            if beam.advance(&extensions, &mut history, options, step) {
+                let best = beam.finished.iter().take(options.n_best);
+                let attention = decoder.encoder_attention(beam.index);
+                results[beam.index] = best.map(|finished| history.hypothesis(finished, attention)).collect();
                 return false;
             }
             for running in &mut beam.running {
@@ -99,102 +100,29 @@ pub(super) fn search(
             true
         });
         decoder.select(&rows)?;
-        step += 1;
     }
     Ok(results)
 }
 
-/// The best next tokens of every decoder row.
-#[derive(Debug, Default)]
-struct Proposals {
-    k: usize,
-    candidates: Vec<Candidate>,
-    logits: Vec<f32>,
-    generated: Vec<u32>,
-    banned: Vec<u32>,
-}
-
-impl Proposals {
-    fn compute(
-        &mut self,
-        decoder: &mut dyn Decoder,
-        beams: &[Beam],
-        history: &History,
-        options: &SearchOptions,
-        step: usize,
-        workspace: &mut Workspace,
-    ) -> Result<()> {
-        // 2·beam candidates leave `beam` to go on with when all of the first half end (one end token exists).
-        self.k = 2 * options.beam_size;
-        self.banned.clone_from(&options.banned);
-        // Within the minimum the sentence end is banned. A prefix lies before a sentence's own count, so it is per row.
-        let uniform = beams.iter().all(|beam| beam.source.prefix.is_empty());
-        if uniform && !options.needs_logits() {
-            if step + 1 < options.min_length {
-                ban(&mut self.banned, options.end_token);
-            }
-            let normalise = if options.renormalise { Normalise::Allowed } else { Normalise::All };
-            decoder.top_k(TopK { k: self.k, banned: &self.banned, normalise }, &mut self.candidates, workspace)?;
-            return Ok(());
-        }
-        decoder.logits(&mut self.logits, workspace)?;
-        self.candidates.clear();
-        let vocabulary = self.logits.len() / decoder.rows();
-        for beam in beams {
-            for running in &beam.running {
-                let logits = &mut self.logits[running.row * vocabulary..][..vocabulary];
-                history.tokens(running.node, &mut self.generated);
-                self.banned.clone_from(&options.banned);
-                if beam.generated + 1 < options.min_length {
-                    ban(&mut self.banned, options.end_token);
-                }
-                scores::process(logits, options, &self.generated, &self.banned);
-                best_candidates(logits, self.k, &mut self.candidates);
-            }
-        }
-        Ok(())
-    }
-
-    fn of(&self, row: usize) -> &[Candidate] {
-        &self.candidates[row * self.k..][..self.k]
-    }
-}
-
-/// Adds `token` to a sorted list.
-pub(super) fn ban(banned: &mut Vec<u32>, token: u32) {
-    if let Err(at) = banned.binary_search(&token) {
-        banned.insert(at, token);
-    }
-}
-
 impl Beam<'_> {
-    /// The best continuations of this sentence's running hypotheses, best first, at most `2 · beam_size`.
-    fn extend(&self, proposals: &Proposals, extensions: &mut Vec<Extension>, options: &SearchOptions, step: usize) {
+    /// The best continuations of this sentence's running hypotheses, best first, at most `width`.
+    fn extend(&self, proposals: &Proposals, extensions: &mut Vec<Extension>, step: Step, width: usize) {
         extensions.clear();
         for &parent in &self.running {
-            let mut push = |candidate: Candidate| {
-                extensions.push(Extension {
-                    parent,
-                    token: candidate.token,
-                    token_log_prob: candidate.log_prob,
-                    log_prob: parent.log_prob + candidate.log_prob,
-                });
+            let mut push = |Candidate { token, log_prob }| {
+                let extended = parent.log_prob + log_prob;
+                extensions.push(Extension { parent, token, token_log_prob: log_prob, log_prob: extended });
             };
-            if let Some(&token) = self.source.prefix.get(step) {
-                push(Candidate { token, log_prob: 0.0 });
-            } else if let Some(token) = options.force_begin
-                && step == 0
-            {
-                push(Candidate { token, log_prob: 0.0 });
-            } else if options.force_end && self.generated + 1 == self.limit {
-                push(Candidate { token: options.end_token, log_prob: 0.0 });
-            } else {
-                proposals.of(parent.row).iter().copied().filter(|c| c.log_prob > f32::NEG_INFINITY).for_each(push);
+            match step.choice {
+                Choice::Prefix(token) | Choice::Forced(token) => push(Candidate { token, log_prob: 0.0 }),
+                Choice::Free => {
+                    proposals.of(parent.row).iter().copied().filter(|c| c.log_prob > f32::NEG_INFINITY).for_each(push);
+                }
             }
         }
         // Stable: equal sums keep the order of beam, then token.
         extensions.sort_by(|a, b| b.log_prob.total_cmp(&a.log_prob));
-        extensions.truncate(2 * options.beam_size);
+        extensions.truncate(width);
     }
 
     /// Finishes and continues hypotheses; says whether the sentence is done.
@@ -203,83 +131,48 @@ impl Beam<'_> {
         extensions: &[Extension],
         history: &mut History,
         options: &SearchOptions,
-        step: usize,
+        step: Step,
     ) -> bool {
-        let forced = step < self.source.prefix.len();
-        if !forced {
-            self.generated += 1;
-        }
-        let at_limit = !forced && self.generated >= self.limit;
         self.running.clear();
         let width = match options.early_stopping {
             EarlyStopping::Shrink => options.beam_size - self.finished.len(),
             _ => options.beam_size,
         };
         for (rank, extension) in extensions.iter().enumerate() {
-            let ended = !forced && extension.token == options.end_token;
-            // Only candidates in the first half may finish; the second half stands by to fill the beam.
-            if ended || at_limit {
+            let &Extension { parent, token, token_log_prob, log_prob } = extension;
+            let mut push = || history.push(parent.node, token, token_log_prob, step.is_prefix(), parent.row);
+            if let Some(ending) = step.ending(token) {
+                // Only candidates in the first half may finish; the second half stands by to fill the beam.
                 if rank < width {
-                    let node = push(history, extension, forced);
-                    let limited = at_limit && (!ended || options.force_end);
-                    self.finish(
-                        Finished { node, ended, limited, log_prob: extension.log_prob, score: 0.0 },
-                        history,
-                        options,
-                    );
+                    let node = push();
+                    self.keep(step.finish(node, ending, log_prob, history), options);
                 }
             } else if self.running.len() < width {
-                let node = push(history, extension, forced);
-                self.running.push(Running {
-                    node: Some(node),
-                    log_prob: extension.log_prob,
-                    row: extension.parent.row,
-                });
+                self.running.push(Running { node: Some(push()), log_prob, row: parent.row });
             }
         }
         if options.early_stopping == EarlyStopping::Shrink {
             self.running.truncate(options.beam_size - self.finished.len());
         }
-        self.running.is_empty() || (!forced && self.may_stop(options))
+        self.running.is_empty() || (!step.is_prefix() && self.may_stop(options, step))
     }
 
-    /// Scores a finished hypothesis and keeps it if it is among the best.
-    fn finish(&mut self, mut finished: Finished, history: &History, options: &SearchOptions) {
-        finished.score = finished.log_prob / (self.generated as f32).powf(options.length_penalty);
-        if let Some(penalty) = options.coverage_penalty {
-            finished.score += scores::coverage(&history.coverage(finished.node), penalty);
-        }
+    /// Keeps a finished hypothesis if it is among the best.
+    fn keep(&mut self, finished: Finished, options: &SearchOptions) {
         let at = self.finished.partition_point(|other| other.score >= finished.score);
         self.finished.insert(at, finished);
         self.finished.truncate(options.beam_size);
     }
 
-    fn may_stop(&self, options: &SearchOptions) -> bool {
+    fn may_stop(&self, options: &SearchOptions, step: Step) -> bool {
         let [best, ..] = self.running.as_slice() else { return true };
         let Some(worst) = self.finished.get(options.beam_size - 1) else { return false };
         let length = match options.early_stopping {
             EarlyStopping::WhenFull => return true,
             EarlyStopping::Shrink => return false,
-            EarlyStopping::Never if options.length_penalty > 0.0 => self.limit,
-            EarlyStopping::Never | EarlyStopping::Heuristic => self.generated,
+            EarlyStopping::Never if options.length_penalty > 0.0 => step.limit,
+            EarlyStopping::Never | EarlyStopping::Heuristic => step.length,
         };
-        best.log_prob / (length as f32).powf(options.length_penalty) <= worst.score
+        step.score_at(length, best.log_prob) <= worst.score
     }
-
-    fn results(&self, history: &History, decoder: &dyn Decoder, options: &SearchOptions) -> Vec<Hypothesis> {
-        self.finished
-            .iter()
-            .take(options.n_best)
-            .map(|finished| Hypothesis {
-                limited: finished.limited,
-                encoder_attention: decoder.encoder_attention(self.index).cloned(),
-                ..history.hypothesis(finished.node, finished.ended, finished.log_prob, finished.score)
-            })
-            .collect()
-    }
-}
-
-fn push(history: &mut History, extension: &Extension, forced: bool) -> u32 {
-    let Extension { parent, token, token_log_prob, .. } = *extension;
-    history.push(parent.node, token, token_log_prob, forced, parent.row)
 }

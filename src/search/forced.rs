@@ -1,6 +1,7 @@
 //! Decoding along a given target: its score, and where the model looks on the way.
 
 use super::history::History;
+use super::step::{Ending, Step};
 use super::{Hypothesis, SearchOptions};
 use crate::Result;
 use crate::compute::{Workspace, log_sum_exp};
@@ -24,6 +25,7 @@ pub fn force_decode(
     record: Record,
     workspace: &mut Workspace,
 ) -> Result<Vec<Hypothesis>> {
+    let record = options.record(record);
     let sources: Vec<&[u32]> = pairs.iter().map(|(source, _)| *source).collect();
     let mut decoder = model.start(&sources, record, workspace)?;
     let mut history = History::new(record, &*decoder);
@@ -33,20 +35,23 @@ pub fn force_decode(
     let mut tokens = vec![options.start_token; rows.len()];
     let mut logits = Vec::new();
     let mut survivors = Vec::new();
-    let mut step = 0;
-    while !rows.is_empty() {
+    for at in 0.. {
+        if rows.is_empty() {
+            break;
+        }
+        let step = Step::along_target(options, at);
         decoder.step(&tokens, workspace)?;
         history.record_step(&*decoder);
         decoder.logits(&mut logits, workspace)?;
         let vocabulary = logits.len() / rows.len();
         tokens.clear();
         survivors.clear();
-        let mut at = 0;
+        let mut next_row = 0;
         rows.retain_mut(|(pair, node, log_prob)| {
-            let row = at;
-            at += 1;
+            let row = next_row;
+            next_row += 1;
             let target = pairs[*pair].1;
-            let token = target.get(step).copied().unwrap_or(options.end_token);
+            let token = target.get(at).copied().unwrap_or(options.end_token);
             let logits = &mut logits[row * vocabulary..][..vocabulary];
             let score = logits[token as usize];
             if options.renormalise {
@@ -56,22 +61,18 @@ pub fn force_decode(
             *log_prob += token_log_prob;
             let last = history.push(*node, token, token_log_prob, false, row);
             *node = Some(last);
-            if step == target.len() {
-                let score = *log_prob / ((step + 1) as f32).powf(options.length_penalty);
-                results[*pair] = Hypothesis {
-                    encoder_attention: decoder.encoder_attention(*pair).cloned(),
-                    ..history.hypothesis(last, true, *log_prob, score)
-                };
+            if at == target.len() {
+                let finished = step.finish(last, Ending { ended: true, truncated: false }, *log_prob, &history);
+                results[*pair] = history.hypothesis(&finished, decoder.encoder_attention(*pair));
                 return false;
             }
             tokens.push(token);
             survivors.push(row);
             true
         });
-        if survivors.len() < at {
+        if survivors.len() < decoder.rows() {
             decoder.select(&survivors)?;
         }
-        step += 1;
     }
     Ok(results)
 }

@@ -1,11 +1,12 @@
 //! The best next token at every step, or a random one.
 
-use super::beam::ban;
 use super::history::History;
-use super::{Hypothesis, Sampling, SearchOptions, Source, scores};
+use super::proposals::Proposals;
+use super::step::{Choice, Step};
+use super::{Hypothesis, Sampling, SearchOptions, Source};
 use crate::Result;
 use crate::compute::Workspace;
-use crate::model::{Normalise, Record, Seq2Seq, TopK, best_candidates};
+use crate::model::{Candidate, Normalise, Record, Seq2Seq, best_candidates};
 
 /// One hypothesis of one sentence.
 struct Row<'s> {
@@ -14,8 +15,6 @@ struct Row<'s> {
     source: &'s Source,
     node: Option<u32>,
     log_prob: f32,
-    generated: usize,
-    limit: usize,
     random: Random,
 }
 
@@ -27,7 +26,7 @@ pub(super) fn search(
     workspace: &mut Workspace,
 ) -> Result<Vec<Vec<Hypothesis>>> {
     let samples = if options.sampling.is_some() { options.n_best.max(1) } else { 1 };
-    let record = Record { cross: record.cross || options.coverage_penalty.is_some(), ..record };
+    let record = options.record(record);
     let ids: Vec<&[u32]> = sources.iter().map(|source| source.ids.as_slice()).collect();
     let mut decoder = model.start(&ids, record, workspace)?;
     let mut history = History::new(record, &*decoder);
@@ -37,7 +36,7 @@ pub(super) fn search(
             let source = &sources[index / samples];
             let random =
                 Random::new(options.sampling.map_or(0, |sampling| sampling.seed), &source.ids, index % samples);
-            Row { index, source, node: None, log_prob: 0.0, generated: 0, limit: options.limit(source), random }
+            Row { index, source, node: None, log_prob: 0.0, random }
         })
         .collect();
     if samples > 1 {
@@ -49,80 +48,54 @@ pub(super) fn search(
         (true, true) => Normalise::Allowed,
         (true, false) => Normalise::All,
     };
+    let mut proposals = Proposals::new(1);
     let mut tokens = vec![options.start_token; rows.len()];
-    let (mut candidates, mut logits, mut banned) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut generated, mut survivors) = (Vec::new(), Vec::new());
-    let mut step = 0;
-    while !rows.is_empty() {
+    let mut survivors = Vec::new();
+    for at in 0.. {
+        let [first, ..] = rows.as_slice() else { break };
         decoder.step(&tokens, workspace)?;
         history.record_step(&*decoder);
-        let needs_logits =
-            options.needs_logits() || (options.min_length > 0 && rows.iter().any(|row| !row.source.prefix.is_empty()));
-        if needs_logits {
-            decoder.logits(&mut logits, workspace)?;
-            let vocabulary = logits.len() / rows.len();
-            candidates.clear();
-            for (row, logits) in rows.iter_mut().zip(logits.chunks_exact_mut(vocabulary)) {
-                history.tokens(row.node, &mut generated);
-                banned.clone_from(&options.banned);
-                if row.generated + 1 < options.min_length {
-                    ban(&mut banned, options.end_token);
-                }
-                scores::process(logits, options, &generated, &banned);
-                match options.sampling {
-                    Some(sampling) => candidates.push(sample(logits, sampling, &mut row.random)),
-                    None => best_candidates(logits, 1, &mut candidates),
-                }
-            }
+        // A prefix does not count towards the minimum length, so that sentences reach it at different steps.
+        let has_prefix = |row: &Row| !row.source.prefix.is_empty();
+        if options.needs_logits() || (options.min_length > 0 && rows.iter().any(has_prefix)) {
+            let rows = rows.iter_mut().map(|row| (row.node, Step::new(options, row.source, at), &mut row.random));
+            let choose = |logits: &[f32], random: &mut Random, chosen: &mut Vec<Candidate>| match options.sampling {
+                Some(sampling) => chosen.push(sample(logits, sampling, random)),
+                None => best_candidates(logits, 1, chosen),
+            };
+            proposals.chosen(&mut *decoder, rows, choose, &history, options, workspace)?;
         } else {
-            banned.clone_from(&options.banned);
-            if step + 1 < options.min_length {
-                ban(&mut banned, options.end_token);
-            }
-            decoder.top_k(TopK { k: 1, banned: &banned, normalise }, &mut candidates, workspace)?;
+            proposals.best(&mut *decoder, Step::new(options, first.source, at), normalise, workspace)?;
         }
 
         tokens.clear();
         survivors.clear();
-        let mut at = 0;
+        let mut next_row = 0;
         rows.retain_mut(|row| {
-            let forced = row.source.prefix.get(step).copied();
-            let (token, log_prob) = match forced {
-                Some(token) => (token, 0.0),
-                None => match options.force_begin {
-                    Some(token) if step == 0 => (token, 0.0),
-                    _ if options.force_end && row.generated + 1 == row.limit => (options.end_token, 0.0),
-                    _ => (candidates[at].token, candidates[at].log_prob),
-                },
+            let at_row = next_row;
+            next_row += 1;
+            let step = Step::new(options, row.source, at);
+            let Candidate { token, log_prob } = match step.choice {
+                Choice::Prefix(token) | Choice::Forced(token) => Candidate { token, log_prob: 0.0 },
+                Choice::Free => proposals.of(at_row)[0],
             };
-            let node = history.push(row.node, token, log_prob, forced.is_some(), at);
+            let node = history.push(row.node, token, log_prob, step.is_prefix(), at_row);
             row.node = Some(node);
             row.log_prob += log_prob;
-            row.generated += usize::from(forced.is_none());
-            at += 1;
-            let ended = forced.is_none() && token == options.end_token;
-            let at_limit = forced.is_none() && row.generated >= row.limit;
-            if ended || at_limit {
-                let mut score = row.log_prob / (row.generated as f32).powf(options.length_penalty);
-                if let Some(penalty) = options.coverage_penalty {
-                    score += scores::coverage(&history.coverage(node), penalty);
-                }
-                let hypothesis = Hypothesis {
-                    limited: at_limit && (!ended || options.force_end),
-                    encoder_attention: decoder.encoder_attention(row.index / samples).cloned(),
-                    ..history.hypothesis(node, ended, row.log_prob, score)
-                };
-                results[row.index / samples].push((row.index % samples, hypothesis));
+            if let Some(ending) = step.ending(token) {
+                let finished = step.finish(node, ending, row.log_prob, &history);
+                let sentence = row.index / samples;
+                let hypothesis = history.hypothesis(&finished, decoder.encoder_attention(sentence));
+                results[sentence].push((row.index % samples, hypothesis));
                 return false;
             }
             tokens.push(token);
-            survivors.push(at - 1);
+            survivors.push(at_row);
             true
         });
-        if survivors.len() < at {
+        if survivors.len() < decoder.rows() {
             decoder.select(&survivors)?;
         }
-        step += 1;
     }
     // In the order they were drawn, so that drawing more of them does not change the first.
     let in_order = |mut samples: Vec<(usize, Hypothesis)>| {
@@ -134,7 +107,7 @@ pub(super) fn search(
 
 /// Draws a token from `log_probs` after temperature, top-k and top-p (Holtzman et al. 2020); its reported log-probability
 /// is the model's own.
-fn sample(log_probs: &[f32], sampling: Sampling, random: &mut Random) -> crate::model::Candidate {
+fn sample(log_probs: &[f32], sampling: Sampling, random: &mut Random) -> Candidate {
     let mut candidates = Vec::new();
     let k = if sampling.top_k == 0 { log_probs.len() } else { sampling.top_k };
     best_candidates(log_probs, k, &mut candidates);

@@ -2,6 +2,7 @@
 
 use crate::model::{Attention, Decoder, Record};
 use crate::search::Hypothesis;
+use crate::search::step::Finished;
 
 /// A token and what came before it.
 #[derive(Clone, Copy, Debug)]
@@ -9,7 +10,7 @@ struct Node {
     parent: Option<u32>,
     token: u32,
     log_prob: f32,
-    forced: bool,
+    prefix: bool,
     /// Index into `attention` of the step that proposed the token.
     attention: u32,
 }
@@ -52,8 +53,8 @@ impl History {
     }
 
     /// Adds `token`, proposed by decoder row `row` in the last recorded step, after `parent`.
-    pub fn push(&mut self, parent: Option<u32>, token: u32, log_prob: f32, forced: bool, row: usize) -> u32 {
-        self.nodes.push(Node { parent, token, log_prob, forced, attention: (self.step_start + row) as u32 });
+    pub fn push(&mut self, parent: Option<u32>, token: u32, log_prob: f32, prefix: bool, row: usize) -> u32 {
+        self.nodes.push(Node { parent, token, log_prob, prefix, attention: (self.step_start + row) as u32 });
         (self.nodes.len() - 1) as u32
     }
 
@@ -93,12 +94,13 @@ impl History {
         coverage
     }
 
-    /// The hypothesis that ends in `node`. `ended` says that the last token is the sentence end.
-    pub fn hypothesis(&self, node: u32, ended: bool, log_prob: f32, score: f32) -> Hypothesis {
+    /// A finished hypothesis, its attention beside that of the encoder over its sentence.
+    pub fn hypothesis(&self, finished: &Finished, encoder_attention: Option<&Attention>) -> Hypothesis {
+        let &Finished { node, ending, log_prob, score } = finished;
         let mut path: Vec<&Node> = self.path(Some(node)).collect();
         path.reverse();
         let mut ids: Vec<u32> = path.iter().map(|node| node.token).collect();
-        if ended {
+        if ending.ended {
             ids.pop();
         }
         let steps: Vec<&StepAttention> =
@@ -113,14 +115,14 @@ impl History {
         });
         Hypothesis {
             ids,
-            ended,
-            limited: false,
-            token_log_probs: path.iter().filter(|node| !node.forced).map(|node| node.log_prob).collect(),
+            ended: ending.ended,
+            limited: ending.truncated,
+            token_log_probs: path.iter().filter(|node| !node.prefix).map(|node| node.log_prob).collect(),
             log_prob,
             score,
             cross_attention: cross,
             decoder_attention: decoder,
-            encoder_attention: None,
+            encoder_attention: encoder_attention.cloned(),
         }
     }
 

@@ -8,13 +8,16 @@ mod forced;
 mod greedy;
 mod history;
 mod options;
+mod proposals;
 mod scores;
+mod step;
 
 pub use forced::force_decode;
-pub use options::{CoveragePenalty, EarlyStopping, Sampling, SearchOptions};
+pub use options::{CoveragePenalty, Sampling, SearchOptions};
 
 use crate::Result;
 use crate::compute::Workspace;
+pub use crate::layouts::EarlyStopping;
 use crate::model::{Attention, Record, Seq2Seq};
 
 /// One sentence to translate.

@@ -1,19 +1,7 @@
 //! What a search is told.
 
-/// When a sentence's beam may stop before its length limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum EarlyStopping {
-    /// Stop when the beam is full of finished hypotheses and the best running one, scored at its present length, is no
-    /// better than the worst of them (Hugging Face `early_stopping=False`).
-    #[default]
-    Heuristic,
-    /// Stop as soon as the beam is full of finished hypotheses (`True`; CTranslate2's rule).
-    WhenFull,
-    /// Like `Heuristic`, but a running hypothesis is scored at the length that favours it most (`"never"`).
-    Never,
-    /// A finished hypothesis narrows the beam by one; stop when it is empty (Marian's rule).
-    Shrink,
-}
+use crate::layouts::EarlyStopping;
+use crate::model::Record;
 
 /// Random choice of the next token instead of the best.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -113,6 +101,11 @@ impl SearchOptions {
             .max_length_ratio
             .map_or(usize::MAX, |ratio| ((ratio * source.ids.len() as f32) as usize).saturating_add(10));
         self.max_length.min(ratio).min(source.max_length.unwrap_or(usize::MAX)).max(1)
+    }
+
+    /// What has to be recorded for `wanted` and the coverage penalty.
+    pub(super) fn record(&self, wanted: Record) -> Record {
+        Record { cross: wanted.cross || self.coverage_penalty.is_some(), ..wanted }
     }
 
     /// Whether any rule changes single scores, so that whole rows of logits are needed.

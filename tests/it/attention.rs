@@ -6,22 +6,16 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 use serde_json::Value;
 
-use crate::program::{self, Outcome};
+use crate::program::{self, Outcome, Program};
 
 const MODELS: [&str; 5] = ["gru", "marian_gelu_bias", "marian_relu", "marian_swish_untied", "marian_unscaled"];
 
 fn dump(model: &str, arguments: &[&str], stdin: &str) -> Outcome {
-    let path = program::model(model);
-    let mut all = vec!["attn-dump", "--model", path.to_str().unwrap()];
-    all.extend(arguments);
-    program::run(&all, stdin)
+    Program::new().arg("attn-dump").arg("--model").arg(program::model(model)).args(arguments).run(stdin)
 }
 
 fn translate(model: &str, arguments: &[&str], stdin: &str) -> Outcome {
-    let path = program::model(model);
-    let mut all = vec!["--model", path.to_str().unwrap()];
-    all.extend(arguments);
-    program::run(&all, stdin)
+    Program::with_model(program::model(model)).args(arguments).run(stdin)
 }
 
 /// The JSON objects of a run that must succeed.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::program;
+use crate::program::Program;
 
 /// Captions and everyday sentences, written for this project.
 fn sentences() -> String {
@@ -11,11 +11,7 @@ fn sentences() -> String {
 }
 
 fn translate(model: &str, arguments: &[&str], input: &str) -> String {
-    let mut all = vec!["--model", model, "--quiet"];
-    all.extend(arguments);
-    let outcome = program::run(&all, input);
-    assert_eq!(outcome.status, 0, "{}", outcome.stderr);
-    outcome.stdout
+    Program::with_model(model).arg("--quiet").args(arguments).run(input).success()
 }
 
 fn assert_independent_of_batch_and_threads(model: &str) {

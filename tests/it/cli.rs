@@ -4,21 +4,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::program::{Outcome, model, run};
+use crate::program::{Outcome, Program, model, run};
 
 /// Runs `translate --model DIR ARGUMENTS` with `input` on standard input.
 fn translate(directory: &Path, arguments: &[&str], input: &str) -> Outcome {
-    let mut all = vec!["--model".as_ref(), directory.as_os_str()];
-    all.extend(arguments.iter().map(std::ffi::OsStr::new));
-    run(&all, input)
-}
-
-/// The one line of an error message.
-fn message(outcome: &Outcome) -> &str {
-    let text = outcome.stderr.trim_end();
-    assert_eq!(text.lines().count(), 1, "an error is one line: {text}");
-    assert!(outcome.stdout.is_empty(), "nothing but results on standard output");
-    text
+    Program::with_model(directory).args(arguments).run(input)
 }
 
 /// A copy of a fixture model that a test may break.
@@ -52,7 +42,7 @@ const FC1: &str = "model.encoder.layers.0.fc1.weight";
 fn a_missing_model_directory_is_named() {
     let output = translate(Path::new("/no/such/model"), &[], "w010\n");
     assert_ne!(output.status, 0);
-    assert!(message(&output).contains("/no/such/model"), "{}", message(&output));
+    assert!(output.error().contains("/no/such/model"), "{}", output.error());
 }
 
 #[test]
@@ -64,7 +54,7 @@ fn a_missing_tensor_is_named_with_its_file() {
     });
     let output = translate(directory.path(), &[], "w010\n");
     assert_eq!(output.status, 1);
-    let message = message(&output);
+    let message = output.error();
     assert!(message.contains(FC1) && message.contains("model.safetensors"), "{message}");
 }
 
@@ -76,7 +66,7 @@ fn a_tensor_of_the_wrong_shape_is_named_with_both_shapes() {
     });
     let output = translate(directory.path(), &[], "w010\n");
     assert_eq!(output.status, 1);
-    let message = message(&output);
+    let message = output.error();
     assert!(message.contains(FC1) && message.contains("[64, 32]") && message.contains("[32, 64]"), "{message}");
 }
 
@@ -88,7 +78,7 @@ fn a_truncated_checkpoint_says_so() {
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
     let output = translate(directory.path(), &[], "w010\n");
     assert_eq!(output.status, 1);
-    assert!(message(&output).contains("truncated"), "{}", message(&output));
+    assert!(output.error().contains("truncated"), "{}", output.error());
 }
 
 #[test]
@@ -100,7 +90,7 @@ fn a_vocabulary_larger_than_the_embedding_is_refused() {
     std::fs::write(&path, words).unwrap();
     let output = translate(directory.path(), &[], "w010\n");
     assert_eq!(output.status, 1);
-    assert!(message(&output).contains("vocabulary"), "{}", message(&output));
+    assert!(output.error().contains("vocabulary"), "{}", output.error());
 }
 
 #[test]
@@ -109,7 +99,7 @@ fn a_directory_without_config_names_the_missing_file() {
     std::fs::remove_file(directory.path().join("config.json")).unwrap();
     let output = translate(directory.path(), &[], "w010\n");
     assert_eq!(output.status, 1);
-    assert!(message(&output).contains("config.json"), "{}", message(&output));
+    assert!(output.error().contains("config.json"), "{}", output.error());
 }
 
 #[test]
@@ -252,13 +242,12 @@ fn drawing_more_samples_does_not_change_the_first() {
 #[test]
 fn a_beam_size_from_the_environment_does_not_forbid_sampling() {
     let run = |arguments: &[&str], beam: Option<&str>| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_translate"));
-        command.arg("--model").arg(model("gru")).args(arguments).stdin(std::process::Stdio::null());
-        beam.map(|beam| command.env("TRANSLATE_BEAM_SIZE", beam));
-        command.output().unwrap().status.code()
+        let mut program = Program::with_model(model("gru"));
+        beam.map(|beam| program.env("TRANSLATE_BEAM_SIZE", beam));
+        program.args(arguments).run("").status
     };
-    assert_eq!(run(&["--sampling"], Some("4")), Some(0));
-    assert_eq!(run(&["--sampling", "--beam-size", "4"], None), Some(2));
+    assert_eq!(run(&["--sampling"], Some("4")), 0);
+    assert_eq!(run(&["--sampling", "--beam-size", "4"], None), 2);
 }
 
 #[test]
@@ -272,7 +261,7 @@ fn an_enormous_length_ratio_is_no_limit() {
 fn nothing_cannot_be_suppressed() {
     let output = translate(&model("gru"), &["--suppress", ""], "w010\n");
     assert_eq!(output.status, 2);
-    assert!(message(&output).contains("no word to suppress"), "{}", message(&output));
+    assert!(output.error().contains("no word to suppress"), "{}", output.error());
 }
 
 #[test]
@@ -287,9 +276,8 @@ fn a_failed_json_line_keeps_its_fields() {
 #[test]
 fn colours_are_left_out_where_nobody_wants_them() {
     let help = |variable: &str| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_translate"));
-        let output = command.arg("--help").env("CLICOLOR_FORCE", "1").env(variable, "1").output().unwrap();
-        output.stdout.contains(&0x1b)
+        let mut program = Program::new();
+        program.arg("--help").env("CLICOLOR_FORCE", "1").env(variable, "1").run("").stdout.contains('\x1b')
     };
     assert!(help("CLICOLOR_FORCE"), "colours can be forced, so their absence says something");
     assert!(!help("NO_COLOR"));

@@ -12,6 +12,8 @@ use translate::checkpoint::{ModelFiles, Weights};
 use translate::store::hub::{HubSettings, Progress};
 use translate::store::resolve_with;
 
+use crate::program::Program;
+
 const NAME: &str = "someone/opus-mt-de-en";
 const REVISION: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -302,15 +304,13 @@ fn the_program_downloads_from_where_the_environment_says() {
     let server = Server::start(|request, _| hub(&model(), request));
     let cache = Cache::new("environment", "unused");
     let out = cache.settings.cache.join("out");
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_translate"))
+    let outcome = Program::new()
         .args(["convert", NAME, out.to_str().unwrap()])
         .env("HF_ENDPOINT", &server.address)
         .env("HF_HUB_CACHE", &cache.settings.cache)
         .env("HF_TOKEN", "secret")
-        .env_remove("HF_HUB_OFFLINE")
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        .run("");
+    assert_eq!(outcome.status, 0, "{}", outcome.stderr);
     assert!(out.join("model.safetensors").exists() && out.join("source.spm").exists());
     assert_eq!(server.gets("config.json")[0].headers["authorization"], "Bearer secret");
 }

@@ -5,9 +5,10 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use serde_json::{Map, Value, json};
+
+use crate::program::{self, Program};
 
 const WIDTH: usize = 512;
 const INNER: usize = 2048;
@@ -70,22 +71,16 @@ fn write_model(directory: &Path) -> u64 {
 
 /// The most memory (resident, in bytes) the program ever held when it has translated a line.
 fn peak(directory: &Path, precision: &str) -> u64 {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_translate"))
-        .args(["--threads", "1", "--max-length", "2", "--quiet", "--precision", precision, "--model"])
-        .arg(directory)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut program = Program::with_model(directory);
+    let mut child = program.args(["--threads", "1", "--max-length", "2", "--quiet", "--precision", precision]).spawn();
     let mut input = child.stdin.take().unwrap();
     input.write_all(b"w5 w6\n").unwrap();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
     // Its input is still open, so the process is there.
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let peak = program::peak_memory(&child);
     drop(input);
     assert!(child.wait().unwrap().success());
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    peak
 }
 
 #[test]

@@ -12,7 +12,7 @@ use translate::checkpoint::ModelFiles;
 use translate::compute::{BackendName, Compute, Workspace};
 use translate::layouts::{GenerationConfig, Opened};
 use translate::model::{self, Attention, Record, Seq2Seq};
-use translate::search::{EarlyStopping, Hypothesis, SearchOptions, Source, force_decode, search};
+use translate::search::{CoveragePenalty, EarlyStopping, Hypothesis, SearchOptions, Source, force_decode, search};
 use translate::spec::Spec;
 use translate::text::Part;
 
@@ -281,6 +281,32 @@ fn attention_of_a_search_is_that_of_decoding_along_its_result(fixture: &Fixture)
     }
 }
 
+fn a_search_and_decoding_along_its_result_score_the_same(fixture: &Fixture) {
+    let sources = fixture.sources(fixture.expected.sources.len());
+    let mut compared = 0;
+    for beam_size in [1, 4] {
+        let options = SearchOptions {
+            beam_size,
+            n_best: 1,
+            length_penalty: 0.7,
+            coverage_penalty: Some(CoveragePenalty { weight: 0.5 }),
+            renormalise: true,
+            ..fixture.options(&fixture.search("beam_4").options)
+        };
+        let workspace = &mut Workspace::new(1);
+        let found = search(&*fixture.model, &sources, &options, Record::default(), workspace).unwrap();
+        let pairs: Vec<(&[u32], &[u32])> =
+            sources.iter().zip(&found).map(|(source, best)| (&source.ids[..], &best[0].ids[..])).collect();
+        let forced = force_decode(&*fixture.model, &pairs, &options, Record::default(), workspace).unwrap();
+        // An end that the length limit forced costs a search nothing.
+        for (best, forced) in found.iter().map(|best| &best[0]).zip(forced).filter(|(best, _)| !best.limited) {
+            assert_close(&[best.score], &[forced.score], 1e-4, "score");
+            compared += 1;
+        }
+    }
+    assert!(compared > 0, "no translation ended by itself");
+}
+
 fn batches_and_threads_change_no_bit(fixture: &Fixture) {
     for name in ["beam_1", "beam_4"] {
         let expected = fixture.search(name);
@@ -326,6 +352,7 @@ macro_rules! parity {
                 every_search_finds_the_reference_hypotheses
                 attention_of_a_search_is_that_of_the_reference
                 attention_of_a_search_is_that_of_decoding_along_its_result
+                a_search_and_decoding_along_its_result_score_the_same
                 batches_and_threads_change_no_bit
                 generation_settings_are_those_of_the_files;
         )*}

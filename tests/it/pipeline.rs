@@ -2,53 +2,27 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::Duration;
+
+use crate::program::{self, Outcome, Program};
 
 /// A directory with a seeded random Marian model over the words `w002` to `w062`.
 fn model() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/marian_relu")
+    program::model("marian_relu")
 }
 
 /// The program with the tiny model, two threads and a narrow beam.
-fn translate() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_translate"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TRANSLATE_")) {
-        command.env_remove(name);
-    }
-    command.arg("--model").arg(model()).args(["--threads", "2", "--beam-size", "1"]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-/// Runs to the end with `input` on standard input.
-fn run(command: &mut Command, input: &[u8]) -> Output {
-    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_vec();
-    let feeder = std::thread::spawn(move || {
-        // The program may end before it has read everything.
-        let _ = stdin.write_all(&input);
-    });
-    let output = child.wait_with_output().unwrap();
-    feeder.join().unwrap();
-    output
+fn translate() -> Program {
+    let mut program = Program::with_model(model());
+    program.args(["--threads", "2", "--beam-size", "1"]);
+    program
 }
 
 /// The output of a run that must go well without a word on stderr.
-fn translated(input: &[u8]) -> String {
-    quiet(run(&mut translate(), input))
-}
-
-fn quiet(output: Output) -> String {
-    assert_eq!(text(&output.stderr), "");
-    assert!(output.status.success(), "{}", output.status);
-    text(&output.stdout)
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
+fn translated(input: impl AsRef<[u8]>) -> String {
+    translate().run(input).quiet()
 }
 
 /// `count` lines of different lengths, every tenth blank.
@@ -75,11 +49,6 @@ fn names(directory: &tempfile::TempDir) -> Vec<String> {
     names
 }
 
-#[cfg(unix)]
-fn signal(name: &str, child: &Child) {
-    assert!(Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status().unwrap().success());
-}
-
 #[test]
 fn standard_input_and_files_give_the_same() {
     let directory = tempfile::tempdir().unwrap();
@@ -88,8 +57,8 @@ fn standard_input_and_files_give_the_same() {
     assert_eq!(expected.lines().count(), 20);
     assert!(expected.lines().enumerate().all(|(number, line)| line.is_empty() == (number % 10 == 3)));
     let file = write(&directory, "input", &input);
-    assert_eq!(quiet(translate().arg(&file).output().unwrap()), expected);
-    assert_eq!(quiet(run(translate().arg("-"), input.as_bytes())), expected);
+    assert_eq!(translate().arg(&file).run("").quiet(), expected);
+    assert_eq!(translate().arg("-").run(&input).quiet(), expected);
 }
 
 #[test]
@@ -98,8 +67,8 @@ fn several_files_are_one_input() {
     let first = write(&directory, "first", "w010 w011\nw012");
     let empty = write(&directory, "empty", "");
     let last = write(&directory, "last", "w014\n");
-    let output = run(translate().args([&first, &empty]).arg("-").arg(&last), b"w013\n");
-    assert_eq!(quiet(output), translated(b"w010 w011\nw012\nw013\nw014\n"));
+    let output = translate().args([&first, &empty]).arg("-").arg(&last).run("w013\n");
+    assert_eq!(output.quiet(), translated(b"w010 w011\nw012\nw013\nw014\n"));
 }
 
 #[test]
@@ -132,27 +101,27 @@ fn odd_characters_cost_no_line() {
 #[test]
 fn a_line_of_three_thousand_words_is_one_line() {
     let long: Vec<String> = (0..3000).map(|word| format!("w{:03}", 2 + word * 17 % 61)).collect();
-    let output = run(&mut translate(), format!("w010\n{}\nw011\n", long.join(" ")).as_bytes());
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert_eq!(text(&output.stdout).lines().count(), 3);
+    let output = translate().run(format!("w010\n{}\nw011\n", long.join(" ")));
+    assert_eq!(output.status, 0, "{}", output.stderr);
+    assert_eq!(output.stdout.lines().count(), 3);
     // What was cut, if anything was, is said with the number of the line.
-    let warnings = text(&output.stderr);
+    let warnings = output.stderr;
     assert!(warnings.lines().all(|warning| warning.contains("line 2")), "{warnings}");
 }
 
 #[test]
 fn a_line_of_a_megabyte_is_one_line() {
-    let output = run(&mut translate(), format!("w010\n{}\nw011\n", "w012".repeat(1 << 18)).as_bytes());
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert_eq!(text(&output.stdout).lines().count(), 3);
+    let output = translate().run(format!("w010\n{}\nw011\n", "w012".repeat(1 << 18)));
+    assert_eq!(output.status, 0, "{}", output.stderr);
+    assert_eq!(output.stdout.lines().count(), 3);
 }
 
 #[test]
 fn invalid_utf8_is_replaced_with_one_warning() {
-    let output = run(&mut translate(), b"w010\nw0\xFF11\n\nw012 \xC3\n");
-    assert!(output.status.success());
-    assert_eq!(text(&output.stdout).lines().count(), 4);
-    let warning = text(&output.stderr);
+    let output = translate().run(b"w010\nw0\xFF11\n\nw012 \xC3\n");
+    assert_eq!(output.status, 0);
+    assert_eq!(output.stdout.lines().count(), 4);
+    let warning = output.stderr;
     assert!(warning.contains("standard input line 2, 4") && warning.lines().count() == 1, "{warning}");
 }
 
@@ -160,23 +129,23 @@ fn invalid_utf8_is_replaced_with_one_warning() {
 fn invalid_utf8_can_be_an_error_that_names_the_line() {
     let directory = tempfile::tempdir().unwrap();
     let file = write(&directory, "input", b"w010\nw0\xFF11\n");
-    let output = translate().args(["--invalid-utf8", "error"]).arg(&file).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert_eq!(text(&output.stdout), translated(b"w010\n"));
-    let error = text(&output.stderr);
+    let output = translate().args(["--invalid-utf8", "error"]).arg(&file).run("");
+    assert_eq!(output.status, 1);
+    assert_eq!(output.stdout, translated(b"w010\n"));
+    let error = output.stderr;
     assert!(error.contains("input: line 2: byte 3 (0xFF) is not UTF-8") && error.lines().count() == 1, "{error}");
 }
 
 #[test]
 fn a_missing_file_is_noticed_before_anything_is_written() {
-    let output = run(translate().args(["-", "no/such/file"]), b"w010\n");
-    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(1), ""));
-    assert_eq!(text(&output.stderr), "translate: no/such/file: No such file or directory (os error 2)\n");
+    let output = translate().args(["-", "no/such/file"]).run("w010\n");
+    assert_eq!((output.status, output.stdout.as_str()), (1, ""));
+    assert_eq!(output.stderr, "translate: no/such/file: No such file or directory (os error 2)\n");
 }
 
 #[test]
 fn each_line_is_answered_before_the_next_is_written() {
-    let mut child = translate().stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = translate().spawn();
     let mut to_child = child.stdin.take().unwrap();
     let mut answers = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut together = String::new();
@@ -191,14 +160,14 @@ fn each_line_is_answered_before_the_next_is_written() {
 
 #[test]
 fn a_closed_output_is_a_quiet_end() {
-    let mut child = translate().stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = translate().spawn();
     let mut stdin = child.stdin.take().unwrap();
     // Without end, until nobody reads it any more.
     let feeder = std::thread::spawn(move || while stdin.write_all(lines(100).as_bytes()).is_ok() {});
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     stdout.read_line(&mut String::new()).unwrap();
     drop(stdout);
-    assert_eq!(quiet(child.wait_with_output().unwrap()), "");
+    assert_eq!(Outcome::of(child).quiet(), "");
     feeder.join().unwrap();
 }
 
@@ -208,7 +177,7 @@ fn a_fifo_is_read_like_a_file() {
     let directory = tempfile::tempdir().unwrap();
     let fifo = directory.path().join("fifo");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-    let child = translate().arg(&fifo).spawn().unwrap();
+    let child = translate().arg(&fifo).spawn();
     let mut to_child = File::create(&fifo).unwrap();
     // Pieces that end in the middle of words and line ends.
     for piece in ["w0", "10 w01", "1\r", "\nw012"] {
@@ -216,7 +185,7 @@ fn a_fifo_is_read_like_a_file() {
         std::thread::sleep(Duration::from_millis(5));
     }
     drop(to_child);
-    assert_eq!(quiet(child.wait_with_output().unwrap()), translated(b"w010 w011\nw012\n"));
+    assert_eq!(Outcome::of(child).quiet(), translated(b"w010 w011\nw012\n"));
 }
 
 #[cfg(unix)]
@@ -227,7 +196,7 @@ fn an_interrupt_lets_out_what_is_finished() {
     let always = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
     signal_hook::flag::register_conditional_shutdown(signal_hook::consts::SIGINT, 130, always).unwrap();
     for (name, code) in [("INT", 130), ("TERM", 143)] {
-        let mut child = translate().stdin(Stdio::piped()).spawn().unwrap();
+        let mut child = translate().spawn();
         let mut to_child = child.stdin.take().unwrap();
         let input = lines(100_000);
         let expected = translated(lines(2000).as_bytes());
@@ -239,7 +208,7 @@ fn an_interrupt_lets_out_what_is_finished() {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut output = String::new();
         stdout.read_line(&mut output).unwrap();
-        signal(name, &child);
+        program::signal(name, &child);
         stdout.read_to_string(&mut output).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(code), "SIG{name}");
         assert!(output.ends_with('\n'));
@@ -253,20 +222,19 @@ fn an_interrupt_lets_out_what_is_finished() {
 fn a_full_disk_is_an_error() {
     for arguments in [&["-o", "/dev/full"][..], &[]] {
         let full = File::options().write(true).open("/dev/full").unwrap();
-        let output = run(translate().args(arguments).stdout(full), b"w010\n");
-        assert_eq!(output.status.code(), Some(1));
-        let error = text(&output.stderr);
+        let output = translate().args(arguments).stdout(full).run("w010\n");
+        assert_eq!(output.status, 1);
+        let error = output.stderr;
         assert!(error.contains("No space left on device") && error.lines().count() == 1, "{error}");
     }
 }
 
 /// Runs the program in a shell whose files may not grow beyond a few blocks.
 #[cfg(unix)]
-fn run_with_small_files(arguments: &[&str], directory: &tempfile::TempDir) -> Output {
-    let script = "trap '' XFSZ; ulimit -f 8; exec \"$@\"";
-    let mut command = Command::new("sh");
-    command.args(["-c", script, "sh"]).arg(env!("CARGO_BIN_EXE_translate")).arg("--model").arg(model());
-    command.args(["--beam-size", "1", "--threads", "2"]).args(arguments).current_dir(directory).output().unwrap()
+fn run_with_small_files(arguments: &[&str], directory: &tempfile::TempDir) -> Outcome {
+    let mut program = Program::in_shell("trap '' XFSZ; ulimit -f 8; exec \"$@\"");
+    program.arg("--model").arg(model()).args(["--beam-size", "1", "--threads", "2"]).args(arguments);
+    program.current_dir(directory).run("")
 }
 
 #[cfg(unix)]
@@ -276,20 +244,20 @@ fn a_file_that_cannot_be_finished_is_not_begun() {
     write(&directory, "in", lines(1000));
     write(&directory, "out", "old\n");
     let output = run_with_small_files(&["in", "-o", "out"], &directory);
-    assert_eq!(output.status.code(), Some(1));
-    let error = text(&output.stderr);
+    assert_eq!(output.status, 1);
+    let error = output.stderr;
     assert!(error.contains("out: File too large") && error.lines().count() == 1, "{error}");
     assert_eq!(fs::read_to_string(directory.path().join("out")).unwrap(), "old\n");
     assert_eq!(names(&directory), ["in", "out"]);
     // A run that can be resumed keeps whole lines, and then goes on from there.
     fs::remove_file(directory.path().join("out")).unwrap();
     let output = run_with_small_files(&["in", "-o", "out", "--resume"], &directory);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status, 1);
     let expected = translated(lines(1000).as_bytes());
     let begun = fs::read_to_string(directory.path().join("out")).unwrap();
     assert!(begun.ends_with('\n') && expected.starts_with(&begun));
-    let finished = translate().args(["in", "-o", "out", "--resume"]).current_dir(&directory).output().unwrap();
-    assert_eq!(quiet(finished), "");
+    let finished = translate().args(["in", "-o", "out", "--resume"]).current_dir(&directory).run("");
+    assert_eq!(finished.quiet(), "");
     assert_eq!(fs::read_to_string(directory.path().join("out")).unwrap(), expected);
 }
 
@@ -297,7 +265,7 @@ fn a_file_that_cannot_be_finished_is_not_begun() {
 fn an_output_file_gets_what_standard_output_gets() {
     let directory = tempfile::tempdir().unwrap();
     let out = directory.path().join("out");
-    assert_eq!(quiet(run(translate().arg("--output").arg(&out), lines(30).as_bytes())), "");
+    assert_eq!(translate().arg("--output").arg(&out).run(lines(30)).quiet(), "");
     assert_eq!(fs::read_to_string(&out).unwrap(), translated(lines(30).as_bytes()));
     assert_eq!(names(&directory), ["out"]);
 }
@@ -306,12 +274,12 @@ fn an_output_file_gets_what_standard_output_gets() {
 fn a_killed_run_is_resumed_to_the_same_bytes() {
     let directory = tempfile::tempdir().unwrap();
     let (input, out) = (write(&directory, "in", lines(1000)), directory.path().join("out"));
-    let expected = quiet(translate().arg(&input).output().unwrap());
-    let mut command = translate();
-    command.arg(&input).arg("--output").arg(&out).arg("--resume").stdout(Stdio::null()).stderr(Stdio::null());
+    let expected = translate().arg(&input).run("").quiet();
+    let mut program = translate();
+    program.arg(&input).arg("--output").arg(&out).arg("--resume").stdout(Stdio::null());
     let mut partial = 0;
     for round in 0..20 {
-        let mut child = command.spawn().unwrap();
+        let mut child = program.spawn();
         // Killed once so much is written: some early, some late, none at the same moment, on a machine of any speed.
         let enough = (expected.len() * (round * 13 % 20) / 20) as u64;
         while fs::metadata(&out).map_or(0, |file| file.len()) < enough && child.try_wait().unwrap().is_none() {
@@ -323,8 +291,8 @@ fn a_killed_run_is_resumed_to_the_same_bytes() {
         assert!(expected.as_bytes().starts_with(&written), "round {round}");
         partial += u32::from(!written.is_empty() && written.len() < expected.len());
         if round % 2 == 1 {
-            let finished = translate().arg(&input).arg("--output").arg(&out).arg("--resume").output().unwrap();
-            assert_eq!(quiet(finished), "");
+            let finished = translate().arg(&input).arg("--output").arg(&out).arg("--resume").run("");
+            assert_eq!(finished.quiet(), "");
             assert!(fs::read(&out).unwrap() == expected.as_bytes(), "round {round}");
             fs::remove_file(&out).unwrap();
         }
@@ -336,9 +304,9 @@ fn a_killed_run_is_resumed_to_the_same_bytes() {
 fn resuming_with_another_input_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let out = write(&directory, "out", "one\ntwo\nthree\n");
-    let output = run(translate().arg("--output").arg(&out).arg("--resume"), b"w010\n");
-    assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("the output to resume has 3 lines but the input only 1"));
+    let output = translate().arg("--output").arg(&out).arg("--resume").run("w010\n");
+    assert_eq!(output.status, 2);
+    assert!(output.stderr.contains("the output to resume has 3 lines but the input only 1"));
     assert_eq!(fs::read_to_string(out).unwrap(), "one\ntwo\nthree\n");
 }
 
@@ -356,16 +324,15 @@ fn a_model_directory_may_be_read_only_and_shared_by_two_processes() {
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o555)).unwrap();
     let before = names(&directory);
     let input = lines(200);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_translate"));
-    command.arg("--model").arg(directory.path()).args(["--beam-size", "1"]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut children = [command.spawn().unwrap(), command.spawn().unwrap()];
+    let mut program = Program::with_model(directory.path());
+    program.args(["--beam-size", "1"]);
+    let mut children = [program.spawn(), program.spawn()];
     for child in &mut children {
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     }
     let expected = translated(input.as_bytes());
     for child in children {
-        assert_eq!(quiet(child.wait_with_output().unwrap()), expected);
+        assert_eq!(Outcome::of(child).quiet(), expected);
     }
     assert_eq!(names(&directory), before);
     // So that it can be removed.
@@ -377,31 +344,22 @@ fn threads_and_batches_do_not_change_the_output() {
     let input = lines(300);
     let expected = translated(input.as_bytes());
     for (threads, batch) in [("1", "1"), ("1", "32"), ("3", "7")] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_translate"));
-        command.arg("--model").arg(model()).args(["--beam-size", "1", "--threads", threads, "--batch-size", batch]);
-        let output = run(command.stdout(Stdio::piped()).stderr(Stdio::piped()), input.as_bytes());
-        assert_eq!(quiet(output), expected, "{threads} threads, batches of {batch}");
+        let mut program = Program::with_model(model());
+        program.args(["--beam-size", "1", "--threads", threads, "--batch-size", batch]);
+        assert_eq!(program.run(&input).quiet(), expected, "{threads} threads, batches of {batch}");
     }
 }
 
 #[test]
 fn statistics_are_one_line_on_stderr() {
-    let output = run(translate().args(["--stats", "json"]), b"w010 w011\n\nw012\n");
-    let stats: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    let output = translate().args(["--stats", "json"]).run("w010 w011\n\nw012\n");
+    let stats: serde_json::Value = serde_json::from_str(&output.stderr).unwrap();
     assert_eq!((&stats["lines"], &stats["blank_lines"], &stats["failed_lines"]), (&3.into(), &1.into(), &0.into()));
     // Two words and one, and two sentence ends.
     assert_eq!(stats["source_tokens"], 5);
     assert!(stats["seconds"].as_f64().unwrap() > 0.0);
-    let output = run(translate().arg("--stats"), b"w010\n");
-    assert!(text(&output.stderr).starts_with("1 lines; 2 source and "), "{}", text(&output.stderr));
-}
-
-/// The most memory (resident, in KiB) a process held so far.
-#[cfg(target_os = "linux")]
-fn peak_memory(child: &Child) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
+    let output = translate().arg("--stats").run("w010\n");
+    assert!(output.stderr.starts_with("1 lines; 2 source and "), "{}", output.stderr);
 }
 
 #[cfg(target_os = "linux")]
@@ -411,9 +369,9 @@ fn memory_stays_flat_over_a_hundred_thousand_lines() {
     const PERIOD: usize = 997;
     let some = lines(PERIOD);
     let arguments = ["--max-length", "8", "--quiet"];
-    let expected = quiet(run(translate().args(arguments), some.as_bytes()));
+    let expected = translate().args(arguments).run(&some).quiet();
     let expected: Vec<&str> = expected.lines().collect();
-    let mut child = translate().args(arguments).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = translate().args(arguments).spawn();
     let mut to_child = child.stdin.take().unwrap();
     let feeder = std::thread::spawn(move || {
         let mut input = some.repeat(100_000 / PERIOD);
@@ -426,24 +384,24 @@ fn memory_stays_flat_over_a_hundred_thousand_lines() {
         assert_eq!(line.unwrap(), expected[count % PERIOD], "line {}", count + 1);
         count += 1;
         if count == 5000 {
-            at_5000 = peak_memory(&child);
+            at_5000 = program::peak_memory(&child);
         }
         if count == 95_000 {
             // More than a pipe holds is still to come, so the process is there.
-            let at_end = peak_memory(&child);
-            println!("peak memory after 5,000 lines: {at_5000} KiB, after 95,000: {at_end} KiB");
-            assert!(at_end as f64 <= 1.1 * at_5000 as f64, "{at_5000} KiB grew to {at_end} KiB");
+            let at_end = program::peak_memory(&child);
+            println!("peak memory after 5,000 lines: {at_5000} bytes, after 95,000: {at_end}");
+            assert!(at_end as f64 <= 1.1 * at_5000 as f64, "{at_5000} bytes grew to {at_end}");
         }
     }
     assert_eq!(count, 100_000);
     feeder.join().unwrap().unwrap();
-    assert_eq!(quiet(child.wait_with_output().unwrap()), "");
+    assert_eq!(Outcome::of(child).quiet(), "");
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn input_without_any_line_end_does_not_fill_the_memory() {
-    let mut child = translate().args(["--stats", "json", "--format", "json"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = translate().args(["--stats", "json", "--format", "json"]).spawn();
     let mut to_child = child.stdin.take().unwrap();
     let feeder = std::thread::spawn(move || {
         for _ in 0..100 {
@@ -451,13 +409,13 @@ fn input_without_any_line_end_does_not_fill_the_memory() {
         }
         to_child.write_all(b"\nw010\n").unwrap();
     });
-    let output = child.wait_with_output().unwrap();
+    let output = Outcome::of(child);
     feeder.join().unwrap();
     let json = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
-    let results: Vec<_> = text(&output.stdout).lines().map(json).collect();
+    let results: Vec<_> = output.stdout.lines().map(json).collect();
     assert_eq!(results.len(), 2);
     assert_eq!((&results[0]["truncated"], &results[1]["truncated"]), (&true.into(), &false.into()));
-    let errors = text(&output.stderr);
+    let errors = output.stderr;
     let (warning, stats) = errors.split_once('\n').unwrap();
     assert!(warning.contains("standard input: line 1: only its first 16 MiB are read"), "{warning}");
     let peak = json(stats)["peak_memory_bytes"].as_u64().unwrap();

@@ -1,12 +1,9 @@
 //! One line in, one line out, whatever the lines and the options: random ones through the real program.
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
-
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use crate::program;
+use crate::program::{self, Outcome, Program};
 
 /// A line of any bytes but a line feed.
 fn line() -> impl Strategy<Value = Vec<u8>> {
@@ -83,19 +80,10 @@ fn options() -> impl Strategy<Value = Options> {
         })
 }
 
-fn translate(options: &Options, batch_size: usize, threads: usize, input: &[u8]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_translate"));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TRANSLATE_")) {
-        command.env_remove(name);
-    }
-    command.args(&options.arguments).arg(format!("--batch-size={batch_size}")).arg(format!("--threads={threads}"));
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_vec();
-    let feeder = std::thread::spawn(move || stdin.write_all(&input));
-    let output = child.wait_with_output().unwrap();
-    feeder.join().unwrap().unwrap();
-    output
+fn translate(options: &Options, batch_size: usize, threads: usize, input: &[u8]) -> Outcome {
+    let mut program = Program::new();
+    program.args(&options.arguments).arg(format!("--batch-size={batch_size}")).arg(format!("--threads={threads}"));
+    program.run(input)
 }
 
 /// The number of the input line, from 0, that each line of output belongs to.
@@ -127,8 +115,8 @@ proptest! {
         }
         let count = if lines.is_empty() { usize::from(!input.is_empty()) } else { lines.len() };
         let output = translate(&options, batch_size, threads, &input);
-        let (text, errors) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-        prop_assert_eq!(output.status.code(), Some(0), "{}", errors);
+        let (text, errors) = (output.stdout, output.stderr);
+        prop_assert_eq!(output.status, 0, "{}", errors);
         prop_assert!(!errors.contains("panicked") && !errors.contains("internal error"), "{}", errors);
 
         let numbers = numbers(&options, &text);
@@ -141,7 +129,7 @@ proptest! {
         }
 
         // The batch and the threads change nothing, nor do the other lines.
-        prop_assert_eq!(&translate(&options, 1, 1, &input).stdout, text.as_bytes());
+        prop_assert_eq!(&translate(&options, 1, 1, &input).stdout, &text);
         if options.n_best == 1 && options.format == "text" && !lines.is_empty() {
             let position = any_line.index(lines.len());
             let mut alone = lines[position].clone();
@@ -150,7 +138,7 @@ proptest! {
                 alone.splice(0..0, "\u{feff}".bytes());
             }
             alone.push(b'\n');
-            let alone = String::from_utf8(translate(&options, 1, 1, &alone).stdout).unwrap();
+            let alone = translate(&options, 1, 1, &alone).stdout;
             prop_assert_eq!(alone.strip_suffix('\n'), text.split('\n').nth(position));
         }
     }

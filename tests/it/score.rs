@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::program;
+use crate::program::{self, Program};
 
 #[derive(Deserialize)]
 struct Expected {
@@ -62,12 +62,7 @@ fn pairs(name: &str) -> Vec<Pair> {
 
 /// Runs `score` and insists that it succeeds.
 fn score(name: &str, options: &[&str], stdin: &str) -> String {
-    let model = program::model(name).display().to_string();
-    let mut arguments = vec!["score", "--model", &model];
-    arguments.extend(options);
-    let outcome = program::run(&arguments, stdin);
-    assert_eq!(outcome.status, 0, "{}", outcome.stderr);
-    outcome.stdout
+    Program::new().args(["score", "--model"]).arg(program::model(name)).args(options).run(stdin).success()
 }
 
 fn tab_separated(pairs: &[Pair]) -> String {

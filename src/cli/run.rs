@@ -1,0 +1,157 @@
+//! The one way a command runs a pipeline: signals, progress bar, warnings, statistics, and how it ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use translate::pipeline::{
+    self, BatchTranslator, Done, End, Event, Input, Interrupt, LONGEST_LINE, Line, Output, Settings, Stats, Summary,
+};
+use translate::{Error, Result};
+
+use super::Ending;
+use super::options::ModelOptions;
+use super::progress::Bar;
+
+/// Lines to be run through a translator, and what is shown meanwhile.
+pub struct Plan {
+    pub inputs: Vec<Input>,
+    pub output: Output,
+    pub settings: Settings,
+    pub shown: Shown,
+}
+
+impl Plan {
+    /// A run in batches of at most `batch_size` lines; `quiet` shows errors only.
+    pub fn new(inputs: Vec<Input>, output: Output, model: &ModelOptions, batch_size: u16, quiet: bool) -> Self {
+        let settings =
+            Settings { threads: model.threads(), batch_size: usize::from(batch_size), ..Settings::default() };
+        let shown = Shown { progress: !quiet, warnings: !quiet, ..Shown::default() };
+        Self { inputs, output, settings, shown }
+    }
+}
+
+/// The output of a run whose lines are only looked at.
+pub fn nowhere() -> Output {
+    Output::Stream(Box::new(std::io::sink()))
+}
+
+/// What is shown on stderr besides errors.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shown {
+    /// The progress bar, if there is somebody to see it.
+    pub progress: bool,
+    /// Warnings.
+    pub warnings: bool,
+    /// What an interrupted run can be resumed with.
+    pub resuming: bool,
+    /// The figures at the end, for a model that took this long to load.
+    pub statistics: Option<(StatsFormat, Duration)>,
+}
+
+/// Formats of the final statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StatsFormat {
+    /// One readable line
+    Text,
+    /// One JSON object
+    Json,
+}
+
+/// What a command may do while its lines come: say something, or stop.
+pub struct Console {
+    bar: Bar,
+    shown: Shown,
+    interrupt: Interrupt,
+}
+
+impl Console {
+    /// Prints a warning, if warnings are wanted.
+    pub fn warn(&self, message: &str) {
+        if self.shown.warnings {
+            self.bar.print(message);
+        }
+    }
+
+    /// Prints a warning about a line.
+    pub fn warn_of(&self, line: &Line, message: &str) {
+        self.warn(&format!("{}: line {}: {message}", line.name, line.number));
+    }
+
+    /// Stops the run after the lines that are written.
+    pub fn stop(&self) {
+        self.interrupt.stop();
+    }
+
+    fn show(&self, event: Event<'_>) {
+        match event {
+            Event::Progress(progress) => self.bar.update(progress),
+            Event::Failed(_, error) => self.bar.print(&error.to_string()),
+            Event::Cut(line) => {
+                let most = LONGEST_LINE >> 20;
+                self.warn_of(line, &format!("only its first {most} MiB are read; put line breaks into the text"));
+            }
+            // Named together at the end.
+            Event::Replaced(_) => {}
+        }
+    }
+}
+
+/// A run that went to its end, its output written.
+pub struct Finished {
+    pub summary: Summary,
+    pub console: Console,
+}
+
+/// Runs all lines through `translator`. `format` appends what is written for a line, as in [`pipeline::run`].
+///
+/// # Errors
+/// As [`pipeline::run`].
+pub fn run<T: BatchTranslator>(
+    translator: &Arc<T>,
+    plan: Plan,
+    mut format: impl FnMut(&Console, &Line, Done<'_, T::Output>, &mut Vec<u8>),
+) -> Result<Finished> {
+    let Plan { inputs, output, settings, shown } = plan;
+    let to_file = matches!(output, Output::File(_) | Output::Resume(_));
+    let bar = Bar::new(&inputs, to_file, shown.progress);
+    let interrupt = Interrupt::on_signals().map_err(|source| Error::io("signal handler", source))?;
+    let run = pipeline::Run { inputs, output, settings, interrupt: interrupt.clone() };
+    let console = Console { bar, shown, interrupt };
+    let summary = pipeline::run(
+        translator.clone(),
+        run,
+        |line, done, buffer| format(&console, line, done, buffer),
+        |event| console.show(event),
+    )?;
+    Ok(Finished { summary, console })
+}
+
+impl Finished {
+    /// Takes the bar away, says what is to be said of the whole run, and how it ended.
+    pub fn close(self) -> Ending {
+        let Self { summary, console } = self;
+        if summary.replaced.count > 0 {
+            console.warn(&summary.replaced.to_string());
+        }
+        if summary.end == End::Interrupted && console.shown.resuming {
+            let lines = summary.resumed + summary.lines;
+            console.warn(&format!("interrupted after {lines} lines; --resume goes on from there"));
+        }
+        let Console { bar, shown, interrupt } = console;
+        drop(bar);
+        if let Some((format, load_time)) = shown.statistics {
+            let stats = Stats::new(&summary, load_time);
+            match format {
+                StatsFormat::Text => eprintln!("{stats}"),
+                StatsFormat::Json => eprintln!("{}", stats.to_json()),
+            }
+        }
+        match (summary.end, interrupt.signal()) {
+            (End::Interrupted, Some(signal)) => Ending::Interrupted(signal),
+            // One that the program stopped by itself, without a signal, is done.
+            _ if summary.failed > 0 => Ending::SomeFailed,
+            _ => Ending::Done,
+        }
+    }
+}
