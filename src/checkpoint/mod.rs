@@ -8,6 +8,7 @@ mod parameters;
 mod pickle;
 mod pytorch;
 mod safetensors;
+mod stored;
 mod weights;
 
 pub use dtype::Dtype;

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::bytes::Bytes;
 use super::dtype::Dtype;
-use super::weights::Stored;
+use super::stored::Stored;
 use crate::{Error, Result};
 
 /// One entry of the header as it is written.

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::bytes::Bytes;
 use super::dtype::Dtype;
+use super::stored::Stored;
 use super::{ModelFiles, pytorch, safetensors};
 use crate::{Error, Result};
 
@@ -17,25 +18,6 @@ pub const WEIGHT_FILES: [&str; 4] =
 
 /// Bytes converted at a time: a tensor is never held both as stored and as `f32`.
 const CHUNK: usize = 1 << 20;
-
-/// Where and how one tensor is stored.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Stored {
-    /// The number format, or the name of one we cannot read.
-    pub(super) dtype: Result<Dtype, String>,
-    /// The tensor's shape.
-    pub(super) shape: Vec<usize>,
-    /// Byte offset of the first value in the file.
-    pub(super) offset: u64,
-    /// Values between neighbours along each axis; `None` when row-major without gaps.
-    pub(super) strides: Option<Vec<usize>>,
-}
-
-impl Stored {
-    pub(super) fn contiguous(dtype: Result<Dtype, String>, shape: Vec<usize>, offset: u64) -> Self {
-        Self { dtype, shape, offset, strides: None }
-    }
-}
 
 struct Tensor {
     file: usize,

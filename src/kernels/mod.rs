@@ -13,7 +13,9 @@ mod matrix;
 #[cfg(test)]
 mod plain;
 mod pool;
+mod ranking;
 mod screen;
+mod screen_buffers;
 mod simd;
 #[cfg(test)]
 mod tests;
@@ -27,9 +29,10 @@ pub use elementwise::{
     Activation, add, add_layer_norm, gru_gates, layer_norm, log_sum_exp, rms_norm, sigmoid, softmax, tanh,
 };
 pub use matrix::{PackedMatrix, Packer, Precision};
+pub use ranking::{LogSumExp, Scored};
 pub use screen::Screen;
 pub use simd::InstructionSet;
-pub use top_k::{LogSumExp, Scored};
+
 pub use workspace::Workspace;
 
 /// The instruction set the kernels use on this processor, for people: `AVX-512 VNNI`, `AVX2`, `NEON`, `portable`.

@@ -27,7 +27,7 @@ pub(super) struct Scratch {
     pub(super) best: Vec<super::Scored>,
     /// Per row and block of outputs: largest score and sum of exponentials relative to it.
     pub(super) partial_sums: Vec<(f32, f32)>,
-    pub(super) screen: super::screen::ScreenBuffers,
+    pub(super) screen: super::screen_buffers::ScreenBuffers,
 }
 
 impl Workspace {

@@ -10,6 +10,7 @@ mod gru_attention;
 mod hugging_face;
 mod list;
 mod marian;
+mod plain_pytorch;
 mod pytorch_transformer;
 mod rules;
 mod tutorial_transformer;

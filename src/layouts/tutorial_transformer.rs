@@ -1,7 +1,7 @@
 //! The Transformer of the well-known PyTorch sequence-to-sequence tutorials (part 6): post-norm, learned positions, and
 //! `fc_q`, `fc_k`, `fc_v`, `fc_o` for the projections. Keys and defaults are those of `pytorch-transformer`.
 
-use super::pytorch_transformer::{plain_frame, plain_transformer};
+use super::plain_pytorch::{frame, transformer};
 use super::{Layout, rules::Rule};
 use crate::Result;
 use crate::checkpoint::{Keys, Parameters};
@@ -59,10 +59,10 @@ impl Layout for TutorialTransformer {
     }
 
     fn spec(&self, keys: &Keys, parameters: &Parameters) -> Result<Spec> {
-        plain_transformer(keys, parameters, "learned")
+        transformer(keys, parameters, "learned")
     }
 
     fn frame(&self, keys: &Keys, spec: &Spec) -> Result<Frame> {
-        plain_frame(keys, spec)
+        frame(keys, spec)
     }
 }

@@ -109,6 +109,6 @@ impl Interrupt {
 #[cfg(unix)]
 fn ignored_signals() -> u64 {
     use signal_hook::consts::{SIGINT, SIGTERM};
-    let mask = super::stats::process_status("SigIgn").and_then(|mask| u64::from_str_radix(&mask, 16).ok());
+    let mask = super::process::process_status("SigIgn").and_then(|mask| u64::from_str_radix(&mask, 16).ok());
     mask.unwrap_or(!(1 << (SIGINT - 1) | 1 << (SIGTERM - 1)))
 }

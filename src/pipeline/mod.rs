@@ -24,6 +24,7 @@ mod batcher;
 mod input;
 mod interrupt;
 mod output;
+mod process;
 mod run;
 mod stats;
 mod worker;

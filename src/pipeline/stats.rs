@@ -1,6 +1,7 @@
 //! What a run did and what it cost.
 
 use super::Summary;
+use super::process::process_status;
 use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
@@ -86,13 +87,6 @@ impl fmt::Display for Stats {
 pub fn peak_memory() -> Option<u64> {
     let kibibytes: u64 = process_status("VmHWM")?.strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
-}
-
-/// One field of `/proc/self/status`.
-pub(super) fn process_status(field: &str) -> Option<String> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
-    Some(value.trim().to_owned())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The integration tests, one module a topic, in one binary so that the crate is linked once.
 
 mod allocations;
+mod architecture;
 mod attention;
 mod attention_page;
 #[cfg(feature = "builtin-models")]
