@@ -37,7 +37,7 @@ Examples:
                                     which layer and head aligns best";
 
 const NOTES: &str = "\
-Rows are target steps, the sentence end included; columns are source pieces, the sentence end included; every row sums
+Rows are target steps, the sentence end included; columns are source tokens, the sentence end included; every row sums
 to 1. Row t holds the weights used while predicting piece t (--align-on input: while reading it, one step later).
 Layers and heads are counted from 0. Without --layer and --head, what the model's config names as its best alignment is
 shown, or else the mean of all.

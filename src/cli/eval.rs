@@ -51,7 +51,7 @@ pub struct Arguments {
     #[arg(long, value_enum, value_name = "METRIC")]
     metric: Vec<MetricName>,
 
-    /// How BLEU cuts lines into tokens
+    /// How BLEU splits lines into tokens
     #[arg(long, value_name = "NAME", default_value = "13a", value_parser = tokenizer_parser())]
     tokenize: Tokenizer,
 
@@ -173,7 +173,7 @@ fn translate(arguments: &Arguments, source: Corpus) -> Result<(Corpus, Ending)> 
         let lines = finished.summary.lines;
         finished
             .console
-            .warn(&format!("{truncated} of {lines} translations are cut at a length limit (see --max-length)"));
+            .warn(&format!("{truncated} of {lines} translations are truncated at a length limit (see --max-length)"));
     }
     Ok((Corpus { name: "the translation".into(), text }, finished.close()))
 }

@@ -49,7 +49,7 @@ pub struct Translated {
     /// The JSON fields of the input line, to be passed through.
     pub fields: Map<String, Value>,
     /// Whether the line was too long to be read whole.
-    pub cut: bool,
+    pub line_truncated: bool,
     /// The translation of each sentence of the line; one, unless sentences are split.
     pub sentences: Vec<Translation>,
     /// The source sentences with the white space between them, if there are several.
@@ -161,7 +161,7 @@ impl BatchTranslator for TranslationJob {
                 push(&text);
             }
             outcomes.push(Ok((
-                Translated { fields, sources, cut: line.cut, ..Translated::default() },
+                Translated { fields, sources, line_truncated: line.truncated, ..Translated::default() },
                 requests.len() - first,
             )));
         }
@@ -236,9 +236,9 @@ impl Translated {
         self.hypotheses(rank).map(|hypothesis| hypothesis.score).sum()
     }
 
-    /// Whether any sentence or translation was cut at a limit.
+    /// Whether any sentence or translation was truncated.
     pub fn truncated(&self) -> bool {
-        self.cut || self.sentences.iter().any(Translation::truncated)
+        self.line_truncated || self.sentences.iter().any(Translation::truncated)
     }
 
     /// Whether any translation repeats itself over and over.

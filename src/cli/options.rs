@@ -102,7 +102,7 @@ pub struct SearchArguments {
     #[arg(long, value_name = "ALPHA", allow_negative_numbers = true, value_parser = finite)]
     pub length_penalty: Option<f32>,
 
-    /// Lower a translation's score by BETA for source words left without attention (Wu et al. 2016)
+    /// Lower a translation's score by BETA for source tokens left without attention (Wu et al. 2016)
     #[arg(long, value_name = "BETA", value_parser = finite)]
     pub coverage_penalty: Option<f32>,
 

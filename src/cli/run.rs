@@ -87,7 +87,7 @@ impl Console {
         match event {
             Event::Progress(progress) => self.bar.update(progress),
             Event::Failed(_, error) => self.bar.print(&error.to_string()),
-            Event::Cut(line) => {
+            Event::Truncated(line) => {
                 let most = LONGEST_LINE >> 20;
                 self.warn_of(line, &format!("only its first {most} MiB are read; put line breaks into the text"));
             }

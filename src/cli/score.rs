@@ -165,8 +165,8 @@ pub fn run(mut arguments: Arguments) -> Result<Ending> {
     let finished = run::run(&scorer, plan, |console, line, done, buffer| {
         if let Done::Translated(translation) = done {
             total.add(token_scores(translation));
-            if translation.source_cut {
-                console.warn_of(line, "the source is too long and was cut");
+            if translation.source_truncated {
+                console.warn_of(line, "the source is too long and was truncated");
             }
         }
         let text = if arguments.json { json(&scorer, &done, &arguments) } else { text(&done, &arguments) };
@@ -232,7 +232,7 @@ fn json(scorer: &Scorer, done: &Done<'_, Translation>, arguments: &Arguments) ->
                 object.insert("pieces".into(), json!(scorer.translator.target_pieces(&best.hypothesis)));
                 object.insert("word_scores".into(), scores.iter().map(|&score| number(score)).collect());
             }
-            object.insert("truncated".into(), translation.source_cut.into());
+            object.insert("truncated".into(), translation.source_truncated.into());
             object
         }
     };

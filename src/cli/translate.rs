@@ -129,11 +129,12 @@ struct Limits {
 impl Limits {
     fn warnings(&mut self, translated: &Translated) -> Vec<String> {
         let mut warnings = Vec::new();
-        if translated.sentences.iter().any(|sentence| sentence.source_cut) {
+        if translated.sentences.iter().any(|sentence| sentence.source_truncated) {
             warnings.push(format!("only the first {SOURCE_LIMIT} source pieces are translated; try --split-sentences"));
         } else if translated.sentences.iter().any(Translation::truncated) {
-            warnings
-                .push("the translation is cut at its length limit; try --split-sentences or --max-length".to_owned());
+            warnings.push(
+                "the translation is truncated at its length limit; try --split-sentences or --max-length".to_owned(),
+            );
         }
         let longest = translated.sentences.iter().map(|sentence| sentence.source.len()).max().unwrap_or(0);
         if let Some(trained) = self.trained.filter(|&trained| longest > trained && !self.warned) {

@@ -116,7 +116,7 @@ impl History {
         Hypothesis {
             ids,
             ended: ending.ended,
-            limited: ending.truncated,
+            truncated: ending.truncated,
             token_log_probs: path.iter().filter(|node| !node.prefix).map(|node| node.log_prob).collect(),
             log_prob,
             score,
