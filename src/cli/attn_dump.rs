@@ -49,7 +49,7 @@ gives true links.";
 /// Arguments of `attn-dump`.
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES, after_help = NOTES)]
-pub struct Arguments {
+pub(super) struct Arguments {
     #[command(flatten)]
     files: FileArguments,
     #[command(flatten)]
@@ -138,7 +138,7 @@ fn align_on_parser() -> impl TypedValueParser<Value = AlignOn> {
 }
 
 /// Runs the command.
-pub fn run(mut arguments: Arguments) -> Result<Ending> {
+pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     arguments.files.output = named_file(arguments.files.output);
     let (translator, _) = arguments.model.load()?;
     let (layers, heads) = shape(translator.config(), arguments.kind)?;

@@ -30,7 +30,7 @@ of P(target | source), the sum over the target's pieces and its sentence end; pe
 /// Arguments of `score`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Lines with a source sentence, a tab and its translation, or source sentences alone if --target has the
     /// translations; - or nothing means standard input
     #[arg(value_name = "FILE")]
@@ -146,7 +146,7 @@ impl Sum {
 }
 
 /// Runs the command.
-pub fn run(mut arguments: Arguments) -> Result<Ending> {
+pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     arguments.output = named_file(arguments.output);
     let inputs = inputs(&arguments)?;
     let (translator, _) = arguments.model.load()?;

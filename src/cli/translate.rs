@@ -19,7 +19,7 @@ use super::run::{self, Plan, StatsFormat};
 
 /// Arguments of the default command.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     #[command(flatten)]
     files: FileArguments,
     #[command(flatten)]
@@ -149,7 +149,7 @@ impl Limits {
 }
 
 /// Runs the command.
-pub fn run(mut arguments: Arguments) -> Result<Ending> {
+pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     arguments.files.output = named_file(arguments.files.output);
     if arguments.resume && arguments.files.output.is_none() {
         return Err(Error::Usage("--resume goes on with a file: give --output FILE, not standard output".into()));

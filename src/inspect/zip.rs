@@ -15,7 +15,7 @@ struct Entry {
 
 /// An archive being written. What is to be written next is appended to a buffer; the caller empties it as it likes.
 #[derive(Default)]
-pub struct Archive {
+pub(super) struct Archive {
     offset: u64,
     entries: Vec<Entry>,
 }
@@ -23,7 +23,7 @@ pub struct Archive {
 impl Archive {
     /// Adds one file. `None` if it is longer than an entry can be, 4 GiB; nothing is written then.
     #[must_use]
-    pub fn add(&mut self, name: &str, contents: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    pub(super) fn add(&mut self, name: &str, contents: &[u8], out: &mut Vec<u8>) -> Option<()> {
         let size = u32::try_from(contents.len()).ok()?;
         let crc = crc32(contents);
         let offset = self.offset;
@@ -39,7 +39,7 @@ impl Archive {
     }
 
     /// Writes the central directory, which ends the archive.
-    pub fn finish(self, out: &mut Vec<u8>) {
+    pub(super) fn finish(self, out: &mut Vec<u8>) {
         let start = out.len();
         for entry in &self.entries {
             let far = u32::try_from(entry.offset).is_err();
