@@ -1,6 +1,8 @@
 //! Offline neural translation: Transformer and GRU sequence-to-sequence models, batched greedy and beam search, and
 //! the attention behind every word.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod checkpoint;
 pub mod compute;
 pub mod error;

@@ -1,5 +1,7 @@
 //! The `translate` command.
 
+#![warn(unreachable_pub)]
+
 mod cli;
 
 use std::process::ExitCode;

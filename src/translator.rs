@@ -182,8 +182,8 @@ impl From<&str> for Request {
 pub struct Translation {
     /// Source piece ids as the model saw them, sentence end included.
     pub source: Vec<u32>,
-    /// Whether the source was longer than [`SOURCE_LIMIT`] and was cut.
-    pub source_cut: bool,
+    /// Whether the source was longer than [`SOURCE_LIMIT`] and was truncated.
+    pub source_truncated: bool,
     /// The hypotheses, best first; never empty.
     pub candidates: Vec<CandidateTranslation>,
 }
@@ -208,13 +208,13 @@ impl Translation {
         self.candidates.first()
     }
 
-    /// Whether the source was cut, or the length limit ended the best translation instead of the model.
+    /// Whether the source was truncated, or the length limit ended the best translation instead of the model.
     pub fn truncated(&self) -> bool {
-        self.source_cut || self.best().is_some_and(|best| best.hypothesis.limited)
+        self.source_truncated || self.best().is_some_and(|best| best.hypothesis.truncated)
     }
 }
 
-/// Source pieces beyond this many are cut off whatever the model (and [`Translation::source_cut`] says so): encoder
+/// Source pieces beyond this many are cut off whatever the model (and [`Translation::source_truncated`] says so): encoder
 /// self-attention costs the square of the length.
 pub const SOURCE_LIMIT: usize = 4096;
 
@@ -415,7 +415,7 @@ impl Translator {
             }
             self.check_text(&request.text)?;
             let (ids, cut) = self.source_ids(&request.text);
-            translations[place].source_cut = cut;
+            translations[place].source_truncated = cut;
             sources.push(Source {
                 ids,
                 prefix: request.target_prefix.as_deref().map_or_else(Vec::new, |prefix| self.target_ids(prefix)),
@@ -468,9 +468,9 @@ impl Translator {
             .into_iter()
             .zip(results)
             .zip(pairs)
-            .map(|(((source, source_cut), hypothesis), (_, target))| Translation {
+            .map(|(((source, source_truncated), hypothesis), (_, target))| Translation {
                 source,
-                source_cut,
+                source_truncated,
                 candidates: vec![CandidateTranslation { text: (*target).to_owned(), hypothesis }],
             })
             .collect())

@@ -11,7 +11,7 @@ use translate::spec::Spec;
 use translate::{Error, Result, Translator};
 
 /// A renderer and where its bytes go. The first error ends the writing; [`AttentionWriter::end`] reports it.
-pub struct AttentionWriter {
+pub(super) struct AttentionWriter {
     renderer: Renderer,
     destination: Destination,
     sentences: u64,
@@ -30,7 +30,7 @@ impl AttentionWriter {
     ///
     /// # Errors
     /// If it cannot be opened.
-    pub fn open(format: Format, options: RenderOptions, output: Option<PathBuf>) -> Result<Self> {
+    pub(super) fn open(format: Format, options: RenderOptions, output: Option<PathBuf>) -> Result<Self> {
         let is_directory = |path: &PathBuf| path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/");
         let destination = match output {
             Some(path) if format == Format::Svg && is_directory(&path) => {
@@ -46,7 +46,7 @@ impl AttentionWriter {
     }
 
     /// Writes one sentence. Returns whether writing goes on.
-    pub fn add(&mut self, map: &AttentionMap) -> bool {
+    pub(super) fn add(&mut self, map: &AttentionMap) -> bool {
         self.attempt(|writer| {
             writer.sentences += 1;
             match &mut writer.destination {
@@ -72,7 +72,7 @@ impl AttentionWriter {
     }
 
     /// Writes what stands for a line without a sentence. Returns whether writing goes on.
-    pub fn skip(&mut self) -> bool {
+    pub(super) fn skip(&mut self) -> bool {
         self.attempt(|writer| match &mut writer.destination {
             Destination::Sink { sink, .. } => {
                 writer.renderer.skip(sink.pending());
@@ -93,7 +93,7 @@ impl AttentionWriter {
     ///
     /// # Errors
     /// That of the run, or else the first of the writing.
-    pub fn end<T>(self, ended: Result<T>) -> Result<T> {
+    pub(super) fn end<T>(self, ended: Result<T>) -> Result<T> {
         let Self { renderer, destination, error, .. } = self;
         let ended = ended.and_then(|value| error.map_or(Ok(value), Err));
         let Destination::Sink { mut sink, .. } = destination else { return ended };
@@ -108,7 +108,7 @@ impl AttentionWriter {
 }
 
 /// What has to be recorded to show attention of this kind.
-pub fn record(kind: Kind) -> Record {
+pub(super) fn record(kind: Kind) -> Record {
     Record { cross: kind == Kind::Cross, encoder: kind == Kind::Encoder, decoder: kind == Kind::Decoder }
 }
 
@@ -116,7 +116,7 @@ pub fn record(kind: Kind) -> Record {
 ///
 /// # Errors
 /// If the model has none.
-pub fn shape(spec: &Spec, kind: Kind) -> Result<(usize, usize)> {
+pub(super) fn shape(spec: &Spec, kind: Kind) -> Result<(usize, usize)> {
     match (spec, kind) {
         (Spec::Transformer(spec), Kind::Encoder) => Ok((spec.encoder.layers, spec.encoder.heads)),
         (Spec::Transformer(spec), _) => Ok((spec.decoder.layers, spec.decoder.heads)),
@@ -128,7 +128,7 @@ pub fn shape(spec: &Spec, kind: Kind) -> Result<(usize, usize)> {
 }
 
 /// The layer and head that align best, as the model's config says, or the mean of all.
-pub fn best(translator: &Translator) -> (LayerChoice, HeadChoice) {
+pub(super) fn best(translator: &Translator) -> (LayerChoice, HeadChoice) {
     match translator.alignment() {
         Some(best) => (LayerChoice::Index(best.layer), best.head.map_or(HeadChoice::Mean, HeadChoice::Index)),
         None => (LayerChoice::Mean, HeadChoice::Mean),
@@ -140,7 +140,7 @@ pub fn best(translator: &Translator) -> (LayerChoice, HeadChoice) {
 ///
 /// # Errors
 /// If the model is built in, or its config cannot be read or written.
-pub fn store(files: &ModelFiles, (layer, head): (usize, Option<usize>)) -> Result<String> {
+pub(super) fn store(files: &ModelFiles, (layer, head): (usize, Option<usize>)) -> Result<String> {
     let path = files.path("config.json");
     if !matches!(files, ModelFiles::Directory(_)) {
         return Err(Error::Usage("--store needs a model directory; a built-in model cannot be changed".to_owned()));

@@ -37,7 +37,7 @@ Examples:
                                     which layer and head aligns best";
 
 const NOTES: &str = "\
-Rows are target steps, the sentence end included; columns are source pieces, the sentence end included; every row sums
+Rows are target steps, the sentence end included; columns are source tokens, the sentence end included; every row sums
 to 1. Row t holds the weights used while predicting piece t (--align-on input: while reading it, one step later).
 Layers and heads are counted from 0. Without --layer and --head, what the model's config names as its best alignment is
 shown, or else the mean of all.
@@ -49,7 +49,7 @@ gives true links.";
 /// Arguments of `attn-dump`.
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES, after_help = NOTES)]
-pub struct Arguments {
+pub(super) struct Arguments {
     #[command(flatten)]
     files: FileArguments,
     #[command(flatten)]
@@ -138,7 +138,7 @@ fn align_on_parser() -> impl TypedValueParser<Value = AlignOn> {
 }
 
 /// Runs the command.
-pub fn run(mut arguments: Arguments) -> Result<Ending> {
+pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     arguments.files.output = named_file(arguments.files.output);
     let (translator, _) = arguments.model.load()?;
     let (layers, heads) = shape(translator.spec(), arguments.kind)?;

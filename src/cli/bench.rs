@@ -20,7 +20,7 @@ use super::options::ModelOptions;
 
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Lines to translate; - or none means standard input
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
@@ -51,7 +51,7 @@ pub struct Arguments {
 }
 
 /// Runs the command: one JSON object on standard output.
-pub fn run(arguments: Arguments) -> Result<Ending> {
+pub(super) fn run(arguments: Arguments) -> Result<Ending> {
     let (translator, load) = arguments.model.load()?;
     let mut options = translator.search_options();
     if let Some(beam) = arguments.beam_size {

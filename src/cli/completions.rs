@@ -11,28 +11,28 @@ use super::Ending;
 
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
-pub struct CompletionArguments {
+pub(super) struct CompletionArguments {
     /// The shell to complete for
     shell: Shell,
 }
 
 /// Arguments of `man`.
 #[derive(Debug, Args)]
-pub struct ManArguments {
+pub(super) struct ManArguments {
     /// Write one page for each command into DIR instead of the main page to standard output
     #[arg(value_name = "DIR")]
     directory: Option<PathBuf>,
 }
 
 /// Prints the completion script.
-pub fn completions(arguments: &CompletionArguments, mut command: Command) -> Result<Ending> {
+pub(super) fn completions(arguments: &CompletionArguments, mut command: Command) -> Result<Ending> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "translate", &mut script);
     print(&script)
 }
 
 /// Prints the manual page, or writes all of them.
-pub fn man(arguments: &ManArguments, command: Command) -> Result<Ending> {
+pub(super) fn man(arguments: &ManArguments, command: Command) -> Result<Ending> {
     if let Some(directory) = &arguments.directory {
         std::fs::create_dir_all(directory).map_err(|error| Error::io(directory, error))?;
         clap_mangen::generate_to(command, directory).map_err(|error| Error::io(directory, error))?;

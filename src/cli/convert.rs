@@ -12,7 +12,7 @@ use super::download::find_model;
 
 /// Arguments of `convert`.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// The model to convert: a directory, a hub name or a built-in model
     #[arg(value_name = "MODEL")]
     model: String,
@@ -36,7 +36,7 @@ enum DtypeName {
 }
 
 /// Converts the model and says on stderr what was written.
-pub fn run(arguments: Arguments) -> Result<Ending> {
+pub(super) fn run(arguments: Arguments) -> Result<Ending> {
     let files = find_model(&arguments.model)?;
     let dtype = match arguments.dtype {
         DtypeName::F16 => Dtype::F16,

@@ -7,16 +7,16 @@ use translate::pipeline::STDIN_NAME;
 use translate::{Error, Result};
 
 /// The lines of a file that is compared with others.
-pub struct Corpus {
+pub(super) struct Corpus {
     /// File name, or `standard input`.
-    pub name: String,
+    pub(super) name: String,
     /// All of it.
-    pub text: String,
+    pub(super) text: String,
 }
 
 impl Corpus {
     /// Reads a file, or standard input for `-`.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub(super) fn read(path: &Path) -> Result<Self> {
         let (name, bytes) = if path == Path::new("-") {
             let mut bytes = Vec::new();
             std::io::stdin().read_to_end(&mut bytes).map_err(|source| Error::io(STDIN_NAME, source))?;
@@ -35,13 +35,13 @@ impl Corpus {
     }
 
     /// The lines without their ends, trailing white space and byte order mark.
-    pub fn lines(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn lines(&self) -> impl Iterator<Item = &str> {
         let text = self.text.strip_prefix('\u{feff}').unwrap_or(&self.text);
         text.lines().map(str::trim_end)
     }
 
     /// Checks that this file has as many lines as the one it is compared with.
-    pub fn must_match(&self, other: &Self) -> Result<()> {
+    pub(super) fn must_match(&self, other: &Self) -> Result<()> {
         let (count, wanted) = (self.lines().count(), other.lines().count());
         if count == wanted {
             return Ok(());

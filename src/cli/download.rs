@@ -12,7 +12,7 @@ use translate::store::resolve_with;
 ///
 /// # Errors
 /// If there is no such model, or it cannot be downloaded.
-pub fn find_model(name: &str) -> Result<ModelFiles> {
+pub(super) fn find_model(name: &str) -> Result<ModelFiles> {
     let mut bar: Option<(String, ProgressBar)> = None;
     let mut report = |progress: &Progress| {
         if !std::io::stderr().is_terminal() {

@@ -30,7 +30,7 @@ The numbers are those of sacreBLEU 2.x, and so are the signatures; only their ve
 /// Arguments of `eval`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Translations to evaluate, one a line; - or nothing means standard input
     #[arg(value_name = "HYPOTHESES", conflicts_with = "source")]
     hypotheses: Option<PathBuf>,
@@ -51,7 +51,7 @@ pub struct Arguments {
     #[arg(long, value_enum, value_name = "METRIC")]
     metric: Vec<MetricName>,
 
-    /// How BLEU cuts lines into tokens
+    /// How BLEU splits lines into tokens
     #[arg(long, value_name = "NAME", default_value = "13a", value_parser = tokenizer_parser())]
     tokenize: Tokenizer,
 
@@ -119,7 +119,7 @@ fn tokenizer_parser() -> impl TypedValueParser<Value = Tokenizer> {
 }
 
 /// Runs the command.
-pub fn run(arguments: Arguments) -> Result<Ending> {
+pub(super) fn run(arguments: Arguments) -> Result<Ending> {
     if arguments.output.is_some() && named_file(arguments.output.clone()).is_none() {
         return Err(Error::Usage("standard output is for the scores: name a file for the translations".to_owned()));
     }
@@ -173,7 +173,7 @@ fn translate(arguments: &Arguments, source: Corpus) -> Result<(Corpus, Ending)> 
         let lines = finished.summary.lines;
         finished
             .console
-            .warn(&format!("{truncated} of {lines} translations are cut at a length limit (see --max-length)"));
+            .warn(&format!("{truncated} of {lines} translations are truncated at a length limit (see --max-length)"));
     }
     Ok((Corpus { name: "the translation".into(), text }, finished.close()))
 }

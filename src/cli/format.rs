@@ -12,7 +12,7 @@ use super::request::{InputFormat, fields_of_failed};
 
 /// Formats of translations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(super) enum Format {
     /// The translation, nothing else
     Text,
     /// One JSON object a line: translation, score, pieces, flags, and the fields of the input object
@@ -24,21 +24,21 @@ pub enum Format {
 }
 
 /// How results are written.
-pub struct Formatter {
-    pub format: Format,
-    pub n_best: usize,
-    pub scores: bool,
-    pub word_scores: bool,
+pub(super) struct Formatter {
+    pub(super) format: Format,
+    pub(super) n_best: usize,
+    pub(super) scores: bool,
+    pub(super) word_scores: bool,
 }
 
 impl Formatter {
     /// Whether a line of input may give several lines of output.
-    pub fn several_lines(&self) -> bool {
+    pub(super) fn several_lines(&self) -> bool {
         self.n_best > 1 && self.format != Format::Json
     }
 
     /// Appends what is written for `line` to `buffer`, without the last line end.
-    pub fn write(&self, job: &TranslationJob, line: &Line, done: &Done<'_, Translated>, buffer: &mut Vec<u8>) {
+    pub(super) fn write(&self, job: &TranslationJob, line: &Line, done: &Done<'_, Translated>, buffer: &mut Vec<u8>) {
         let mut text = String::new();
         match (self.format, done) {
             (Format::Json, done) => text = Value::Object(self.json(job, line, done)).to_string(),
@@ -140,7 +140,7 @@ impl Formatter {
 }
 
 /// A score with the digits a 32-bit float has, or null when it is none.
-pub fn number(score: f32) -> Value {
+pub(super) fn number(score: f32) -> Value {
     // The shortest decimal that reads back as the same f32, so that 0.1 is not printed as 0.10000000149.
     score.to_string().parse::<f64>().ok().filter(|score| score.is_finite()).map_or(Value::Null, |score| json!(score))
 }

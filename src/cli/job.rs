@@ -14,30 +14,30 @@ use translate::{Error, Request, Result, Translation, Translator};
 use super::request::{InputFormat, LineRequest};
 
 /// Lines to be translated: everything that stays the same over a run.
-pub struct TranslationJob {
-    pub translator: Translator,
-    pub options: SearchOptions,
-    pub record: Record,
-    pub input: InputFormat,
+pub(super) struct TranslationJob {
+    pub(super) translator: Translator,
+    pub(super) options: SearchOptions,
+    pub(super) record: Record,
+    pub(super) input: InputFormat,
     /// `>>xxx<<`, put before every source sentence.
-    pub language: Option<String>,
+    pub(super) language: Option<String>,
     /// What every translation begins with, unless its line says otherwise.
-    pub prefix: Option<String>,
+    pub(super) prefix: Option<String>,
     /// Whether each line is translated sentence by sentence.
-    pub split_sentences: bool,
+    pub(super) split_sentences: bool,
     /// Whether unknown pieces are replaced by the source words they looked at.
-    pub replace_unknown: bool,
+    pub(super) replace_unknown: bool,
     /// What else is made of the recorded attention.
-    pub attention: AttentionUse,
+    pub(super) attention: AttentionUse,
 }
 
 /// What is made of the cross-attention behind each translation, if it is recorded.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct AttentionUse {
+pub(super) struct AttentionUse {
     /// Hard word alignments, read from these layers and heads.
-    pub alignments: Option<Selection>,
+    pub(super) alignments: Option<Selection>,
     /// The whole map of each best translation.
-    pub maps: bool,
+    pub(super) maps: bool,
 }
 
 /// Most sentences translated together: a batch of lines may be a book when lines are split into sentences.
@@ -45,24 +45,24 @@ const SENTENCES_TOGETHER: usize = 128;
 
 /// What became of one line.
 #[derive(Clone, Debug, Default)]
-pub struct Translated {
+pub(super) struct Translated {
     /// The JSON fields of the input line, to be passed through.
-    pub fields: Map<String, Value>,
+    pub(super) fields: Map<String, Value>,
     /// Whether the line was too long to be read whole.
-    pub cut: bool,
+    pub(super) line_truncated: bool,
     /// The translation of each sentence of the line; one, unless sentences are split.
-    pub sentences: Vec<Translation>,
+    pub(super) sentences: Vec<Translation>,
     /// The source sentences with the white space between them, if there are several.
-    pub sources: Vec<String>,
+    pub(super) sources: Vec<String>,
     /// The word links of each translation of the whole line, best first, if asked for.
-    pub alignments: Vec<Vec<Link>>,
+    pub(super) alignments: Vec<Vec<Link>>,
     /// The attention behind the best translation of each sentence, if asked for.
-    pub maps: Vec<AttentionMap>,
+    pub(super) maps: Vec<AttentionMap>,
 }
 
 impl TranslationJob {
     /// Plain lines, each translated as a whole, for the text alone.
-    pub fn new(translator: Translator, options: SearchOptions, language: Option<String>) -> Self {
+    pub(super) fn new(translator: Translator, options: SearchOptions, language: Option<String>) -> Self {
         Self {
             translator,
             options,
@@ -166,7 +166,7 @@ impl BatchTranslator for TranslationJob {
                 push(&text);
             }
             outcomes.push(Ok((
-                Translated { fields, sources, cut: line.cut, ..Translated::default() },
+                Translated { fields, sources, line_truncated: line.truncated, ..Translated::default() },
                 requests.len() - first,
             )));
         }
@@ -211,7 +211,7 @@ impl BatchTranslator for TranslationJob {
 
 impl Translated {
     /// The `rank`-th translation of the whole line (from 0): that of each sentence, or its last if it has fewer.
-    pub fn text(&self, rank: usize) -> String {
+    pub(super) fn text(&self, rank: usize) -> String {
         let texts: Vec<&str> = self
             .sentences
             .iter()
@@ -224,7 +224,7 @@ impl Translated {
     }
 
     /// The `rank`-th hypothesis of each sentence.
-    pub fn hypotheses(&self, rank: usize) -> impl Iterator<Item = &translate::search::Hypothesis> {
+    pub(super) fn hypotheses(&self, rank: usize) -> impl Iterator<Item = &translate::search::Hypothesis> {
         self.sentences
             .iter()
             .filter_map(move |sentence| sentence.candidates.get(rank).or(sentence.candidates.last()))
@@ -232,22 +232,22 @@ impl Translated {
     }
 
     /// How many different translations the line has.
-    pub fn candidates(&self) -> usize {
+    pub(super) fn candidates(&self) -> usize {
         self.sentences.iter().map(|sentence| sentence.candidates.len()).max().unwrap_or(0)
     }
 
     /// The score of the `rank`-th translation: the sum over its sentences.
-    pub fn score(&self, rank: usize) -> f32 {
+    pub(super) fn score(&self, rank: usize) -> f32 {
         self.hypotheses(rank).map(|hypothesis| hypothesis.score).sum()
     }
 
-    /// Whether any sentence or translation was cut at a limit.
-    pub fn truncated(&self) -> bool {
-        self.cut || self.sentences.iter().any(Translation::truncated)
+    /// Whether any sentence or translation was truncated.
+    pub(super) fn truncated(&self) -> bool {
+        self.line_truncated || self.sentences.iter().any(Translation::truncated)
     }
 
     /// Whether any translation repeats itself over and over.
-    pub fn looping(&self) -> bool {
+    pub(super) fn looping(&self) -> bool {
         self.hypotheses(0).any(translate::search::Hypothesis::is_looping)
     }
 }

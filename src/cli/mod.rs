@@ -122,7 +122,7 @@ fn refuse_beam_beside_sampling(matches: &ArgMatches) -> Result<(), clap::Error> 
 }
 
 /// Parses the arguments, runs the command, and reports an error in one line on stderr.
-pub fn main() -> ExitCode {
+pub(super) fn main() -> ExitCode {
     let parsed = Cli::command().try_get_matches().and_then(|matches| {
         refuse_beam_beside_sampling(&matches)?;
         Cli::from_arg_matches(&matches)

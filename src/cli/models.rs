@@ -14,7 +14,7 @@ use super::Ending;
 
 /// Arguments of `models`.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Directories to look for models in, and one level below
     #[arg(value_name = "DIR", default_value = ".")]
     directories: Vec<PathBuf>,
@@ -27,7 +27,7 @@ pub struct Arguments {
 const HEADINGS: [&str; 7] = ["MODEL", "WHERE", "LANGUAGES", "FAMILY", "PARAMETERS", "SIZE", "PRECISION"];
 
 /// Prints the list.
-pub fn run(arguments: Arguments) -> Result<Ending> {
+pub(super) fn run(arguments: Arguments) -> Result<Ending> {
     let models = list_models(&HubSettings::from_environment(), &arguments.directories);
     let text = if arguments.json { models.iter().map(json_line).collect() } else { table(&models) };
     let mut stdout = std::io::stdout().lock();

@@ -12,14 +12,14 @@ use translate::{Error, Result, Translator};
 
 /// Which model, and how it computes.
 #[derive(Clone, Debug, Args)]
-pub struct ModelOptions {
+pub(super) struct ModelOptions {
     /// A built-in model (transformer, gru), a model directory, or a hub name such as Helsinki-NLP/opus-mt-fr-en
     #[arg(short, long, value_name = "NAME|DIR", default_value = "transformer", env = "TRANSLATE_MODEL")]
-    pub model: String,
+    pub(super) model: String,
 
     /// Arithmetic of the matrix products
     #[arg(long, value_enum, default_value = "f32", env = "TRANSLATE_PRECISION")]
-    pub precision: PrecisionName,
+    pub(super) precision: PrecisionName,
 
     /// What computes the model [default: kernels on the CPU, candle elsewhere]
     #[arg(long, value_enum, env = "TRANSLATE_BACKEND")]
@@ -36,16 +36,16 @@ pub struct ModelOptions {
 
     /// Processor threads to use [default: all cores]
     #[arg(short, long, value_name = "N", env = "TRANSLATE_THREADS", value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: Option<u16>,
+    pub(super) threads: Option<u16>,
 
     /// Target language of a multilingual model, as in its vocabulary (fra for >>fra<<)
     #[arg(long, value_name = "CODE")]
-    pub target_lang: Option<String>,
+    pub(super) target_lang: Option<String>,
 }
 
 /// Names of [`Precision`] on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum PrecisionName {
+pub(super) enum PrecisionName {
     /// 32-bit floats, the reference
     F32,
     /// 8-bit integers: faster and smaller; kernels only
@@ -67,7 +67,7 @@ pub enum BackendChoice {
 
 impl ModelOptions {
     /// Loads the model; also says how long that took.
-    pub fn load(&self) -> Result<(Translator, Duration)> {
+    pub(super) fn load(&self) -> Result<(Translator, Duration)> {
         let start = Instant::now();
         let precision = match self.precision {
             PrecisionName::F32 => Precision::F32,
@@ -88,7 +88,7 @@ impl ModelOptions {
     }
 
     /// How many threads to use. A GPU is fed by one: several would only share its memory.
-    pub fn threads(&self) -> usize {
+    pub(super) fn threads(&self) -> usize {
         if self.device != Device::Cpu {
             return 1;
         }
@@ -99,7 +99,7 @@ impl ModelOptions {
     ///
     /// # Errors
     /// If the model has no such language; the message lists those it has.
-    pub fn language_token(&self, translator: &Translator) -> Result<Option<String>> {
+    pub(super) fn language_token(&self, translator: &Translator) -> Result<Option<String>> {
         let Some(code) = &self.target_lang else { return Ok(None) };
         let bare = |token: &str| token.trim_start_matches(">>").trim_end_matches("<<").to_owned();
         let languages = translator.vocabularies().source.target_languages().into_iter().map(bare);
@@ -120,71 +120,71 @@ impl ModelOptions {
 /// How the translation is searched for.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Search")]
-pub struct SearchArguments {
+pub(super) struct SearchArguments {
     /// Hypotheses kept at each step; 1 is greedy search [default: the model's own]
     #[arg(short, long, value_name = "N", env = "TRANSLATE_BEAM_SIZE", value_parser = clap::value_parser!(u16).range(1..=MOST_BEAMS as i64))]
-    pub beam_size: Option<u16>,
+    pub(super) beam_size: Option<u16>,
 
     /// At most this many tokens a translation, sentence end included [default: the model's own]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub max_length: Option<u32>,
+    pub(super) max_length: Option<u32>,
 
     /// At most RATIO tokens for each source token, plus 10
     #[arg(long, value_name = "RATIO", value_parser = positive)]
-    pub max_length_ratio: Option<f32>,
+    pub(super) max_length_ratio: Option<f32>,
 
     /// At least this many tokens a translation, sentence end included
     #[arg(long, value_name = "N")]
-    pub min_length: Option<u32>,
+    pub(super) min_length: Option<u32>,
 
     /// Scores are log-probability / length^ALPHA: 0 favours short translations, above 1 long ones
     #[arg(long, value_name = "ALPHA", allow_negative_numbers = true, value_parser = finite)]
-    pub length_penalty: Option<f32>,
+    pub(super) length_penalty: Option<f32>,
 
-    /// Lower a translation's score by BETA for source words left without attention (Wu et al. 2016)
+    /// Lower a translation's score by BETA for source tokens left without attention (Wu et al. 2016)
     #[arg(long, value_name = "BETA", value_parser = finite)]
-    pub coverage_penalty: Option<f32>,
+    pub(super) coverage_penalty: Option<f32>,
 
     /// Never generate the same N tokens in a row twice
     #[arg(long, value_name = "N")]
-    pub no_repeat_ngram: Option<usize>,
+    pub(super) no_repeat_ngram: Option<usize>,
 
     /// Lower the score of tokens generated before by the factor P (above 1 discourages repetition; Keskar et al. 2019)
     #[arg(long, value_name = "P", value_parser = positive)]
-    pub repetition_penalty: Option<f32>,
+    pub(super) repetition_penalty: Option<f32>,
 
     /// Never generate this word; may be repeated
     #[arg(long, value_name = "WORD")]
-    pub suppress: Vec<String>,
+    pub(super) suppress: Vec<String>,
 
     /// Draw each token at random by its probability instead of taking the best
     #[arg(long)]
-    pub sampling: bool,
+    pub(super) sampling: bool,
 
     /// Draw among the K most probable tokens only (0: all)
     #[arg(long, value_name = "K", default_value_t = 0, requires = "sampling")]
-    pub top_k: usize,
+    pub(super) top_k: usize,
 
     /// Draw among the fewest tokens whose probabilities reach P (1: all)
     #[arg(long, value_name = "P", default_value_t = 1.0, requires = "sampling", value_parser = probability)]
-    pub top_p: f32,
+    pub(super) top_p: f32,
 
     /// Divide scores by T before drawing: below 1 is more cautious, above 1 more daring
     #[arg(long, value_name = "T", default_value_t = 1.0, requires = "sampling", value_parser = positive)]
-    pub temperature: f32,
+    pub(super) temperature: f32,
 
     /// Start of the random numbers; the same seed draws the same translation of a sentence
     #[arg(long, value_name = "N", default_value_t = 0, requires = "sampling")]
-    pub seed: u64,
+    pub(super) seed: u64,
 
     /// Follow another engine's stopping and scoring rules where they differ
     #[arg(long, value_name = "ENGINE", value_enum)]
-    pub compat: Option<Compat>,
+    pub(super) compat: Option<Compat>,
 }
 
 /// Engines whose search rules can be followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Compat {
+pub(super) enum Compat {
     /// Hugging Face generate(), which the default rules are
     HuggingFace,
     /// CTranslate2: stop as soon as the beam is full of finished translations; padding never counts; no translation is
@@ -200,7 +200,7 @@ impl SearchArguments {
     ///
     /// # Errors
     /// If a suppressed word is not in the vocabulary, or more hypotheses are asked for than the beam holds.
-    pub fn options(&self, translator: &Translator, n_best: usize) -> Result<SearchOptions> {
+    pub(super) fn options(&self, translator: &Translator, n_best: usize) -> Result<SearchOptions> {
         let mut options = translator.search_options();
         if let Some(beam) = self.beam_size {
             options.beam_size = usize::from(beam);
@@ -286,18 +286,18 @@ fn suppressed_ids(vocabulary: &dyn Vocabulary, word: &str) -> Result<Vec<u32>> {
 
 /// Where text comes from and goes to.
 #[derive(Clone, Debug, Args)]
-pub struct FileArguments {
+pub(super) struct FileArguments {
     /// Files to read; - or none means standard input
     #[arg(value_name = "FILE")]
-    pub files: Vec<PathBuf>,
+    pub(super) files: Vec<PathBuf>,
 
     /// Write to FILE instead of standard output (-); it appears when the run is complete
     #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    pub(super) output: Option<PathBuf>,
 }
 
 /// The file that `--output` names; `-` is standard output, as it is standard input among the inputs.
-pub fn named_file(output: Option<PathBuf>) -> Option<PathBuf> {
+pub(super) fn named_file(output: Option<PathBuf>) -> Option<PathBuf> {
     output.filter(|path| path.as_os_str() != "-")
 }
 

@@ -7,11 +7,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use translate::pipeline::{Input, Progress};
 
 /// A bar over the bytes of the input, or a line counter when its size is unknown.
-pub struct Bar(ProgressBar);
+pub(super) struct Bar(ProgressBar);
 
 impl Bar {
     /// A bar for a run over `inputs`; hidden when `wanted` is false or there is nobody to see it.
-    pub fn new(inputs: &[Input], output_is_file: bool, wanted: bool) -> Self {
+    pub(super) fn new(inputs: &[Input], output_is_file: bool, wanted: bool) -> Self {
         let visible = wanted && std::io::stderr().is_terminal() && (output_is_file || !std::io::stdout().is_terminal());
         if !visible {
             return Self(ProgressBar::hidden());
@@ -30,13 +30,13 @@ impl Bar {
     }
 
     /// Shows how far the run is.
-    pub fn update(&self, progress: &Progress) {
+    pub(super) fn update(&self, progress: &Progress) {
         self.0.set_position(progress.bytes);
         self.0.set_message(format!("{} lines", progress.written));
     }
 
     /// Prints a line on stderr without tearing the bar.
-    pub fn print(&self, message: &str) {
+    pub(super) fn print(&self, message: &str) {
         self.0.suspend(|| eprintln!("translate: {message}"));
     }
 }

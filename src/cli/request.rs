@@ -8,7 +8,7 @@ use translate::pipeline::Line;
 
 /// How a line of input is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InputFormat {
+pub(super) enum InputFormat {
     /// The line is the sentence.
     Text,
     /// The line is a JSON object with the sentence in `text`.
@@ -19,15 +19,15 @@ pub enum InputFormat {
 
 /// The sentence of a line, and what the line itself says about its translation.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LineRequest {
+pub(super) struct LineRequest {
     /// The JSON fields to be passed through.
-    pub fields: Map<String, Value>,
+    pub(super) fields: Map<String, Value>,
     /// What to translate; may be blank.
-    pub text: String,
+    pub(super) text: String,
     /// What the translation must begin with.
-    pub prefix: Option<String>,
+    pub(super) prefix: Option<String>,
     /// At most this many generated tokens.
-    pub max_length: Option<usize>,
+    pub(super) max_length: Option<usize>,
 }
 
 impl LineRequest {
@@ -35,7 +35,7 @@ impl LineRequest {
     ///
     /// # Errors
     /// If it has no such column, or is no JSON object with a string in `text` and options of the right types.
-    pub fn parse(line: &Line, format: InputFormat) -> Result<Self> {
+    pub(super) fn parse(line: &Line, format: InputFormat) -> Result<Self> {
         let plain = |text: &str| Self { fields: Map::new(), text: text.to_owned(), prefix: None, max_length: None };
         match format {
             InputFormat::Text => Ok(plain(&line.text)),
@@ -78,7 +78,7 @@ impl LineRequest {
 
 /// The fields of a line that could not be translated, so that its record can still be told from others; none if the line
 /// is no JSON object.
-pub fn fields_of_failed(line: &Line) -> Map<String, Value> {
+pub(super) fn fields_of_failed(line: &Line) -> Map<String, Value> {
     match serde_json::from_str(&line.text) {
         Ok(Value::Object(fields)) => fields,
         _ => Map::new(),

@@ -14,16 +14,16 @@ use super::options::ModelOptions;
 use super::progress::Bar;
 
 /// Lines to be run through a translator, and what is shown meanwhile.
-pub struct Plan {
-    pub inputs: Vec<Input>,
-    pub output: Output,
-    pub settings: Settings,
-    pub shown: Shown,
+pub(super) struct Plan {
+    pub(super) inputs: Vec<Input>,
+    pub(super) output: Output,
+    pub(super) settings: Settings,
+    pub(super) shown: Shown,
 }
 
 impl Plan {
     /// A run in batches of at most `batch_size` lines; `quiet` shows errors only.
-    pub fn new(inputs: Vec<Input>, output: Output, model: &ModelOptions, batch_size: u16, quiet: bool) -> Self {
+    pub(super) fn new(inputs: Vec<Input>, output: Output, model: &ModelOptions, batch_size: u16, quiet: bool) -> Self {
         let settings =
             Settings { threads: model.threads(), batch_size: usize::from(batch_size), ..Settings::default() };
         let shown = Shown { progress: !quiet, warnings: !quiet, ..Shown::default() };
@@ -32,26 +32,26 @@ impl Plan {
 }
 
 /// The output of a run whose lines are only looked at.
-pub fn nowhere() -> Output {
+pub(super) fn nowhere() -> Output {
     Output::Stream(Box::new(std::io::sink()))
 }
 
 /// What is shown on stderr besides errors.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Shown {
+pub(super) struct Shown {
     /// The progress bar, if there is somebody to see it.
-    pub progress: bool,
+    pub(super) progress: bool,
     /// Warnings.
-    pub warnings: bool,
+    pub(super) warnings: bool,
     /// What an interrupted run can be resumed with.
-    pub resuming: bool,
+    pub(super) resuming: bool,
     /// The figures at the end, for a model that took this long to load.
-    pub statistics: Option<(StatsFormat, Duration)>,
+    pub(super) statistics: Option<(StatsFormat, Duration)>,
 }
 
 /// Formats of the final statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum StatsFormat {
+pub(super) enum StatsFormat {
     /// One readable line
     Text,
     /// One JSON object
@@ -59,7 +59,7 @@ pub enum StatsFormat {
 }
 
 /// What a command may do while its lines come: say something, or stop.
-pub struct Console {
+pub(super) struct Console {
     bar: Bar,
     shown: Shown,
     interrupt: Interrupt,
@@ -67,19 +67,19 @@ pub struct Console {
 
 impl Console {
     /// Prints a warning, if warnings are wanted.
-    pub fn warn(&self, message: &str) {
+    pub(super) fn warn(&self, message: &str) {
         if self.shown.warnings {
             self.bar.print(message);
         }
     }
 
     /// Prints a warning about a line.
-    pub fn warn_of(&self, line: &Line, message: &str) {
+    pub(super) fn warn_of(&self, line: &Line, message: &str) {
         self.warn(&format!("{}: line {}: {message}", line.name, line.number));
     }
 
     /// Stops the run after the lines that are written.
-    pub fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.interrupt.stop();
     }
 
@@ -87,7 +87,7 @@ impl Console {
         match event {
             Event::Progress(progress) => self.bar.update(progress),
             Event::Failed(_, error) => self.bar.print(&error.to_string()),
-            Event::Cut(line) => {
+            Event::Truncated(line) => {
                 let most = LONGEST_LINE >> 20;
                 self.warn_of(line, &format!("only its first {most} MiB are read; put line breaks into the text"));
             }
@@ -98,16 +98,16 @@ impl Console {
 }
 
 /// A run that went to its end, its output written.
-pub struct Finished {
-    pub summary: Summary,
-    pub console: Console,
+pub(super) struct Finished {
+    pub(super) summary: Summary,
+    pub(super) console: Console,
 }
 
 /// Runs all lines through `translator`. `format` appends what is written for a line, as in [`pipeline::run`].
 ///
 /// # Errors
 /// As [`pipeline::run`].
-pub fn run<T: BatchTranslator>(
+pub(super) fn run<T: BatchTranslator>(
     translator: &Arc<T>,
     plan: Plan,
     mut format: impl FnMut(&Console, &Line, Done<'_, T::Output>, &mut Vec<u8>),
@@ -129,7 +129,7 @@ pub fn run<T: BatchTranslator>(
 
 impl Finished {
     /// Takes the bar away, says what is to be said of the whole run, and how it ended.
-    pub fn close(self) -> Ending {
+    pub(super) fn close(self) -> Ending {
         let Self { summary, console } = self;
         if summary.replaced.count > 0 {
             console.warn(&summary.replaced.to_string());

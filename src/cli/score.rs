@@ -30,7 +30,7 @@ of P(target | source), the sum over the target's pieces and its sentence end; pe
 /// Arguments of `score`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct Arguments {
+pub(super) struct Arguments {
     /// Lines with a source sentence, a tab and its translation, or source sentences alone if --target has the
     /// translations; - or nothing means standard input
     #[arg(value_name = "FILE")]
@@ -146,7 +146,7 @@ impl Sum {
 }
 
 /// Runs the command.
-pub fn run(mut arguments: Arguments) -> Result<Ending> {
+pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     arguments.output = named_file(arguments.output);
     let inputs = inputs(&arguments)?;
     let (translator, _) = arguments.model.load()?;
@@ -165,8 +165,8 @@ pub fn run(mut arguments: Arguments) -> Result<Ending> {
     let finished = run::run(&scorer, plan, |console, line, done, buffer| {
         if let Done::Translated(translation) = done {
             total.add(token_scores(translation));
-            if translation.source_cut {
-                console.warn_of(line, "the source is too long and was cut");
+            if translation.source_truncated {
+                console.warn_of(line, "the source is too long and was truncated");
             }
         }
         let text = if arguments.json { json(&scorer, &done, &arguments) } else { text(&done, &arguments) };
@@ -232,7 +232,7 @@ fn json(scorer: &Scorer, done: &Done<'_, Translation>, arguments: &Arguments) ->
                 object.insert("pieces".into(), json!(scorer.translator.target_pieces(&best.hypothesis)));
                 object.insert("word_scores".into(), scores.iter().map(|&score| number(score)).collect());
             }
-            object.insert("truncated".into(), translation.source_cut.into());
+            object.insert("truncated".into(), translation.source_truncated.into());
             object
         }
     };

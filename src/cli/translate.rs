@@ -19,7 +19,7 @@ use super::run::{self, Plan, StatsFormat};
 
 /// Arguments of the default command.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub(super) struct Arguments {
     #[command(flatten)]
     files: FileArguments,
     #[command(flatten)]
@@ -131,12 +131,13 @@ struct Limits {
 impl Limits {
     fn warnings(&mut self, translated: &Translated) -> Vec<String> {
         let mut warnings = Vec::new();
-        if translated.sentences.iter().any(|sentence| sentence.source_cut) {
+        if translated.sentences.iter().any(|sentence| sentence.source_truncated) {
             let limit = self.source;
             warnings.push(format!("only the first {limit} source pieces are translated; try --split-sentences"));
         } else if translated.sentences.iter().any(Translation::truncated) {
-            warnings
-                .push("the translation is cut at its length limit; try --split-sentences or --max-length".to_owned());
+            warnings.push(
+                "the translation is truncated at its length limit; try --split-sentences or --max-length".to_owned(),
+            );
         }
         let longest = translated.sentences.iter().map(|sentence| sentence.source.len()).max().unwrap_or(0);
         if let Some(trained) = self.trained.filter(|&trained| longest > trained && !self.warned) {
@@ -151,7 +152,7 @@ impl Limits {
 }
 
 /// Runs the command.
-pub fn run(mut arguments: Arguments) -> Result<Ending> {
+pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     arguments.files.output = named_file(arguments.files.output);
     if arguments.resume && arguments.files.output.is_none() {
         return Err(Error::Usage("--resume goes on with a file: give --output FILE, not standard output".into()));

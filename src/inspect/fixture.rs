@@ -5,12 +5,12 @@ use crate::model::Attention;
 use crate::text::Word;
 
 /// Words from `(text, first piece, one past the last piece)`.
-pub fn words(list: &[(&str, usize, usize)]) -> Vec<Word> {
+pub(super) fn words(list: &[(&str, usize, usize)]) -> Vec<Word> {
     list.iter().map(|&(text, start, end)| Word { text: text.to_owned(), pieces: start..end }).collect()
 }
 
 /// Owned strings.
-pub fn strings(list: &[&str]) -> Vec<String> {
+pub(super) fn strings(list: &[&str]) -> Vec<String> {
     list.iter().map(|&s| s.to_owned()).collect()
 }
 
@@ -18,7 +18,7 @@ pub fn strings(list: &[&str]) -> Vec<String> {
 ///
 /// Layer 0, head 0 follows the words: each row puts 0.7 on one column and 0.06 on the five others. Head 1 of layer 0
 /// and head 0 of layer 1 are uniform; head 1 of layer 1 sees only the sentence end.
-pub fn dog() -> AttentionMap {
+pub(super) fn dog() -> AttentionMap {
     let (rows, columns) = (5, 6);
     let mut weights = Vec::new();
     for peak in [0, 1, 3, 4, 5] {
@@ -45,7 +45,7 @@ pub fn dog() -> AttentionMap {
 }
 
 /// The decoder's self-attention of [`dog`]'s target: each step attends evenly to all it may see.
-pub fn dog_decoder() -> AttentionMap {
+pub(super) fn dog_decoder() -> AttentionMap {
     let size = 5;
     let weights = (0..size)
         .flat_map(|row| (0..size).map(move |column| if column <= row { 1.0 / (row + 1) as f32 } else { 0.0 }))

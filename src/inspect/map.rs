@@ -67,7 +67,7 @@ pub struct AttentionMap {
     pub score: Option<f32>,
     /// Source pieces as the encoder saw them, the sentence end included.
     pub source_pieces: Vec<String>,
-    /// Target pieces, one a decoder step, the sentence end included (absent where the length limit cut it off).
+    /// Target pieces, one a decoder step, the sentence end included (absent where the length limit truncated them).
     pub target_pieces: Vec<String>,
     /// Words of the source. Pieces in none of them (the sentence end, a language tag) stand for themselves.
     pub source_words: Vec<Word>,

@@ -59,7 +59,7 @@ impl Options {
 
 /// The narrowest cell: room for `100` and a gap.
 const CELL: usize = 3;
-/// Longer labels are cut with an ellipsis.
+/// Longer labels are truncated, with an ellipsis.
 const LABEL: usize = 24;
 
 /// The selected matrices, one below the other, with a heading each and an empty line after each.
@@ -181,7 +181,7 @@ fn palette(red: u8, green: u8, blue: u8) -> u8 {
     16 + 36 * step(red) + 6 * step(green) + step(blue)
 }
 
-/// The text cut to at most `width` terminal columns; a cut is marked with an ellipsis.
+/// The text truncated to at most `width` terminal columns, with an ellipsis in the place of the rest.
 fn clip(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();

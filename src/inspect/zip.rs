@@ -9,7 +9,7 @@ use zip::write::{SimpleFileOptions, StreamWriter};
 use zip::{CompressionMethod, DateTime, PreparedZipFile, System, ZipWriter};
 
 /// An archive being written. What is to be written next is appended to a buffer; the caller empties it as it likes.
-pub struct Archive {
+pub(super) struct Archive {
     writer: ZipWriter<StreamWriter<Written>>,
     written: Written,
 }
@@ -25,7 +25,7 @@ impl Archive {
     /// Adds one file. `None` if it is longer than an entry can be, 4 GiB, or if the archive has one of this name;
     /// nothing is written then.
     #[must_use]
-    pub fn add(&mut self, name: &str, contents: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    pub(super) fn add(&mut self, name: &str, contents: &[u8], out: &mut Vec<u8>) -> Option<()> {
         if contents.len() as u64 >= zip::ZIP64_BYTES_THR {
             return None;
         }
@@ -44,7 +44,7 @@ impl Archive {
     ///
     /// # Panics
     /// Never: a buffer takes everything.
-    pub fn finish(self, out: &mut Vec<u8>) {
+    pub(super) fn finish(self, out: &mut Vec<u8>) {
         self.writer.finish().expect("a buffer takes everything");
         self.written.move_to(out);
     }

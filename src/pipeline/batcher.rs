@@ -163,7 +163,7 @@ impl Queue {
     }
 }
 
-/// Cuts a window into batches of similar weight.
+/// Splits a window into batches of similar weight.
 ///
 /// Batches are of about equal size, so that several threads get equal shares. The batch with the earliest line goes
 /// first, because the writer is waiting for it; in the `last` window the heaviest goes first, so that no thread starts
@@ -204,7 +204,7 @@ mod tests {
             number: index as u64 + 1,
             text: String::new(),
             replaced: false,
-            cut: false,
+            truncated: false,
             end: 0,
         };
         weights.iter().enumerate().map(|(index, &weight)| Weighed { line: line(index), weight }).collect()

@@ -111,12 +111,12 @@ pub(super) struct Reader {
     end: u64,
     bytes: Vec<u8>,
     /// Whether `bytes` is only the start of its line.
-    cut: bool,
+    truncated: bool,
 }
 
 impl Reader {
     pub(super) fn new(inputs: Vec<Input>, invalid_utf8: InvalidUtf8) -> Self {
-        Self { inputs: inputs.into(), open: None, invalid_utf8, index: 0, end: 0, bytes: Vec::new(), cut: false }
+        Self { inputs: inputs.into(), open: None, invalid_utf8, index: 0, end: 0, bytes: Vec::new(), truncated: false }
     }
 
     /// Whether a whole line is already in memory, so that [`Reader::next`] will not wait.
@@ -152,7 +152,7 @@ impl Reader {
                 return Err(Error::Input { name: name.to_string(), line: number, problem });
             }
         };
-        Ok(Some(Line { index: self.index - 1, name, number, text, replaced, cut: self.cut, end: self.end }))
+        Ok(Some(Line { index: self.index - 1, name, number, text, replaced, truncated: self.truncated, end: self.end }))
     }
 
     /// Reads the bytes of the next line into `self.bytes`: no line end, no byte order mark.
@@ -182,8 +182,8 @@ impl Reader {
                     self.bytes.pop();
                 }
             }
-            self.cut = self.bytes.len() > LONGEST_LINE;
-            if self.cut {
+            self.truncated = self.bytes.len() > LONGEST_LINE;
+            if self.truncated {
                 // Not in the middle of a character: what was valid UTF-8 stays so.
                 let is_inside = |&byte: &u8| byte & 0xC0 == 0x80;
                 let back = self.bytes[..=LONGEST_LINE].iter().rev().take(3).take_while(|byte| is_inside(byte)).count();
@@ -292,21 +292,25 @@ mod tests {
             let long = format!("{start}{}", "é".repeat(LONGEST_LINE));
             let mut reader = Reader::new(vec![stream(format!("a\n{long}\r\nb").as_bytes())], InvalidUtf8::Error);
             let mut next = || reader.next().unwrap().unwrap();
-            assert!(!next().cut);
+            assert!(!next().truncated);
             let line = next();
             assert_eq!(
-                (line.cut, line.text.len(), line.end),
+                (line.truncated, line.text.len(), line.end),
                 (true, LONGEST_LINE - start.len(), long.len() as u64 + 4)
             );
             let last = next();
-            assert_eq!((last.text.as_str(), last.number, last.cut), ("b", 3, false));
+            assert_eq!((last.text.as_str(), last.number, last.truncated), ("b", 3, false));
         }
         for length in [LONGEST_LINE, LONGEST_LINE + 1] {
             for line_end in ["\r\n", "\n", ""] {
                 let mut reader =
                     Reader::new(vec![stream(("x".repeat(length) + line_end).as_bytes())], InvalidUtf8::Error);
                 let line = reader.next().unwrap().unwrap();
-                assert_eq!((line.text.len(), line.cut), (LONGEST_LINE, length > LONGEST_LINE), "{length} {line_end:?}");
+                assert_eq!(
+                    (line.text.len(), line.truncated),
+                    (LONGEST_LINE, length > LONGEST_LINE),
+                    "{length} {line_end:?}"
+                );
                 assert!(reader.next().unwrap().is_none());
             }
         }

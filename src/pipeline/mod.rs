@@ -14,7 +14,7 @@
 //! - **No waiting.** A worker with nothing to do takes whatever lines are there. A slow producer gets each translation
 //!   before it writes its next line; a fast one fills length-sorted batches.
 //! - **Bounded memory.** Only so many lines (and bytes) are in flight between the reader and the writer; the reader waits
-//!   for room. Of a line longer than [`LONGEST_LINE`] only the start is kept, and [`Event::Cut`] tells.
+//!   for room. Of a line longer than [`LONGEST_LINE`] only the start is kept, and [`Event::Truncated`] tells.
 //! - **The batch does not matter.** Which lines travel together depends on timing, so a [`BatchTranslator`] must
 //!   translate each line as if it were alone.
 //!
@@ -56,7 +56,7 @@ pub struct Line {
     /// Whether invalid UTF-8 was replaced by U+FFFD.
     pub replaced: bool,
     /// Whether it was longer than [`LONGEST_LINE`] and only its start was kept.
-    pub cut: bool,
+    pub truncated: bool,
     /// Bytes of the whole input up to and including this line and its line end.
     pub end: u64,
 }
@@ -73,7 +73,7 @@ impl Line {
     }
 }
 
-/// How many tokens one line was cut into and how many were generated for it.
+/// How many tokens one line was split into and how many were generated for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tokens {
     /// Source tokens.

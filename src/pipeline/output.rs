@@ -15,7 +15,7 @@ pub enum Output {
     /// A file, replaced as a whole: results go to a temporary file beside it, which takes its name when the run is
     /// complete or interrupted. After an error the file is what it was before. Devices and FIFOs are written directly.
     File(PathBuf),
-    /// A file that is added to in place. Whole lines already there are kept, a partial last line is cut off, and as
+    /// A file that is added to in place. Whole lines already there are kept, a partial last line is dropped, and as
     /// many lines of input are skipped; so a run that was killed goes on, and the file ends up the same.
     Resume(PathBuf),
     /// Any other stream.
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn resuming_cuts_a_partial_line_and_counts_the_whole_ones() {
+    fn resuming_drops_a_partial_line_and_counts_the_whole_ones() {
         let directory = directory();
         let path = directory.path().join("out");
         for (before, whole, after) in

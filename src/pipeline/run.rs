@@ -46,7 +46,7 @@ pub enum Event<'a> {
     /// Some more lines are finished.
     Progress(&'a Progress),
     /// A line was longer than [`LONGEST_LINE`](super::LONGEST_LINE); the rest of it was dropped.
-    Cut(&'a Line),
+    Truncated(&'a Line),
     /// A line was read with invalid UTF-8 replaced.
     Replaced(&'a Line),
     /// A line could not be translated.
@@ -406,8 +406,8 @@ where
 
     fn write_line(&mut self, line: &Line, result: Option<Result<T::Output>>) {
         self.summary.lines += 1;
-        if line.cut {
-            (self.observe)(Event::Cut(line));
+        if line.truncated {
+            (self.observe)(Event::Truncated(line));
         }
         if line.replaced {
             (self.observe)(Event::Replaced(line));

@@ -35,13 +35,13 @@ pub(super) struct History {
 }
 
 impl History {
-    pub fn new(record: Record, decoder: &dyn Decoder) -> Self {
+    pub(super) fn new(record: Record, decoder: &dyn Decoder) -> Self {
         let (layers, heads) = decoder.attention_shape();
         Self { nodes: Vec::new(), attention: Vec::new(), record, step_start: 0, layers, heads }
     }
 
     /// Takes over the attention of the step `decoder` has just made. Does nothing when none is recorded.
-    pub fn record_step(&mut self, decoder: &dyn Decoder) {
+    pub(super) fn record_step(&mut self, decoder: &dyn Decoder) {
         if !self.record.cross && !self.record.decoder {
             return;
         }
@@ -53,20 +53,20 @@ impl History {
     }
 
     /// Adds `token`, proposed by decoder row `row` in the last recorded step, after `parent`.
-    pub fn push(&mut self, parent: Option<u32>, token: u32, log_prob: f32, prefix: bool, row: usize) -> u32 {
+    pub(super) fn push(&mut self, parent: Option<u32>, token: u32, log_prob: f32, prefix: bool, row: usize) -> u32 {
         self.nodes.push(Node { parent, token, log_prob, prefix, attention: (self.step_start + row) as u32 });
         (self.nodes.len() - 1) as u32
     }
 
     /// The tokens on the way to `node`, oldest first, into `tokens`.
-    pub fn tokens(&self, node: Option<u32>, tokens: &mut Vec<u32>) {
+    pub(super) fn tokens(&self, node: Option<u32>, tokens: &mut Vec<u32>) {
         tokens.clear();
         tokens.extend(self.path(node).map(|node| node.token));
         tokens.reverse();
     }
 
     /// The last token on the way to `node`; every running hypothesis has one.
-    pub fn last_token(&self, node: Option<u32>) -> u32 {
+    pub(super) fn last_token(&self, node: Option<u32>) -> u32 {
         self.path(node).next().map_or(0, |node| node.token)
     }
 
@@ -78,7 +78,7 @@ impl History {
 
     /// How much attention each source token has received on the way to `node`: sums over steps of the mean over layers
     /// and heads, `[source length]`.
-    pub fn coverage(&self, node: u32) -> Vec<f32> {
+    pub(super) fn coverage(&self, node: u32) -> Vec<f32> {
         let mut coverage = Vec::new();
         for node in self.path(Some(node)) {
             let Some(cross) = self.attention.get(node.attention as usize).and_then(|step| step.cross.as_deref()) else {
@@ -95,7 +95,7 @@ impl History {
     }
 
     /// A finished hypothesis, its attention beside that of the encoder over its sentence.
-    pub fn hypothesis(&self, finished: &Finished, encoder_attention: Option<&Attention>) -> Hypothesis {
+    pub(super) fn hypothesis(&self, finished: &Finished, encoder_attention: Option<&Attention>) -> Hypothesis {
         let &Finished { node, ending, log_prob, score } = finished;
         let mut path: Vec<&Node> = self.path(Some(node)).collect();
         path.reverse();
@@ -116,7 +116,7 @@ impl History {
         Hypothesis {
             ids,
             ended: ending.ended,
-            limited: ending.truncated,
+            truncated: ending.truncated,
             token_log_probs: path.iter().filter(|node| !node.prefix).map(|node| node.log_prob).collect(),
             log_prob,
             score,

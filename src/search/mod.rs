@@ -23,7 +23,7 @@ use crate::model::{Attention, Record, Seq2Seq};
 /// One sentence to translate.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Source {
-    /// Piece ids, sentence-end token included; not empty.
+    /// Piece ids, sentence end included; not empty.
     pub ids: Vec<u32>,
     /// Target pieces the translation must start with. They are part of the output but not of its score or length.
     pub prefix: Vec<u32>,
@@ -38,8 +38,8 @@ pub struct Hypothesis {
     pub ids: Vec<u32>,
     /// Whether the sentence end was generated; if so it has a row in the attention and a log-probability.
     pub ended: bool,
-    /// Whether the length limit ended the sentence: cut it, or forced its end.
-    pub limited: bool,
+    /// Whether the length limit ended the sentence, as it was or with a forced end.
+    pub truncated: bool,
     /// Log-probability of each generated token, `[ids.len() − prefix + ended]`: the sentence end is the last.
     pub token_log_probs: Vec<f32>,
     /// Sum of `token_log_probs`.

@@ -16,7 +16,7 @@ pub struct Sampling {
     pub seed: u64,
 }
 
-/// Penalty for source pieces left without attention (Wu et al. 2016, section 7):
+/// Penalty for source tokens left without attention (Wu et al. 2016, section 7):
 /// `β · Σ_j log(min(Σ_t α_tj, 1))`, added once when a hypothesis is finished.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CoveragePenalty {

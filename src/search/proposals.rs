@@ -19,17 +19,17 @@ pub(super) struct Proposals {
 }
 
 impl Proposals {
-    pub fn new(k: usize) -> Self {
+    pub(super) fn new(k: usize) -> Self {
         Self { k, ..Self::default() }
     }
 
     /// The candidates of a row, best first.
-    pub fn of(&self, row: usize) -> &[Candidate] {
+    pub(super) fn of(&self, row: usize) -> &[Candidate] {
         &self.candidates[row * self.k..][..self.k]
     }
 
     /// The best tokens of the output layer, where no rule needs more than `step`'s bans, which are then every row's.
-    pub fn best(
+    pub(super) fn best(
         &mut self,
         decoder: &mut dyn Decoder,
         step: Step,
@@ -42,7 +42,7 @@ impl Proposals {
 
     /// What `choose` takes from each row's log-probabilities after all rules. `rows` are the last node and the step of each
     /// decoder row, and what `choose` is to know of it.
-    pub fn chosen<'o, R>(
+    pub(super) fn chosen<'o, R>(
         &mut self,
         decoder: &mut dyn Decoder,
         rows: impl Iterator<Item = (Option<u32>, Step<'o>, R)>,

@@ -18,34 +18,34 @@ pub(super) enum Choice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ending {
     /// Whether the sentence end was generated.
-    pub ended: bool,
+    pub(super) ended: bool,
     /// Whether it was the length limit that ended it.
-    pub truncated: bool,
+    pub(super) truncated: bool,
 }
 
 /// A finished hypothesis: the last node of its path, and what it came to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Finished {
-    pub node: u32,
-    pub ending: Ending,
-    pub log_prob: f32,
-    pub score: f32,
+    pub(super) node: u32,
+    pub(super) ending: Ending,
+    pub(super) log_prob: f32,
+    pub(super) score: f32,
 }
 
 /// The choice of one token. All hypotheses of a sentence are equally long, so they share it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step<'o> {
     options: &'o SearchOptions,
-    pub choice: Choice,
+    pub(super) choice: Choice,
     /// Tokens generated once this one is chosen, prefix excluded.
-    pub length: usize,
+    pub(super) length: usize,
     /// The most tokens the sentence may generate.
-    pub limit: usize,
+    pub(super) limit: usize,
 }
 
 impl<'o> Step<'o> {
     /// The choice of the `step`-th token of a sentence, counted from 0 with the prefix.
-    pub fn new(options: &'o SearchOptions, source: &Source, step: usize) -> Self {
+    pub(super) fn new(options: &'o SearchOptions, source: &Source, step: usize) -> Self {
         let limit = options.limit(source);
         let length = (step + 1).saturating_sub(source.prefix.len());
         let choice = match (source.prefix.get(step), options.force_begin) {
@@ -58,17 +58,17 @@ impl<'o> Step<'o> {
     }
 
     /// The `step`-th token of a given target, which has no prefix and no limit.
-    pub fn along_target(options: &'o SearchOptions, step: usize) -> Self {
+    pub(super) fn along_target(options: &'o SearchOptions, step: usize) -> Self {
         Self { options, choice: Choice::Free, length: step + 1, limit: usize::MAX }
     }
 
     /// Whether the token belongs to the prefix.
-    pub fn is_prefix(&self) -> bool {
+    pub(super) fn is_prefix(&self) -> bool {
         matches!(self.choice, Choice::Prefix(_))
     }
 
     /// The tokens that may not come next, sorted, into `banned`: within the minimum length the sentence end is one.
-    pub fn banned(&self, banned: &mut Vec<u32>) {
+    pub(super) fn banned(&self, banned: &mut Vec<u32>) {
         banned.clone_from(&self.options.banned);
         if self.length < self.options.min_length
             && let Err(at) = banned.binary_search(&self.options.end_token)
@@ -78,7 +78,7 @@ impl<'o> Step<'o> {
     }
 
     /// How a hypothesis ends with `token`, if it does.
-    pub fn ending(&self, token: u32) -> Option<Ending> {
+    pub(super) fn ending(&self, token: u32) -> Option<Ending> {
         if self.is_prefix() {
             return None;
         }
@@ -89,7 +89,7 @@ impl<'o> Step<'o> {
     }
 
     /// What the hypothesis that ends in `node` comes to.
-    pub fn finish(&self, node: u32, ending: Ending, log_prob: f32, history: &History) -> Finished {
+    pub(super) fn finish(&self, node: u32, ending: Ending, log_prob: f32, history: &History) -> Finished {
         let mut score = self.score_at(self.length, log_prob);
         if let Some(penalty) = self.options.coverage_penalty {
             score += scores::coverage(&history.coverage(node), penalty);
@@ -98,7 +98,7 @@ impl<'o> Step<'o> {
     }
 
     /// What a log-probability would score, coverage aside, if it were that of a hypothesis of `length` tokens.
-    pub fn score_at(&self, length: usize, log_prob: f32) -> f32 {
+    pub(super) fn score_at(&self, length: usize, log_prob: f32) -> f32 {
         log_prob / (length as f32).powf(self.options.length_penalty)
     }
 }

@@ -165,7 +165,7 @@ fn a_source_is_translated_on_the_fly() {
 }
 
 #[test]
-fn translations_cut_at_a_limit_are_reported() {
+fn translations_truncated_at_a_limit_are_reported() {
     let model = program::model("marian_relu").display().to_string();
     let directory = directory(&[("source", "w010 w020 w030\n"), ("ref", "w011\n")]);
     let path = |name: &str| directory.path().join(name).display().to_string();
@@ -173,7 +173,7 @@ fn translations_cut_at_a_limit_are_reported() {
     let arguments = ["eval", "-r", &reference, "--source", &source, "--model", &model, "--max-length", "1"];
     let outcome = program::run(&[&arguments[..], &["--compat", "ctranslate2"]].concat(), "");
     assert_eq!(outcome.status, 0, "{}", outcome.stderr);
-    assert_eq!(outcome.stderr, "translate: 1 of 1 translations are cut at a length limit (see --max-length)\n");
+    assert_eq!(outcome.stderr, "translate: 1 of 1 translations are truncated at a length limit (see --max-length)\n");
 }
 
 #[test]

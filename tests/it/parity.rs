@@ -299,7 +299,7 @@ fn a_search_and_decoding_along_its_result_score_the_same(fixture: &Fixture) {
             sources.iter().zip(&found).map(|(source, best)| (&source.ids[..], &best[0].ids[..])).collect();
         let forced = force_decode(&*fixture.model, &pairs, &options, Record::default(), workspace).unwrap();
         // An end that the length limit forced costs a search nothing.
-        for (best, forced) in found.iter().map(|best| &best[0]).zip(forced).filter(|(best, _)| !best.limited) {
+        for (best, forced) in found.iter().map(|best| &best[0]).zip(forced).filter(|(best, _)| !best.truncated) {
             assert_close(&[best.score], &[forced.score], 1e-4, "score");
             compared += 1;
         }

@@ -104,7 +104,7 @@ fn a_line_of_three_thousand_words_is_one_line() {
     let output = translate().run(format!("w010\n{}\nw011\n", long.join(" ")));
     assert_eq!(output.status, 0, "{}", output.stderr);
     assert_eq!(output.stdout.lines().count(), 3);
-    // What was cut, if anything was, is said with the number of the line.
+    // What was truncated, if anything was, is said with the number of the line.
     let warnings = output.stderr;
     assert!(warnings.lines().all(|warning| warning.contains("line 2")), "{warnings}");
 }
