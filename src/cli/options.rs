@@ -58,7 +58,7 @@ pub(super) enum PrecisionName {
 
 /// Names of [`BackendName`] on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum BackendChoice {
+pub(super) enum BackendChoice {
     /// The kernels of this program: the fastest on the CPU, the same bits in any batch
     Kernels,
     /// candle tensors and layers, on the CPU or a GPU

@@ -9,7 +9,7 @@ const BLOCK: usize = 8;
 /// row's past contains any more are handed out again, so the cache of a beam search stays about as small as that of its
 /// surviving hypotheses.
 #[derive(Debug, Default)]
-pub struct Slots {
+pub(super) struct Slots {
     /// Slots of each row, oldest first: `[rows, capacity]`, of which `length` are used.
     pasts: Vec<u32>,
     /// The same of the rows selected last, to swap with.
@@ -34,27 +34,27 @@ struct Cursor {
 
 impl Slots {
     /// For `rows` hypotheses with no past.
-    pub fn new(rows: usize) -> Self {
+    pub(super) fn new(rows: usize) -> Self {
         Self { cursors: vec![Cursor::default(); rows], ..Self::default() }
     }
 
     /// Number of positions in every row's past.
-    pub fn length(&self) -> usize {
+    pub(super) fn length(&self) -> usize {
         self.length
     }
 
     /// Number of slots the cache must have room for.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.blocks * BLOCK
     }
 
     /// The slots of a row's past, oldest first, `[length]`.
-    pub fn past(&self, row: usize) -> &[u32] {
+    pub(super) fn past(&self, row: usize) -> &[u32] {
         &self.pasts[row * self.capacity..][..self.length]
     }
 
     /// Appends a slot to the past of every row.
-    pub fn push(&mut self) {
+    pub(super) fn push(&mut self) {
         let rows = self.cursors.len();
         if self.length == self.capacity {
             let capacity = (2 * self.capacity).max(32);
@@ -83,7 +83,7 @@ impl Slots {
     }
 
     /// Keeps the given rows in the given order; a row may be named several times.
-    pub fn select(&mut self, rows: &[usize]) {
+    pub(super) fn select(&mut self, rows: &[usize]) {
         self.spare.clear();
         self.spare_cursors.clear();
         for &row in rows {

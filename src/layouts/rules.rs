@@ -29,7 +29,7 @@ pub enum Rule {
 }
 
 /// A stored name without what wraps it.
-pub fn unwrapped(mut name: &str) -> &str {
+pub(super) fn unwrapped(mut name: &str) -> &str {
     while let Some(inner) = WRAPPERS.iter().find_map(|wrapper| name.strip_prefix(wrapper)) {
         name = inner;
     }
@@ -41,7 +41,7 @@ pub fn unwrapped(mut name: &str) -> &str {
 ///
 /// # Errors
 /// If `tensor_names` is no object of texts, or names a tensor that is not stored.
-pub fn recipes(weights: &Weights, rules: &[Rule], keys: &Keys) -> Result<BTreeMap<String, Recipe>> {
+pub(super) fn recipes(weights: &Weights, rules: &[Rule], keys: &Keys) -> Result<BTreeMap<String, Recipe>> {
     let mut own = Vec::new();
     if let Some(section) = keys.section("tensor_names")? {
         for theirs in section.map().keys() {

@@ -1,8 +1,8 @@
 //! Beam search with Hugging Face's `generate()` semantics, and the other engines' stopping rules.
 
-use super::history::History;
+use super::history::{Finished, History};
 use super::proposals::Proposals;
-use super::step::{Choice, Finished, Step};
+use super::step::{Choice, Step};
 use super::{EarlyStopping, Hypothesis, SearchOptions, Source};
 use crate::Result;
 use crate::compute::Workspace;

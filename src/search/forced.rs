@@ -1,7 +1,7 @@
 //! Decoding along a given target: its score, and where the model looks on the way.
 
-use super::history::History;
-use super::step::{Ending, Step};
+use super::history::{Ending, History};
+use super::step::Step;
 use super::{Hypothesis, SearchOptions};
 use crate::Result;
 use crate::compute::{Workspace, log_sum_exp};

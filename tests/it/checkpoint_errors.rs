@@ -10,11 +10,11 @@ use translate::store::hub::HubSettings;
 use translate::store::{resolve, resolve_with};
 
 /// A model directory to break, removed at the end.
-pub struct Scratch(pub PathBuf);
+pub(crate) struct Scratch(pub PathBuf);
 
 impl Scratch {
     /// An empty directory named after the test.
-    pub fn empty(test: &str) -> Self {
+    pub(crate) fn empty(test: &str) -> Self {
         let path = std::env::temp_dir().join(format!("translate-checkpoint-{test}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
@@ -22,7 +22,7 @@ impl Scratch {
     }
 
     /// A copy of one of the checkpoint fixtures.
-    pub fn copy(test: &str, fixture: &str) -> Self {
+    pub(crate) fn copy(test: &str, fixture: &str) -> Self {
         let scratch = Self::empty(test);
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkpoint").join(fixture);
         for entry in fs::read_dir(from).unwrap() {
@@ -32,11 +32,11 @@ impl Scratch {
         scratch
     }
 
-    pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
         fs::write(self.0.join(name), contents).unwrap();
     }
 
-    pub fn files(&self) -> ModelFiles {
+    pub(crate) fn files(&self) -> ModelFiles {
         ModelFiles::Directory(self.0.clone())
     }
 
