@@ -151,7 +151,9 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     let inputs = inputs(&arguments)?;
     let (translator, _) = arguments.model.load()?;
     // The plain softmax over the whole vocabulary: nothing is banned when nothing is searched.
-    let options = SearchOptions { renormalise: false, banned: Vec::new(), ..translator.search_options() };
+    let mut options = translator.search_options();
+    options.renormalise = false;
+    options.banned.clear();
     let language = arguments.model.language_token(&translator)?;
     let scorer = Arc::new(Scorer { translator, options, language });
 

@@ -17,7 +17,7 @@ impl Layout for TutorialTransformer {
     }
 
     fn recognises(&self, tensors: &[&str]) -> bool {
-        tensors.iter().any(|&name| name == "decoder.layers.0.encoder_attention.fc_q.weight")
+        tensors.contains(&"decoder.layers.0.encoder_attention.fc_q.weight")
     }
 
     fn rules(&self) -> &'static [Rule] {

@@ -123,7 +123,7 @@ impl Positions {
 
 /// The sinusoids of one position into `row` `[width]`.
 fn write_sinusoids(position: usize, frequencies: &[f64], order: Order, row: &mut [f32]) {
-    let angles = frequencies.iter().map(|frequency| position as f64 * frequency);
+    let mut angles = frequencies.iter().map(|frequency| position as f64 * frequency);
     match order {
         Order::Halves => {
             let (sines, cosines) = row.split_at_mut(frequencies.len());
@@ -132,7 +132,7 @@ fn write_sinusoids(position: usize, frequencies: &[f64], order: Order, row: &mut
                 *cosine = angle.cos() as f32;
             }
             // An odd width has one more sine than cosines.
-            if let Some((sine, angle)) = row.get_mut(frequencies.len() - 1).zip(angles.last()) {
+            if let Some((sine, angle)) = row.get_mut(frequencies.len() - 1).zip(angles.next_back()) {
                 *sine = angle.sin() as f32;
             }
         }

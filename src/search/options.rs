@@ -26,6 +26,7 @@ pub struct CoveragePenalty {
 
 /// Everything a search is told besides the model and the sentences.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct SearchOptions {
     /// Hypotheses kept at each step; 1 is greedy search.
     pub beam_size: usize,

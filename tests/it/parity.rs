@@ -95,25 +95,23 @@ impl Fixture {
     fn options(&self, generate: &Generate) -> SearchOptions {
         let mut banned: Vec<u32> = generate.bad_words_ids.iter().flatten().map(|[token]| *token).collect();
         banned.sort_unstable();
-        SearchOptions {
-            beam_size: generate.num_beams,
-            n_best: generate.num_beams,
-            length_penalty: generate.length_penalty,
-            early_stopping: match &generate.early_stopping {
-                Value::Bool(false) => EarlyStopping::Heuristic,
-                Value::Bool(true) => EarlyStopping::WhenFull,
-                _ => EarlyStopping::Never,
-            },
-            max_length: generate.max_length - 1,
-            min_length: generate.min_length,
-            start_token: self.start,
-            end_token: self.end,
-            force_end: generate.forced_eos_token_id.is_some(),
-            force_begin: generate.forced_bos_token_id,
-            banned,
-            renormalise: generate.renormalize_logits,
-            ..SearchOptions::default()
-        }
+        let mut options = SearchOptions::default();
+        options.beam_size = generate.num_beams;
+        options.n_best = generate.num_beams;
+        options.length_penalty = generate.length_penalty;
+        options.early_stopping = match &generate.early_stopping {
+            Value::Bool(false) => EarlyStopping::Heuristic,
+            Value::Bool(true) => EarlyStopping::WhenFull,
+            _ => EarlyStopping::Never,
+        };
+        options.max_length = generate.max_length - 1;
+        options.min_length = generate.min_length;
+        (options.start_token, options.end_token) = (self.start, self.end);
+        options.force_end = generate.forced_eos_token_id.is_some();
+        options.force_begin = generate.forced_bos_token_id;
+        options.banned = banned;
+        options.renormalise = generate.renormalize_logits;
+        options
     }
 
     fn search(&self, name: &str) -> &Search {
@@ -138,7 +136,8 @@ impl Fixture {
 
     /// Decodes along each of `targets` (sentence end left out) with the sources of the same index.
     fn force(&self, targets: &[(usize, &[u32])], record: Record) -> Vec<Hypothesis> {
-        let options = SearchOptions { start_token: self.start, end_token: self.end, ..SearchOptions::default() };
+        let mut options = SearchOptions::default();
+        (options.start_token, options.end_token) = (self.start, self.end);
         let pairs: Vec<(&[u32], &[u32])> =
             targets.iter().map(|&(source, target)| (self.expected.sources[source].as_slice(), target)).collect();
         force_decode(&*self.model, &pairs, &options, record, &mut Workspace::new(1)).unwrap()
@@ -285,14 +284,11 @@ fn a_search_and_decoding_along_its_result_score_the_same(fixture: &Fixture) {
     let sources = fixture.sources(fixture.expected.sources.len());
     let mut compared = 0;
     for beam_size in [1, 4] {
-        let options = SearchOptions {
-            beam_size,
-            n_best: 1,
-            length_penalty: 0.7,
-            coverage_penalty: Some(CoveragePenalty { weight: 0.5 }),
-            renormalise: true,
-            ..fixture.options(&fixture.search("beam_4").options)
-        };
+        let mut options = fixture.options(&fixture.search("beam_4").options);
+        (options.beam_size, options.n_best) = (beam_size, 1);
+        options.length_penalty = 0.7;
+        options.coverage_penalty = Some(CoveragePenalty { weight: 0.5 });
+        options.renormalise = true;
         let workspace = &mut Workspace::new(1);
         let found = search(&*fixture.model, &sources, &options, Record::default(), workspace).unwrap();
         let pairs: Vec<(&[u32], &[u32])> =
