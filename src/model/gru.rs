@@ -168,6 +168,7 @@ impl<B: Backend> Seq2Seq for Gru<B> {
             query: B::Rows::default(),
             gates: B::Rows::default(),
             scratch: B::Rows::default(),
+            spare: B::Rows::default(),
             proposer: Proposer::default(),
         }))
     }
@@ -195,6 +196,8 @@ struct GruDecoder<'m, B: Backend> {
     query: B::Rows,
     gates: B::Rows,
     scratch: B::Rows,
+    /// What `select` writes to before swapping.
+    spare: B::Rows,
     proposer: Proposer,
 }
 
@@ -264,8 +267,8 @@ impl<B: Backend> Decoder for GruDecoder<'_, B> {
     }
 
     fn select(&mut self, rows: &[usize]) -> Result<()> {
-        self.model.backend.gather(&self.state, rows, &mut self.scratch)?;
-        std::mem::swap(&mut self.state, &mut self.scratch);
+        self.model.backend.gather(&self.state, rows, &mut self.spare)?;
+        std::mem::swap(&mut self.state, &mut self.spare);
         self.spare_sentences.clear();
         self.spare_sentences.extend(rows.iter().map(|&row| self.sentences[row]));
         std::mem::swap(&mut self.sentences, &mut self.spare_sentences);
