@@ -84,15 +84,10 @@ impl fmt::Display for Stats {
 
 /// The most memory (resident set, in bytes) this process ever held, where `/proc` tells.
 pub fn peak_memory() -> Option<u64> {
-    let kibibytes: u64 = process_status("VmHWM")?.strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
-}
-
-/// One field of `/proc/self/status`.
-pub(super) fn process_status(field: &str) -> Option<String> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let value = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
-    Some(value.trim().to_owned())
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = peak.strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
 }
 
 #[cfg(test)]
