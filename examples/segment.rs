@@ -13,15 +13,18 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use translate::checkpoint::ModelFiles;
-use translate::text::Vocabularies;
 use translate::text::sentencepiece::SentencePiece;
+use translate::text::{Kind, Vocabularies};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--time", model, file] => time(model, file),
         [directory] if Path::new(directory).is_dir() => {
-            let vocabularies = Vocabularies::open(&ModelFiles::Directory(directory.into()))?;
+            let vocabularies = Vocabularies::open(
+                &ModelFiles::Directory(directory.into()),
+                &[Kind::Marian, Kind::TokenizerJson, Kind::WordList],
+            )?;
             each_line(|text| {
                 let target = vocabularies.target.encode(text);
                 let decoded = vocabularies.target.decode(&target);

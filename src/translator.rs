@@ -1,21 +1,21 @@
 //! A loaded model with its vocabularies: translates, scores or aligns one batch of sentences.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::checkpoint::{self, ModelFiles, Weights};
-use crate::kernels::{Precision, Workspace};
-use crate::model::config::{GruConfig, ModelConfig};
-use crate::model::generation::GenerationConfig;
-use crate::model::{Gru, Record, Seq2Seq, Transformer};
+use crate::checkpoint::ModelFiles;
+use crate::compute::{BackendName, Compute, Device, Precision, Workspace};
+use crate::layouts::{GenerationConfig, Opened};
+use crate::model::{self, Record, Seq2Seq};
 use crate::search::{self, Hypothesis, SearchOptions, Source};
-use crate::text::Vocabularies;
+use crate::spec::{AlignmentHead, Spec};
+use crate::store;
+use crate::text::{Frame, Languages, Vocabularies};
 use crate::{Error, Result};
 
 /// A model ready to translate. Cheap to share between threads: nothing in it changes after loading.
 ///
 /// ```
-/// use translate::Translator;
-/// use translate::kernels::{Precision, Workspace};
+/// use translate::{Precision, Translator, Workspace};
 ///
 /// # fn main() -> translate::Result<()> {
 /// # if !cfg!(feature = "builtin-models") { return Ok(()); }
@@ -29,11 +29,135 @@ use crate::{Error, Result};
 /// ```
 pub struct Translator {
     model: Box<dyn Seq2Seq>,
-    config: ModelConfig,
+    spec: Spec,
+    frame: Frame,
+    alignment: Option<AlignmentHead>,
     generation: GenerationConfig,
     vocabularies: Vocabularies,
-    /// The id that ends a source sentence.
-    source_end: u32,
+    /// What stands before and after a source sentence.
+    around: (Vec<u32>, Vec<u32>),
+    /// Whether texts are pieces between spaces, which may have their frame written out.
+    pieces: bool,
+    compute: Compute,
+    threads: usize,
+    /// Workspaces between two calls of [`Translator::translate_text`].
+    workspaces: Mutex<Vec<Workspace>>,
+}
+
+/// What a [`Translator`] is to be made of; see [`Translator::builder`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct TranslatorBuilder {
+    model: String,
+    files: Option<ModelFiles>,
+    compute: Compute,
+    threads: usize,
+    pieces: bool,
+}
+
+impl TranslatorBuilder {
+    /// A built-in model (`transformer`, `gru`), a model directory, or a hub model that is at hand.
+    pub fn model(mut self, name: impl Into<String>) -> Self {
+        self.model = name.into();
+        self
+    }
+
+    /// The files of a model, in place of its name.
+    pub fn files(mut self, files: ModelFiles) -> Self {
+        self.files = Some(files);
+        self
+    }
+
+    /// The arithmetic of the matrix products; [`Precision::F32`] unless said.
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.compute.precision = precision;
+        self
+    }
+
+    /// The implementation; the kernels on the CPU and candle elsewhere unless said.
+    pub fn backend(mut self, backend: BackendName) -> Self {
+        self.compute.backend = Some(backend);
+        self
+    }
+
+    /// What computes; the processor unless said.
+    pub fn device(mut self, device: Device) -> Self {
+        self.compute.device = device;
+        self
+    }
+
+    /// Processor threads; one unless said.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
+        self
+    }
+
+    /// Whether texts, in and out, are pieces of the vocabulary with spaces between them.
+    pub fn pieces(mut self, pieces: bool) -> Self {
+        self.pieces = pieces;
+        self
+    }
+
+    /// Loads the model.
+    ///
+    /// # Errors
+    /// If the model cannot be found, read or understood, its vocabulary does not fit its embeddings, or the backend or
+    /// the device cannot be used.
+    pub fn build(self) -> Result<Translator> {
+        let files = match self.files {
+            Some(files) => files,
+            None => store::resolve(&self.model)?,
+        };
+        let compute = Compute { threads: self.threads, ..self.compute };
+        compute.backend()?;
+        let opened = Opened::open(&files)?;
+        let kinds = opened.layout.vocabulary();
+        let vocabularies = match &opened.vocabulary {
+            Some(directory) => Vocabularies::open(&files.directory(directory)?, kinds)?,
+            None => Vocabularies::open(&files, kinds)?,
+        };
+        let vocabularies = match &opened.target_characters {
+            Some(characters) => vocabularies.with_target_characters(characters),
+            None => vocabularies,
+        };
+        let sizes = opened.spec.vocabulary_sizes();
+        for (side, vocabulary, size) in
+            [("source", &vocabularies.source, sizes.0), ("target", &vocabularies.target, sizes.1)]
+        {
+            if vocabulary.size() > size {
+                return Err(Error::model(
+                    files.path("config.json"),
+                    format!(
+                        "the {side} vocabulary has {} entries but the embedding only {size} rows; \
+                         the vocabulary files belong to another model",
+                        vocabulary.size()
+                    ),
+                ));
+            }
+        }
+        let around = opened.frame.around(&*vocabularies.source, Languages::default());
+        if let Some(id) = around.0.iter().chain(&around.1).find(|&&id| id as usize >= sizes.0) {
+            let problem =
+                format!("token {id}, which stands around every sentence, is outside the vocabulary of {}", sizes.0);
+            return Err(Error::model(files.path("config.json"), problem));
+        }
+        let vocabularies = if self.pieces { vocabularies.of_pieces() } else { vocabularies };
+        let model = model::load(&opened.spec, &opened.parameters, &compute)?;
+        let Opened { spec, frame, alignment, generation, .. } = opened;
+        Ok(Translator {
+            model,
+            spec,
+            frame,
+            alignment,
+            generation,
+            vocabularies,
+            around,
+            pieces: self.pieces,
+            compute,
+            threads: self.threads,
+            workspaces: Mutex::default(),
+        })
+    }
 }
 
 /// One sentence to translate, and what is special about it.
@@ -90,62 +214,114 @@ impl Translation {
     }
 }
 
-/// Source pieces beyond this many are cut off (and [`Translation::source_truncated`] says so): encoder self-attention costs
-/// the square of the length.
+/// Source pieces beyond this many are cut off whatever the model (and [`Translation::source_truncated`] says so): encoder
+/// self-attention costs the square of the length.
 pub const SOURCE_LIMIT: usize = 4096;
 
 impl Translator {
+    /// Begins with the built-in Transformer in `f32` on one thread of the CPU.
+    ///
+    /// ```
+    /// # fn main() -> translate::Result<()> {
+    /// # if !cfg!(feature = "builtin-models") { return Ok(()); }
+    /// let translator = translate::Translator::builder().model("transformer").threads(2).build()?;
+    /// assert_eq!(translator.translate_text("Ein Hund läuft.")?, "A dog is running.");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder() -> TranslatorBuilder {
+        TranslatorBuilder {
+            model: "transformer".to_owned(),
+            files: None,
+            compute: Compute::default(),
+            threads: 1,
+            pieces: false,
+        }
+    }
+
     /// Loads a built-in model by name (`transformer`, `gru`), a model directory, or a hub model that is at hand.
     ///
     /// # Errors
-    /// If the model cannot be found, read or understood, or its vocabulary does not fit its embeddings.
+    /// As [`TranslatorBuilder::build`].
     pub fn load(name: &str, precision: Precision) -> Result<Self> {
-        Self::open(&checkpoint::resolve(name)?, precision)
+        Self::builder().model(name).precision(precision).build()
     }
 
     /// Loads a model from its files.
     ///
     /// # Errors
-    /// As [`Translator::load`].
+    /// As [`TranslatorBuilder::build`].
     pub fn open(files: &ModelFiles, precision: Precision) -> Result<Self> {
-        let weights = Weights::open(files)?;
-        let config = ModelConfig::read(files, &weights)?;
-        let mut generation = GenerationConfig::read(files)?;
-        let vocabularies = match config.vocabulary() {
-            Some(directory) => Vocabularies::open(&files.directory(directory)?)?,
-            None => Vocabularies::open(files)?,
-        };
-        let sizes = config.vocabulary_sizes();
-        for (side, vocabulary, size) in
-            [("source", &vocabularies.source, sizes.0), ("target", &vocabularies.target, sizes.1)]
-        {
-            if vocabulary.size() > size {
-                return Err(Error::model(
-                    files.path("config.json"),
-                    format!(
-                        "the {side} vocabulary has {} entries but the embedding only {size} rows; \
-                         the vocabulary files belong to another model",
-                        vocabulary.size()
-                    ),
-                ));
-            }
-        }
-        generation.check(files, sizes.1)?;
-        // Only Marian directories may number the sentence end differently on the two sides.
-        let source_end = match &config {
-            ModelConfig::Transformer(_) => vocabularies.source.specials().end.unwrap_or(config.eos_token_id()),
-            ModelConfig::Gru(config) => config.eos_token_id,
-        };
-        let model: Box<dyn Seq2Seq> = match &config {
-            ModelConfig::Transformer(config) => Box::new(Transformer::load(config, &weights, precision)?),
-            ModelConfig::Gru(config) => Box::new(Gru::load(config, &weights, precision)?),
-        };
-        Ok(Self { model, config, generation, vocabularies, source_end })
+        Self::builder().files(files.clone()).precision(precision).build()
     }
 
-    /// What the model is made of.
-    pub fn config(&self) -> &ModelConfig {
-        &self.config
+    /// Translates one text with the model's own search settings.
+    ///
+    /// # Errors
+    /// If the text cannot be expressed in the model's vocabulary, or the device fails.
+    pub fn translate_text(&self, text: &str) -> Result<String> {
+        let mut translations = self.with_workspace(|workspace| {
+            self.translate(&[text.into()], &self.search_options(), Record::default(), workspace)
+        })?;
+        Ok(translations.pop().map_or_else(String::new, |translation| translation.text().to_owned()))
+    }
+
+    /// Translates lines as they come, in batches and in order, one translation a line; a blank line gives a blank line.
+    ///
+    /// The iterator takes as many lines as make a batch before it gives the first translation.
+    pub fn translate_lines<'t, I>(&'t self, lines: I) -> impl Iterator<Item = Result<String>> + 't
+    where
+        I: IntoIterator<Item = String>,
+        I::IntoIter: 't,
+    {
+        const BATCH: usize = 32;
+        let mut lines = lines.into_iter();
+        let mut ready = std::collections::VecDeque::new();
+        std::iter::from_fn(move || {
+            if ready.is_empty() {
+                let requests: Vec<Request> =
+                    lines.by_ref().take(BATCH).map(|line| Request { text: line, ..Request::default() }).collect();
+                if requests.is_empty() {
+                    return None;
+                }
+                let translated = self.with_workspace(|workspace| {
+                    self.translate(&requests, &self.search_options(), Record::default(), workspace)
+                });
+                match translated {
+                    Ok(translations) => ready.extend(translations.iter().map(|t| t.text().to_owned())),
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+            ready.pop_front().map(Ok)
+        })
+    }
+
+    fn with_workspace<T>(&self, work: impl FnOnce(&mut Workspace) -> T) -> T {
+        let lock = || self.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut workspace = lock().pop().unwrap_or_else(|| Workspace::new(self.threads));
+        let result = work(&mut workspace);
+        lock().push(workspace);
+        result
+    }
+
+    /// What the network is made of.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// What stands around a sentence.
+    pub fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    /// How and where the model is computed.
+    pub fn compute(&self) -> &Compute {
+        &self.compute
+    }
+
+    /// The cross-attention to read alignments from, if it was measured.
+    pub fn alignment(&self) -> Option<AlignmentHead> {
+        self.alignment
     }
 
     /// The model's own generation settings.
@@ -166,17 +342,29 @@ impl Translator {
     /// The number of source tokens a Transformer was made for (`max_position_embeddings`); longer sources are translated,
     /// since sinusoidal positions extend, but the model has never seen any. `None` for a GRU, which has no positions.
     pub fn trained_length(&self) -> Option<usize> {
-        match &self.config {
-            ModelConfig::Transformer(config) => Some(config.max_position_embeddings),
-            ModelConfig::Gru(_) => None,
+        match &self.spec {
+            Spec::Transformer(spec) => spec.trained_length,
+            Spec::Recurrent(_) => None,
         }
+    }
+
+    /// Source pieces beyond this many are cut off: [`SOURCE_LIMIT`], or what a table of learned positions has room for.
+    pub fn source_limit(&self) -> usize {
+        let around = self.around.0.len() + self.around.1.len();
+        let table = self.spec.position_limit().map_or(SOURCE_LIMIT, |rows| rows.saturating_sub(around).max(1));
+        SOURCE_LIMIT.min(table)
     }
 
     /// Search options as the model's `generation_config.json` and `config.json` set them.
     pub fn search_options(&self) -> SearchOptions {
         let generation = &self.generation;
-        let end_token = generation.eos_token_id.unwrap_or(self.config.eos_token_id());
-        let pad = generation.pad_token_id.unwrap_or(self.config.pad_token_id());
+        let end_token = generation.eos_token_id.unwrap_or(self.frame.end);
+        let pad = generation.pad_token_id.unwrap_or(self.frame.padding);
+        let token = |part| self.frame.token(part, &*self.vocabularies.source, Languages::default());
+        let start = token(self.frame.start).unwrap_or(end_token);
+        let first = self.frame.first.and_then(token);
+        // Positions that were never learned would all be the last; the start token takes one.
+        let table = self.spec.position_limit().map_or(usize::MAX, |rows| rows.saturating_sub(1).max(1));
         let mut banned = generation.banned_tokens.clone();
         if pad != end_token && (pad as usize) < self.model.target_vocabulary_size() {
             banned.push(pad);
@@ -191,12 +379,12 @@ impl Translator {
             early_stopping: generation.early_stopping,
             // Hugging Face's max_length counts the start token; ours counts generated tokens. min_length likewise, but
             // there the sentence end, which it does not count, makes up for it.
-            max_length: generation.max_length.saturating_sub(1).max(1),
+            max_length: generation.max_length.saturating_sub(1).max(1).min(table),
             min_length: generation.min_length,
-            start_token: generation.decoder_start_token_id.unwrap_or(self.config.decoder_start_token_id()),
+            start_token: generation.decoder_start_token_id.unwrap_or(start),
             end_token,
             force_end: generation.forced_eos_token_id.is_some(),
-            force_begin: generation.forced_bos_token_id,
+            force_begin: generation.forced_bos_token_id.or(first),
             banned,
             banned_sequences: generation.banned_sequences.clone(),
             renormalise: generation.renormalize_logits,
@@ -225,6 +413,7 @@ impl Translator {
                 translations[place].candidates.push(CandidateTranslation::default());
                 continue;
             }
+            self.check_text(&request.text)?;
             let (ids, cut) = self.source_ids(&request.text);
             translations[place].source_truncated = cut;
             sources.push(Source {
@@ -237,7 +426,8 @@ impl Translator {
         if sources.is_empty() {
             return Ok(translations);
         }
-        let results = search::search(&*self.model, &sources, options, record, workspace)?;
+        let results = search::search(&*self.model, &sources, options, record, workspace)
+            .map_err(|error| error.in_batch_of(sources.len()))?;
         for ((place, source), hypotheses) in places.into_iter().zip(sources).zip(results) {
             let translation = &mut translations[place];
             translation.source = source.ids;
@@ -272,7 +462,8 @@ impl Translator {
         let targets: Vec<Vec<u32>> = pairs.iter().map(|(_, target)| self.target_ids(target)).collect();
         let ids: Vec<(&[u32], &[u32])> =
             sources.iter().zip(&targets).map(|((source, _), target)| (&source[..], &target[..])).collect();
-        let results = search::force_decode(&*self.model, &ids, options, record, workspace)?;
+        let results = search::force_decode(&*self.model, &ids, options, record, workspace)
+            .map_err(|error| error.in_batch_of(ids.len()))?;
         Ok(sources
             .into_iter()
             .zip(results)
@@ -293,7 +484,7 @@ impl Translator {
             return target.decode(&hypothesis.ids);
         };
         let words = self.source_words(source);
-        let weights = attention.mean(self.config.alignment());
+        let weights = attention.mean(self.alignment);
         let mut text = String::new();
         let mut step = 0;
         for run in hypothesis.ids.chunk_by(|a, b| *a != unknown && *b != unknown) {
@@ -317,10 +508,7 @@ impl Translator {
     fn source_words(&self, source: &str) -> Vec<String> {
         let vocabulary = &self.vocabularies.source;
         let pieces = vocabulary.segment(source);
-        let mut words: Vec<String> = Vec::new();
-        if let ModelConfig::Gru(GruConfig { source_bos_token_id: Some(_), .. }) = self.config {
-            words.push(String::new());
-        }
+        let mut words: Vec<String> = vec![String::new(); self.around.0.len()];
         for (at, piece) in pieces.iter().enumerate() {
             let start = (0..=at).rev().find(|&at| vocabulary.begins_word(pieces[at].id)).unwrap_or(0);
             let end = (at + 1..pieces.len()).find(|&at| vocabulary.begins_word(pieces[at].id)).unwrap_or(pieces.len());
@@ -328,21 +516,41 @@ impl Translator {
             let word: String = pieces[start..end].iter().map(|piece| piece.text.as_str()).collect();
             words.push(word.trim_start_matches('▁').to_owned());
         }
-        words.truncate(SOURCE_LIMIT);
+        words.truncate(self.around.0.len() + self.source_limit());
         words
+    }
+
+    /// Whether a text can be expressed in the source vocabulary; only one without an unknown token may lack something.
+    ///
+    /// # Errors
+    /// If it cannot; the message names the word.
+    pub fn check_text(&self, text: &str) -> Result<()> {
+        match self.vocabularies.source.unencodable(text) {
+            None => Ok(()),
+            Some(word) => {
+                let word: String = word.chars().filter(|c| !c.is_control()).take(60).collect();
+                Err(Error::Text(format!("`{word}` is not in the source vocabulary, which has no <unk> for it")))
+            }
+        }
     }
 
     /// The pieces of the source as the model sees them, sentence tokens included, and whether they were cut.
     pub fn source_ids(&self, text: &str) -> (Vec<u32>, bool) {
+        let (before, after) = &self.around;
         let mut ids = self.vocabularies.source.encode(text);
-        let cut = ids.len() > SOURCE_LIMIT;
-        ids.truncate(SOURCE_LIMIT);
-        if let ModelConfig::Gru(config) = &self.config
-            && let Some(start) = config.source_bos_token_id
-        {
-            ids.insert(0, start);
+        if self.pieces {
+            // Where the frame is written out, it is not added once more.
+            if !before.is_empty() && ids.starts_with(before) {
+                ids.drain(..before.len());
+            }
+            if !after.is_empty() && ids.ends_with(after) {
+                ids.truncate(ids.len() - after.len());
+            }
         }
-        ids.push(self.source_end);
+        let cut = ids.len() > self.source_limit();
+        ids.truncate(self.source_limit());
+        ids.splice(0..0, before.iter().copied());
+        ids.extend(after);
         (ids, cut)
     }
 

@@ -11,12 +11,11 @@ use std::thread::ThreadId;
 
 use translate::Translator;
 use translate::checkpoint::{ModelFiles, Weights};
-use translate::kernels::{Precision, Workspace};
-use translate::model::config::ModelConfig;
-use translate::model::generation::GenerationConfig;
+use translate::layouts::Opened;
 use translate::pipeline::Line;
 use translate::text::sentencepiece::{PlainNormalizer, SentencePiece};
 use translate::text::{TokenizerJson, Vocabulary};
+use translate::{Precision, Workspace};
 
 #[path = "../../src/cli/request.rs"]
 mod request;
@@ -24,10 +23,10 @@ mod request;
 use request::{InputFormat, LineRequest};
 
 /// A target by its name.
-pub type Target = (&'static str, fn(&[u8]));
+pub(super) type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 7] = [
+pub(super) const TARGETS: [Target; 7] = [
     ("config", config),
     ("safetensors", safetensors),
     ("pickle", pickle),
@@ -48,7 +47,7 @@ const TEXTS: [&str; 6] = [
 ];
 
 /// `config.json` and `generation_config.json` beside the weights of a Transformer and of a GRU.
-pub fn config(data: &[u8]) {
+pub(super) fn config(data: &[u8]) {
     thread_local! {
         static TRANSFORMER: Scratch = Scratch::new("transformer", &[
             ("model.safetensors", include_bytes!("../../tests/fixtures/models/marian_relu/model.safetensors")),
@@ -77,7 +76,7 @@ pub fn config(data: &[u8]) {
 }
 
 /// `model.safetensors`.
-pub fn safetensors(data: &[u8]) {
+pub(super) fn safetensors(data: &[u8]) {
     thread_local!(static DIRECTORY: Scratch = Scratch::new("safetensors", &[]));
     DIRECTORY.with(|directory| {
         directory.write("model.safetensors", data);
@@ -86,7 +85,7 @@ pub fn safetensors(data: &[u8]) {
 }
 
 /// `pytorch_model.bin`.
-pub fn pickle(data: &[u8]) {
+pub(super) fn pickle(data: &[u8]) {
     thread_local!(static DIRECTORY: Scratch = Scratch::new("pickle", &[]));
     DIRECTORY.with(|directory| {
         directory.write("pytorch_model.bin", data);
@@ -97,7 +96,7 @@ pub fn pickle(data: &[u8]) {
 /// Reads every tensor, and what a config would take from their shapes.
 fn read_weights(files: &ModelFiles) {
     let Some(weights) = checked(Weights::open(files)) else { return };
-    weights.summary();
+    weights.size();
     let names: Vec<&str> = weights.names().collect();
     for name in &names {
         let shape = weights.shape(name).unwrap_or_default();
@@ -106,12 +105,11 @@ fn read_weights(files: &ModelFiles) {
         }
         checked(weights.same(name, names[0]));
     }
-    checked(ModelConfig::read(files, &weights));
-    checked(GenerationConfig::read(files));
+    checked(Opened::open(files));
 }
 
 /// `source.spm` and `target.spm`.
-pub fn sentencepiece(data: &[u8]) {
+pub(super) fn sentencepiece(data: &[u8]) {
     let Some(model) = checked(SentencePiece::parse(data, "fuzz.spm")) else { return };
     for text in TEXTS {
         let ids = model.encode(text);
@@ -123,7 +121,7 @@ pub fn sentencepiece(data: &[u8]) {
 }
 
 /// The two SentencePiece normalisers, the fast one and the one written as its definition reads, on any text.
-pub fn normalizer(data: &[u8]) {
+pub(super) fn normalizer(data: &[u8]) {
     static MODELS: LazyLock<Vec<SentencePiece>> = LazyLock::new(|| {
         let files: [&[u8]; 4] = [
             include_bytes!("../../tests/fixtures/sentencepiece/unigram.spm"),
@@ -145,7 +143,7 @@ pub fn normalizer(data: &[u8]) {
 }
 
 /// `tokenizer.json`.
-pub fn tokenizer_json(data: &[u8]) {
+pub(super) fn tokenizer_json(data: &[u8]) {
     let Some(tokenizer) = checked(TokenizerJson::parse(data, "tokenizer.json")) else { return };
     for text in TEXTS {
         let ids = tokenizer.encode(text);
@@ -158,7 +156,7 @@ pub fn tokenizer_json(data: &[u8]) {
 }
 
 /// A line of `--json-input`, of a table and of plain text.
-pub fn json_input(data: &[u8]) {
+pub(super) fn json_input(data: &[u8]) {
     let text = String::from_utf8_lossy(data).into_owned();
     let line = Line { index: 0, name: "fuzz".into(), number: 1, text, replaced: false, truncated: false, end: 0 };
     let plain = checked(LineRequest::parse(&line, InputFormat::Text)).expect("any line is text");

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use super::{LFS_POINTER, ModelFiles, lfs_pointer};
+use super::files::{LFS_POINTER, ModelFiles, lfs_pointer};
 use crate::{Error, Result};
 
 /// A readable range of bytes. Nothing is kept in memory but what a caller asked for.
@@ -119,7 +119,7 @@ mod tests {
 
     fn in_memory(bytes: &'static [u8]) -> Result<Option<Bytes>> {
         let files = Box::leak(Box::new([("weights", bytes)]));
-        Bytes::open(&ModelFiles::Builtin { name: "test", files }, "weights")
+        Bytes::open(&ModelFiles::Builtin { name: "test", files, vocabulary: &[] }, "weights")
     }
 
     #[test]

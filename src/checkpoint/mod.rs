@@ -1,119 +1,19 @@
-//! Finding, opening and reading model directories.
+//! Tensors out of files under their stored names, and the JSON beside them. Knows no family of models and no kernel.
 
-pub mod builtin;
 mod bytes;
-mod convert;
 mod dtype;
-pub mod hub;
-pub mod layout;
-mod list;
+mod files;
+mod keys;
+mod parameters;
 mod pickle;
 mod pytorch;
-mod resolve;
 mod safetensors;
+mod stored;
 mod weights;
 
-pub use convert::convert;
 pub use dtype::Dtype;
-pub use list::{Location, ModelSummary, WeightSummary, list_models};
-pub use resolve::{resolve, resolve_with};
+pub use files::ModelFiles;
+pub use keys::Keys;
+pub use parameters::{Parameters, Recipe};
+pub use safetensors::write as write_safetensors;
 pub use weights::{WEIGHT_FILES, Weights};
-
-use std::borrow::Cow;
-use std::path::{Component, Path, PathBuf};
-
-use crate::{Error, Result};
-
-/// The files a vocabulary may consist of.
-pub const VOCABULARY_FILES: [&str; 12] = [
-    "source.spm",
-    "target.spm",
-    "vocab.json",
-    "target_vocab.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "tokenizer.json",
-    "source_tokenizer.json",
-    "target_tokenizer.json",
-    "vocab.txt",
-    "source_vocab.txt",
-    "target_vocab.txt",
-];
-
-/// What Git puts in a repository in place of a large file.
-const LFS_POINTER: &[u8] = b"version https://git-lfs";
-
-/// Where a model's files are: a directory, or compiled into the binary.
-#[derive(Clone, Debug)]
-pub enum ModelFiles {
-    /// A directory on disk.
-    Directory(PathBuf),
-    /// A built-in model: its name and its files by name.
-    Builtin {
-        /// `transformer` or `gru`.
-        name: &'static str,
-        /// File names and contents.
-        files: &'static [(&'static str, &'static [u8])],
-    },
-}
-
-impl ModelFiles {
-    /// The contents of a file, or `None` when there is none of that name.
-    ///
-    /// # Errors
-    /// If the file is there but cannot be read, or is only a Git LFS pointer to its contents.
-    pub fn read(&self, name: &str) -> Result<Option<Cow<'static, [u8]>>> {
-        match self {
-            Self::Directory(directory) => {
-                let path = directory.join(name);
-                match std::fs::read(&path) {
-                    Ok(bytes) if bytes.starts_with(LFS_POINTER) => Err(lfs_pointer(&path)),
-                    Ok(bytes) => Ok(Some(Cow::Owned(bytes))),
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-                    Err(error) => Err(Error::io(path, error)),
-                }
-            }
-            Self::Builtin { files, .. } => Ok(files.iter().find(|(n, _)| *n == name).map(|(_, b)| Cow::Borrowed(*b))),
-        }
-    }
-
-    /// How to name a file of this model in a message.
-    pub fn path(&self, name: &str) -> PathBuf {
-        match self {
-            Self::Directory(directory) => directory.join(name),
-            Self::Builtin { name: model, .. } => PathBuf::from(format!("built-in model {model}")).join(name),
-        }
-    }
-
-    /// The files in another directory, named relative to this model's (config.json's `vocabulary`).
-    ///
-    /// # Errors
-    /// If there is no such directory.
-    pub fn directory(&self, relative: &str) -> Result<Self> {
-        match self {
-            Self::Directory(directory) => {
-                let path = directory.join(relative);
-                if path.is_dir() {
-                    return Ok(Self::Directory(path));
-                }
-                let problem = format!("no such directory, but config.json says that `vocabulary` is {relative:?}");
-                Err(Error::model(path, problem))
-            }
-            Self::Builtin { name, files } => {
-                // The built-in models lie in models/NAME, so their shared vocabulary is ../../vocab.
-                let last = Path::new(relative).components().next_back();
-                let is_vocabulary = last == Some(Component::Normal("vocab".as_ref()));
-                Ok(Self::Builtin { name, files: if is_vocabulary { builtin::vocabulary() } else { files } })
-            }
-        }
-    }
-}
-
-/// The error for a Git LFS pointer in place of a file.
-fn lfs_pointer(path: &Path) -> Error {
-    Error::model(
-        path,
-        "is a Git LFS pointer, not the file itself; run `git lfs pull` in the model directory, or download the file from the \
-         model's page",
-    )
-}

@@ -9,7 +9,7 @@ use std::io::{Error as IoError, Read, Seek, SeekFrom};
 
 use super::bytes::Bytes;
 use super::pickle::{Machine, Value};
-use super::weights::Stored;
+use super::stored::Stored;
 use crate::Result;
 
 /// How a file of the older format begins: the pickled magic number.

@@ -4,13 +4,17 @@
 //! range, then the values, without holes. Only the header is read here; values are read tensor by tensor.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
 
+use half::f16;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::bytes::Bytes;
 use super::dtype::Dtype;
-use super::weights::Stored;
+use super::stored::Stored;
 use crate::{Error, Result};
 
 /// One entry of the header as it is written.
@@ -98,4 +102,50 @@ pub(super) fn read_header(bytes: &Bytes) -> Result<BTreeMap<String, Stored>> {
         return Err(malformed(format!("its tensors end at byte {expected} of {data_len} bytes of data")));
     }
     Ok(tensors)
+}
+
+/// Writes a file of the given tensors (name and shape) in `dtype`, F16 or F32; `read` gives the values of each in turn, so
+/// that one is in memory at a time.
+///
+/// # Errors
+/// If `read` fails, a value does not fit the format, or the file cannot be written.
+pub fn write(
+    path: &Path,
+    dtype: Dtype,
+    tensors: &[(String, Vec<usize>)],
+    mut read: impl FnMut(usize) -> Result<Vec<f32>>,
+) -> Result<()> {
+    let mut header = Map::new();
+    // transformers refuses a file that does not say which framework its layout is.
+    header.insert("__metadata__".to_owned(), json!({ "format": "pt" }));
+    let mut end = 0;
+    for (name, shape) in tensors {
+        let start = end;
+        end += shape.iter().product::<usize>() * dtype.size();
+        let entry = json!({ "dtype": dtype.name(), "shape": shape, "data_offsets": [start, end] });
+        header.insert(name.clone(), entry);
+    }
+    let mut header = Value::Object(header).to_string().into_bytes();
+    header.resize(header.len().next_multiple_of(8), b' ');
+
+    let io = |error| Error::io(path, error);
+    let mut file = BufWriter::with_capacity(1 << 20, File::create(path).map_err(io)?);
+    file.write_all(&(header.len() as u64).to_le_bytes()).map_err(io)?;
+    file.write_all(&header).map_err(io)?;
+    for (index, (name, _)) in tensors.iter().enumerate() {
+        for value in read(index)? {
+            if dtype == Dtype::F32 {
+                file.write_all(&value.to_le_bytes()).map_err(io)?;
+                continue;
+            }
+            let half = f16::from_f32(value);
+            if value.is_finite() && !half.is_finite() {
+                let problem = format!("tensor {name} holds {value}, which is beyond F16; use F32");
+                return Err(Error::model(path, problem));
+            }
+            file.write_all(&half.to_le_bytes()).map_err(io)?;
+        }
+    }
+    let file = file.into_inner().map_err(|error| io(error.into_error()))?;
+    file.sync_all().map_err(io)
 }

@@ -1,15 +1,15 @@
 //! The tensors of a model, read one at a time and converted to `f32`.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use serde_json::Value;
 
 use super::bytes::Bytes;
 use super::dtype::Dtype;
-use super::list::WeightSummary;
-use super::{ModelFiles, layout, pytorch, safetensors};
-use crate::kernels::{PackedMatrix, Packer, Precision};
+use super::stored::Stored;
+use super::{ModelFiles, pytorch, safetensors};
 use crate::{Error, Result};
 
 /// The files weights are looked for in, in this order.
@@ -19,25 +19,6 @@ pub const WEIGHT_FILES: [&str; 4] =
 /// Bytes converted at a time: a tensor is never held both as stored and as `f32`.
 const CHUNK: usize = 1 << 20;
 
-/// Where and how one tensor is stored.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Stored {
-    /// The number format, or the name of one we cannot read.
-    pub(super) dtype: Result<Dtype, String>,
-    /// The tensor's shape.
-    pub(super) shape: Vec<usize>,
-    /// Byte offset of the first value in the file.
-    pub(super) offset: u64,
-    /// Values between neighbours along each axis; `None` when row-major without gaps.
-    pub(super) strides: Option<Vec<usize>>,
-}
-
-impl Stored {
-    pub(super) fn contiguous(dtype: Result<Dtype, String>, shape: Vec<usize>, offset: u64) -> Self {
-        Self { dtype, shape, offset, strides: None }
-    }
-}
-
 struct Tensor {
     file: usize,
     /// The name in the file, for messages.
@@ -45,11 +26,10 @@ struct Tensor {
     stored: Stored,
 }
 
-/// All tensors of a model under our canonical names (see [`layout`]). Values stay in the file until asked for.
+/// All tensors of a model under their stored names. Values stay in the file until asked for.
 pub struct Weights {
     files: Vec<Bytes>,
     tensors: BTreeMap<String, Tensor>,
-    family: layout::Family,
 }
 
 impl std::fmt::Debug for Weights {
@@ -71,7 +51,9 @@ impl Weights {
         {
             return Err(Error::model(directory, "no such model directory"));
         }
-        for name in WEIGHT_FILES {
+        let chosen = [self::only_file(files)?];
+        let chosen = chosen.iter().flatten().map(String::as_str);
+        for name in WEIGHT_FILES.into_iter().chain(chosen) {
             let Some(bytes) = Bytes::open(files, name)? else { continue };
             let shards = if name.ends_with(".index.json") { shards(files, &bytes)? } else { vec![bytes] };
             return Self::from_files(shards);
@@ -81,6 +63,15 @@ impl Weights {
         Err(Error::model(directory, format!("no weights here: none of {names}; a model directory holds one of them")))
     }
 
+    /// Opens one file of weights.
+    ///
+    /// # Errors
+    /// As [`Weights::open`].
+    pub fn open_file(files: &ModelFiles, name: &str) -> Result<Self> {
+        let missing = || Error::model(files.path(name), "there is no such file, but config.json names it as `weights`");
+        Self::from_files(vec![Bytes::open(files, name)?.ok_or_else(missing)?])
+    }
+
     fn from_files(files: Vec<Bytes>) -> Result<Self> {
         let mut stored = Vec::new();
         for (file, bytes) in files.iter().enumerate() {
@@ -88,21 +79,9 @@ impl Weights {
             let read = if is_safetensors { safetensors::read_header } else { pytorch::read_tensors };
             stored.extend(read(bytes)?.into_iter().map(|(name, stored)| (name, file, stored)));
         }
-        let family = layout::Family::detect(stored.iter().map(|(name, ..)| name.as_str()));
-        let mut tensors = BTreeMap::new();
-        for (stored_name, file, stored) in stored {
-            let name = family.canonical(&stored_name);
-            // A tensor stored under its canonical name wins over one that is only renamed to it.
-            if name == stored_name || !tensors.contains_key(&name) {
-                tensors.insert(name, Tensor { file, stored_name, stored });
-            }
-        }
-        Ok(Self { files, tensors, family })
-    }
-
-    /// Which family's names the file follows.
-    pub fn family(&self) -> layout::Family {
-        self.family
+        let tensors =
+            stored.into_iter().map(|(name, file, stored)| (name.clone(), Tensor { file, stored_name: name, stored }));
+        Ok(Self { files, tensors: tensors.collect() })
     }
 
     /// The weight file, or the first of several.
@@ -110,17 +89,17 @@ impl Weights {
         self.files.first().map(|file| file.path().to_owned()).unwrap_or_default()
     }
 
-    /// Canonical names of all tensors, sorted.
+    /// Names of all tensors, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// Whether there is a tensor of this canonical name.
+    /// Whether there is a tensor of this name.
     pub fn contains(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }
 
-    /// The shape of a tensor, if there is one of this canonical name.
+    /// The shape of a tensor, if there is one of this name.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.tensors.get(name).map(|tensor| tensor.stored.shape.as_slice())
     }
@@ -139,41 +118,40 @@ impl Weights {
         self.read(self.of_shape(name, shape)?)
     }
 
-    /// Reads a matrix `[rows, width]` and packs it, without ever holding more of it unpacked than a few rows.
+    /// Reads rows `first ..` of a matrix of the given shape `[rows, width]`, `count` of them, and hands them on a few at a
+    /// time, so that the whole of it is never in memory.
     ///
     /// # Errors
     /// As [`Weights::tensor`].
-    pub fn pack(&self, name: &str, rows: usize, width: usize, precision: Precision) -> Result<PackedMatrix> {
-        self.pack_all(&[name], rows, width, precision)
+    pub fn read_rows(
+        &self,
+        name: &str,
+        shape: &[usize],
+        rows: Range<usize>,
+        sink: &mut dyn FnMut(&[f32]),
+    ) -> Result<()> {
+        let tensor = self.of_shape(name, shape)?;
+        let width = shape[1..].iter().product::<usize>();
+        let Stored { dtype, offset, strides, .. } = &tensor.stored;
+        let (Ok(dtype), None) = (dtype, strides) else {
+            sink(&self.read(tensor)?[rows.start * width..rows.end * width]);
+            return Ok(());
+        };
+        let step = (CHUNK / (width * dtype.size()).max(1)).max(1);
+        for row in rows.clone().step_by(step) {
+            let offset = offset + (row * width * dtype.size()) as u64;
+            let count = step.min(rows.end - row) * width;
+            sink(&read_values(&self.files[tensor.file], *dtype, offset, count)?);
+        }
+        Ok(())
     }
 
-    /// Packs several matrices `[rows, width]` as one, the rows of each following those of the one before.
+    /// Checks that a tensor is there and has the given shape, axes of length 1 aside.
     ///
     /// # Errors
     /// As [`Weights::tensor`].
-    pub fn pack_all(&self, names: &[&str], rows: usize, width: usize, precision: Precision) -> Result<PackedMatrix> {
-        let tensors = names.iter().map(|name| self.of_shape(name, &[rows, width])).collect::<Result<Vec<_>>>()?;
-        // Only now do the stored tensors vouch for the sizes that the config claims.
-        let mut packer = Packer::new(names.len() * rows, width, precision);
-        for tensor in tensors {
-            let Stored { dtype, offset, strides, .. } = &tensor.stored;
-            match (dtype, strides) {
-                (Ok(dtype), None) => {
-                    let step = (CHUNK / (width * dtype.size())).max(1);
-                    for row in (0..rows).step_by(step) {
-                        let offset = offset + (row * width * dtype.size()) as u64;
-                        packer.push(&read_values(
-                            &self.files[tensor.file],
-                            *dtype,
-                            offset,
-                            step.min(rows - row) * width,
-                        )?);
-                    }
-                }
-                _ => packer.push(&self.read(tensor)?),
-            }
-        }
-        Ok(packer.finish())
+    pub fn check(&self, name: &str, shape: &[usize]) -> Result<()> {
+        self.of_shape(name, shape).map(|_| ())
     }
 
     /// The tensor of a name, if it has the given shape.
@@ -220,8 +198,8 @@ impl Weights {
         Ok(true)
     }
 
-    /// The weights at a glance.
-    pub fn summary(&self) -> WeightSummary {
+    /// Number of parameters as stored, their size in bytes, and the format most of them are in.
+    pub fn size(&self) -> (u64, u64, Dtype) {
         let mut bytes_by_dtype = [(Dtype::F16, 0), (Dtype::Bf16, 0), (Dtype::F32, 0), (Dtype::F64, 0)];
         let (mut parameters, mut bytes) = (0, 0);
         for tensor in self.tensors.values() {
@@ -234,8 +212,8 @@ impl Weights {
                 *sum += if *other == dtype { size } else { 0 };
             }
         }
-        let precision = bytes_by_dtype.into_iter().max_by_key(|&(_, size)| size).map_or(Dtype::F32, |(dtype, _)| dtype);
-        WeightSummary { family: self.family, parameters, bytes, precision }
+        let most = bytes_by_dtype.into_iter().max_by_key(|&(_, size)| size).map_or(Dtype::F32, |(dtype, _)| dtype);
+        (parameters, bytes, most)
     }
 
     fn find(&self, name: &str) -> Result<&Tensor> {
@@ -244,7 +222,12 @@ impl Weights {
 
     /// The error for a tensor that is not there.
     pub fn missing(&self, name: &str) -> Error {
-        let closest = self.names().min_by_key(|candidate| edit_distance(name, candidate));
+        self.missing_among(name, self.names())
+    }
+
+    /// [`Self::missing`] where tensors go by other names.
+    pub(super) fn missing_among<'a>(&self, name: &str, names: impl Iterator<Item = &'a str>) -> Error {
+        let closest = names.min_by_key(|candidate| strsim::levenshtein(name, candidate));
         let hint = closest.map(|closest| format!(" (the closest is {closest})")).unwrap_or_default();
         Error::model(
             self.path(),
@@ -275,6 +258,27 @@ impl Weights {
             }
         }
     }
+}
+
+/// The one file of weights in a directory that has none under a usual name.
+fn only_file(files: &ModelFiles) -> Result<Option<String>> {
+    let ModelFiles::Directory(directory) = files else { return Ok(None) };
+    if WEIGHT_FILES.iter().any(|name| directory.join(name).exists()) {
+        return Ok(None);
+    }
+    let entries = std::fs::read_dir(directory).map_err(|error| Error::io(directory, error))?;
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    names.retain(|name| [".safetensors", ".bin", ".pt", ".pth"].iter().any(|ending| name.ends_with(ending)));
+    names.sort_unstable();
+    if names.len() > 1 {
+        let problem = format!(
+            "several files may be the weights ({}); say which in config.json: \"weights\": \"{}\"",
+            names.join(", "),
+            names[0]
+        );
+        return Err(Error::model(directory, problem));
+    }
+    Ok(names.pop())
 }
 
 /// `count` values from a byte offset. The range was checked when the header was read.
@@ -329,20 +333,4 @@ fn shards(files: &ModelFiles, index: &Bytes) -> Result<Vec<Bytes>> {
         Bytes::open(files, name)?.ok_or_else(missing)
     };
     names.into_iter().map(open).collect()
-}
-
-/// Levenshtein distance, for suggesting a name.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
 }

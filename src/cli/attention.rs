@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use translate::checkpoint::ModelFiles;
 use translate::inspect::{AttentionMap, Format, HeadChoice, Kind, LayerChoice, RenderOptions, Renderer};
 use translate::model::Record;
-use translate::model::config::ModelConfig;
 use translate::pipeline::{Output, Sink};
+use translate::spec::Spec;
 use translate::{Error, Result, Translator};
 
 /// A renderer and where its bytes go. The first error ends the writing; [`AttentionWriter::end`] reports it.
@@ -116,14 +116,12 @@ pub(super) fn record(kind: Kind) -> Record {
 ///
 /// # Errors
 /// If the model has none.
-pub(super) fn shape(config: &ModelConfig, kind: Kind) -> Result<(usize, usize)> {
-    match (config, kind) {
-        (ModelConfig::Transformer(config), Kind::Encoder) => {
-            Ok((config.encoder_layers, config.encoder_attention_heads))
-        }
-        (ModelConfig::Transformer(config), _) => Ok((config.decoder_layers, config.decoder_attention_heads)),
-        (ModelConfig::Gru(_), Kind::Cross) => Ok((1, 1)),
-        (ModelConfig::Gru(_), _) => Err(Error::Usage(format!(
+pub(super) fn shape(spec: &Spec, kind: Kind) -> Result<(usize, usize)> {
+    match (spec, kind) {
+        (Spec::Transformer(spec), Kind::Encoder) => Ok((spec.encoder.layers, spec.encoder.heads)),
+        (Spec::Transformer(spec), _) => Ok((spec.decoder.layers, spec.decoder.heads)),
+        (Spec::Recurrent(_), Kind::Cross) => Ok((1, 1)),
+        (Spec::Recurrent(_), _) => Err(Error::Usage(format!(
             "--kind {kind}: this model is a GRU, which has no self-attention; its only attention is --kind cross"
         ))),
     }
@@ -131,7 +129,7 @@ pub(super) fn shape(config: &ModelConfig, kind: Kind) -> Result<(usize, usize)> 
 
 /// The layer and head that align best, as the model's config says, or the mean of all.
 pub(super) fn best(translator: &Translator) -> (LayerChoice, HeadChoice) {
-    match translator.config().alignment() {
+    match translator.alignment() {
         Some(best) => (LayerChoice::Index(best.layer), best.head.map_or(HeadChoice::Mean, HeadChoice::Index)),
         None => (LayerChoice::Mean, HeadChoice::Mean),
     }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueHint};
+use translate::Workspace;
 use translate::inspect::align::{Link, Rule};
 use translate::inspect::rank::{self, Ranking};
 use translate::inspect::{
     AlignOn, AttentionMap, Format, HeadChoice, Kind, LayerChoice, RenderOptions, Selection, pharaoh, text,
 };
-use translate::kernels::Workspace;
 use translate::model::Record;
 use translate::pipeline::{BatchTranslator, Done, End, Input, Line, Output, Sink, Tokens};
 use translate::search::SearchOptions;
@@ -141,7 +141,7 @@ fn align_on_parser() -> impl TypedValueParser<Value = AlignOn> {
 pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     arguments.files.output = named_file(arguments.files.output);
     let (translator, _) = arguments.model.load()?;
-    let (layers, heads) = shape(translator.config(), arguments.kind)?;
+    let (layers, heads) = shape(translator.spec(), arguments.kind)?;
     let (layer, head) = match (arguments.layer, arguments.head, arguments.kind) {
         (None, None, Kind::Cross) => best(&translator),
         (layer, head, _) => (layer.unwrap_or_default(), head.unwrap_or_default()),
@@ -233,7 +233,7 @@ fn rank(job: &Arc<AttentionJob>, arguments: Arguments) -> Result<Ending> {
     if arguments.store
         && let Some(best) = rank::best_single(&ranks)
     {
-        eprintln!("translate: {}", store(&translate::checkpoint::resolve(&arguments.model.model)?, best)?);
+        eprintln!("translate: {}", store(&translate::store::resolve(&arguments.model.model)?, best)?);
     }
     Ok(ending)
 }

@@ -89,6 +89,8 @@ pub(super) fn run(arguments: Arguments) -> Result<Ending> {
             "version": env!("CARGO_PKG_VERSION"),
             "kernels": kernels::describe(),
             "model": arguments.model.model,
+            "backend": translator.compute().backend()?.to_string(),
+            "device": translator.compute().device.to_string(),
             "precision": format!("{:?}", arguments.model.precision).to_lowercase(),
             "beam": options.beam_size,
             "batch": batch_size,

@@ -4,9 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use translate::Result;
-use translate::checkpoint::{self, Dtype, Weights};
-use translate::model::config::ModelConfig;
-use translate::model::generation::GenerationConfig;
+use translate::checkpoint::Dtype;
+use translate::layouts;
 
 use super::Ending;
 use super::download::find_model;
@@ -39,18 +38,11 @@ enum DtypeName {
 /// Converts the model and says on stderr what was written.
 pub(super) fn run(arguments: Arguments) -> Result<Ending> {
     let files = find_model(&arguments.model)?;
-    let weights = Weights::open(&files)?;
-    let config = ModelConfig::read(&files, &weights)?;
-    let mut generation = GenerationConfig::read(&files)?;
-    // Other engines read token ids from here alone.
-    generation.eos_token_id.get_or_insert(config.eos_token_id());
-    generation.pad_token_id.get_or_insert(config.pad_token_id());
-    generation.decoder_start_token_id.get_or_insert(config.decoder_start_token_id());
     let dtype = match arguments.dtype {
         DtypeName::F16 => Dtype::F16,
         DtypeName::F32 => Dtype::F32,
     };
-    checkpoint::convert(&files, &arguments.out, dtype, &config.to_json(), &generation.to_json())?;
+    layouts::convert(&files, &arguments.out, dtype)?;
     eprintln!("translate: wrote {}", arguments.out.display());
     Ok(Ending::Done)
 }

@@ -4,8 +4,9 @@ use std::io::IsTerminal;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use translate::Result;
-use translate::checkpoint::hub::{HubSettings, Progress};
-use translate::checkpoint::{ModelFiles, resolve_with};
+use translate::checkpoint::ModelFiles;
+use translate::store::hub::{HubSettings, Progress};
+use translate::store::resolve_with;
 
 /// Finds a model by name; downloads show their progress on stderr if that is a terminal.
 ///

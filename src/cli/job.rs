@@ -1,15 +1,15 @@
 //! Between lines and the translator: what a line of input asks for, and translating several at once.
 
 use serde_json::{Map, Value};
+use translate::Workspace;
 use translate::inspect::align::{Link, Rule};
 use translate::inspect::{AttentionMap, Kind, Selection};
-use translate::kernels::Workspace;
 use translate::model::Record;
 use translate::pipeline::{BatchTranslator, Line, Tokens};
 use translate::search::SearchOptions;
 use translate::text::{join_sentences, split_sentences};
 
-use translate::{Request, Result, Translation, Translator};
+use translate::{Error, Request, Result, Translation, Translator};
 
 use super::request::{InputFormat, LineRequest};
 
@@ -133,6 +133,11 @@ impl BatchTranslator for TranslationJob {
                     continue;
                 }
             };
+            if let Err(error) = self.translator.check_text(&text) {
+                let (name, problem) = (line.name.to_string(), error.to_string());
+                outcomes.push(Err(Error::Input { name, line: line.number, problem }));
+                continue;
+            }
             let prefix = prefix.or_else(|| self.prefix.clone());
             let first = requests.len();
             let mut sources = Vec::new();

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
-use translate::checkpoint::hub::HubSettings;
-use translate::checkpoint::layout::Family;
-use translate::checkpoint::{Location, ModelSummary, list_models};
+use translate::layouts::{ModelSummary, list_models};
+use translate::store::Location;
+use translate::store::hub::HubSettings;
 use translate::{Error, Result};
 
 use super::Ending;
@@ -44,13 +44,6 @@ fn location(model: &ModelSummary) -> &'static str {
     }
 }
 
-fn family(family: Family) -> &'static str {
-    match family {
-        Family::Transformer => "transformer",
-        Family::Gru => "gru",
-    }
-}
-
 fn json_line(model: &ModelSummary) -> String {
     let mut line = json!({
         "model": model.name,
@@ -60,7 +53,7 @@ fn json_line(model: &ModelSummary) -> String {
     });
     match &model.weights {
         Ok(weights) => {
-            line["family"] = json!(family(weights.family));
+            line["family"] = json!(weights.network);
             line["parameters"] = json!(weights.parameters);
             line["bytes"] = json!(weights.bytes);
             line["precision"] = json!(weights.precision.name().to_lowercase());
@@ -79,7 +72,7 @@ fn table(models: &[ModelSummary]) -> String {
         let mut row = vec![model.name.clone(), location(model).to_owned(), languages];
         match &model.weights {
             Ok(weights) => row.extend([
-                family(weights.family).to_owned(),
+                weights.network.to_owned(),
                 format!("{:.1} M", weights.parameters as f64 / 1e6),
                 format!("{:.0} MB", weights.bytes as f64 / 1e6),
                 weights.precision.name().to_lowercase(),
@@ -103,12 +96,12 @@ fn table(models: &[ModelSummary]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use translate::checkpoint::WeightSummary;
+    use translate::layouts::WeightSummary;
 
     #[test]
     fn columns_line_up_and_a_broken_model_says_why() {
         let weights = WeightSummary {
-            family: Family::Transformer,
+            network: "transformer",
             parameters: 74_400_000,
             bytes: 148_800_000,
             precision: translate::checkpoint::Dtype::F16,

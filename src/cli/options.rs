@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use translate::kernels::Precision;
-use translate::model::generation::MOST_BEAMS;
+use translate::layouts::MOST_BEAMS;
 use translate::search::{CoveragePenalty, EarlyStopping, Sampling, SearchOptions};
 use translate::text::Vocabulary;
+use translate::{BackendName, Device, Precision};
 use translate::{Error, Result, Translator};
 
 /// Which model, and how it computes.
@@ -20,6 +20,19 @@ pub(super) struct ModelOptions {
     /// Arithmetic of the matrix products
     #[arg(long, value_enum, default_value = "f32", env = "TRANSLATE_PRECISION")]
     pub(super) precision: PrecisionName,
+
+    /// What computes the model [default: kernels on the CPU, candle elsewhere]
+    #[arg(long, value_enum, env = "TRANSLATE_BACKEND")]
+    pub backend: Option<BackendChoice>,
+
+    /// Where: cpu, or with candle cuda, cuda:N, metal, metal:N
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", env = "TRANSLATE_DEVICE")]
+    pub device: Device,
+
+    /// Read and write pieces of the vocabulary with spaces between them, in place of text; what the model wants around a
+    /// sentence is added unless it is there
+    #[arg(long)]
+    pub pieces: bool,
 
     /// Processor threads to use [default: all cores]
     #[arg(short, long, value_name = "N", env = "TRANSLATE_THREADS", value_parser = clap::value_parser!(u16).range(1..))]
@@ -35,8 +48,21 @@ pub(super) struct ModelOptions {
 pub(super) enum PrecisionName {
     /// 32-bit floats, the reference
     F32,
-    /// 8-bit integers: faster and smaller
+    /// 8-bit integers: faster and smaller; kernels only
     Int8,
+    /// 16-bit floats; GPUs only
+    F16,
+    /// 16-bit floats of a wide range; GPUs only
+    Bf16,
+}
+
+/// Names of [`BackendName`] on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum BackendChoice {
+    /// The kernels of this program: the fastest on the CPU, the same bits in any batch
+    Kernels,
+    /// candle tensors and layers, on the CPU or a GPU
+    Candle,
 }
 
 impl ModelOptions {
@@ -46,13 +72,26 @@ impl ModelOptions {
         let precision = match self.precision {
             PrecisionName::F32 => Precision::F32,
             PrecisionName::Int8 => Precision::Int8,
+            PrecisionName::F16 => Precision::F16,
+            PrecisionName::Bf16 => Precision::Bf16,
         };
-        let translator = Translator::open(&super::download::find_model(&self.model)?, precision)?;
+        let files = super::download::find_model(&self.model)?;
+        let mut builder = Translator::builder().files(files).precision(precision).device(self.device);
+        if let Some(backend) = self.backend {
+            builder = builder.backend(match backend {
+                BackendChoice::Kernels => BackendName::Kernels,
+                BackendChoice::Candle => BackendName::Candle,
+            });
+        }
+        let translator = builder.threads(self.threads()).pieces(self.pieces).build()?;
         Ok((translator, start.elapsed()))
     }
 
-    /// How many threads to use.
+    /// How many threads to use. A GPU is fed by one: several would only share its memory.
     pub(super) fn threads(&self) -> usize {
+        if self.device != Device::Cpu {
+            return 1;
+        }
         self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
     }
 

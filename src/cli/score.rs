@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
-use translate::kernels::Workspace;
+use translate::Workspace;
 use translate::model::Record;
 use translate::pipeline::{BatchTranslator, Done, End, Input, Line, Output, Tokens};
 use translate::search::SearchOptions;
@@ -151,7 +151,9 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     let inputs = inputs(&arguments)?;
     let (translator, _) = arguments.model.load()?;
     // The plain softmax over the whole vocabulary: nothing is banned when nothing is searched.
-    let options = SearchOptions { renormalise: false, banned: Vec::new(), ..translator.search_options() };
+    let mut options = translator.search_options();
+    options.renormalise = false;
+    options.banned.clear();
     let language = arguments.model.language_token(&translator)?;
     let scorer = Arc::new(Scorer { translator, options, language });
 

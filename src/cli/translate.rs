@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use translate::inspect::{Format as AttentionFormat, HeadChoice, LayerChoice, RenderOptions, Selection};
 use translate::model::Record;
 use translate::pipeline::{Done, Input, InvalidUtf8, Output};
-use translate::{Error, Result, SOURCE_LIMIT, Translation};
+use translate::{Error, Result, Translation};
 
 use super::Ending;
 use super::attention::{AttentionWriter, best};
@@ -120,6 +120,8 @@ fn check_for_command(files: &[PathBuf]) -> Result<()> {
 
 /// Watches for sentences beyond what the model can take.
 struct Limits {
+    /// Source pieces beyond this many are cut off.
+    source: usize,
     /// The longest source the model was made for, if it has such a limit.
     trained: Option<usize>,
     /// Whether the user knows that a sentence was longer.
@@ -130,7 +132,8 @@ impl Limits {
     fn warnings(&mut self, translated: &Translated) -> Vec<String> {
         let mut warnings = Vec::new();
         if translated.sentences.iter().any(|sentence| sentence.source_truncated) {
-            warnings.push(format!("only the first {SOURCE_LIMIT} source pieces are translated; try --split-sentences"));
+            let limit = self.source;
+            warnings.push(format!("only the first {limit} source pieces are translated; try --split-sentences"));
         } else if translated.sentences.iter().any(Translation::truncated) {
             warnings.push(
                 "the translation is truncated at its length limit; try --split-sentences or --max-length".to_owned(),
@@ -193,13 +196,14 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     });
     let mut attention = arguments.attention.map(open_attention).transpose()?;
 
-    let mut limits = Limits { trained: job.translator.trained_length(), warned: false };
     let resuming = arguments.files.output.is_some() && !formatter.several_lines();
     let output = match (arguments.files.output, arguments.resume) {
         (Some(path), true) => Output::Resume(path),
         (Some(path), false) => Output::File(path),
         (None, _) => Output::Stdout,
     };
+    let mut limits =
+        Limits { source: job.translator.source_limit(), trained: job.translator.trained_length(), warned: false };
     let mut plan = Plan::new(inputs, output, &arguments.model, arguments.batch_size, arguments.quiet);
     plan.shown.progress &= !arguments.no_progress;
     plan.shown.resuming = resuming;

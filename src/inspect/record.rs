@@ -43,7 +43,7 @@ impl AttentionMap {
             source_words,
             target_words: real_words(&*vocabularies.target, &hypothesis.ids),
             start_piece: translator.target_piece(translator.search_options().start_token),
-            end_piece: piece(translator.config().eos_token_id()),
+            end_piece: piece(translator.frame().end),
             attention: attention.clone().ok_or_else(missing)?,
         };
         map.check()?;

@@ -1,145 +1,79 @@
-//! Writing a ZIP archive of stored (uncompressed) entries piece by piece, with the ZIP64 records that archives of many
-//! entries or many gigabytes need. The layout follows PKWARE's APPNOTE.TXT, sections 4.3 and 4.5.3.
+//! Writing a ZIP archive of stored (uncompressed) entries piece by piece. The `zip` crate makes the bytes; every entry is
+//! whole in memory before it is written, so its size stands before it and nothing is ever written twice: any output will
+//! do, a pipe included.
 
-/// 1 January 1980, the first day of MS-DOS: archives of equal contents are equal.
-const DATE: u16 = 0x21;
-/// Names are UTF-8.
-const FLAGS: u16 = 1 << 11;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 
-struct Entry {
-    name: String,
-    crc: u32,
-    size: u32,
-    offset: u64,
-}
+use zip::write::{SimpleFileOptions, StreamWriter};
+use zip::{CompressionMethod, DateTime, PreparedZipFile, System, ZipWriter};
 
 /// An archive being written. What is to be written next is appended to a buffer; the caller empties it as it likes.
-#[derive(Default)]
 pub(super) struct Archive {
-    offset: u64,
-    entries: Vec<Entry>,
+    writer: ZipWriter<StreamWriter<Written>>,
+    written: Written,
+}
+
+impl Default for Archive {
+    fn default() -> Self {
+        let written = Written::default();
+        Self { writer: ZipWriter::new(StreamWriter::new(written.clone())), written }
+    }
 }
 
 impl Archive {
-    /// Adds one file. `None` if it is longer than an entry can be, 4 GiB; nothing is written then.
+    /// Adds one file. `None` if it is longer than an entry can be, 4 GiB, or if the archive has one of this name;
+    /// nothing is written then.
     #[must_use]
     pub(super) fn add(&mut self, name: &str, contents: &[u8], out: &mut Vec<u8>) -> Option<()> {
-        let size = u32::try_from(contents.len()).ok()?;
-        let crc = crc32(contents);
-        let offset = self.offset;
-        let start = out.len();
-        put32(out, 0x0403_4b50);
-        put16(out, 20);
-        common(out, crc, size, name, 0);
-        out.extend(name.as_bytes());
-        out.extend(contents);
-        self.offset += (out.len() - start) as u64;
-        self.entries.push(Entry { name: name.to_owned(), crc, size, offset });
+        if contents.len() as u64 >= zip::ZIP64_BYTES_THR {
+            return None;
+        }
+        // The first day of MS-DOS and always the same system: archives of equal contents are equal.
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Stored)
+            .last_modified_time(DateTime::DEFAULT)
+            .system(System::Unix);
+        let file = PreparedZipFile::from_data(name, options, contents).ok()?;
+        self.writer.add_prepared_file(file).ok()?;
+        self.written.move_to(out);
         Some(())
     }
 
     /// Writes the central directory, which ends the archive.
+    ///
+    /// # Panics
+    /// Never: a buffer takes everything.
     pub(super) fn finish(self, out: &mut Vec<u8>) {
-        let start = out.len();
-        for entry in &self.entries {
-            let far = u32::try_from(entry.offset).is_err();
-            put32(out, 0x0201_4b50);
-            put16(out, 45);
-            put16(out, if far { 45 } else { 20 });
-            common(out, entry.crc, entry.size, &entry.name, if far { 12 } else { 0 });
-            // No comment, disk 0, no attributes.
-            out.extend([0; 2 + 2 + 2 + 4]);
-            put32(out, u32::try_from(entry.offset).unwrap_or(u32::MAX));
-            out.extend(entry.name.as_bytes());
-            if far {
-                put16(out, 1);
-                put16(out, 8);
-                put64(out, entry.offset);
-            }
-        }
-        let (count, size) = (self.entries.len() as u64, (out.len() - start) as u64);
-        let end = self.offset + size;
-        if count >= u64::from(u16::MAX) || end >= u64::from(u32::MAX) {
-            put32(out, 0x0606_4b50);
-            put64(out, 44);
-            put16(out, 45);
-            put16(out, 45);
-            out.extend([0; 4 + 4]);
-            put64(out, count);
-            put64(out, count);
-            put64(out, size);
-            put64(out, self.offset);
-            put32(out, 0x0706_4b50);
-            put32(out, 0);
-            put64(out, end);
-            put32(out, 1);
-        }
-        put32(out, 0x0605_4b50);
-        out.extend([0; 2 + 2]);
-        put16(out, u16::try_from(count).unwrap_or(u16::MAX));
-        put16(out, u16::try_from(count).unwrap_or(u16::MAX));
-        put32(out, u32::try_from(size).unwrap_or(u32::MAX));
-        put32(out, u32::try_from(self.offset).unwrap_or(u32::MAX));
-        put16(out, 0);
+        self.writer.finish().expect("a buffer takes everything");
+        self.written.move_to(out);
     }
 }
 
-/// The fields that the local and the central header share, from the flags to the length of the extra field.
-fn common(header: &mut Vec<u8>, crc: u32, size: u32, name: &str, extra: u16) {
-    put16(header, FLAGS);
-    // Method 0, stored; time 0.
-    put16(header, 0);
-    put16(header, 0);
-    put16(header, DATE);
-    put32(header, crc);
-    put32(header, size);
-    put32(header, size);
-    // Names are made here, of a number and a word.
-    put16(header, name.len() as u16);
-    put16(header, extra);
+/// What the writer wrote since it was last emptied. Shared, because the writer lends its output to nobody.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Written {
+    fn move_to(&self, out: &mut Vec<u8>) {
+        out.append(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
 }
 
-fn put16(bytes: &mut Vec<u8>, value: u16) {
-    bytes.extend(value.to_le_bytes());
-}
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
 
-fn put32(bytes: &mut Vec<u8>, value: u32) {
-    bytes.extend(value.to_le_bytes());
-}
-
-fn put64(bytes: &mut Vec<u8>, value: u64) {
-    bytes.extend(value.to_le_bytes());
-}
-
-/// The CRC-32 of ZIP (polynomial 0xEDB88320, reflected).
-fn crc32(bytes: &[u8]) -> u32 {
-    const TABLE: [u32; 256] = {
-        let mut table = [0; 256];
-        let mut index = 0;
-        while index < 256 {
-            let mut value = index as u32;
-            let mut bit = 0;
-            while bit < 8 {
-                value = if value & 1 == 1 { 0xEDB8_8320 ^ (value >> 1) } else { value >> 1 };
-                bit += 1;
-            }
-            table[index] = value;
-            index += 1;
-        }
-        table
-    };
-    !bytes.iter().fold(u32::MAX, |crc, &byte| TABLE[(crc as u8 ^ byte) as usize] ^ (crc >> 8))
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_checksum_is_the_published_one() {
-        // The check value of CRC-32/ISO-HDLC.
-        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
-    }
+    use std::io::{Cursor, Read};
 
     fn archive(names: impl Iterator<Item = String>) -> Vec<u8> {
         let mut archive = Archive::default();
@@ -168,5 +102,31 @@ mod tests {
         assert_eq!(record[..4], *b"PK\x06\x06");
         assert_eq!(record[32..40], 70_000_u64.to_le_bytes());
         assert_eq!(record[56..60], *b"PK\x06\x07");
+    }
+
+    #[test]
+    fn every_entry_is_stored_with_its_size_before_it_and_equal_contents_give_equal_bytes() {
+        let names = || ["first", "ä/zweite"].map(str::to_owned).into_iter();
+        let bytes = archive(names());
+        assert_eq!(bytes, archive(names()));
+        // Flags: a UTF-8 name at most, never a size that follows the data; method 0; the size twice.
+        assert_eq!(bytes[6..10], [0; 4]);
+        assert_eq!((&bytes[18..22], &bytes[22..26]), (&[5, 0, 0, 0][..], &[5, 0, 0, 0][..]));
+        let mut read = zip::ZipArchive::new(Cursor::new(&bytes)).unwrap();
+        for name in names() {
+            let mut contents = String::new();
+            read.by_name(&name).unwrap().read_to_string(&mut contents).unwrap();
+            assert_eq!(contents, name);
+        }
+    }
+
+    #[test]
+    fn what_is_handed_out_is_not_kept() {
+        let (mut archive, mut bytes) = (Archive::default(), Vec::new());
+        archive.add("a", b"12345", &mut bytes).unwrap();
+        assert_eq!(bytes.len(), 30 + 1 + 5);
+        assert!(archive.written.0.lock().unwrap().is_empty());
+        assert!(archive.add("a", b"again", &mut bytes).is_none());
+        assert_eq!(bytes.len(), 30 + 1 + 5);
     }
 }

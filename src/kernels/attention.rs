@@ -16,9 +16,11 @@ pub struct KeysAndValues<'a, E> {
     pub stride: usize,
     /// The rows that are attended to, in order: the ancestors of a beam hypothesis.
     pub rows: &'a [u32],
+    /// What products of queries and keys are multiplied by, `1/√d_head` as a rule.
+    pub scale: f32,
 }
 
-/// Attention of one query over `memory`, for every head: `softmax(q Kᵀ / √d_head) V` (Vaswani et al. 2017, equation 1).
+/// Attention of one query over `memory`, for every head: `softmax(scale · q Kᵀ) V` (Vaswani et al. 2017, equation 1).
 ///
 /// `query` and `out` are `[width]` with head `h` in columns `h·d_head .. (h+1)·d_head`. `weights` receives the
 /// attention, `[heads, memory.rows.len()]`.
@@ -129,7 +131,7 @@ fn attend_generic<S: Simd, E: Element>(
 /// Vectors of columns whose sums are computed together.
 const WIDE: usize = 8;
 
-/// `weights[h, i] = q_h · k_i,h / √d_head`.
+/// `weights[h, i] = scale · q_h · k_i,h`.
 #[inline(always)]
 fn scores<S: Simd, E: Element>(
     simd: S,
@@ -140,7 +142,7 @@ fn scores<S: Simd, E: Element>(
 ) {
     let KeysAndValues { keys, stride, rows, .. } = memory;
     let (heads, length) = (query.len() / head_dim, rows.len());
-    let scale = simd.splat(1.0 / (head_dim as f32).sqrt());
+    let scale = simd.splat(memory.scale);
     // Sixteen pairs of a key and a head at a time, so that the sums across lanes are shared.
     let (mut position, mut head) = (0, 0);
     let mut pairs = [(0, 0); LANES];

@@ -34,7 +34,7 @@ impl Activation {
             Self::Swish => swish_on(set, values),
             Self::Gelu => values.iter_mut().for_each(|x| {
                 let wide = f64::from(*x);
-                let erf = candle_core::cpu::erf::erf_f64(wide * std::f64::consts::FRAC_1_SQRT_2);
+                let erf = libm::erf(wide * std::f64::consts::FRAC_1_SQRT_2);
                 *x = (0.5 * wide * (1.0 + erf)) as f32;
             }),
             Self::GeluTanh => gelu_tanh_on(set, values),
@@ -68,6 +68,12 @@ pub fn layer_norm(x: &mut [f32], weight: &[f32], bias: &[f32], epsilon: f32) {
     layer_norm_on(InstructionSet::detect(), x, None, weight, bias, epsilon);
 }
 
+/// Root-mean-square normalisation (Zhang and Sennrich 2019) of each row of `x` `[rows, weight.len()]` after adding
+/// `residual`, if there is one, in place: no mean is taken off and nothing is added.
+pub fn rms_norm(x: &mut [f32], residual: Option<&[f32]>, weight: &[f32], epsilon: f32) {
+    rms_norm_on(InstructionSet::detect(), x, residual, weight, epsilon);
+}
+
 /// `x = layer_norm(x + residual)`: the end of a post-norm sublayer.
 pub fn add_layer_norm(x: &mut [f32], residual: &[f32], weight: &[f32], bias: &[f32], epsilon: f32) {
     layer_norm_on(InstructionSet::detect(), x, Some(residual), weight, bias, epsilon);
@@ -98,6 +104,7 @@ dispatch!(pub(super) fn sigmoid_on(values: &mut [f32]) = sigmoid_generic);
 dispatch!(pub(super) fn softmax_on(values: &mut [f32]) = softmax_generic);
 dispatch!(pub(super) fn log_sum_exp_on(values: &[f32]) -> f32 = log_sum_exp_generic);
 dispatch!(pub(super) fn layer_norm_on(x: &mut [f32], residual: Option<&[f32]>, weight: &[f32], bias: &[f32], epsilon: f32) = layer_norm_generic);
+dispatch!(pub(super) fn rms_norm_on(x: &mut [f32], residual: Option<&[f32]>, weight: &[f32], epsilon: f32) = rms_norm_generic);
 
 dispatch!(pub(super) fn gru_gates_on(projected: &[f32], recurrent: &[f32], state: &mut [f32], hidden: usize) = gru_gates_generic);
 
@@ -227,6 +234,37 @@ fn layer_norm_generic<S: Simd>(
     for (index, row) in x.chunks_exact_mut(width).enumerate() {
         let residual = residual.map(|residual| &residual[index * width..][..width]);
         normalise(simd, row, residual, weight, bias, epsilon);
+    }
+}
+
+#[inline(always)]
+fn rms_norm_generic<S: Simd>(simd: S, x: &mut [f32], residual: Option<&[f32]>, weight: &[f32], epsilon: f32) {
+    let width = weight.len();
+    if let Some(residual) = residual {
+        assert_eq!(x.len(), residual.len(), "residual is not as large as x");
+        x.iter_mut().zip(residual).for_each(|(x, residual)| *x += residual);
+    }
+    let whole = width / LANES * LANES;
+    for row in x.chunks_exact_mut(width) {
+        let mut squares = simd.splat(0.0);
+        for start in (0..whole).step_by(LANES) {
+            let x = simd.read(&row[start..]);
+            squares = simd.fma(x, x, squares);
+        }
+        if whole < width {
+            let x = simd.read_tail(&row[whole..], 0.0);
+            squares = simd.fma(x, x, squares);
+        }
+        let scale = simd.splat(1.0 / (simd.reduce_add(squares) / width as f32 + epsilon).sqrt());
+        for start in (0..whole).step_by(LANES) {
+            let x = simd.mul(simd.read(&row[start..]), scale);
+            simd.write(&mut row[start..], simd.mul(x, simd.read(&weight[start..])));
+        }
+        if whole < width {
+            let x = simd.mul(simd.read_tail(&row[whole..], 0.0), scale);
+            let x = simd.mul(x, simd.read_tail(&weight[whole..], 0.0));
+            simd.write_tail(&mut row[whole..], x);
+        }
     }
 }
 

@@ -154,7 +154,7 @@ impl PackedMatrix {
     ) {
         let rows = self.rows_of(x, bias);
         assert_eq!(out.len(), rows * self.outputs, "out is not [rows, outputs]");
-        let Workspace { set, pool, scratch } = workspace;
+        let Workspace { set, pool, scratch, .. } = workspace;
         let lhs = self.prepare(*set, x, rows, scratch);
         let output = Output {
             pointer: out.as_mut_ptr(),

@@ -6,14 +6,16 @@
 //! The kernels are compiled for several instruction sets and chosen at run time ([`describe`] says which).
 
 mod attention;
+mod attention_memory;
 mod elementwise;
 mod math;
 mod matrix;
-mod memory;
 #[cfg(test)]
 mod plain;
 mod pool;
+mod ranking;
 mod screen;
+mod screen_buffers;
 mod simd;
 #[cfg(test)]
 mod tests;
@@ -22,12 +24,15 @@ mod top_k;
 mod workspace;
 
 pub use attention::{KeysAndValues, attend, attend_additive, attend_f16, to_f16};
-pub use elementwise::{Activation, add, add_layer_norm, gru_gates, layer_norm, log_sum_exp, sigmoid, softmax, tanh};
+pub use attention_memory::AttentionMemory;
+pub use elementwise::{
+    Activation, add, add_layer_norm, gru_gates, layer_norm, log_sum_exp, rms_norm, sigmoid, softmax, tanh,
+};
 pub use matrix::{PackedMatrix, Packer, Precision};
-pub use memory::AttentionMemory;
+pub use ranking::{LogSumExp, Scored};
 pub use screen::Screen;
 pub use simd::InstructionSet;
-pub use top_k::{LogSumExp, Scored};
+
 pub use workspace::Workspace;
 
 /// The instruction set the kernels use on this processor, for people: `AVX-512 VNNI`, `AVX2`, `NEON`, `portable`.

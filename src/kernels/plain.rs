@@ -3,7 +3,13 @@
 use super::{Activation, Scored};
 
 /// `y = x Wᵀ + b`, one chain of fused multiply-adds over the inputs for each output.
-pub fn multiply(x: &[f32], weight: &[f32], inputs: usize, bias: Option<&[f32]>, activation: Activation) -> Vec<f32> {
+pub(super) fn multiply(
+    x: &[f32],
+    weight: &[f32],
+    inputs: usize,
+    bias: Option<&[f32]>,
+    activation: Activation,
+) -> Vec<f32> {
     let mut out = Vec::new();
     for x in x.chunks_exact(inputs) {
         for (o, weight) in weight.chunks_exact(inputs).enumerate() {
@@ -15,7 +21,7 @@ pub fn multiply(x: &[f32], weight: &[f32], inputs: usize, bias: Option<&[f32]>, 
 }
 
 /// The same in 8 bits: weights and activations are rounded to 127 steps of the largest magnitude of their row.
-pub fn multiply_int8(x: &[f32], weight: &[f32], inputs: usize, bias: Option<&[f32]>) -> Vec<f32> {
+pub(super) fn multiply_int8(x: &[f32], weight: &[f32], inputs: usize, bias: Option<&[f32]>) -> Vec<f32> {
     let mut out = Vec::new();
     for x in x.chunks_exact(inputs) {
         let (x, x_scale) = quantise(x);
@@ -29,20 +35,20 @@ pub fn multiply_int8(x: &[f32], weight: &[f32], inputs: usize, bias: Option<&[f3
 }
 
 /// Integers in -127..=127 and their scale.
-pub fn quantise(row: &[f32]) -> (Vec<i32>, f32) {
+pub(super) fn quantise(row: &[f32]) -> (Vec<i32>, f32) {
     let max = row.iter().fold(0.0f32, |max, x| max.max(x.abs()));
     let inverse = if max > 0.0 { 127.0 / max } else { 0.0 };
     (row.iter().map(|x| (x * inverse).round_ties_even() as i32).collect(), max / 127.0)
 }
 
 /// An activation of one value, in double precision.
-pub fn activate(activation: Activation, x: f32) -> f32 {
+pub(super) fn activate(activation: Activation, x: f32) -> f32 {
     let wide = f64::from(x);
     (match activation {
         Activation::Identity => wide,
         Activation::Relu => wide.max(0.0),
         Activation::Swish => wide / (1.0 + (-wide).exp()),
-        Activation::Gelu => 0.5 * wide * (1.0 + candle_core::cpu::erf::erf_f64(wide / std::f64::consts::SQRT_2)),
+        Activation::Gelu => 0.5 * wide * (1.0 + libm::erf(wide / std::f64::consts::SQRT_2)),
         Activation::GeluTanh => {
             0.5 * wide * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (wide + 0.044715 * wide.powi(3))).tanh())
         }
@@ -51,19 +57,19 @@ pub fn activate(activation: Activation, x: f32) -> f32 {
 }
 
 /// Softmax, in double precision.
-pub fn softmax(x: &[f32]) -> Vec<f32> {
+pub(super) fn softmax(x: &[f32]) -> Vec<f32> {
     let log_sum_exp = log_sum_exp(x);
     x.iter().map(|&x| (f64::from(x) - log_sum_exp).exp() as f32).collect()
 }
 
 /// `log Σ exp(x)`, in double precision.
-pub fn log_sum_exp(x: &[f32]) -> f64 {
+pub(super) fn log_sum_exp(x: &[f32]) -> f64 {
     let max = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     f64::from(max) + x.iter().map(|&x| f64::from(x - max).exp()).sum::<f64>().ln()
 }
 
 /// Layer normalisation of one row, in double precision.
-pub fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32) -> Vec<f32> {
+pub(super) fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32) -> Vec<f32> {
     let mean = x.iter().map(|&x| f64::from(x)).sum::<f64>() / x.len() as f64;
     let variance = x.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / x.len() as f64;
     let scale = 1.0 / (variance + f64::from(epsilon)).sqrt();
@@ -71,8 +77,15 @@ pub fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32) -> Vec<
     normalised.zip(weight).zip(bias).map(|((x, &w), &b)| (x * f64::from(w) + f64::from(b)) as f32).collect()
 }
 
+/// Root-mean-square normalisation of one row, in double precision.
+pub(super) fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
+    let mean_square = x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / x.len() as f64;
+    let scale = 1.0 / (mean_square + f64::from(epsilon)).sqrt();
+    x.iter().zip(weight).map(|(&x, &w)| (f64::from(x) * scale * f64::from(w)) as f32).collect()
+}
+
 /// The `k` largest, ties by the lower token.
-pub fn top_k(scores: &[f32], k: usize, banned: &[u32]) -> Vec<Scored> {
+pub(super) fn top_k(scores: &[f32], k: usize, banned: &[u32]) -> Vec<Scored> {
     let mut ranking: Vec<Scored> = (0..)
         .zip(scores)
         .map(|(token, &value)| Scored { value: if banned.contains(&token) { f32::NEG_INFINITY } else { value }, token })
@@ -82,14 +95,15 @@ pub fn top_k(scores: &[f32], k: usize, banned: &[u32]) -> Vec<Scored> {
     ranking
 }
 
-/// Scaled dot-product attention of one query: the weights `[heads, rows]` and the result `[width]`.
-pub fn attend(
+/// Dot-product attention of one query: the weights `[heads, rows]` and the result `[width]`.
+pub(super) fn attend(
     query: &[f32],
     keys: &[f32],
     values: &[f32],
     stride: usize,
     rows: &[u32],
     heads: usize,
+    scale: f32,
 ) -> (Vec<f32>, Vec<f32>) {
     let rows: Vec<usize> = rows.iter().map(|&row| row as usize).collect();
     let head_dim = query.len() / heads;
@@ -100,7 +114,7 @@ pub fn attend(
             .iter()
             .map(|row| {
                 let key = &keys[row * stride..][columns.clone()];
-                query[columns.clone()].iter().zip(key).map(|(q, k)| q * k).sum::<f32>() / (head_dim as f32).sqrt()
+                query[columns.clone()].iter().zip(key).map(|(q, k)| q * k).sum::<f32>() * scale
             })
             .collect();
         let weights = softmax(&energies);
@@ -115,7 +129,7 @@ pub fn attend(
 }
 
 /// Additive attention: the weights and the context.
-pub fn attend_additive(
+pub(super) fn attend_additive(
     query: &[f32],
     keys: &[f32],
     energy: &[f32],
@@ -135,7 +149,7 @@ pub fn attend_additive(
 }
 
 /// One GRU step of one row: gates in PyTorch's order r, z, n.
-pub fn gru_gates(x: &[f32], h: &[f32], state: &[f32]) -> Vec<f32> {
+pub(super) fn gru_gates(x: &[f32], h: &[f32], state: &[f32]) -> Vec<f32> {
     let hidden = state.len();
     let logistic = |x: f32| 1.0 / (1.0 + (-x).exp());
     (0..hidden)

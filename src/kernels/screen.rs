@@ -2,9 +2,11 @@
 //! outputs, and only the few that are left are computed in `f32`.
 
 use super::matrix::{LeftHandSide, Packer, at_least};
+use super::ranking::{EMPTY, ban, fill_up, insert};
+use super::screen_buffers::{CAPACITY, Candidate, List, RowNorms};
 use super::simd::{LANES, Simd, dispatch};
 use super::tile::Output;
-use super::top_k::{Block, EMPTY, Shared, ban, fill_up, insert};
+use super::top_k::{Block, Shared};
 use super::{Activation, LogSumExp, PackedMatrix, Precision, Scored, Workspace};
 
 /// An 8-bit copy of an `f32` matrix `[outputs, inputs]`, and how far its products can be from the true ones.
@@ -28,15 +30,6 @@ const NORM_ROOM: f32 = 1.0 + 1e-3;
 
 /// The least magnitude, of the largest number of a row, at which squares are safe.
 const SMALLEST: f32 = 1e-12;
-
-/// Norms of a row of activations.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct RowNorms {
-    /// `‖x‖`.
-    x: f32,
-    /// `‖x - x̂‖`.
-    error: f32,
-}
 
 impl Screen {
     /// Rounds `matrix`.
@@ -154,72 +147,6 @@ impl Screen {
 /// The Euclidean norm.
 fn norm(values: impl Iterator<Item = f64>) -> f64 {
     values.map(|value| value * value).sum::<f64>().sqrt()
-}
-
-/// Scratch of [`Screen::top_k`].
-#[derive(Debug, Default)]
-pub(super) struct ScreenBuffers {
-    norms: Vec<RowNorms>,
-    /// Per task and row.
-    lists: Vec<List>,
-    /// Of one row.
-    candidates: Vec<Candidate>,
-    best: Vec<Scored>,
-}
-
-/// Sixteen outputs, a panel of the matrix, and what the best of them scores at most.
-#[derive(Clone, Copy, Debug, Default)]
-struct Candidate {
-    at_most: f32,
-    panel: u32,
-}
-
-/// Candidates that fit a list. With more than that, a row is as quickly computed in full.
-const CAPACITY: usize = 256;
-
-/// Candidates of a row.
-#[derive(Clone, Debug)]
-struct List {
-    length: usize,
-    /// Too many candidates: the list is useless.
-    overflowed: bool,
-    places: [Candidate; CAPACITY],
-}
-
-impl Default for List {
-    fn default() -> Self {
-        Self { length: 0, overflowed: false, places: [Candidate::default(); CAPACITY] }
-    }
-}
-
-impl List {
-    fn clear(&mut self) {
-        (self.length, self.overflowed) = (0, false);
-    }
-
-    fn candidates(&self) -> &[Candidate] {
-        &self.places[..self.length]
-    }
-
-    /// Adds a candidate; if there is no room, candidates that cannot reach `reach` make way.
-    fn push(&mut self, candidate: Candidate, reach: f32) {
-        if self.length == CAPACITY {
-            self.length = 0;
-            for index in 0..CAPACITY {
-                if self.places[index].at_most >= reach {
-                    self.places[self.length] = self.places[index];
-                    self.length += 1;
-                }
-            }
-        }
-        match self.places.get_mut(self.length) {
-            Some(place) => {
-                *place = candidate;
-                self.length += 1;
-            }
-            None => self.overflowed = true,
-        }
-    }
 }
 
 /// What the bound of a score is computed from.

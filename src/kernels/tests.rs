@@ -1,7 +1,7 @@
 //! Every fast kernel against the plain one, on every instruction set this processor has.
 
 use super::attention::{attend_additive_on, attend_f16_on, attend_on, to_f16_on};
-use super::elementwise::{gru_gates_on, layer_norm_on, log_sum_exp_on, sigmoid_on, softmax_on};
+use super::elementwise::{gru_gates_on, layer_norm_on, log_sum_exp_on, rms_norm_on, sigmoid_on, softmax_on};
 use super::{
     Activation, AttentionMemory, InstructionSet, KeysAndValues, LogSumExp, PackedMatrix, Precision, Scored, Screen,
     Workspace, plain,
@@ -294,6 +294,24 @@ fn layer_norm_matches() {
 }
 
 #[test]
+fn rms_norm_matches() {
+    for set in InstructionSet::available() {
+        for width in [1, 7, 16, 33, 512] {
+            let (weight, x, residual) = (random(width, 21), random(3 * width, 23), random(3 * width, 24));
+            let mut found = x.clone();
+            rms_norm_on(set, &mut found, Some(&residual), &weight, 1e-6);
+            let sum: Vec<f32> = x.iter().zip(&residual).map(|(x, r)| x + r).collect();
+            let expected: Vec<f32> = sum.chunks(width).flat_map(|row| plain::rms_norm(row, &weight, 1e-6)).collect();
+            assert_close(&found, &expected, 2e-5, &format!("{set}: width {width}"));
+            let (mut alone, mut added) = (sum.clone(), x.clone());
+            rms_norm_on(set, &mut alone, None, &weight, 1e-6);
+            rms_norm_on(set, &mut added, Some(&residual), &weight, 1e-6);
+            assert_eq!(alone, added, "{set}: width {width}");
+        }
+    }
+}
+
+#[test]
 fn attention_matches_over_listed_rows() {
     for set in InstructionSet::available() {
         // Widths of whole blocks of columns and others, the last of them with heads of whole vectors.
@@ -301,10 +319,12 @@ fn attention_matches_over_listed_rows() {
             let stored = 40;
             let (query, keys, values) = (random(width, 25), random(stored * stride, 26), random(stored * stride, 27));
             let (span, list): (Vec<u32>, _) = ((3..36).collect(), [39, 0, 17, 17, 5]);
+            // The last width is not scaled, as in T5.
+            let scale = if width == 192 { 1.0 } else { ((width / heads) as f32).sqrt().recip() };
             for rows in [&span[..], &list, &list[..1]] {
-                let (weights, expected) = plain::attend(&query, &keys, &values, stride, rows, heads);
+                let (weights, expected) = plain::attend(&query, &keys, &values, stride, rows, heads, scale);
                 let mut found = (vec![0.0; weights.len()], vec![f32::NAN; width]);
-                let memory = KeysAndValues { keys: &keys, values: &values, stride, rows };
+                let memory = KeysAndValues { keys: &keys, values: &values, stride, rows, scale };
                 attend_on(set, &query, memory, heads, &mut found.0, &mut found.1);
                 assert_close(&found.0, &weights, 1e-6, &format!("{set}: weights"));
                 assert_close(&found.1, &expected, 1e-6, &format!("{set}: result"));
@@ -339,9 +359,10 @@ fn half_precision_attention_is_that_of_the_rounded_store() {
             let (query, rows) = (random(width, 41), &[7, 0, 3, 3, 19]);
             let (keys, rounded_keys) = halved(&random(20 * width, 42));
             let (values, rounded_values) = halved(&random(20 * width, 43));
-            let (weights, expected) = plain::attend(&query, &rounded_keys, &rounded_values, width, rows, heads);
+            let scale = ((width / heads) as f32).sqrt().recip();
+            let (weights, expected) = plain::attend(&query, &rounded_keys, &rounded_values, width, rows, heads, scale);
             let mut found = (vec![0.0; weights.len()], vec![f32::NAN; width]);
-            let memory = KeysAndValues { keys: &keys, values: &values, stride: width, rows };
+            let memory = KeysAndValues { keys: &keys, values: &values, stride: width, rows, scale };
             attend_f16_on(set, &query, memory, heads, &mut found.0, &mut found.1);
             assert_close(&found.0, &weights, 1e-6, &format!("{set}: weights"));
             assert_close(&found.1, &expected, 1e-6, &format!("{set}: result"));
@@ -355,6 +376,7 @@ fn memory_attention_matches_and_does_not_depend_on_other_queries() {
     for set in InstructionSet::available() {
         for (width, heads) in [(64, 4), (512, 8), (256, 8), (12, 2), (96, 2), (80, 1), (70, 1)] {
             let projected = random(lengths.iter().sum::<usize>() * 2 * width, 44);
+            let scale = if width == 96 { 1.0 } else { ((width / heads) as f32).sqrt().recip() };
             for precision in [Precision::F32, Precision::Int8] {
                 let memory = AttentionMemory::new(precision, heads, width, &lengths, &projected);
                 let stored = if precision == Precision::Int8 { halved(&projected).1 } else { projected.clone() };
@@ -362,16 +384,16 @@ fn memory_attention_matches_and_does_not_depend_on_other_queries() {
                 for (sentence, &length) in lengths.iter().enumerate() {
                     let queries = random(6 * width, 45);
                     let (mut weights, mut out) = (Vec::new(), vec![f32::NAN; 6 * width]);
-                    memory.attend_on(set, sentence, &queries, &mut weights, &mut out);
+                    memory.attend_on(set, sentence, scale, &queries, &mut weights, &mut out);
                     for (row, query) in queries.chunks(width).enumerate() {
                         let what = format!("{set} {precision:?}: width {width}, length {length}, query {row}");
                         let rows: Vec<u32> = (start as u32..(start + length) as u32).collect();
-                        let expected = plain::attend(query, &stored, &stored[width..], 2 * width, &rows, heads);
+                        let expected = plain::attend(query, &stored, &stored[width..], 2 * width, &rows, heads, scale);
                         let found = (&weights[row * heads * length..][..heads * length], &out[row * width..][..width]);
                         assert_close(found.0, &expected.0, 1e-6, &what);
                         assert_close(found.1, &expected.1, 1e-6, &what);
                         let (mut alone_weights, mut alone) = (Vec::new(), vec![f32::NAN; width]);
-                        memory.attend_on(set, sentence, query, &mut alone_weights, &mut alone);
+                        memory.attend_on(set, sentence, scale, query, &mut alone_weights, &mut alone);
                         assert_eq!((&alone_weights[..], &alone[..]), found, "{what}: not the same bits alone");
                     }
                     start += length;
@@ -391,7 +413,7 @@ fn queries_keys_and_values_may_lie_side_by_side() {
     let attend = |projected: &[f32], queries: &[f32]| {
         let memory = AttentionMemory::new(Precision::F32, heads, width, &[length], projected);
         let (mut weights, mut out) = (Vec::new(), vec![f32::NAN; length * width]);
-        memory.attend(0, queries, &mut weights, &mut out);
+        memory.attend(0, 0.25, queries, &mut weights, &mut out);
         (weights, out)
     };
     assert_eq!(attend(&fused, &fused), attend(&columns(1, 3), &columns(0, 1)));

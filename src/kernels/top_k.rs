@@ -2,6 +2,7 @@
 
 use super::elementwise::{max_of, sum_of_exp};
 use super::matrix::at_least;
+use super::ranking::{EMPTY, LogSumExp, Scored, ban, fill_up, insert};
 use super::simd::{LANES, Simd, dispatch};
 use super::tile::{Output, PANEL_BLOCK};
 use super::{Activation, PackedMatrix, Workspace};
@@ -10,36 +11,6 @@ use super::{Activation, PackedMatrix, Workspace};
 const BLOCK: usize = PANEL_BLOCK * LANES;
 /// Rows scored together; with more, their scores would push the weights out of the cache.
 const ROWS: usize = 64;
-
-/// A token and its score.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Scored {
-    /// The score.
-    pub value: f32,
-    /// The token: an output of the matrix.
-    pub token: u32,
-}
-
-/// A place in the ranking that no token has taken yet.
-pub(super) const EMPTY: Scored = Scored { value: f32::NEG_INFINITY, token: u32::MAX };
-
-impl Default for Scored {
-    fn default() -> Self {
-        EMPTY
-    }
-}
-
-/// Over which tokens [`PackedMatrix::top_k`] normalises.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogSumExp {
-    /// Not computed.
-    #[default]
-    None,
-    /// Over all tokens.
-    All,
-    /// Over the tokens that are not banned.
-    Allowed,
-}
 
 impl PackedMatrix {
     /// The `k` best outputs of each row of `x` `[rows, inputs]`, best first, equal scores by the lower token, without
@@ -114,7 +85,7 @@ impl PackedMatrix {
         let tasks = self.rank_tasks(workspace);
         let mut block_buffer = std::mem::take(&mut workspace.scratch.block);
         let mut ranking_buffer = std::mem::take(&mut workspace.scratch.best);
-        let Workspace { set, pool, scratch } = workspace;
+        let Workspace { set, pool, scratch, .. } = workspace;
         let (set, lhs) = (*set, self.prepare(*set, x, rows, scratch));
         let blocks = self.outputs().div_ceil(BLOCK);
 
@@ -194,43 +165,6 @@ impl<T> Shared<T> {
 
 // SAFETY: the parts that tasks write are disjoint.
 unsafe impl<T> Sync for Shared<T> {}
-
-/// Makes sure that no token of `banned` among `scores`, whose first belongs to token `first`, is chosen.
-pub(super) fn ban(scores: &mut [f32], first: usize, banned: &[u32]) {
-    for &token in banned {
-        if let Some(score) = (token as usize).checked_sub(first).and_then(|at| scores.get_mut(at)) {
-            *score = f32::NEG_INFINITY;
-        }
-    }
-}
-
-/// Puts `scored` in its place: behind what is better, and behind equals with a lower token.
-#[inline(always)]
-pub(super) fn insert(ranking: &mut [Scored], scored: Scored) {
-    let better =
-        |other: &Scored| scored.value > other.value || (scored.value == other.value && scored.token < other.token);
-    let last = ranking.len() - 1;
-    if scored.value > f32::NEG_INFINITY && better(&ranking[last]) {
-        let mut place = last;
-        while place > 0 && better(&ranking[place - 1]) {
-            ranking[place] = ranking[place - 1];
-            place -= 1;
-        }
-        ranking[place] = scored;
-    }
-}
-
-/// Gives the places that nobody took to the lowest tokens not in the ranking.
-pub(super) fn fill_up(ranking: &mut [Scored]) {
-    let taken = ranking.iter().take_while(|scored| scored.token != u32::MAX).count();
-    let mut token = 0;
-    for place in taken..ranking.len() {
-        while ranking[..place].iter().any(|scored| scored.token == token) {
-            token += 1;
-        }
-        ranking[place].token = token;
-    }
-}
 
 /// `log Σ exp` from the parts of each block, in the order of the blocks.
 fn merge_sums(parts: &[(f32, f32)]) -> f32 {

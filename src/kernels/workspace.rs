@@ -10,6 +10,8 @@ pub struct Workspace {
     pub(super) set: InstructionSet,
     pub(super) pool: Pool,
     pub(super) scratch: Scratch,
+    /// Attention weights of the rows at hand.
+    weights: Vec<f32>,
 }
 
 /// Buffers of the matrix products.
@@ -25,7 +27,7 @@ pub(super) struct Scratch {
     pub(super) best: Vec<super::Scored>,
     /// Per row and block of outputs: largest score and sum of exponentials relative to it.
     pub(super) partial_sums: Vec<(f32, f32)>,
-    pub(super) screen: super::screen::ScreenBuffers,
+    pub(super) screen: super::screen_buffers::ScreenBuffers,
 }
 
 impl Workspace {
@@ -35,7 +37,12 @@ impl Workspace {
     }
 
     pub(super) fn with_instruction_set(threads: usize, set: InstructionSet) -> Self {
-        Self { set, pool: Pool::new(threads.max(1)), scratch: Scratch::default() }
+        Self { set, pool: Pool::new(threads.max(1)), scratch: Scratch::default(), weights: Vec::new() }
+    }
+
+    /// A buffer for attention weights.
+    pub(crate) fn weights(&mut self) -> &mut Vec<f32> {
+        &mut self.weights
     }
 
     /// How many threads kernels compute on.

@@ -1,16 +1,33 @@
 //! The models and the one trait search sees them through.
 
-pub mod config;
-pub mod generation;
 mod gru;
 mod transformer;
 
-pub use gru::Gru;
-pub use transformer::Transformer;
+pub use transformer::EmbeddingNames;
 
 use crate::Result;
-use crate::kernels::{LogSumExp, Scored, Workspace, log_sum_exp};
+use crate::checkpoint::Parameters;
+use crate::compute::{Backend, BackendName, Candle, Compute, Kernels, LogSumExp, Scored, Workspace, log_sum_exp};
 use crate::nn::Linear;
+use crate::spec::{AlignmentHead, Spec};
+
+/// Builds the network of a spec from its tensors, on the backend that is asked for.
+///
+/// # Errors
+/// If a tensor is missing or has another shape than the spec says, or the backend or device cannot be used.
+pub fn load(spec: &Spec, parameters: &Parameters, compute: &Compute) -> Result<Box<dyn Seq2Seq>> {
+    match compute.backend()? {
+        BackendName::Kernels => load_on(spec, parameters, Kernels::new(compute.precision)?),
+        BackendName::Candle => load_on(spec, parameters, Candle::new(compute)?),
+    }
+}
+
+fn load_on<B: Backend + 'static>(spec: &Spec, parameters: &Parameters, backend: B) -> Result<Box<dyn Seq2Seq>> {
+    Ok(match spec {
+        Spec::Transformer(spec) => Box::new(transformer::Transformer::load(spec, parameters, backend)?),
+        Spec::Recurrent(spec) => Box::new(gru::Gru::load(spec, parameters, backend)?),
+    })
+}
 
 /// Which attention a pass keeps. Nothing is stored, and nothing allocated, for what is not asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,7 +67,7 @@ impl Attention {
 
     /// The matrix `[rows, columns]` of the layer and head that `alignment` names, the mean over its heads if it names
     /// none, and the mean over all layers and heads without it.
-    pub fn mean(&self, alignment: Option<config::AlignmentHead>) -> Vec<f32> {
+    pub fn mean(&self, alignment: Option<AlignmentHead>) -> Vec<f32> {
         let layers = alignment.map_or(0..self.layers, |alignment| alignment.layer..alignment.layer + 1);
         let heads = alignment.and_then(|alignment| alignment.head).map_or(0..self.heads, |head| head..head + 1);
         let count = (layers.len() * heads.len()) as f32;
@@ -200,26 +217,29 @@ struct Proposer {
 
 impl Proposer {
     /// [`Decoder::top_k`] of the output layer over `hidden` `[rows, inputs]`, without computing all scores of a row at once.
-    fn top_k(
+    fn top_k<B: Backend>(
         &mut self,
-        output: &Linear,
-        hidden: &[f32],
+        backend: &B,
+        output: &Linear<B>,
+        hidden: &B::Rows,
         request: TopK<'_>,
         candidates: &mut Vec<Candidate>,
         workspace: &mut Workspace,
-    ) {
-        let k = request.k.min(output.matrix().outputs());
+    ) -> Result<()> {
+        let k = request.k.min(output.outputs(backend));
         let normalise = match request.normalise {
             Normalise::All => LogSumExp::All,
             Normalise::Allowed => LogSumExp::Allowed,
             Normalise::Raw => LogSumExp::None,
         };
-        output.top_k(workspace, hidden, k, request.banned, normalise, &mut self.best, &mut self.log_sum_exp);
+        let Self { best, log_sum_exp } = self;
+        output.top_k(backend, workspace, hidden, k, request.banned, normalise, best, log_sum_exp)?;
         candidates.clear();
         for (row, best) in self.best.chunks_exact(k).enumerate() {
             let norm = self.log_sum_exp.get(row).copied().unwrap_or(0.0);
             candidates.extend(best.iter().map(|best| Candidate { token: best.token, log_prob: best.value - norm }));
             candidates.extend((k..request.k).map(|_| Candidate { token: 0, log_prob: f32::NEG_INFINITY }));
         }
+        Ok(())
     }
 }

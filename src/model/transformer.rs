@@ -1,157 +1,221 @@
-//! The Transformer encoder-decoder (Vaswani et al. 2017) as Hugging Face Marian stores it.
+//! The Transformer encoder-decoder (Vaswani et al. 2017).
 
 mod decoder;
 mod encoder;
 
 use std::sync::Arc;
 
-use super::config::TransformerConfig;
 use super::{Decoder, Record, Seq2Seq};
 use crate::Result;
-use crate::checkpoint::Weights;
-use crate::checkpoint::layout::embedding_names;
-use crate::kernels::{Activation, PackedMatrix, Precision, Workspace};
-use crate::nn::{Embedding, LayerNorm, Linear, Positions};
+use crate::checkpoint::Parameters;
+use crate::compute::{Activation, Backend, Workspace};
+use crate::nn::{Embedding, Linear, Norm, Positions, load_matrix};
+use crate::spec::{self, Stack};
 use decoder::{DecoderLayer, TransformerDecoder};
 use encoder::EncoderLayer;
 
 /// A loaded Transformer.
 #[derive(Debug)]
-pub struct Transformer {
-    encoder_input: Input,
-    encoder_layers: Vec<EncoderLayer>,
-    encoder_norm: Option<LayerNorm>,
-    decoder_input: Input,
-    decoder_layers: Vec<DecoderLayer>,
-    decoder_norm: Option<LayerNorm>,
-    output: Linear,
-    width: usize,
-    encoder_heads: usize,
-    decoder_heads: usize,
+pub(super) struct Transformer<B: Backend> {
+    backend: B,
+    encoder_input: Input<B>,
+    encoder_layers: Vec<EncoderLayer<B>>,
+    encoder_norm: Option<Norm<B>>,
+    decoder_input: Input<B>,
+    decoder_layers: Vec<DecoderLayer<B>>,
+    decoder_norm: Option<Norm<B>>,
+    output: Linear<B>,
+    encoder: Stack,
+    decoder: Stack,
+    /// What products of queries and keys are multiplied by, in the encoder and the decoder.
+    scales: (f32, f32),
 }
 
 /// Embedding, position and optional normalisation: what a token becomes before the first layer.
 #[derive(Debug)]
-struct Input {
-    embedding: Embedding,
+struct Input<B: Backend> {
+    embedding: Embedding<B>,
     positions: Positions,
-    norm: Option<LayerNorm>,
+    norm: Option<Norm<B>>,
 }
 
-impl Input {
-    /// Writes the vector of `token` at `position` into `x` `[width]`.
-    fn write(&self, token: u32, position: usize, x: &mut [f32]) {
-        self.embedding.look_up(token, x);
-        self.positions.add(position, x);
-        if let Some(norm) = &self.norm {
-            norm.forward(x);
-        }
+impl<B: Backend> Input<B> {
+    /// The vector of each token at its position in its sentence, `[tokens, width]`.
+    fn forward(&self, backend: &B, tokens: &[u32], position: impl Fn(usize) -> usize, out: &mut B::Rows) -> Result<()> {
+        self.embedding.look_up(backend, tokens, &mut |row, x| self.positions.add(position(row), x), out)?;
+        self.norm.as_ref().map_or(Ok(()), |norm| norm.forward(backend, out, None))
     }
 }
 
-/// The feed-forward sublayer: `W_2 f(W_1 x + b_1) + b_2`.
-#[derive(Debug)]
-struct FeedForward {
-    first: Linear,
-    second: Linear,
-    activation: Activation,
-    norm: LayerNorm,
+/// The tensors of a network, for its layers.
+struct Loader<'a, B> {
+    backend: &'a B,
+    parameters: &'a Parameters,
+    spec: &'a spec::Transformer,
 }
 
-impl FeedForward {
-    fn load(
-        weights: &Weights,
-        prefix: &str,
-        width: usize,
-        inner: usize,
-        activation: Activation,
-        precision: Precision,
-    ) -> Result<Self> {
+impl<B: Backend> Loader<'_, B> {
+    fn linear(&self, prefix: &str, inputs: usize, outputs: usize) -> Result<Linear<B>> {
+        Linear::load(self.backend, self.parameters, prefix, inputs, outputs, self.spec.bias)
+    }
+
+    /// Layers `PREFIX.PART` over the same input.
+    fn fused(&self, prefix: &str, parts: &[&str], inputs: usize, outputs: usize) -> Result<Linear<B>> {
+        let names: Vec<String> = parts.iter().map(|part| format!("{prefix}.{part}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        Linear::load_fused(self.backend, self.parameters, &names, inputs, outputs, self.spec.bias)
+    }
+
+    fn norm(&self, prefix: &str) -> Result<Norm<B>> {
+        Norm::load(self.backend, self.parameters, prefix, self.spec.width, &self.spec.norm)
+    }
+}
+
+/// The feed-forward sublayer: `W_2 f(W_1 x + b_1) + b_2`, or gated `W_2 (f(W_1 x) ⊙ W_g x)`.
+#[derive(Debug)]
+struct FeedForward<B: Backend> {
+    first: Linear<B>,
+    gate: Option<Linear<B>>,
+    second: Linear<B>,
+    activation: Activation,
+    norm: Norm<B>,
+}
+
+impl<B: Backend> FeedForward<B> {
+    fn load(loader: &Loader<'_, B>, prefix: &str, inner: usize) -> Result<Self> {
+        let width = loader.spec.width;
+        let gate = || loader.linear(&format!("{prefix}.fc1_gate"), width, inner);
         Ok(Self {
-            first: Linear::load(weights, &format!("{prefix}.fc1"), width, inner, precision)?,
-            second: Linear::load(weights, &format!("{prefix}.fc2"), inner, width, precision)?,
-            activation,
-            norm: LayerNorm::load(weights, &format!("{prefix}.final_layer_norm"), width)?,
+            first: loader.linear(&format!("{prefix}.fc1"), width, inner)?,
+            gate: loader.spec.gated.then(gate).transpose()?,
+            second: loader.linear(&format!("{prefix}.fc2"), inner, width)?,
+            activation: loader.spec.activation,
+            norm: loader.norm(&format!("{prefix}.final_layer_norm"))?,
         })
     }
 
-    fn forward(&self, pre_norm: bool, x: &mut [f32], scratch: &mut Scratch, workspace: &mut Workspace) {
-        sublayer(&self.norm, pre_norm, x, &mut scratch.normed, &mut scratch.out, |input, out| {
-            self.first.forward(workspace, input, self.activation, &mut scratch.inner);
-            self.second.forward(workspace, &scratch.inner, Activation::Identity, out);
-        });
+    fn forward(
+        &self,
+        backend: &B,
+        pre_norm: bool,
+        x: &mut B::Rows,
+        scratch: &mut Scratch<B>,
+        workspace: &mut Workspace,
+    ) -> Result<()> {
+        let Scratch { normed, inner, gate, out, .. } = scratch;
+        sublayer(backend, &self.norm, pre_norm, x, normed, out, |input, out| {
+            self.first.forward(backend, workspace, input, self.activation, inner)?;
+            if let Some(layer) = &self.gate {
+                layer.forward(backend, workspace, input, Activation::Identity, gate)?;
+                backend.multiply(inner, gate)?;
+            }
+            self.second.forward(backend, workspace, inner, Activation::Identity, out)
+        })
     }
 }
 
 /// Buffers a pass writes again and again.
-#[derive(Debug, Default)]
-struct Scratch {
-    normed: Vec<f32>,
-    projected: Vec<f32>,
-    context: Vec<f32>,
-    inner: Vec<f32>,
-    out: Vec<f32>,
-    weights: Vec<f32>,
+#[derive(Debug)]
+struct Scratch<B: Backend> {
+    normed: B::Rows,
+    projected: B::Rows,
+    context: B::Rows,
+    inner: B::Rows,
+    gate: B::Rows,
+    out: B::Rows,
+}
+
+impl<B: Backend> Default for Scratch<B> {
+    fn default() -> Self {
+        Self {
+            normed: B::Rows::default(),
+            projected: B::Rows::default(),
+            context: B::Rows::default(),
+            inner: B::Rows::default(),
+            gate: B::Rows::default(),
+            out: B::Rows::default(),
+        }
+    }
 }
 
 /// Residual connection and normalisation around `f`: `x = norm(x + f(x))` (post-norm, the original) or
 /// `x = x + f(norm(x))` (pre-norm).
-fn sublayer(
-    norm: &LayerNorm,
+fn sublayer<B: Backend>(
+    backend: &B,
+    norm: &Norm<B>,
     pre_norm: bool,
-    x: &mut [f32],
-    normed: &mut Vec<f32>,
-    out: &mut Vec<f32>,
-    f: impl FnOnce(&[f32], &mut Vec<f32>),
-) {
+    x: &mut B::Rows,
+    normed: &mut B::Rows,
+    out: &mut B::Rows,
+    f: impl FnOnce(&B::Rows, &mut B::Rows) -> Result<()>,
+) -> Result<()> {
     if pre_norm {
-        normed.clear();
-        normed.extend_from_slice(x);
-        norm.forward(normed);
-        f(normed, out);
-        x.iter_mut().zip(out.iter()).for_each(|(x, out)| *x += out);
+        backend.copy(x, normed)?;
+        norm.forward(backend, normed, None)?;
+        f(normed, out)?;
+        backend.add(x, out)
     } else {
-        f(x, out);
-        norm.forward_residual(x, out);
+        f(x, out)?;
+        norm.forward(backend, x, Some(out))
     }
 }
 
-impl Transformer {
-    /// Builds the model from a checkpoint.
+impl<B: Backend> Transformer<B> {
+    /// Builds the model from its tensors.
     ///
     /// # Errors
-    /// If a tensor is missing or has another shape than the configuration says.
-    pub fn load(config: &TransformerConfig, weights: &Weights, precision: Precision) -> Result<Self> {
+    /// If a tensor is missing or has another shape than the spec says.
+    pub(super) fn load(spec: &spec::Transformer, parameters: &Parameters, backend: B) -> Result<Self> {
+        let loader = Loader { backend: &backend, parameters, spec };
         // Packing weights is most of a start: the encoder's and all others are packed at the same time.
-        std::thread::scope(|scope| {
+        let (encoder_layers, others) = std::thread::scope(|scope| {
             let encoder = scope.spawn(|| {
-                (0..config.encoder_layers)
-                    .map(|layer| {
-                        EncoderLayer::load(config, weights, &format!("model.encoder.layers.{layer}"), precision)
-                    })
+                (0..spec.encoder.layers)
+                    .map(|layer| EncoderLayer::load(&loader, &format!("model.encoder.layers.{layer}")))
                     .collect::<Result<Vec<_>>>()
             });
-            let others = Self::load_all_but_encoder_layers(config, weights, precision);
-            let encoder_layers = encoder.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            // If both fail, it is the others' problem that is told.
-            let mut model = others?;
-            model.encoder_layers = encoder_layers?;
-            Ok(model)
+            let others = Others::load(&loader);
+            (encoder.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), others)
+        });
+        // If both fail, it is the others' problem that is told.
+        let others = others?;
+        let scale = |stack: &Stack| spec.attention_scale.unwrap_or_else(|| 1.0 / (stack.head_width as f32).sqrt());
+        Ok(Self {
+            encoder_input: others.encoder_input,
+            encoder_layers: encoder_layers?,
+            encoder_norm: others.encoder_norm,
+            decoder_input: others.decoder_input,
+            decoder_layers: others.decoder_layers,
+            decoder_norm: others.decoder_norm,
+            output: others.output,
+            encoder: spec.encoder,
+            decoder: spec.decoder,
+            scales: (scale(&spec.encoder), scale(&spec.decoder)),
+            backend,
         })
     }
+}
 
-    fn load_all_but_encoder_layers(
-        config: &TransformerConfig,
-        weights: &Weights,
-        precision: Precision,
-    ) -> Result<Self> {
-        let width = config.d_model;
-        let embeddings = embedding_names(weights)?;
-        let pack = |name: &str, rows: usize| -> Result<Arc<PackedMatrix>> {
-            Ok(Arc::new(weights.pack(name, rows, width, precision)?))
+/// Everything but the encoder's layers.
+struct Others<B: Backend> {
+    encoder_input: Input<B>,
+    encoder_norm: Option<Norm<B>>,
+    decoder_input: Input<B>,
+    decoder_layers: Vec<DecoderLayer<B>>,
+    decoder_norm: Option<Norm<B>>,
+    output: Linear<B>,
+}
+
+impl<B: Backend> Others<B> {
+    fn load(loader: &Loader<'_, B>) -> Result<Self> {
+        let Loader { backend, parameters, spec } = *loader;
+        let width = spec.width;
+        let embeddings = EmbeddingNames::decide(parameters)?;
+        let pack = |name: &str, rows: usize| -> Result<Arc<B::Matrix>> {
+            Ok(Arc::new(load_matrix(backend, parameters, &[name], rows, width)?))
         };
-        let source = pack(embeddings.source, config.vocab_size)?;
-        let target_size = config.decoder_vocab_size;
+        let source = pack(embeddings.source, spec.source_vocabulary)?;
+        let target_size = spec.target_vocabulary;
         let target =
             if embeddings.target == embeddings.source { source.clone() } else { pack(embeddings.target, target_size)? };
         let output = if embeddings.output == embeddings.target {
@@ -161,51 +225,43 @@ impl Transformer {
         } else {
             pack(embeddings.output, target_size)?
         };
-        let bias = if weights.contains("final_logits_bias") {
-            Some(weights.tensor("final_logits_bias", &[1, target_size])?)
-        } else {
-            None
+        let mut bias: Option<Vec<f32>> = None;
+        for name in ["final_logits_bias", "lm_head.bias"].into_iter().filter(|name| parameters.contains(name)) {
+            let values = parameters.tensor(name, &[target_size])?;
+            match &mut bias {
+                Some(sum) => sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value),
+                None => bias = Some(values),
+            }
+        }
+        let bias = bias.map(|bias| backend.vector(bias)).transpose()?;
+        let input = |side: &str, matrix: Arc<B::Matrix>| -> Result<Input<B>> {
+            let name = format!("model.{side}.embed_positions.weight");
+            let norm = || loader.norm(&format!("model.{side}.layernorm_embedding"));
+            Ok(Input {
+                embedding: Embedding::new(matrix, spec.embedding_scale),
+                positions: Positions::load(&spec.positions, parameters, &name, width)?,
+                norm: spec.embedding_norm.then(norm).transpose()?,
+            })
         };
-        let scale = if config.scale_embedding { (width as f32).sqrt() } else { 1.0 };
-        let input = |side: &str, matrix: Arc<PackedMatrix>| -> Result<Input> {
-            let positions = if config.static_position_embeddings {
-                Positions::sinusoidal(width)
-            } else {
-                let name = format!("model.{side}.embed_positions.weight");
-                Positions::learned(weights, &name, config.max_position_embeddings, width)?
-            };
-            let norm = config
-                .normalize_embedding
-                .then(|| LayerNorm::load(weights, &format!("model.{side}.layernorm_embedding"), width))
-                .transpose()?;
-            Ok(Input { embedding: Embedding::new(matrix, scale), positions, norm })
-        };
-        let final_norm = |side: &str| {
-            config
-                .add_final_layer_norm
-                .then(|| LayerNorm::load(weights, &format!("model.{side}.layer_norm"), width))
-                .transpose()
+        let final_norm = |side: &str, stack: &Stack| {
+            stack.final_norm.then(|| loader.norm(&format!("model.{side}.layer_norm"))).transpose()
         };
         Ok(Self {
             encoder_input: input("encoder", source)?,
-            encoder_layers: Vec::new(),
-            encoder_norm: final_norm("encoder")?,
+            encoder_norm: final_norm("encoder", &spec.encoder)?,
             decoder_input: input("decoder", target)?,
-            decoder_layers: (0..config.decoder_layers)
-                .map(|layer| DecoderLayer::load(config, weights, &format!("model.decoder.layers.{layer}"), precision))
+            decoder_layers: (0..spec.decoder.layers)
+                .map(|layer| DecoderLayer::load(loader, &format!("model.decoder.layers.{layer}")))
                 .collect::<Result<_>>()?,
-            decoder_norm: final_norm("decoder")?,
+            decoder_norm: final_norm("decoder", &spec.decoder)?,
             output: Linear::new(output, bias),
-            width,
-            encoder_heads: config.encoder_attention_heads,
-            decoder_heads: config.decoder_attention_heads,
         })
     }
 }
 
-impl Seq2Seq for Transformer {
+impl<B: Backend> Seq2Seq for Transformer<B> {
     fn target_vocabulary_size(&self) -> usize {
-        self.output.matrix().outputs()
+        self.output.outputs(&self.backend)
     }
 
     fn start<'m>(
@@ -214,7 +270,53 @@ impl Seq2Seq for Transformer {
         record: Record,
         workspace: &mut Workspace,
     ) -> Result<Box<dyn Decoder + 'm>> {
-        let (memory, spans, attention) = self.encode(sources, record.encoder, workspace);
-        Ok(Box::new(TransformerDecoder::new(self, &memory, spans, attention, record, workspace)))
+        let (memory, lengths, attention) = self.encode(sources, record.encoder, workspace)?;
+        Ok(Box::new(TransformerDecoder::new(self, &memory, &lengths, attention, record, workspace)?))
+    }
+}
+
+/// The tensors a Transformer takes its three vocabulary-sized matrices from. Equal names mean one shared matrix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmbeddingNames {
+    /// Source embedding, `[source vocabulary, width]`.
+    pub source: &'static str,
+    /// Target embedding, `[target vocabulary, width]`.
+    pub target: &'static str,
+    /// Output projection, `[target vocabulary, width]`.
+    pub output: &'static str,
+}
+
+impl EmbeddingNames {
+    /// The four names such a matrix may be stored under.
+    pub const ALL: [&'static str; 4] = [
+        "model.shared.weight",
+        "model.encoder.embed_tokens.weight",
+        "model.decoder.embed_tokens.weight",
+        "lm_head.weight",
+    ];
+
+    /// Decides from the stored tensors which embedding each side uses.
+    ///
+    /// A tensor stored for a purpose is used for it, so a checkpoint whose `lm_head` differs from its embeddings is not
+    /// tied whatever its config says; copies with equal values are recognised and kept once. A matrix that is not stored
+    /// is taken from the one it is tied to.
+    ///
+    /// # Errors
+    /// If no embedding is stored at all, or two cannot be compared.
+    pub fn decide(parameters: &Parameters) -> Result<Self> {
+        let [shared, encoder, decoder, head] = Self::ALL;
+        let first = |candidates: &[&'static str]| candidates.iter().copied().find(|name| parameters.contains(name));
+        let Some(source) = first(&[encoder, shared, decoder, head]) else {
+            return Err(parameters.missing(shared));
+        };
+        let target = match first(&[decoder, shared, head]) {
+            Some(target) if target != source && !parameters.same(target, source)? => target,
+            _ => source,
+        };
+        let output = match first(&[head]) {
+            Some(head) if head != target && !parameters.same(head, target)? => head,
+            _ => target,
+        };
+        Ok(Self { source, target, output })
     }
 }

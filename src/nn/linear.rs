@@ -1,30 +1,32 @@
 //! Fully connected layers.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::Result;
-use crate::checkpoint::Weights;
-use crate::kernels::{Activation, LogSumExp, PackedMatrix, Precision, Scored, Screen, Workspace};
+use crate::checkpoint::Parameters;
+use crate::compute::{Activation, Backend, LogSumExp, Scored, Workspace};
 
 /// `y = activation(x Wᵀ + b)` with `W` `[outputs, inputs]`.
 #[derive(Debug)]
-pub struct Linear {
-    matrix: Arc<PackedMatrix>,
-    bias: Option<Vec<f32>>,
-    /// Made when [`Linear::top_k`] first has a use for it.
-    screen: OnceLock<Screen>,
+pub struct Linear<B: Backend> {
+    matrix: Arc<B::Matrix>,
+    bias: Option<B::Vector>,
 }
 
-/// Outputs from which on an `f32` layer is screened.
-const WORTH_SCREENING: usize = 1024;
-
-impl Linear {
-    /// Reads `PREFIX.weight` `[outputs, inputs]` and `PREFIX.bias` `[outputs]`.
+impl<B: Backend> Linear<B> {
+    /// Reads `PREFIX.weight` `[outputs, inputs]` and, with `bias`, `PREFIX.bias` `[outputs]`.
     ///
     /// # Errors
     /// If a tensor is missing or has another shape.
-    pub fn load(weights: &Weights, prefix: &str, inputs: usize, outputs: usize, precision: Precision) -> Result<Self> {
-        Self::load_fused(weights, &[prefix], inputs, outputs, precision)
+    pub fn load(
+        backend: &B,
+        parameters: &Parameters,
+        prefix: &str,
+        inputs: usize,
+        outputs: usize,
+        bias: bool,
+    ) -> Result<Self> {
+        Self::load_fused(backend, parameters, &[prefix], inputs, outputs, bias)
     }
 
     /// Several layers over the same input as one product: their outputs follow one another, `[prefixes · outputs]`.
@@ -32,63 +34,94 @@ impl Linear {
     /// # Errors
     /// If a tensor is missing or has another shape.
     pub fn load_fused(
-        weights: &Weights,
+        backend: &B,
+        parameters: &Parameters,
         prefixes: &[&str],
         inputs: usize,
         outputs: usize,
-        precision: Precision,
+        bias: bool,
     ) -> Result<Self> {
         let names: Vec<String> = prefixes.iter().map(|prefix| format!("{prefix}.weight")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let matrix = weights.pack_all(&names, outputs, inputs, precision)?;
-        let mut bias = Vec::with_capacity(matrix.outputs());
-        for prefix in prefixes {
-            bias.extend_from_slice(&weights.tensor(&format!("{prefix}.bias"), &[outputs])?);
+        let matrix = load_matrix(backend, parameters, &names, outputs, inputs)?;
+        if !bias {
+            return Ok(Self::new(Arc::new(matrix), None));
         }
-        Ok(Self::new(Arc::new(matrix), Some(bias)))
+        let mut values = Vec::with_capacity(names.len() * outputs);
+        for prefix in prefixes {
+            values.extend_from_slice(&parameters.tensor(&format!("{prefix}.bias"), &[outputs])?);
+        }
+        Ok(Self::new(Arc::new(matrix), Some(backend.vector(values)?)))
     }
 
-    /// A layer over a matrix that is already packed (and may be shared with an embedding).
-    pub fn new(matrix: Arc<PackedMatrix>, bias: Option<Vec<f32>>) -> Self {
-        Self { matrix, bias, screen: OnceLock::new() }
+    /// A layer over a matrix that is already loaded (and may be shared with an embedding).
+    pub fn new(matrix: Arc<B::Matrix>, bias: Option<B::Vector>) -> Self {
+        Self { matrix, bias }
     }
 
-    /// The weight.
-    pub fn matrix(&self) -> &PackedMatrix {
-        &self.matrix
+    /// Number of outputs.
+    pub fn outputs(&self, backend: &B) -> usize {
+        backend.outputs(&self.matrix)
     }
 
-    /// The bias, `[outputs]`, if there is one.
-    pub fn bias(&self) -> Option<&[f32]> {
-        self.bias.as_deref()
+    /// `x` `[rows, inputs]` to `out` `[rows, outputs]`.
+    ///
+    /// # Errors
+    /// As [`Backend`].
+    pub fn forward(
+        &self,
+        backend: &B,
+        workspace: &mut Workspace,
+        x: &B::Rows,
+        activation: Activation,
+        out: &mut B::Rows,
+    ) -> Result<()> {
+        backend.linear(workspace, x, &self.matrix, self.bias.as_ref(), activation, out)
     }
 
-    /// `x` `[rows, inputs]` to `out`, resized to `[rows, outputs]`.
-    pub fn forward(&self, workspace: &mut Workspace, x: &[f32], activation: Activation, out: &mut Vec<f32>) {
-        out.resize(x.len() / self.matrix.inputs() * self.matrix.outputs(), 0.0);
-        self.matrix.multiply(workspace, x, self.bias(), activation, out);
+    /// [`Backend::logits`] of this layer.
+    ///
+    /// # Errors
+    /// As [`Backend`].
+    pub fn logits(&self, backend: &B, workspace: &mut Workspace, x: &B::Rows, logits: &mut Vec<f32>) -> Result<()> {
+        backend.logits(workspace, x, &self.matrix, self.bias.as_ref(), logits)
     }
 
-    /// The `k` best outputs of each row of `x` `[rows, inputs]` into `best` `[rows, k]`, and what their scores are to be
-    /// normalised by into `log_sum_exp`: see [`PackedMatrix::top_k`].
+    /// [`Backend::top_k`] of this layer.
+    ///
+    /// # Errors
+    /// As [`Backend`].
     #[allow(clippy::too_many_arguments)]
     pub fn top_k(
         &self,
+        backend: &B,
         workspace: &mut Workspace,
-        x: &[f32],
+        x: &B::Rows,
         k: usize,
         banned: &[u32],
         normalise: LogSumExp,
         best: &mut Vec<Scored>,
         log_sum_exp: &mut Vec<f32>,
-    ) {
-        let worth_screening = self.matrix.precision() == Precision::F32 && self.matrix.outputs() >= WORTH_SCREENING;
-        if worth_screening && normalise == LogSumExp::None {
-            log_sum_exp.clear();
-            let screen = self.screen.get_or_init(|| Screen::new(&self.matrix));
-            screen.top_k(&self.matrix, workspace, x, self.bias(), k, banned, best);
-        } else {
-            self.matrix.top_k(workspace, x, self.bias(), k, banned, normalise, best, log_sum_exp);
-        }
+    ) -> Result<()> {
+        let bias = self.bias.as_ref();
+        backend.top_k(workspace, x, &self.matrix, bias, k, banned, normalise, best, log_sum_exp)
     }
+}
+
+/// Several tensors `[rows, width]` as one matrix, the rows of each following those of the one before.
+///
+/// # Errors
+/// If a tensor is missing or has another shape.
+pub fn load_matrix<B: Backend>(
+    backend: &B,
+    parameters: &Parameters,
+    names: &[&str],
+    rows: usize,
+    width: usize,
+) -> Result<B::Matrix> {
+    // Only the stored tensors vouch for the sizes that the configuration claims.
+    names.iter().try_for_each(|name| parameters.check(name, &[rows, width]))?;
+    backend.matrix(names.len() * rows, width, &mut |sink| {
+        names.iter().try_for_each(|name| parameters.read_rows(name, &[rows, width], sink))
+    })
 }

@@ -1,4 +1,4 @@
-//! Layers: weights with a forward pass over row-major `f32` slices.
+//! Layers: weights with a forward pass over the rows of a backend.
 //!
 //! A layer keeps no state between calls. Rows are positions (encoder) or hypotheses (decoder); nothing here knows which.
 
@@ -6,10 +6,8 @@ mod embedding;
 mod gru;
 mod linear;
 mod norm;
-mod slots;
 
 pub use embedding::{Embedding, Positions};
 pub use gru::GruCell;
-pub use linear::Linear;
-pub use norm::LayerNorm;
-pub use slots::Slots;
+pub use linear::{Linear, load_matrix};
+pub use norm::Norm;

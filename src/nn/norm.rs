@@ -1,37 +1,42 @@
-//! Layer normalisation.
+//! Normalisation of rows.
 
 use crate::Result;
-use crate::checkpoint::Weights;
-use crate::kernels::{add_layer_norm, layer_norm};
+use crate::checkpoint::Parameters;
+use crate::compute::{Backend, NormKind};
+use crate::spec;
 
-/// Layer normalisation with PyTorch's default epsilon (Ba et al. 2016).
+/// Layer or root-mean-square normalisation; the formulas are at [`NormKind`].
 #[derive(Debug)]
-pub struct LayerNorm {
-    weight: Vec<f32>,
-    bias: Vec<f32>,
+pub struct Norm<B: Backend> {
+    kind: NormKind,
+    epsilon: f32,
+    weight: B::Vector,
+    bias: B::Vector,
 }
 
-const EPSILON: f32 = 1e-5;
-
-impl LayerNorm {
-    /// Reads `PREFIX.weight` and `PREFIX.bias`, both `[width]`.
+impl<B: Backend> Norm<B> {
+    /// Reads `PREFIX.weight` and, for [`NormKind::Layer`], `PREFIX.bias`, both `[width]`.
     ///
     /// # Errors
     /// If a tensor is missing or has another shape.
-    pub fn load(weights: &Weights, prefix: &str, width: usize) -> Result<Self> {
+    pub fn load(backend: &B, parameters: &Parameters, prefix: &str, width: usize, spec: &spec::Norm) -> Result<Self> {
+        let bias = match spec.kind {
+            NormKind::Layer => parameters.tensor(&format!("{prefix}.bias"), &[width])?,
+            NormKind::Rms => vec![0.0; width],
+        };
         Ok(Self {
-            weight: weights.tensor(&format!("{prefix}.weight"), &[width])?,
-            bias: weights.tensor(&format!("{prefix}.bias"), &[width])?,
+            kind: spec.kind,
+            epsilon: spec.epsilon,
+            weight: backend.vector(parameters.tensor(&format!("{prefix}.weight"), &[width])?)?,
+            bias: backend.vector(bias)?,
         })
     }
 
-    /// Normalises each row of `x` `[rows, width]` in place.
-    pub fn forward(&self, x: &mut [f32]) {
-        layer_norm(x, &self.weight, &self.bias, EPSILON);
-    }
-
-    /// `x = norm(x + residual)`, both `[rows, width]`.
-    pub fn forward_residual(&self, x: &mut [f32], residual: &[f32]) {
-        add_layer_norm(x, residual, &self.weight, &self.bias, EPSILON);
+    /// `x = norm(x + residual)`, both `[rows, width]`, or `norm(x)` without a residual.
+    ///
+    /// # Errors
+    /// As [`Backend`].
+    pub fn forward(&self, backend: &B, x: &mut B::Rows, residual: Option<&B::Rows>) -> Result<()> {
+        backend.norm(self.kind, self.epsilon, &self.weight, &self.bias, residual, x)
     }
 }

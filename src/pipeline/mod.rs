@@ -31,8 +31,8 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
+use crate::compute::Workspace;
 use crate::error::{Error, Result};
-use crate::kernels::Workspace;
 use std::sync::Arc;
 
 pub use input::{Input, InvalidUtf8, LONGEST_LINE, STDIN_NAME};

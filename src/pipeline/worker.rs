@@ -2,8 +2,8 @@
 
 use super::batcher::Queue;
 use super::{BatchTranslator, Line};
+use crate::compute::Workspace;
 use crate::error::{Error, Result};
-use crate::kernels::Workspace;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Sender;

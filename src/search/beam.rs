@@ -1,11 +1,11 @@
 //! Beam search with Hugging Face's `generate()` semantics, and the other engines' stopping rules.
 
-use super::history::History;
+use super::history::{Finished, History};
 use super::proposals::Proposals;
-use super::step::{Choice, Finished, Step};
+use super::step::{Choice, Step};
 use super::{EarlyStopping, Hypothesis, SearchOptions, Source};
 use crate::Result;
-use crate::kernels::Workspace;
+use crate::compute::Workspace;
 use crate::model::{Candidate, Normalise, Record, Seq2Seq, best_candidates};
 
 /// A hypothesis still being extended: the last node of its path and the sum of its log-probabilities.

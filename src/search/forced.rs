@@ -1,15 +1,16 @@
 //! Decoding along a given target: its score, and where the model looks on the way.
 
-use super::history::History;
-use super::step::{Ending, Step};
+use super::history::{Ending, History};
+use super::step::Step;
 use super::{Hypothesis, SearchOptions};
 use crate::Result;
-use crate::kernels::{Workspace, log_sum_exp};
+use crate::compute::{Workspace, log_sum_exp};
 use crate::model::{Record, Seq2Seq};
 
 /// Feeds each target to the model and returns it as a hypothesis with its log-probabilities and attention.
 ///
-/// `pairs` are source ids (sentence end included) and target ids (sentence end left out; it is added and scored). The
+/// `pairs` are source ids (sentence end included) and target ids (sentence end left out; it is added and scored). A token
+/// that every translation is forced to begin with is put before targets without it, at no cost, as in a search. The
 /// score is that of [`super::search`] with the same options; banned tokens are not banned here, but count in
 /// `renormalise`d sums as there.
 ///
@@ -27,6 +28,11 @@ pub fn force_decode(
 ) -> Result<Vec<Hypothesis>> {
     let record = options.record(record);
     let sources: Vec<&[u32]> = pairs.iter().map(|(source, _)| *source).collect();
+    let begun = |target: &[u32]| match options.force_begin {
+        Some(token) if target.first() != Some(&token) => [&[token], target].concat(),
+        _ => target.to_vec(),
+    };
+    let targets: Vec<Vec<u32>> = pairs.iter().map(|(_, target)| begun(target)).collect();
     let mut decoder = model.start(&sources, record, workspace)?;
     let mut history = History::new(record, &*decoder);
     let mut results = vec![Hypothesis::default(); pairs.len()];
@@ -50,14 +56,15 @@ pub fn force_decode(
         rows.retain_mut(|(pair, node, log_prob)| {
             let row = next_row;
             next_row += 1;
-            let target = pairs[*pair].1;
+            let target = &targets[*pair];
             let token = target.get(at).copied().unwrap_or(options.end_token);
             let logits = &mut logits[row * vocabulary..][..vocabulary];
             let score = logits[token as usize];
             if options.renormalise {
                 options.banned.iter().filter(|&&b| b != token).for_each(|&b| logits[b as usize] = f32::NEG_INFINITY);
             }
-            let token_log_prob = score - log_sum_exp(logits);
+            let is_forced = at == 0 && options.force_begin == Some(token);
+            let token_log_prob = if is_forced { 0.0 } else { score - log_sum_exp(logits) };
             *log_prob += token_log_prob;
             let last = history.push(*node, token, token_log_prob, false, row);
             *node = Some(last);

@@ -5,7 +5,7 @@ use super::proposals::Proposals;
 use super::step::{Choice, Step};
 use super::{Hypothesis, Sampling, SearchOptions, Source};
 use crate::Result;
-use crate::kernels::Workspace;
+use crate::compute::Workspace;
 use crate::model::{Candidate, Normalise, Record, Seq2Seq, best_candidates};
 
 /// One hypothesis of one sentence.

@@ -2,7 +2,24 @@
 
 use crate::model::{Attention, Decoder, Record};
 use crate::search::Hypothesis;
-use crate::search::step::Finished;
+
+/// How a hypothesis ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ending {
+    /// Whether the sentence end was generated.
+    pub(super) ended: bool,
+    /// Whether it was the length limit that ended it.
+    pub(super) truncated: bool,
+}
+
+/// A finished hypothesis: the last node of its path, and what it came to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Finished {
+    pub(super) node: u32,
+    pub(super) ending: Ending,
+    pub(super) log_prob: f32,
+    pub(super) score: f32,
+}
 
 /// A token and what came before it.
 #[derive(Clone, Copy, Debug)]

@@ -16,8 +16,8 @@ pub use forced::force_decode;
 pub use options::{CoveragePenalty, Sampling, SearchOptions};
 
 use crate::Result;
-use crate::kernels::Workspace;
-pub use crate::model::generation::EarlyStopping;
+use crate::compute::Workspace;
+pub use crate::layouts::EarlyStopping;
 use crate::model::{Attention, Record, Seq2Seq};
 
 /// One sentence to translate.

@@ -1,7 +1,7 @@
 //! What a search is told.
 
+use crate::layouts::EarlyStopping;
 use crate::model::Record;
-use crate::model::generation::EarlyStopping;
 
 /// Random choice of the next token instead of the best.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,6 +26,7 @@ pub struct CoveragePenalty {
 
 /// Everything a search is told besides the model and the sentences.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct SearchOptions {
     /// Hypotheses kept at each step; 1 is greedy search.
     pub beam_size: usize,

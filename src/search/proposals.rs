@@ -4,7 +4,7 @@ use super::history::History;
 use super::step::Step;
 use super::{SearchOptions, scores};
 use crate::Result;
-use crate::kernels::Workspace;
+use crate::compute::Workspace;
 use crate::model::{Candidate, Decoder, Normalise, TopK};
 
 /// The best next tokens of every decoder row, and buffers for finding them.

@@ -1,7 +1,7 @@
 //! Rules that change the scores of single tokens before the best are chosen.
 
 use super::{CoveragePenalty, SearchOptions};
-use crate::kernels::log_sum_exp;
+use crate::compute::log_sum_exp;
 
 /// Turns a row of logits `[V]` into log-probabilities and applies `options`' rules in Hugging Face's order: log-softmax and
 /// repetition penalty (which comes first when there is no beam), repeated n-grams, banned tokens and sequences, minimum length, and a second log-softmax when

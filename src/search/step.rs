@@ -1,6 +1,6 @@
 //! The rules of one step, the same for every search: what may come next, when a hypothesis ends, and what it scores.
 
-use super::history::History;
+use super::history::{Ending, Finished, History};
 use super::{SearchOptions, Source, scores};
 
 /// Who chooses a token.
@@ -12,24 +12,6 @@ pub(super) enum Choice {
     Forced(u32),
     /// The sentence's prefix has this token, which neither costs nor counts.
     Prefix(u32),
-}
-
-/// How a hypothesis ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ending {
-    /// Whether the sentence end was generated.
-    pub(super) ended: bool,
-    /// Whether it was the length limit that ended it.
-    pub(super) truncated: bool,
-}
-
-/// A finished hypothesis: the last node of its path, and what it came to.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Finished {
-    pub(super) node: u32,
-    pub(super) ending: Ending,
-    pub(super) log_prob: f32,
-    pub(super) score: f32,
 }
 
 /// The choice of one token. All hypotheses of a sentence are equally long, so they share it.

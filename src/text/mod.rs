@@ -3,7 +3,10 @@
 //! Three kinds are read: a `tokenizer.json` (through the `tokenizers` crate), SentencePiece models with a Marian
 //! `vocab.json`, and plain word lists. None of them adds or removes sentence-end tokens; the translator does.
 
+mod characters;
+mod frame;
 pub mod marian;
+mod pieces;
 pub mod sentencepiece;
 mod sentences;
 pub mod tokenizer_json;
@@ -11,12 +14,29 @@ mod vocabularies;
 pub mod word_list;
 mod words;
 
+pub use self::frame::{Frame, Languages, Part};
 pub use self::marian::MarianVocabulary;
 pub use self::sentences::{join_sentences, split_sentences};
 pub use self::tokenizer_json::TokenizerJson;
-pub use self::vocabularies::Vocabularies;
+pub use self::vocabularies::{Kind, Vocabularies};
 pub use self::word_list::WordList;
 pub use self::words::{Word, is_special, words};
+
+/// The files a vocabulary may consist of.
+pub const VOCABULARY_FILES: [&str; 12] = [
+    "source.spm",
+    "target.spm",
+    "vocab.json",
+    "target_vocab.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "source_tokenizer.json",
+    "target_tokenizer.json",
+    "vocab.txt",
+    "source_vocab.txt",
+    "target_vocab.txt",
+];
 
 /// One side's vocabulary: cuts text into pieces, numbers them, and puts pieces back together.
 pub trait Vocabulary: Send + Sync {
@@ -44,6 +64,16 @@ pub trait Vocabulary: Send + Sync {
     /// The ids of the special tokens, found by their usual names.
     fn specials(&self) -> Specials {
         specials_by_name(|name| self.id(name))
+    }
+
+    /// What stands before and after every text, where the vocabulary says so (a tokenizer.json's template).
+    fn template(&self) -> Option<(Vec<u32>, Vec<u32>)> {
+        None
+    }
+
+    /// A word of `text` that has no id, where there is no `<unk>` to stand for it: such a text cannot be encoded whole.
+    fn unencodable(&self, _text: &str) -> Option<String> {
+        None
     }
 
     /// The target-language tokens (`>>fra<<`) a source text may start with, in alphabetical order.

@@ -8,8 +8,8 @@ use super::word_list::detokenize;
 use super::{Piece, Specials, Vocabulary, check_density, specials_by_name};
 use crate::{Error, Result};
 
-/// A `tokenizer.json` of any kind the `tokenizers` crate reads. Its post-processor is not applied: special tokens are
-/// the translator's business.
+/// A `tokenizer.json` of any kind the `tokenizers` crate reads. Its post-processor is not applied in encoding, but read as
+/// a [template](Vocabulary::template): what stands around a sentence is the frame's business.
 pub struct TokenizerJson {
     tokenizer: Tokenizer,
     /// The piece of every id; a gap has none.
@@ -27,6 +27,8 @@ enum Style {
     ByteLevel,
     /// `word`, continued by `##s`, as WordPiece does.
     Continuation,
+    /// Every piece is a character of the text, spaces included.
+    Characters,
     /// Every piece is a word.
     WholeWords,
 }
@@ -63,11 +65,20 @@ impl TokenizerJson {
             () if begins("\u{2581}") => Style::SpaceSymbol,
             () if begins("\u{120}") => Style::ByteLevel,
             () if begins("##") => Style::Continuation,
+            () if is_by_character(&tokenizer, &pieces) => Style::Characters,
             () => Style::WholeWords,
         };
         let specials = specials_by_name(|name| tokenizer.token_to_id(name));
         Ok(Self { tokenizer, pieces, specials, style })
     }
+}
+
+/// Whether the tokenizer cuts between all characters: no piece but special tokens is longer than one, and `a b` has three.
+fn is_by_character(tokenizer: &Tokenizer, pieces: &[Option<Box<str>>]) -> bool {
+    let is_special = |piece: &str| tokenizer.get_added_vocabulary().is_special_token(piece);
+    let mut plain = pieces.iter().flatten().filter(|piece| !is_special(piece));
+    plain.all(|piece| piece.chars().count() <= 1)
+        && tokenizer.encode_fast("a b", false).is_ok_and(|encoding| encoding.get_ids().len() >= 2)
 }
 
 impl Vocabulary for TokenizerJson {
@@ -89,6 +100,7 @@ impl Vocabulary for TokenizerJson {
             Style::SpaceSymbol => pieces.concat().replace('\u{2581}', " ").trim().to_owned(),
             Style::ByteLevel => pieces.concat().replace('\u{120}', " ").trim().to_owned(),
             Style::Continuation => pieces.join(" ").replace(" ##", ""),
+            Style::Characters => pieces.concat().trim().to_owned(),
             Style::WholeWords => detokenize(&pieces),
         }
     }
@@ -110,7 +122,7 @@ impl Vocabulary for TokenizerJson {
             Style::SpaceSymbol => piece.starts_with('\u{2581}'),
             Style::ByteLevel => piece.starts_with('\u{120}'),
             Style::Continuation => !piece.starts_with("##"),
-            Style::WholeWords => true,
+            Style::Characters | Style::WholeWords => true,
         })
     }
 
@@ -130,6 +142,16 @@ impl Vocabulary for TokenizerJson {
 
     fn specials(&self) -> Specials {
         self.specials
+    }
+
+    fn template(&self) -> Option<(Vec<u32>, Vec<u32>)> {
+        self.tokenizer.get_post_processor()?;
+        // Any text will do: it stands between what the template adds.
+        let bare = self.tokenizer.encode_fast("a", false).ok()?.get_ids().to_vec();
+        let whole = self.tokenizer.encode_fast("a", true).ok()?.get_ids().to_vec();
+        let at = whole.windows(bare.len().max(1)).position(|window| window == bare)?;
+        let (before, after) = (whole[..at].to_vec(), whole[at + bare.len()..].to_vec());
+        (!before.is_empty() || !after.is_empty()).then_some((before, after))
     }
 }
 
@@ -154,6 +176,35 @@ mod tests {
         assert_eq!((words.size(), words.piece(3), words.id("dog")), (6, Some("dog"), Some(3)));
         assert!(words.begins_word(3));
         assert_eq!(words.specials().end, Some(1));
+    }
+
+    #[test]
+    fn the_template_says_what_stands_around_a_text_and_is_not_applied_in_encoding() {
+        let special =
+            |id: u32, token: &str| format!(r#""{token}": {{"id": "{token}", "ids": [{id}], "tokens": ["{token}"]}}"#);
+        let rest = format!(
+            r#""post_processor": {{"type": "TemplateProcessing", "single": [{{"SpecialToken": {{"id": "<s>", "type_id": 0}}}},
+               {{"Sequence": {{"id": "A", "type_id": 0}}}}, {{"SpecialToken": {{"id": "</s>", "type_id": 0}}}}],
+               "pair": [{{"Sequence": {{"id": "A", "type_id": 0}}}}], "special_tokens": {{{}, {}}}}},
+               "model": {{"type": "WordLevel", "unk_token": "<unk>", "vocab": {{"<unk>": 0, "<s>": 1, "</s>": 2, "a": 3}}}}"#,
+            special(1, "<s>"),
+            special(2, "</s>")
+        );
+        let words = tokenizer(&rest);
+        assert_eq!(words.template(), Some((vec![1], vec![2])));
+        assert_eq!(words.encode("a"), [3]);
+        let plain = tokenizer(r#""model": {"type": "WordLevel", "unk_token": "<unk>", "vocab": {"<unk>": 0, "a": 1}}"#);
+        assert_eq!(plain.template(), None);
+    }
+
+    #[test]
+    fn characters_are_joined_without_spaces() {
+        let letters = tokenizer(
+            r#""pre_tokenizer": {"type": "Split", "pattern": {"Regex": "[\\s\\S]"}, "behavior": "Isolated", "invert": false},
+               "model": {"type": "WordLevel", "unk_token": "?", "vocab": {"?": 0, "a": 1, "b": 2, " ": 3}}"#,
+        );
+        assert_eq!(letters.encode("ab a"), [1, 2, 3, 1]);
+        assert_eq!(letters.decode(&[1, 2, 3, 1]), "ab a");
     }
 
     #[test]

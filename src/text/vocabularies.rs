@@ -3,11 +3,25 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::characters::Characters;
 use super::marian::VocabularyTable;
+use super::pieces::Pieces;
 use super::sentencepiece::SentencePiece;
 use super::{MarianVocabulary, TokenizerJson, Vocabulary, WordList};
 use crate::checkpoint::ModelFiles;
 use crate::{Error, Result};
+
+/// A kind of vocabulary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `source.spm`, `target.spm`, `vocab.json` and, if the sides are numbered separately, `target_vocab.json`; a
+    /// `tokenizer_config.json` may ask for `clean_up_tokenization_spaces`.
+    Marian,
+    /// `source_tokenizer.json` and `target_tokenizer.json`, or one `tokenizer.json` for both sides.
+    TokenizerJson,
+    /// `source_vocab.txt` and `target_vocab.txt`, or one `vocab.txt`: one word a line.
+    WordList,
+}
 
 /// The vocabularies of a model's two sides; they may be one and the same.
 #[derive(Clone)]
@@ -19,34 +33,50 @@ pub struct Vocabularies {
 }
 
 impl Vocabularies {
-    /// Opens whichever vocabulary lies with the model, the first of:
-    ///
-    /// 1. `source.spm`, `target.spm`, `vocab.json` and, if the sides are numbered separately, `target_vocab.json`; a
-    ///    `tokenizer_config.json` may ask for `clean_up_tokenization_spaces`;
-    /// 2. `source_tokenizer.json` and `target_tokenizer.json`, or one `tokenizer.json` for both sides;
-    /// 3. `source_vocab.txt` and `target_vocab.txt`, or one `vocab.txt`: one word a line.
+    /// Opens the first of the given kinds that lies with the model.
     ///
     /// # Errors
     /// If none is there, one is not complete (the missing file is named), or a file cannot be used.
-    pub fn open(files: &ModelFiles) -> Result<Self> {
-        if files.read("source.spm")?.is_some() || files.read("target.spm")?.is_some() {
-            return Self::open_marian(files);
+    pub fn open(files: &ModelFiles, kinds: &[Kind]) -> Result<Self> {
+        for kind in kinds {
+            let found = match kind {
+                Kind::Marian if files.read("source.spm")?.is_some() || files.read("target.spm")?.is_some() => {
+                    Some(Self::open_marian(files)?)
+                }
+                Kind::Marian => None,
+                Kind::TokenizerJson => {
+                    let names = ["source_tokenizer.json", "target_tokenizer.json", "tokenizer.json"];
+                    open_pair(files, names, |bytes, path| Ok(Arc::new(TokenizerJson::parse(bytes, path)?)))?
+                }
+                Kind::WordList => {
+                    let names = ["source_vocab.txt", "target_vocab.txt", "vocab.txt"];
+                    open_pair(files, names, |bytes, path| Ok(Arc::new(WordList::parse(bytes, path)?)))?
+                }
+            };
+            if let Some(found) = found {
+                return Ok(found);
+            }
         }
-        if let Some(pair) =
-            open_pair(files, ["source_tokenizer.json", "target_tokenizer.json", "tokenizer.json"], |bytes, path| {
-                Ok(Arc::new(TokenizerJson::parse(bytes, path)?))
-            })?
-        {
-            return Ok(pair);
-        }
-        if let Some(pair) = open_pair(files, ["source_vocab.txt", "target_vocab.txt", "vocab.txt"], |bytes, path| {
-            Ok(Arc::new(WordList::parse(bytes, path)?))
-        })? {
-            return Ok(pair);
-        }
-        let problem = "no vocabulary: needs source.spm, target.spm and vocab.json, or tokenizer.json, or source_vocab.txt \
-                       and target_vocab.txt";
-        Err(Error::model(files.path(""), problem))
+        let needs = |kind: &Kind| match kind {
+            Kind::Marian => "source.spm, target.spm and vocab.json",
+            Kind::TokenizerJson => "tokenizer.json",
+            Kind::WordList => "source_vocab.txt and target_vocab.txt",
+        };
+        let needed: Vec<&str> = kinds.iter().map(needs).collect();
+        Err(Error::model(files.path(""), format!("no vocabulary: needs {}", needed.join(", or "))))
+    }
+
+    /// The same source, and a target of single characters, in the order of their ids.
+    #[must_use]
+    pub fn with_target_characters(self, characters: &str) -> Self {
+        let target = Characters::new(characters, &*self.source);
+        Self { target: Arc::new(target), ..self }
+    }
+
+    /// The same vocabularies for text that is cut into pieces already, with spaces between them.
+    #[must_use]
+    pub fn of_pieces(self) -> Self {
+        Self { source: Arc::new(Pieces(self.source)), target: Arc::new(Pieces(self.target)) }
     }
 
     fn open_marian(files: &ModelFiles) -> Result<Self> {

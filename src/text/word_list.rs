@@ -9,7 +9,8 @@ use crate::{Error, Result};
 /// A plain word list (`vocab.txt`).
 ///
 /// Text is cut at white space, and punctuation is split off words that are not listed with it: `z.B.` stays whole if
-/// the list has it, `(Hund),` becomes `(`, `Hund`, `)`, `,`. Words not listed become `<unk>`. If no listed word has a
+/// the list has it, `(Hund),` becomes `(`, `Hund`, `)`, `,`. Words not listed become `<unk>`, and a text with one cannot
+/// be encoded where the list has none. If no listed word has a
 /// capital letter, text is lower-cased first.
 #[derive(Debug)]
 pub struct WordList {
@@ -26,7 +27,7 @@ impl WordList {
     /// counts as an id that no text has. Of a word listed twice the first line counts.
     ///
     /// # Errors
-    /// If it is not valid UTF-8, is empty, or has no `<unk>`.
+    /// If it is not valid UTF-8 or is empty.
     pub fn parse(bytes: &[u8], path: impl AsRef<Path>) -> Result<Self> {
         let text = std::str::from_utf8(bytes)
             .map_err(|_| Error::model(&path, "not a usable word list: it is not valid UTF-8; save it as UTF-8"))?;
@@ -36,9 +37,8 @@ impl WordList {
             ids.entry(word.clone()).or_insert(id as u32);
         }
         let specials = specials_by_name(|name| ids.get(name).copied());
-        if specials.unknown.is_none() {
-            let problem = "not a usable word list: it has no line `<unk>` for words that are not listed; add one";
-            return Err(Error::model(path, problem));
+        if ids.is_empty() {
+            return Err(Error::model(path, "not a usable word list: it is empty; put one word on each line"));
         }
         let is_special = |id: usize| specials.contains(id as u32);
         let lower_case =
@@ -46,8 +46,9 @@ impl WordList {
         Ok(Self { words, ids, specials, lower_case })
     }
 
-    fn unknown(&self) -> u32 {
-        self.specials.unknown.unwrap_or_default()
+    /// The id of a word, else that of `<unk>`.
+    fn id_or_unknown(&self, word: &str) -> Option<u32> {
+        self.ids.get(word).copied().or(self.specials.unknown)
     }
 
     fn is_listed(&self, word: &str) -> bool {
@@ -120,7 +121,7 @@ fn is_punctuation(character: char) -> bool {
 impl Vocabulary for WordList {
     fn encode(&self, text: &str) -> Vec<u32> {
         let mut ids = Vec::new();
-        self.tokenize(text, |word| ids.push(self.id(word).unwrap_or(self.unknown())));
+        self.tokenize(text, |word| ids.extend(self.id_or_unknown(word)));
         ids
     }
 
@@ -149,13 +150,25 @@ impl Vocabulary for WordList {
     fn segment(&self, text: &str) -> Vec<Piece> {
         let mut pieces = Vec::new();
         self.tokenize(text, |word| {
-            pieces.push(Piece { id: self.id(word).unwrap_or(self.unknown()), text: word.to_owned() });
+            pieces.extend(self.id_or_unknown(word).map(|id| Piece { id, text: word.to_owned() }));
         });
         pieces
     }
 
     fn specials(&self) -> Specials {
         self.specials
+    }
+
+    fn unencodable(&self, text: &str) -> Option<String> {
+        let mut missing = None;
+        if self.specials.unknown.is_none() {
+            self.tokenize(text, |word| {
+                if missing.is_none() && self.id_or_unknown(word).is_none() {
+                    missing = Some(word.to_owned());
+                }
+            });
+        }
+        missing
     }
 }
 
@@ -224,10 +237,19 @@ mod tests {
 
     #[test]
     fn unusable_lists_are_errors() {
-        for (bytes, problem) in [(&b"der\n"[..], "no line `<unk>`"), (b"", "no line `<unk>`"), (b"\xff\n", "UTF-8")] {
+        for (bytes, problem) in [(&b"\n\n"[..], "is empty"), (b"", "is empty"), (b"\xff\n", "UTF-8")] {
             let error = WordList::parse(bytes, "m/vocab.txt").unwrap_err().to_string();
             assert!(error.starts_with("m/vocab.txt: ") && error.contains(problem), "{error}");
         }
+    }
+
+    #[test]
+    fn without_an_unknown_word_a_text_with_one_is_not_encodable() {
+        let plain = list("<pad>\nder\nHund");
+        assert_eq!(plain.unencodable("der Hund"), None);
+        assert_eq!(plain.unencodable("der Kater, Hund"), Some("Kater".to_owned()));
+        assert_eq!(plain.encode("der Hund"), [1, 2]);
+        assert_eq!(list("<unk>\nder").unencodable("Kater"), None);
     }
 
     #[test]

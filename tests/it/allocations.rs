@@ -56,7 +56,7 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 /// The most bytes this thread held at a time while `work` ran, beyond what it held before.
-pub fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
+pub(crate) fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = LIVE.get();
     PEAK.set(before);
     let result = work();
@@ -64,7 +64,7 @@ pub fn peak<T>(work: impl FnOnce() -> T) -> (T, usize) {
 }
 
 /// How often this thread asked for memory while `work` ran.
-pub fn calls<T>(work: impl FnOnce() -> T) -> (T, usize) {
+pub(crate) fn calls<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = CALLS.get();
     let result = work();
     (result, CALLS.get() - before)

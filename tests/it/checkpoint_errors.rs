@@ -3,18 +3,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use translate::checkpoint::hub::HubSettings;
-use translate::checkpoint::layout::embedding_names;
-use translate::checkpoint::{ModelFiles, Weights, resolve, resolve_with};
-use translate::model::config::ModelConfig;
-use translate::model::generation::{EarlyStopping, GenerationConfig};
+use translate::checkpoint::{ModelFiles, Weights};
+use translate::layouts::{EarlyStopping, GenerationConfig, Opened, open_parameters};
+use translate::model::EmbeddingNames;
+use translate::store::hub::HubSettings;
+use translate::store::{resolve, resolve_with};
 
 /// A model directory to break, removed at the end.
-pub struct Scratch(pub PathBuf);
+pub(crate) struct Scratch(pub PathBuf);
 
 impl Scratch {
     /// An empty directory named after the test.
-    pub fn empty(test: &str) -> Self {
+    pub(crate) fn empty(test: &str) -> Self {
         let path = std::env::temp_dir().join(format!("translate-checkpoint-{test}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
@@ -22,7 +22,7 @@ impl Scratch {
     }
 
     /// A copy of one of the checkpoint fixtures.
-    pub fn copy(test: &str, fixture: &str) -> Self {
+    pub(crate) fn copy(test: &str, fixture: &str) -> Self {
         let scratch = Self::empty(test);
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkpoint").join(fixture);
         for entry in fs::read_dir(from).unwrap() {
@@ -32,22 +32,20 @@ impl Scratch {
         scratch
     }
 
-    pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
         fs::write(self.0.join(name), contents).unwrap();
     }
 
-    pub fn files(&self) -> ModelFiles {
+    pub(crate) fn files(&self) -> ModelFiles {
         ModelFiles::Directory(self.0.clone())
     }
 
     /// Opens the model, reads its config and every tensor.
     fn read_all(&self) -> Result<(), String> {
         let read = || {
-            let weights = Weights::open(&self.files())?;
-            ModelConfig::read(&self.files(), &weights)?;
-            GenerationConfig::read(&self.files())?;
-            for name in weights.names() {
-                weights.tensor(name, weights.shape(name).unwrap_or_default())?;
+            let Opened { parameters, .. } = Opened::open(&self.files())?;
+            for name in parameters.names() {
+                parameters.tensor(name, &parameters.shape(name).unwrap_or_default())?;
             }
             translate::Result::Ok(())
         };
@@ -203,7 +201,7 @@ fn a_missing_or_stray_shard() {
 fn an_unsupported_architecture_is_named_with_the_supported_ones() {
     let scratch = Scratch::copy("architecture", "safetensors");
     scratch.write("config.json", r#"{"model_type": "m2m_100"}"#);
-    says(&scratch.error(), &["config.json", "\"m2m_100\" is not supported", "\"marian\" and \"gru-attention\""]);
+    says(&scratch.error(), &["config.json", "\"m2m_100\" is not supported", "\"marian\", \"bart\", \"gru-attention\""]);
 }
 
 #[test]
@@ -288,6 +286,7 @@ fn separate_embeddings_are_not_tied_whatever_the_config_says() {
     };
     let values = |numbers: &[f32]| -> Vec<u8> { numbers.iter().flat_map(|n| n.to_le_bytes()).collect() };
     let scratch = Scratch::empty("tying");
+    scratch.write("config.json", r#"{"model_type": "marian"}"#);
     let cases: [(&[&str], &[f32], [&str; 3]); 5] = [
         (&["shared"], &[1., 2.], ["shared"; 3]),
         (&["shared", "lm_head"], &[1., 2., 1., 2.], ["shared"; 3]),
@@ -304,7 +303,7 @@ fn separate_embeddings_are_not_tied_whatever_the_config_says() {
         let entries: Vec<String> = stored.iter().enumerate().map(|(i, name)| tensor(&full(name), 8 * i)).collect();
         let header = format!("{{{}}}", entries.join(","));
         scratch.write("model.safetensors", safetensors(header.as_bytes(), &values(numbers)));
-        let names = embedding_names(&Weights::open(&scratch.files()).unwrap()).unwrap();
+        let names = EmbeddingNames::decide(&open_parameters(&scratch.files()).unwrap()).unwrap();
         assert_eq!([names.source, names.target, names.output], expected.map(full), "{stored:?} {numbers:?}");
     }
 }
@@ -316,12 +315,12 @@ fn search_settings_come_from_the_generation_config_as_in_hugging_face() {
         "config.json",
         r#"{"model_type": "marian", "num_beams": 6, "max_length": 200, "bad_words_ids": [[10], [3, 4]], "eos_token_id": 7}"#,
     );
-    let old = GenerationConfig::read(&scratch.files()).unwrap();
+    let old = GenerationConfig::read(&scratch.files(), Some(7)).unwrap();
     assert_eq!((old.num_beams, old.max_length, old.forced_eos_token_id), (6, 200, Some(7)));
     assert_eq!((old.banned_tokens, old.banned_sequences), (vec![10], vec![vec![3, 4]]));
 
     scratch.write("generation_config.json", r#"{"num_beams": 4, "early_stopping": "never", "do_sample": null}"#);
-    let new = GenerationConfig::read(&scratch.files()).unwrap();
+    let new = GenerationConfig::read(&scratch.files(), Some(7)).unwrap();
     assert_eq!((new.num_beams, new.early_stopping, new.forced_eos_token_id), (4, EarlyStopping::Never, None));
     assert_eq!(new.max_length, 512);
 }

@@ -1,8 +1,7 @@
 //! `translate convert` and `translate models`.
 
 use translate::checkpoint::Weights;
-use translate::model::config::ModelConfig;
-use translate::model::generation::GenerationConfig;
+use translate::layouts::Opened;
 
 use super::checkpoint_errors::Scratch;
 use super::program::run;
@@ -23,19 +22,16 @@ fn a_converted_model_is_the_same_model() {
     for (fixture, dtype) in [("old", "f32"), ("zip_half", "f16"), ("gru_first", "f16"), ("sharded_bin", "f32")] {
         let scratch = converted(&format!("convert-{fixture}"), fixture, dtype);
         let out = translate::checkpoint::ModelFiles::Directory(scratch.0.join("out"));
-        let (before, after) = (Weights::open(&scratch.files()).unwrap(), Weights::open(&out).unwrap());
-        for name in after.names() {
-            let shape = after.shape(name).unwrap();
-            assert_eq!(after.dtype(name).unwrap().name().to_lowercase(), dtype);
-            assert_eq!(after.tensor(name, shape).unwrap(), before.tensor(name, shape).unwrap(), "{fixture}: {name}");
+        let (before, after) = (Opened::open(&scratch.files()).unwrap(), Opened::open(&out).unwrap());
+        for name in after.parameters.names() {
+            let shape = after.parameters.shape(name).unwrap();
+            assert_eq!(after.parameters.dtype(name).unwrap().name().to_lowercase(), dtype);
+            let values = |opened: &Opened| opened.parameters.tensor(name, &shape).unwrap();
+            assert_eq!(values(&after), values(&before), "{fixture}: {name}");
         }
-        assert_eq!(
-            ModelConfig::read(&out, &after).unwrap(),
-            ModelConfig::read(&scratch.files(), &before).unwrap(),
-            "{fixture}"
-        );
+        assert_eq!((&after.spec, &after.frame), (&before.spec, &before.frame), "{fixture}");
         assert!(scratch.0.join("out/vocab.txt").exists());
-        assert!(GenerationConfig::read(&out).unwrap().eos_token_id.is_some());
+        assert!(after.generation.eos_token_id.is_some());
         let left: Vec<_> = std::fs::read_dir(&scratch.0)
             .unwrap()
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use sha2::{Digest, Sha256};
-use translate::checkpoint::hub::{HubSettings, Progress};
-use translate::checkpoint::{ModelFiles, Weights, resolve_with};
+use translate::checkpoint::{ModelFiles, Weights};
+use translate::store::hub::{HubSettings, Progress};
+use translate::store::resolve_with;
 
 use crate::program::Program;
 
@@ -267,11 +268,11 @@ fn large_files_come_from_another_host_which_never_sees_the_token() {
 fn an_unsupported_architecture_is_refused_before_its_weights_are_downloaded() {
     let server = Server::start(|request, _| {
         let mut files = model();
-        files.insert("config.json".to_owned(), br#"{"model_type": "bart"}"#.to_vec());
+        files.insert("config.json".to_owned(), br#"{"model_type": "opt"}"#.to_vec());
         hub(&files, request)
     });
     let message = Cache::new("bart", &server.address).resolve().unwrap_err();
-    assert!(message.contains("\"bart\" is not supported; supported are \"marian\""), "{message}");
+    assert!(message.contains("\"opt\" is not supported; supported are \"marian\""), "{message}");
     assert!(server.gets("model.safetensors").is_empty());
 }
 

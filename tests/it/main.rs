@@ -1,8 +1,10 @@
 //! The integration tests, one module a topic, in one binary so that the crate is linked once.
 
 mod allocations;
+mod architecture;
 mod attention;
 mod attention_page;
+#[cfg(feature = "builtin-models")]
 mod builtin;
 mod checkpoint;
 mod checkpoint_errors;
@@ -15,6 +17,7 @@ mod fuzz;
 mod gru_published_size;
 #[cfg(feature = "hub")]
 mod hub;
+mod layouts;
 #[cfg(target_os = "linux")]
 mod loading_memory;
 mod metrics;

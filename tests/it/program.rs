@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// A run to be: the program with its arguments, and with none of the caller's `TRANSLATE_*` and `HF_*` settings.
-pub struct Program(Command);
+pub(crate) struct Program(Command);
 
 /// What a run of the program left behind.
-pub struct Outcome {
+pub(crate) struct Outcome {
     pub stdout: String,
     pub stderr: String,
     pub status: i32,
@@ -17,19 +17,19 @@ pub struct Outcome {
 
 impl Program {
     /// `translate` without arguments.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::of(Command::new(env!("CARGO_BIN_EXE_translate")))
     }
 
     /// `translate --model MODEL`.
-    pub fn with_model(model: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn with_model(model: impl AsRef<OsStr>) -> Self {
         let mut program = Self::new();
         program.arg("--model").arg(model);
         program
     }
 
     /// `translate`, started by a shell script that ends in `exec "$@"`.
-    pub fn in_shell(script: &str) -> Self {
+    pub(crate) fn in_shell(script: &str) -> Self {
         let mut shell = Command::new("sh");
         shell.args(["-c", script, "sh", env!("CARGO_BIN_EXE_translate")]);
         Self::of(shell)
@@ -45,39 +45,39 @@ impl Program {
         Self(command)
     }
 
-    pub fn arg(&mut self, argument: impl AsRef<OsStr>) -> &mut Self {
+    pub(crate) fn arg(&mut self, argument: impl AsRef<OsStr>) -> &mut Self {
         self.0.arg(argument);
         self
     }
 
-    pub fn args<A: AsRef<OsStr>>(&mut self, arguments: impl IntoIterator<Item = A>) -> &mut Self {
+    pub(crate) fn args<A: AsRef<OsStr>>(&mut self, arguments: impl IntoIterator<Item = A>) -> &mut Self {
         self.0.args(arguments);
         self
     }
 
-    pub fn env(&mut self, name: &str, value: impl AsRef<OsStr>) -> &mut Self {
+    pub(crate) fn env(&mut self, name: &str, value: impl AsRef<OsStr>) -> &mut Self {
         self.0.env(name, value);
         self
     }
 
-    pub fn current_dir(&mut self, directory: impl AsRef<Path>) -> &mut Self {
+    pub(crate) fn current_dir(&mut self, directory: impl AsRef<Path>) -> &mut Self {
         self.0.current_dir(directory);
         self
     }
 
     /// Where standard output goes, if the test is not to see it.
-    pub fn stdout(&mut self, stdout: impl Into<Stdio>) -> &mut Self {
+    pub(crate) fn stdout(&mut self, stdout: impl Into<Stdio>) -> &mut Self {
         self.0.stdout(stdout);
         self
     }
 
     /// Starts the program, its three streams in the test's hands.
-    pub fn spawn(&mut self) -> Child {
+    pub(crate) fn spawn(&mut self) -> Child {
         self.0.spawn().unwrap()
     }
 
     /// Runs the program to its end with `input` on standard input.
-    pub fn run(&mut self, input: impl AsRef<[u8]>) -> Outcome {
+    pub(crate) fn run(&mut self, input: impl AsRef<[u8]>) -> Outcome {
         let mut child = self.spawn();
         let mut stdin = child.stdin.take().unwrap();
         let input = input.as_ref().to_vec();
@@ -91,7 +91,7 @@ impl Program {
 
 impl Outcome {
     /// Waits for the end of a program and takes what is left in its streams.
-    pub fn of(child: Child) -> Self {
+    pub(crate) fn of(child: Child) -> Self {
         let output = child.wait_with_output().unwrap();
         Self {
             stdout: String::from_utf8(output.stdout).unwrap(),
@@ -101,19 +101,19 @@ impl Outcome {
     }
 
     /// The output of a run that must go well.
-    pub fn success(self) -> String {
+    pub(crate) fn success(self) -> String {
         assert_eq!(self.status, 0, "{}", self.stderr);
         self.stdout
     }
 
     /// The output of a run that must go well without a word on stderr.
-    pub fn quiet(self) -> String {
+    pub(crate) fn quiet(self) -> String {
         assert_eq!(self.stderr, "");
         self.success()
     }
 
     /// The one line of an error message, when nothing was written.
-    pub fn error(&self) -> &str {
+    pub(crate) fn error(&self) -> &str {
         let text = self.stderr.trim_end();
         assert_eq!(text.lines().count(), 1, "an error is one line: {text}");
         assert_eq!(self.stdout, "", "standard output carries results only");
@@ -122,24 +122,24 @@ impl Outcome {
 }
 
 /// Runs `translate` with `arguments` and `stdin`.
-pub fn run<A: AsRef<OsStr>>(arguments: &[A], stdin: &str) -> Outcome {
+pub(crate) fn run<A: AsRef<OsStr>>(arguments: &[A], stdin: &str) -> Outcome {
     Program::new().args(arguments).run(stdin)
 }
 
 /// The path of one of the small reference models.
-pub fn model(name: &str) -> PathBuf {
+pub(crate) fn model(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models").join(name)
 }
 
 /// Sends a signal by its name.
 #[cfg(unix)]
-pub fn signal(name: &str, child: &Child) {
+pub(crate) fn signal(name: &str, child: &Child) {
     assert!(Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status().unwrap().success());
 }
 
 /// The most memory (resident, in bytes) a process that is still there held so far.
 #[cfg(target_os = "linux")]
-pub fn peak_memory(child: &Child) -> u64 {
+pub(crate) fn peak_memory(child: &Child) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024

@@ -15,7 +15,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One browser window with a profile of its own.
-pub struct Browser {
+pub(crate) struct Browser {
     driver: Child,
     port: u16,
     session: String,
@@ -25,7 +25,7 @@ pub struct Browser {
 
 impl Browser {
     /// Starts a browser, or says on stderr that there is none.
-    pub fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let installed = |name| Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success());
         if !installed("chromedriver") || !installed("chromium") {
             eprintln!("SKIPPED: chromium and chromedriver are not installed (Debian: chromium, chromium-driver)");
@@ -67,36 +67,36 @@ impl Browser {
     }
 
     /// Opens an address.
-    pub fn open(&self, url: &str) {
+    pub(crate) fn open(&self, url: &str) {
         self.post("/url", &json!({ "url": url }));
     }
 
     /// Runs JavaScript in the page; what it returns comes back.
-    pub fn run(&self, script: &str) -> Value {
+    pub(crate) fn run(&self, script: &str) -> Value {
         self.post("/execute/sync", &json!({ "script": script, "args": [] }))
     }
 
     /// Moves the mouse onto the element that a CSS selector finds.
-    pub fn hover(&self, selector: &str) {
+    pub(crate) fn hover(&self, selector: &str) {
         let element = self.post("/element", &json!({ "using": "css selector", "value": selector }));
         let movement = json!({ "type": "pointerMove", "duration": 0, "origin": element, "x": 0, "y": 0 });
         self.post("/actions", &json!({ "actions": [{ "type": "pointer", "id": "mouse", "actions": [movement] }] }));
     }
 
     /// Presses one key, as WebDriver names it (`\u{E015}` is arrow down).
-    pub fn press(&self, key: char) {
+    pub(crate) fn press(&self, key: char) {
         let steps = [json!({ "type": "keyDown", "value": key }), json!({ "type": "keyUp", "value": key })];
         self.post("/actions", &json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": steps }] }));
     }
 
     /// Everything the page and the browser wrote to the console since the last call.
-    pub fn console(&self) -> Vec<String> {
+    pub(crate) fn console(&self) -> Vec<String> {
         let entries = self.post("/se/log", &json!({ "type": "browser" }));
         entries.as_array().expect("a list").iter().map(Value::to_string).collect()
     }
 
     /// Sets a media feature, such as `prefers-color-scheme`.
-    pub fn prefer(&self, feature: &str, value: &str) {
+    pub(crate) fn prefer(&self, feature: &str, value: &str) {
         let parameters = json!({ "features": [{ "name": feature, "value": value }] });
         self.post("/goog/cdp/execute", &json!({ "cmd": "Emulation.setEmulatedMedia", "params": parameters }));
     }

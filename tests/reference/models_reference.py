@@ -20,6 +20,8 @@ from gru_generation import GruConfig, GruForGeneration
 from gru_model import GruAttention
 
 MAX_LENGTH = 32
+#: Models `generate()` runs with a cache: Hugging Face's own. The others compute every step from what they carry themselves.
+CACHED = "marian", "bart"
 
 
 # --- The models -----------------------------------------------------------------------------------------------------
@@ -29,16 +31,21 @@ def special_ids(config):
     return {config.pad_token_id, config.eos_token_id, config.bos_token_id, config.decoder_start_token_id}
 
 
+def target_size(config):
+    return getattr(config, "decoder_vocab_size", None) or config.vocab_size
+
+
 def random_source(config, length: int):
-    """Random words and a sentence end; the GRU's sentences begin with `<sos>`, as in the tutorial."""
+    """Random words and a sentence end; where the model was so trained (all but Marian, unless told), a start before them."""
     words = [i for i in range(config.vocab_size) if i not in special_ids(config)]
     picks = [words[k] for k in torch.randint(len(words), (length,)).tolist()]
-    return ([config.bos_token_id] if config.model_type != "marian" else []) + picks + [config.eos_token_id]
+    starts = getattr(config, "add_source_bos", config.model_type != "marian")
+    return ([config.bos_token_id] if starts else []) + picks + [config.eos_token_id]
 
 
 def noisy_translation(config, source):
     """A made-up language: every word has its word, every third one two; now and then a word is lost or another."""
-    words = [i for i in range(config.decoder_vocab_size or config.vocab_size) if i not in special_ids(config)]
+    words = [i for i in range(target_size(config)) if i not in special_ids(config)]
     target = []
     for token in source:
         chance = torch.rand(()).item()
@@ -50,14 +57,18 @@ def noisy_translation(config, source):
     return target + [config.eos_token_id]
 
 
-def train(model, forward, steps: int, rate: float):
+def made_up_pairs(config, count: int = 32):
+    sources = [random_source(config, length) for length in torch.randint(1, 16, (count,)).tolist()]
+    return sources, [noisy_translation(config, source) for source in sources]
+
+
+def train(model, forward, steps: int, rate: float, pairs=made_up_pairs):
     """A few hundred steps on the made-up language: enough for varied outputs of varied length that depend on the source,
     far too few for certainty, so that beams differ from each other."""
     config = model.config
     optimiser = torch.optim.Adam(model.parameters(), lr=rate)
     for _ in range(steps):
-        sources = [random_source(config, length) for length in torch.randint(1, 16, (32,)).tolist()]
-        targets = [noisy_translation(config, source) for source in sources]
+        sources, targets = pairs(config)
         fed = batch(model, [[config.decoder_start_token_id] + target[:-1] for target in targets])
         wanted = batch(model, targets)
         logits = forward(batch(model, sources), fed["input_ids"])
@@ -130,10 +141,12 @@ def write_vocabularies(model, directory: Path):
     special = {"unk_token_id": "<unk>", "pad_token_id": "<pad>", "bos_token_id": "<sos>", "eos_token_id": "<eos>"}
     if config.model_type == "marian":
         special = {"pad_token_id": "<pad>", "eos_token_id": "</s>"}
+    if config.model_type == "bart":
+        special = {"bos_token_id": "<s>", "pad_token_id": "<pad>", "eos_token_id": "</s>"}
     names = {getattr(config, key): name for key, name in special.items()}
-    if config.model_type == "marian":
+    if "<unk>" not in names.values():
         names[next(i for i in range(9) if i not in names)] = "<unk>"
-    for side, size in ("source", config.vocab_size), ("target", config.decoder_vocab_size or config.vocab_size):
+    for side, size in ("source", config.vocab_size), ("target", target_size(config)):
         words = [names.get(i, f"w{i:03}") for i in range(size)]
         (directory / f"{side}_vocab.txt").write_text("\n".join(words) + "\n")
 
@@ -160,7 +173,7 @@ def trim(model, sequence):
 def search(model, sources, options, batch_size=32, attention=False):
     """One list of hypotheses (`tokens`, `score`, on request `cross` [layers, heads, T, S]) for each source."""
     settings = GenerationConfig(**(model.generation_config.to_diff_dict() | options), do_sample=False,
-                                use_cache=model.config.model_type == "marian",
+                                use_cache=model.config.model_type in CACHED,
                                 num_return_sequences=options["num_beams"], return_dict_in_generate=True,
                                 output_scores=True, output_logits=True, output_attentions=attention)  # fmt: skip
     # generate() fills what is None from the model's own settings; here None means none.
@@ -207,6 +220,9 @@ def greedy_score(model, out, row, tokens, settings):
         log_probs[banned] = float("-inf")
         if settings.min_length and t + 1 < settings.min_length:
             log_probs[settings.eos_token_id] = float("-inf")
+        if settings.forced_bos_token_id is not None and t == 0:
+            log_probs[:] = float("-inf")
+            log_probs[settings.forced_bos_token_id] = 0
         if settings.renormalize_logits:
             log_probs = log_probs.log_softmax(-1)
         if settings.forced_eos_token_id is not None and t + 1 == settings.max_length - 1:
@@ -222,15 +238,12 @@ def force(model, sources, targets):
     start = model.config.decoder_start_token_id
     shifted = [[start] + target[:-1] for target in targets]
     fed = batch(model, shifted)["input_ids"]
-    if model.config.model_type == "marian":
-        out = model(**inputs, decoder_input_ids=fed, output_attentions=True, use_cache=False)
-    else:
-        out = model(**inputs, decoder_input_ids=fed)
+    out = model(**inputs, decoder_input_ids=fed, output_attentions=True, use_cache=False)
     results = []
     for b, (source, target) in enumerate(zip(sources, targets)):
         s, t = len(source), len(target)
         arrays = dict(logits=out.logits[b, :t], cross=torch.stack([a[b, :, :t, :s] for a in out.cross_attentions]))
-        if model.config.model_type == "marian":
+        if out.encoder_attentions is not None:
             arrays["encoder"] = torch.stack([a[b, :, :s, :s] for a in out.encoder_attentions])
             arrays["decoder"] = torch.stack([a[b, :, :t, :t] for a in out.decoder_attentions])
         results.append({name: array.float().contiguous().clone() for name, array in arrays.items()})
@@ -346,7 +359,7 @@ def write(model, directory: Path, beams, count, some, forced_count):
     report(directory.name, searches)
 
     # Targets under teacher forcing: what the model says itself for half of them, random pieces for the others.
-    size = model.config.decoder_vocab_size or model.config.vocab_size
+    size = target_size(model.config)
     targets = []
     for i in range(forced_count):
         random_target = torch.randint(4, size - 2, (1 + (i * 5) % 13,)).tolist() + [model.config.eos_token_id]
@@ -361,6 +374,8 @@ def write(model, directory: Path, beams, count, some, forced_count):
     base = dict(length_penalty=1.0, early_stopping=False, min_length=0, max_length=MAX_LENGTH,
                 renormalize_logits=bool(defaults.renormalize_logits), bad_words_ids=defaults.bad_words_ids,
                 forced_eos_token_id=defaults.forced_eos_token_id)  # fmt: skip
+    if defaults.forced_bos_token_id is not None:
+        base["forced_bos_token_id"] = defaults.forced_bos_token_id
     lines = [f'"sources": {json.dumps(sources, separators=(",", ":"))}']
     lines.append(f'"forced": {json.dumps(targets, separators=(",", ":"))}')
     rows = [json.dumps(entry | dict(options=base | entry["options"]), separators=(",", ":")) for entry in listing]
@@ -368,12 +383,25 @@ def write(model, directory: Path, beams, count, some, forced_count):
     (directory / "expected.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def read_arguments(description):
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "fixtures" / "models")
     parser.add_argument("--only", help="one model by name")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def write_all(plans, arguments):
+    """Of every plan (or the one asked for): a function that makes the model in a directory, and the sizes `write` takes."""
     torch.set_num_threads(1)
+    for name, (make, *sizes) in plans.items():
+        if arguments.only in (None, name):
+            directory = arguments.out / name
+            shutil.rmtree(directory, ignore_errors=True)
+            write(make(directory), directory, *sizes)
+
+
+def main():
+    arguments = read_arguments(__doc__)
     renormalize = dict(renormalize_logits=True)
     separate = dict(vocab_size=60, decoder_vocab_size=52, share_encoder_decoder_embeddings=False)
     plans = {
@@ -391,11 +419,7 @@ def main():
             lambda d: make_marian(d, 5, scale_embedding=False, encoder_ffn_dim=48, decoder_ffn_dim=96,
                                   **separate), (1, 4, 5), 25, 25, 4),
     }  # fmt: skip
-    for name, (make, *sizes) in plans.items():
-        if arguments.only in (None, name):
-            directory = arguments.out / name
-            shutil.rmtree(directory, ignore_errors=True)
-            write(make(directory), directory, *sizes)
+    write_all(plans, arguments)
 
 
 if __name__ == "__main__":

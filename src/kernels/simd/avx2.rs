@@ -1,5 +1,7 @@
 //! Two 256-bit registers.
 
+#![allow(clippy::undocumented_unsafe_blocks, reason = "the implementation has one argument for all of its blocks")]
+
 use std::arch::x86_64::*;
 
 use half::f16;

@@ -270,7 +270,7 @@ macro_rules! dispatch {
     ($visibility:vis unsafe fn $($rest:tt)*) => { dispatch!(@ [$visibility] [unsafe] false $($rest)*); };
     ($visibility:vis unsafe vnni fn $($rest:tt)*) => { dispatch!(@ [$visibility] [unsafe] true $($rest)*); };
     (@ [$visibility:vis] [$($unsafe:tt)?] $vnni:literal $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $output:ty)? = $generic:path) => {
-        #[allow(clippy::too_many_arguments, clippy::missing_safety_doc, unused_unsafe)]
+        #[allow(clippy::too_many_arguments, clippy::missing_safety_doc, clippy::undocumented_unsafe_blocks, unused_unsafe)]
         $visibility $($unsafe)? fn $name(set: $crate::kernels::simd::InstructionSet, $($argument: $type),*) $(-> $output)? {
             // SAFETY of every block: an `InstructionSet` other than `Portable` comes from detection on this processor,
             // so the features exist; what else the generic function asks for is the caller's promise.

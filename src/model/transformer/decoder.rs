@@ -1,242 +1,151 @@
 //! The decoder: one token a row and step, over a cache that beams share through ancestor tables.
 
-use super::encoder::Span;
-use super::{FeedForward, Scratch, Transformer, sublayer};
+use super::{FeedForward, Loader, Scratch, Transformer, sublayer};
 use crate::Result;
-use crate::checkpoint::Weights;
-use crate::kernels::{Activation, AttentionMemory, KeysAndValues, Precision, Workspace, attend, attend_f16, to_f16};
-use crate::model::config::TransformerConfig;
+use crate::compute::{Activation, Backend, Recorder, Score, Workspace};
 use crate::model::{Attention, Candidate, Decoder, Proposer, Record, TopK};
-use crate::nn::{LayerNorm, Linear, Slots};
-use half::f16;
+use crate::nn::{Linear, Norm};
 
 /// Masked self-attention, encoder-decoder attention and feed-forward.
 #[derive(Debug)]
-pub(super) struct DecoderLayer {
+pub(super) struct DecoderLayer<B: Backend> {
     /// Query, key and value in one product.
-    self_projection: Linear,
-    self_output: Linear,
-    self_norm: LayerNorm,
-    cross_query: Linear,
+    self_projection: Linear<B>,
+    self_output: Linear<B>,
+    self_norm: Norm<B>,
+    cross_query: Linear<B>,
     /// Keys and values over the encoder's output in one product.
-    cross_memory: Linear,
-    cross_output: Linear,
-    cross_norm: LayerNorm,
-    feed_forward: FeedForward,
+    cross_memory: Linear<B>,
+    cross_output: Linear<B>,
+    cross_norm: Norm<B>,
+    feed_forward: FeedForward<B>,
     pre_norm: bool,
 }
 
-impl DecoderLayer {
-    pub fn load(config: &TransformerConfig, weights: &Weights, prefix: &str, precision: Precision) -> Result<Self> {
-        let width = config.d_model;
-        let linear = |name: &str| Linear::load(weights, &format!("{prefix}.{name}"), width, width, precision);
-        let parts = ["q_proj", "k_proj", "v_proj"].map(|part| format!("{prefix}.self_attn.{part}"));
-        let parts = [parts[0].as_str(), &parts[1], &parts[2]];
-        let cross = ["k_proj", "v_proj"].map(|part| format!("{prefix}.encoder_attn.{part}"));
+impl<B: Backend> DecoderLayer<B> {
+    pub(super) fn load(loader: &Loader<'_, B>, prefix: &str) -> Result<Self> {
+        let (width, stack) = (loader.spec.width, loader.spec.decoder);
+        let inner = stack.heads * stack.head_width;
+        let (own, cross) = (format!("{prefix}.self_attn"), format!("{prefix}.encoder_attn"));
         Ok(Self {
-            self_projection: Linear::load_fused(weights, &parts, width, width, precision)?,
-            self_output: linear("self_attn.out_proj")?,
-            self_norm: LayerNorm::load(weights, &format!("{prefix}.self_attn_layer_norm"), width)?,
-            cross_query: linear("encoder_attn.q_proj")?,
-            cross_memory: Linear::load_fused(weights, &[&cross[0], &cross[1]], width, width, precision)?,
-            cross_output: linear("encoder_attn.out_proj")?,
-            cross_norm: LayerNorm::load(weights, &format!("{prefix}.encoder_attn_layer_norm"), width)?,
-            feed_forward: FeedForward::load(
-                weights,
-                prefix,
-                width,
-                config.decoder_ffn_dim,
-                config.activation_function,
-                precision,
-            )?,
-            pre_norm: config.normalize_before,
+            self_projection: loader.fused(&own, &["q_proj", "k_proj", "v_proj"], width, inner)?,
+            self_output: loader.linear(&format!("{own}.out_proj"), inner, width)?,
+            self_norm: loader.norm(&format!("{prefix}.self_attn_layer_norm"))?,
+            cross_query: loader.linear(&format!("{cross}.q_proj"), width, inner)?,
+            cross_memory: loader.fused(&cross, &["k_proj", "v_proj"], width, inner)?,
+            cross_output: loader.linear(&format!("{cross}.out_proj"), inner, width)?,
+            cross_norm: loader.norm(&format!("{prefix}.encoder_attn_layer_norm"))?,
+            feed_forward: FeedForward::load(loader, prefix, stack.inner)?,
+            pre_norm: loader.spec.norm.before,
         })
     }
 }
 
 /// Generation in progress.
 #[derive(Debug)]
-pub(super) struct TransformerDecoder<'m> {
-    model: &'m Transformer,
+pub(super) struct TransformerDecoder<'m, B: Backend> {
+    model: &'m Transformer<B>,
     /// For each layer the cross-attention keys and values, once per sentence.
-    memory: Vec<AttentionMemory>,
+    memory: Vec<B::Memory>,
     /// The sentence each row translates.
     sentences: Vec<usize>,
     spare_sentences: Vec<usize>,
     encoder_attention: Vec<Attention>,
-    /// For each layer the keys and values of the tokens fed so far.
-    cache: Vec<Cache>,
-    slots: Slots,
+    /// The keys and values of the tokens fed so far.
+    past: B::Past,
     /// Output of the last layer, `[rows, width]`.
-    hidden: Vec<f32>,
+    hidden: B::Rows,
     record: Record,
     cross: Vec<Vec<f32>>,
     own: Vec<Vec<f32>>,
-    scratch: Scratch,
+    scratch: Scratch<B>,
     proposer: Proposer,
 }
 
-/// The self-attention keys and the values of one layer, each `[slots, width]`: in int8 models in half precision, since all of
-/// a hypothesis' past is read at every step.
-#[derive(Debug)]
-enum Cache {
-    F32(Vec<f32>, Vec<f32>),
-    F16(Vec<f16>, Vec<f16>),
-}
-
-impl Cache {
-    fn new(precision: Precision) -> Self {
-        match precision {
-            Precision::F32 => Self::F32(Vec::new(), Vec::new()),
-            Precision::Int8 => Self::F16(Vec::new(), Vec::new()),
-        }
-    }
-
-    /// Makes room for `size` elements of keys and of values.
-    fn resize(&mut self, size: usize) {
-        match self {
-            Self::F32(keys, values) => [keys, values].into_iter().for_each(|store| store.resize(size, 0.0)),
-            Self::F16(keys, values) => [keys, values].into_iter().for_each(|store| store.resize(size, f16::ZERO)),
-        }
-    }
-
-    /// Puts a key and a value, each `[width]`, into a slot.
-    fn write(&mut self, slot: usize, key: &[f32], value: &[f32]) {
-        let place = slot * key.len()..(slot + 1) * key.len();
-        match self {
-            Self::F32(keys, values) => {
-                keys[place.clone()].copy_from_slice(key);
-                values[place].copy_from_slice(value);
-            }
-            Self::F16(keys, values) => {
-                to_f16(key, &mut keys[place.clone()]);
-                to_f16(value, &mut values[place]);
-            }
-        }
-    }
-
-    /// [`attend`] to the given slots.
-    fn attend(&self, query: &[f32], slots: &[u32], heads: usize, weights: &mut [f32], out: &mut [f32]) {
-        let (stride, rows) = (query.len(), slots);
-        match self {
-            Self::F32(keys, values) => attend(query, KeysAndValues { keys, values, stride, rows }, heads, weights, out),
-            Self::F16(keys, values) => {
-                attend_f16(query, KeysAndValues { keys, values, stride, rows }, heads, weights, out);
-            }
-        }
-    }
-}
-
-impl<'m> TransformerDecoder<'m> {
-    /// `encoded` is the encoder's output `[Σ source lengths, width]`.
-    pub fn new(
-        model: &'m Transformer,
-        encoded: &[f32],
-        spans: Vec<Span>,
+impl<'m, B: Backend> TransformerDecoder<'m, B> {
+    /// `encoded` is the encoder's output `[Σ lengths, width]`.
+    pub(super) fn new(
+        model: &'m Transformer<B>,
+        encoded: &B::Rows,
+        lengths: &[usize],
         encoder_attention: Vec<Attention>,
         record: Record,
         workspace: &mut Workspace,
-    ) -> Self {
-        let lengths: Vec<usize> = spans.iter().map(|span| span.length).collect();
-        let mut projected = Vec::new();
-        let project = |layer: &DecoderLayer| {
-            layer.cross_memory.forward(workspace, encoded, Activation::Identity, &mut projected);
-            let precision = layer.cross_memory.matrix().precision();
-            AttentionMemory::new(precision, model.decoder_heads, model.width, &lengths, &projected)
+    ) -> Result<Self> {
+        let (backend, heads, head_width) = (&model.backend, model.decoder.heads, model.decoder.head_width);
+        let mut projected = B::Rows::default();
+        let project = |layer: &DecoderLayer<B>| {
+            layer.cross_memory.forward(backend, workspace, encoded, Activation::Identity, &mut projected)?;
+            backend.dot_memory(heads, head_width, lengths, &projected, true)
         };
-        let memory = model.decoder_layers.iter().map(project).collect();
-        let recorded = |wanted: bool| vec![Vec::new(); if wanted { spans.len() } else { 0 }];
-        Self {
+        let memory = model.decoder_layers.iter().map(project).collect::<Result<_>>()?;
+        let rows = lengths.len();
+        let recorded = |wanted: bool| vec![Vec::new(); if wanted { rows } else { 0 }];
+        Ok(Self {
             model,
             memory,
-            slots: Slots::new(spans.len()),
+            past: backend.past(model.decoder_layers.len(), rows, heads, head_width),
             cross: recorded(record.cross),
             own: recorded(record.decoder),
-            sentences: (0..spans.len()).collect(),
+            sentences: (0..rows).collect(),
             spare_sentences: Vec::new(),
             encoder_attention,
-            cache: model
-                .decoder_layers
-                .iter()
-                .map(|layer| Cache::new(layer.self_projection.matrix().precision()))
-                .collect(),
-            hidden: Vec::new(),
+            hidden: B::Rows::default(),
             record,
             scratch: Scratch::default(),
             proposer: Proposer::default(),
-        }
+        })
     }
 }
 
-impl Decoder for TransformerDecoder<'_> {
+/// Appends the weights of each row to what is kept of it.
+fn keeper(kept: &mut [Vec<f32>]) -> impl FnMut(usize, &[f32]) {
+    |row, weights| kept[row].extend_from_slice(weights)
+}
+
+impl<B: Backend> Decoder for TransformerDecoder<'_, B> {
     fn rows(&self) -> usize {
         self.sentences.len()
     }
 
     fn step(&mut self, tokens: &[u32], workspace: &mut Workspace) -> Result<()> {
-        let Self { model, memory, sentences, cache, slots, hidden, cross, own, scratch, .. } = self;
-        let width = model.width;
-        let heads = model.decoder_heads;
-        hidden.resize(tokens.len() * width, 0.0);
-        for (&token, hidden) in tokens.iter().zip(hidden.chunks_exact_mut(width)) {
-            model.decoder_input.write(token, slots.length(), hidden);
-        }
-        slots.push();
-        let length = slots.length();
+        let Self { model, memory, sentences, past, hidden, record, cross, own, scratch, .. } = self;
+        let backend = &model.backend;
+        let position = backend.past_length(past);
+        model.decoder_input.forward(backend, tokens, |_| position, hidden)?;
+        backend.advance(past);
         cross.iter_mut().chain(own.iter_mut()).for_each(Vec::clear);
 
-        for ((layer, cache), memory) in model.decoder_layers.iter().zip(cache.iter_mut()).zip(memory) {
-            let Scratch { normed, projected, context, out, weights, .. } = scratch;
-            sublayer(&layer.self_norm, layer.pre_norm, hidden, normed, out, |x, out| {
-                layer.self_projection.forward(workspace, x, Activation::Identity, projected);
-                cache.resize(slots.count() * width);
-                context.resize(x.len(), 0.0);
-                weights.resize(heads * length, 0.0);
-                let rows = projected.chunks_exact(3 * width).zip(context.chunks_exact_mut(width));
-                for (row, (projected, context)) in rows.enumerate() {
-                    let (query, key_value) = projected.split_at(width);
-                    let (key, value) = key_value.split_at(width);
-                    let past = slots.past(row);
-                    cache.write(past[length - 1] as usize, key, value);
-                    cache.attend(query, past, heads, weights, context);
-                    if let Some(own) = own.get_mut(row) {
-                        own.extend_from_slice(weights);
-                    }
-                }
-                layer.self_output.forward(workspace, context, Activation::Identity, out);
-            });
-            sublayer(&layer.cross_norm, layer.pre_norm, hidden, normed, out, |x, out| {
-                layer.cross_query.forward(workspace, x, Activation::Identity, projected);
-                context.resize(x.len(), 0.0);
-                // The hypotheses of a sentence follow one another, and read its memory together.
-                let mut row = 0;
-                for hypotheses in sentences.chunk_by(|a, b| a == b) {
-                    let rows = row * width..(row + hypotheses.len()) * width;
-                    memory.attend(hypotheses[0], &projected[rows.clone()], weights, &mut context[rows]);
-                    let size = heads * memory.length(hypotheses[0]);
-                    for (cross, weights) in cross.iter_mut().skip(row).zip(weights.chunks_exact(size)) {
-                        cross.extend_from_slice(weights);
-                    }
-                    row += hypotheses.len();
-                }
-                layer.cross_output.forward(workspace, context, Activation::Identity, out);
-            });
-            layer.feed_forward.forward(layer.pre_norm, hidden, scratch, workspace);
+        let scale = model.scales.1;
+        for (index, (layer, memory)) in model.decoder_layers.iter().zip(memory).enumerate() {
+            let Scratch { normed, projected, context, out, .. } = scratch;
+            sublayer(backend, &layer.self_norm, layer.pre_norm, hidden, normed, out, |x, out| {
+                layer.self_projection.forward(backend, workspace, x, Activation::Identity, projected)?;
+                let mut keep = keeper(own);
+                let keep = record.decoder.then_some(&mut keep as Recorder<'_>);
+                backend.attend_past(workspace, past, index, scale, projected, context, keep)?;
+                layer.self_output.forward(backend, workspace, context, Activation::Identity, out)
+            })?;
+            sublayer(backend, &layer.cross_norm, layer.pre_norm, hidden, normed, out, |x, out| {
+                layer.cross_query.forward(backend, workspace, x, Activation::Identity, projected)?;
+                let mut keep = keeper(cross);
+                let keep = record.cross.then_some(&mut keep as Recorder<'_>);
+                let score = Score::Dot { scale };
+                backend.attend(workspace, score, memory, sentences, projected, context, keep)?;
+                layer.cross_output.forward(backend, workspace, context, Activation::Identity, out)
+            })?;
+            layer.feed_forward.forward(backend, layer.pre_norm, hidden, scratch, workspace)?;
         }
-        if let Some(norm) = &model.decoder_norm {
-            norm.forward(hidden);
-        }
-        Ok(())
+        model.decoder_norm.as_ref().map_or(Ok(()), |norm| norm.forward(backend, hidden, None))
     }
 
     fn logits(&mut self, logits: &mut Vec<f32>, workspace: &mut Workspace) -> Result<()> {
-        self.model.output.forward(workspace, &self.hidden, Activation::Identity, logits);
-        Ok(())
+        self.model.output.logits(&self.model.backend, workspace, &self.hidden, logits)
     }
 
     fn top_k(&mut self, request: TopK<'_>, candidates: &mut Vec<Candidate>, workspace: &mut Workspace) -> Result<()> {
-        self.proposer.top_k(&self.model.output, &self.hidden, request, candidates, workspace);
-        Ok(())
+        let Self { model, proposer, hidden, .. } = self;
+        proposer.top_k(&model.backend, &model.output, hidden, request, candidates, workspace)
     }
 
     fn cross_attention(&self, row: usize) -> Option<&[f32]> {
@@ -252,14 +161,14 @@ impl Decoder for TransformerDecoder<'_> {
     }
 
     fn attention_shape(&self) -> (usize, usize) {
-        (self.model.decoder_layers.len(), self.model.decoder_heads)
+        (self.model.decoder.layers, self.model.decoder.heads)
     }
 
     fn select(&mut self, rows: &[usize]) -> Result<()> {
         self.spare_sentences.clear();
         self.spare_sentences.extend(rows.iter().map(|&row| self.sentences[row]));
         std::mem::swap(&mut self.sentences, &mut self.spare_sentences);
-        self.slots.select(rows);
+        self.model.backend.select_past(&mut self.past, rows)?;
         if self.record.cross {
             self.cross.resize(rows.len(), Vec::new());
         }

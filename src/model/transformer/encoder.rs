@@ -1,121 +1,89 @@
 //! The encoder: every sentence of a batch at once, laid end to end without padding.
 
-use super::{FeedForward, Scratch, Transformer, sublayer};
+use super::{FeedForward, Loader, Scratch, Transformer, sublayer};
 use crate::Result;
-use crate::checkpoint::Weights;
-use crate::kernels::{Activation, AttentionMemory, Precision, Workspace};
+use crate::compute::{Activation, Backend, Recorder, Score, Workspace, spans};
 use crate::model::Attention;
-use crate::model::config::TransformerConfig;
-use crate::nn::{LayerNorm, Linear};
-
-/// Positions whose attention is computed at a time: bounds the memory that a long sentence's weights take.
-const QUERIES: usize = 64;
-
-/// Where one sentence lies in a memory of all sentences.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
-    pub start: usize,
-    pub length: usize,
-}
+use crate::nn::{Linear, Norm};
 
 /// Self-attention and feed-forward.
 #[derive(Debug)]
-pub(super) struct EncoderLayer {
+pub(super) struct EncoderLayer<B: Backend> {
     /// Query, key and value in one product.
-    projection: Linear,
-    output: Linear,
-    norm: LayerNorm,
-    feed_forward: FeedForward,
+    projection: Linear<B>,
+    output: Linear<B>,
+    norm: Norm<B>,
+    feed_forward: FeedForward<B>,
     pre_norm: bool,
 }
 
-impl EncoderLayer {
-    pub fn load(config: &TransformerConfig, weights: &Weights, prefix: &str, precision: Precision) -> Result<Self> {
-        let width = config.d_model;
-        let parts = ["q_proj", "k_proj", "v_proj"].map(|part| format!("{prefix}.self_attn.{part}"));
-        let parts = [parts[0].as_str(), &parts[1], &parts[2]];
+impl<B: Backend> EncoderLayer<B> {
+    pub(super) fn load(loader: &Loader<'_, B>, prefix: &str) -> Result<Self> {
+        let (width, stack) = (loader.spec.width, loader.spec.encoder);
+        let (prefix_attention, inner) = (format!("{prefix}.self_attn"), stack.heads * stack.head_width);
         Ok(Self {
-            projection: Linear::load_fused(weights, &parts, width, width, precision)?,
-            output: Linear::load(weights, &format!("{prefix}.self_attn.out_proj"), width, width, precision)?,
-            norm: LayerNorm::load(weights, &format!("{prefix}.self_attn_layer_norm"), width)?,
-            feed_forward: FeedForward::load(
-                weights,
-                prefix,
-                width,
-                config.encoder_ffn_dim,
-                config.activation_function,
-                precision,
-            )?,
-            pre_norm: config.normalize_before,
+            projection: loader.fused(&prefix_attention, &["q_proj", "k_proj", "v_proj"], width, inner)?,
+            output: loader.linear(&format!("{prefix_attention}.out_proj"), inner, width)?,
+            norm: loader.norm(&format!("{prefix}.self_attn_layer_norm"))?,
+            feed_forward: FeedForward::load(loader, prefix, stack.inner)?,
+            pre_norm: loader.spec.norm.before,
         })
     }
 }
 
-impl Transformer {
-    /// Encodes `sources` laid end to end: the memory `[Σ lengths, width]`, each sentence's span of it, and the recorded
+impl<B: Backend> Transformer<B> {
+    /// Encodes `sources` laid end to end: the memory `[Σ lengths, width]`, each sentence's length, and the recorded
     /// self-attention of each sentence (empty unless `record`).
     pub(super) fn encode(
         &self,
         sources: &[&[u32]],
         record: bool,
         workspace: &mut Workspace,
-    ) -> (Vec<f32>, Vec<Span>, Vec<Attention>) {
-        let mut spans = Vec::with_capacity(sources.len());
-        let mut x = vec![0.0; sources.iter().map(|source| source.len()).sum::<usize>() * self.width];
-        let mut start = 0;
-        for source in sources {
-            for (position, &token) in source.iter().enumerate() {
-                let row = (start + position) * self.width;
-                self.encoder_input.write(token, position, &mut x[row..row + self.width]);
-            }
-            spans.push(Span { start, length: source.len() });
-            start += source.len();
-        }
+    ) -> Result<(B::Rows, Vec<usize>, Vec<Attention>)> {
+        let lengths: Vec<usize> = sources.iter().map(|source| source.len()).collect();
+        let tokens: Vec<u32> = sources.iter().flat_map(|source| source.iter().copied()).collect();
+        // Of each row its sentence, and its position there.
+        let places =
+            || lengths.iter().enumerate().flat_map(|(sentence, &length)| (0..length).map(move |p| (sentence, p)));
+        let (sentences, positions): (Vec<usize>, Vec<usize>) = places().unzip();
+        let backend = &self.backend;
+        let mut x = B::Rows::default();
+        self.encoder_input.forward(backend, &tokens, |row| positions[row], &mut x)?;
 
-        let heads = self.encoder_heads;
-        let mut attention: Vec<Attention> = if record {
-            let empty = |span: &Span| Attention {
-                layers: self.encoder_layers.len(),
-                heads,
-                rows: span.length,
-                columns: span.length,
-                weights: vec![0.0; self.encoder_layers.len() * heads * span.length * span.length],
-            };
-            spans.iter().map(empty).collect()
-        } else {
-            Vec::new()
+        let (layers, heads) = (self.encoder_layers.len(), self.encoder.heads);
+        let empty = |&length: &usize| Attention {
+            layers,
+            heads,
+            rows: length,
+            columns: length,
+            weights: vec![0.0; layers * heads * length * length],
         };
+        let mut attention: Vec<Attention> = if record { lengths.iter().map(empty).collect() } else { Vec::new() };
+        let starts: Vec<usize> = spans(&lengths).map(|span| span.start).collect();
 
-        let lengths: Vec<usize> = spans.iter().map(|span| span.length).collect();
         let mut scratch = Scratch::default();
         for (layer_index, layer) in self.encoder_layers.iter().enumerate() {
-            let Scratch { normed, projected, context, out, weights, .. } = &mut scratch;
-            sublayer(&layer.norm, layer.pre_norm, &mut x, normed, out, |x, out| {
-                layer.projection.forward(workspace, x, Activation::Identity, projected);
-                context.resize(x.len(), 0.0);
-                let memory = AttentionMemory::new(Precision::F32, heads, self.width, &lengths, projected);
-                for (sentence, span) in spans.iter().enumerate() {
-                    for first in (0..span.length).step_by(QUERIES) {
-                        let positions = first..span.length.min(first + QUERIES);
-                        let rows = span.start + positions.start..span.start + positions.end;
-                        let queries = &projected[rows.start * 3 * self.width..rows.end * 3 * self.width];
-                        let context = &mut context[rows.start * self.width..rows.end * self.width];
-                        memory.attend(sentence, queries, weights, context);
-                        let Some(attention) = attention.get_mut(sentence) else { continue };
-                        for (row, weights) in weights.chunks_exact(span.length).enumerate() {
-                            let (position, head) = (positions.start + row / heads, row % heads);
-                            let matrix = (layer_index * heads + head) * span.length + position;
-                            attention.weights[matrix * span.length..][..span.length].copy_from_slice(weights);
-                        }
+            let Scratch { normed, projected, context, out, .. } = &mut scratch;
+            sublayer(backend, &layer.norm, layer.pre_norm, &mut x, normed, out, |x, out| {
+                layer.projection.forward(backend, workspace, x, Activation::Identity, projected)?;
+                let mut memory = backend.dot_memory(heads, self.encoder.head_width, &lengths, projected, false)?;
+                let mut keep = |row: usize, weights: &[f32]| {
+                    let (sentence, length) = (sentences[row], lengths[sentences[row]]);
+                    for (head, weights) in weights.chunks_exact(length).enumerate() {
+                        let matrix = (layer_index * heads + head) * length + row - starts[sentence];
+                        attention[sentence].weights[matrix * length..][..length].copy_from_slice(weights);
                     }
-                }
-                layer.output.forward(workspace, context, Activation::Identity, out);
-            });
-            layer.feed_forward.forward(layer.pre_norm, &mut x, &mut scratch, workspace);
+                };
+                let keep = record.then_some(&mut keep as Recorder<'_>);
+                let score = Score::Dot { scale: self.scales.0 };
+                backend.attend(workspace, score, &mut memory, &sentences, projected, context, keep)?;
+                layer.output.forward(backend, workspace, context, Activation::Identity, out)
+            })?;
+            layer.feed_forward.forward(backend, layer.pre_norm, &mut x, &mut scratch, workspace)?;
         }
         if let Some(norm) = &self.encoder_norm {
-            norm.forward(&mut x);
+            norm.forward(backend, &mut x, None)?;
         }
-        (x, spans, attention)
+        Ok((x, lengths, attention))
     }
 }

@@ -1,0 +1,86 @@
+//! Where the files of a model are.
+
+use std::borrow::Cow;
+use std::path::{Component, Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// What Git puts in a repository in place of a large file.
+pub(super) const LFS_POINTER: &[u8] = b"version https://git-lfs";
+
+/// Where a model's files are: a directory, or compiled into the binary.
+#[derive(Clone, Debug)]
+pub enum ModelFiles {
+    /// A directory on disk.
+    Directory(PathBuf),
+    /// A built-in model: its name and its files by name.
+    Builtin {
+        /// `transformer` or `gru`.
+        name: &'static str,
+        /// File names and contents.
+        files: &'static [(&'static str, &'static [u8])],
+        /// The vocabulary that the built-in models share, likewise.
+        vocabulary: &'static [(&'static str, &'static [u8])],
+    },
+}
+
+impl ModelFiles {
+    /// The contents of a file, or `None` when there is none of that name.
+    ///
+    /// # Errors
+    /// If the file is there but cannot be read, or is only a Git LFS pointer to its contents.
+    pub fn read(&self, name: &str) -> Result<Option<Cow<'static, [u8]>>> {
+        match self {
+            Self::Directory(directory) => {
+                let path = directory.join(name);
+                match std::fs::read(&path) {
+                    Ok(bytes) if bytes.starts_with(LFS_POINTER) => Err(lfs_pointer(&path)),
+                    Ok(bytes) => Ok(Some(Cow::Owned(bytes))),
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                    Err(error) => Err(Error::io(path, error)),
+                }
+            }
+            Self::Builtin { files, .. } => Ok(files.iter().find(|(n, _)| *n == name).map(|(_, b)| Cow::Borrowed(*b))),
+        }
+    }
+
+    /// How to name a file of this model in a message.
+    pub fn path(&self, name: &str) -> PathBuf {
+        match self {
+            Self::Directory(directory) => directory.join(name),
+            Self::Builtin { name: model, .. } => PathBuf::from(format!("built-in model {model}")).join(name),
+        }
+    }
+
+    /// The files in another directory, named relative to this model's (config.json's `vocabulary`).
+    ///
+    /// # Errors
+    /// If there is no such directory.
+    pub fn directory(&self, relative: &str) -> Result<Self> {
+        match self {
+            Self::Directory(directory) => {
+                let path = directory.join(relative);
+                if path.is_dir() {
+                    return Ok(Self::Directory(path));
+                }
+                let problem = format!("no such directory, but config.json says that `vocabulary` is {relative:?}");
+                Err(Error::model(path, problem))
+            }
+            Self::Builtin { name, files, vocabulary } => {
+                // The built-in models lie in models/NAME, so their shared vocabulary is ../../vocab.
+                let last = Path::new(relative).components().next_back();
+                let is_vocabulary = last == Some(Component::Normal("vocab".as_ref()));
+                Ok(Self::Builtin { name, files: if is_vocabulary { vocabulary } else { files }, vocabulary })
+            }
+        }
+    }
+}
+
+/// The error for a Git LFS pointer in place of a file.
+pub(super) fn lfs_pointer(path: &Path) -> Error {
+    Error::model(
+        path,
+        "is a Git LFS pointer, not the file itself; run `git lfs pull` in the model directory, or download the file from the \
+         model's page",
+    )
+}

@@ -1,0 +1,562 @@
+//! candle as a backend: its tensors and layers on the processor, an NVIDIA or an Apple GPU.
+//!
+//! Ragged batches are padded here to rectangles, with a mask, and nobody above knows. A GPU library chooses its
+//! algorithms by shape, so the last bits of a result may depend on the batch; the kernels' promise does not hold here.
+
+use candle_core::{D, DType, Device as CandleDevice, Tensor};
+use candle_nn::{Embedding, LayerNorm, Linear, Module, RmsNorm, ops};
+
+use super::{
+    Activation, Backend, Compute, Device, LogSumExp, NormKind, Precision, Recorder, RowSink, Score, Scored, Workspace,
+    log_sum_exp,
+};
+use crate::{Error, Result};
+
+/// Positions of each sentence whose attention is computed at a time: bounds the memory that long sentences take.
+const QUERIES: usize = 256;
+
+/// A device of candle's and the numbers it computes with.
+#[derive(Clone, Debug)]
+pub struct Candle {
+    device: CandleDevice,
+    name: Device,
+    dtype: DType,
+}
+
+/// Activations, once something was written.
+#[derive(Clone, Debug, Default)]
+pub struct Rows(Option<Tensor>);
+
+impl Rows {
+    /// The tensor `[rows, width]`.
+    fn get(&self) -> &Tensor {
+        self.0.as_ref().expect("rows are read after they were written")
+    }
+}
+
+/// Keys and values of whole sentences, padded to the longest.
+#[derive(Debug)]
+pub struct Memory {
+    /// `[sentences, heads, width of a head, longest]`, or `[sentences, longest, width]` for [`Score::Additive`].
+    keys: Tensor,
+    /// `[sentences, heads, longest, width of a head]`, or `[sentences, longest, width]`.
+    values: Tensor,
+    /// 0 where a sentence has a position, negative infinity beyond: `[sentences, 1, 1, longest]`.
+    mask: Tensor,
+    /// Lengths of all sentences there ever were.
+    lengths: Vec<usize>,
+    /// The sentences the tensors still hold, in order: those that have ended are left out.
+    present: Vec<usize>,
+}
+
+/// Keys and values of every layer, each `[rows, heads, tokens, width of a head]`.
+#[derive(Debug)]
+pub struct Past {
+    layers: Vec<Option<(Tensor, Tensor)>>,
+    length: usize,
+    heads: usize,
+    head_width: usize,
+}
+
+impl Candle {
+    /// The device and precision that are asked for.
+    ///
+    /// # Errors
+    /// If the device is not there, was not built in, or does not compute in that precision.
+    pub fn new(compute: &Compute) -> Result<Self> {
+        let name = compute.device;
+        let dtype = match (compute.precision, name) {
+            (Precision::F32, _) => DType::F32,
+            (Precision::Int8, _) => {
+                let problem = "--precision int8 is computed by the kernels only: leave out --backend and --device";
+                return Err(Error::Usage(problem.to_owned()));
+            }
+            (precision, Device::Cpu) => {
+                let problem = format!("--precision {precision} is for GPUs; candle computes in f32 on the CPU");
+                return Err(Error::Usage(problem));
+            }
+            (Precision::F16, _) => DType::F16,
+            (Precision::Bf16, _) => DType::BF16,
+        };
+        let not_built = |feature: &str| {
+            Error::Usage(format!(
+                "--device {name} was not built in; build with: cargo install --path . --features {feature}"
+            ))
+        };
+        let failed = |error: candle_core::Error| Error::device(name, first_line(&error));
+        let device = match name {
+            Device::Cpu => CandleDevice::Cpu,
+            Device::Cuda(_) if !candle_core::utils::cuda_is_available() => return Err(not_built("cuda")),
+            Device::Metal(_) if !candle_core::utils::metal_is_available() => return Err(not_built("metal")),
+            Device::Cuda(index) => CandleDevice::new_cuda(index).map_err(failed)?,
+            Device::Metal(index) => CandleDevice::new_metal(index).map_err(failed)?,
+        };
+        if compute.threads > 0 {
+            // The first model of a process decides; candle's products share one pool of threads.
+            let _ = rayon::ThreadPoolBuilder::new().num_threads(compute.threads).build_global();
+        }
+        Ok(Self { device, name, dtype })
+    }
+
+    fn failed(&self, error: candle_core::Error) -> Error {
+        Error::device(self.name, first_line(&error))
+    }
+
+    /// Runs tensor operations and says on which device they failed.
+    fn run<T>(&self, operations: impl FnOnce() -> candle_core::Result<T>) -> Result<T> {
+        operations().map_err(|error| self.failed(error))
+    }
+
+    fn indices(&self, indices: impl IntoIterator<Item = usize>) -> candle_core::Result<Tensor> {
+        let indices: Vec<u32> = indices.into_iter().map(|index| index as u32).collect();
+        let count = indices.len();
+        Tensor::from_vec(indices, count, &self.device)
+    }
+
+    fn tensor(&self, values: Vec<f32>, shape: &[usize]) -> candle_core::Result<Tensor> {
+        Tensor::from_vec(values, shape, &self.device)?.to_dtype(self.dtype)
+    }
+
+    /// Rows laid end to end as a rectangle `[sentences, longest, width]`; what is beyond a sentence is its neighbour's.
+    fn padded(&self, rows: &Tensor, lengths: &[usize]) -> candle_core::Result<Tensor> {
+        let longest = lengths.iter().copied().max().unwrap_or(0);
+        let places =
+            super::spans(lengths).flat_map(|span| (0..longest).map(move |at| (span.start + at).min(span.end - 1)));
+        rows.index_select(&self.indices(places)?, 0)?.reshape((lengths.len(), longest, rows.dim(1)?))
+    }
+
+    fn mask(&self, lengths: &[usize]) -> candle_core::Result<Tensor> {
+        let longest = lengths.iter().copied().max().unwrap_or(0);
+        let value = |at: usize, length: usize| if at < length { 0.0 } else { f32::NEG_INFINITY };
+        let values: Vec<f32> =
+            lengths.iter().flat_map(|&length| (0..longest).map(move |at| value(at, length))).collect();
+        Tensor::from_vec(values, (lengths.len(), 1, 1, longest), &self.device)
+    }
+
+    /// Leaves out of a memory the sentences that no row belongs to any more.
+    fn keep(&self, memory: &mut Memory, wanted: &[usize]) -> candle_core::Result<()> {
+        if memory.present == wanted {
+            return Ok(());
+        }
+        let place = |sentence: &usize| memory.present.iter().position(|present| present == sentence).unwrap_or(0);
+        let places = self.indices(wanted.iter().map(place))?;
+        for tensor in [&mut memory.keys, &mut memory.values, &mut memory.mask] {
+            *tensor = tensor.index_select(&places, 0)?;
+        }
+        memory.present = wanted.to_vec();
+        Ok(())
+    }
+
+    /// α of queries `[sentences, queries, width]` over a memory, `[sentences, heads, queries, longest]`, and what they see,
+    /// `[sentences, queries, width of the values]`.
+    fn attention(
+        &self,
+        score: &Score<'_, Self>,
+        memory: &Memory,
+        queries: &Tensor,
+    ) -> candle_core::Result<(Tensor, Tensor)> {
+        let (sentences, count, width) = queries.dims3()?;
+        match score {
+            Score::Dot { scale } => {
+                let (_, heads, head_width, _) = memory.keys.dims4()?;
+                let queries = queries.reshape((sentences, count, heads, head_width))?.transpose(1, 2)?.contiguous()?;
+                let scores = (queries.matmul(&memory.keys)? * f64::from(*scale))?.to_dtype(DType::F32)?;
+                let weights = ops::softmax_last_dim(&scores.broadcast_add(&memory.mask)?)?;
+                let seen = weights.to_dtype(self.dtype)?.matmul(&memory.values)?;
+                Ok((weights, seen.transpose(1, 2)?.reshape((sentences, count, width))?))
+            }
+            Score::Additive { energy } => {
+                let sums = queries.unsqueeze(2)?.broadcast_add(&memory.keys.unsqueeze(1)?)?;
+                let scores = sums.tanh()?.broadcast_mul(energy)?.sum(D::Minus1)?.to_dtype(DType::F32)?;
+                let weights = ops::softmax_last_dim(&scores.broadcast_add(&memory.mask.squeeze(1)?)?)?;
+                let seen = weights.to_dtype(self.dtype)?.matmul(&memory.values)?;
+                Ok((weights.unsqueeze(1)?, seen))
+            }
+        }
+    }
+
+    fn activate(&self, x: Tensor, activation: Activation) -> candle_core::Result<Tensor> {
+        match activation {
+            Activation::Identity => Ok(x),
+            Activation::Relu => x.relu(),
+            Activation::Swish => ops::silu(&x),
+            Activation::Gelu => x.gelu_erf(),
+            Activation::GeluTanh => x.gelu(),
+            Activation::Tanh => x.tanh(),
+        }
+    }
+
+    fn product(&self, x: &Rows, matrix: &Tensor, bias: Option<&Tensor>) -> candle_core::Result<Tensor> {
+        Linear::new(matrix.clone(), bias.cloned()).forward(x.get())
+    }
+}
+
+/// An error of candle's without what it went through.
+fn first_line(error: &candle_core::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+impl Backend for Candle {
+    type Matrix = Tensor;
+    type Vector = Tensor;
+    type Rows = Rows;
+    type Memory = Memory;
+    type Past = Past;
+
+    fn matrix(&self, outputs: usize, inputs: usize, read: &mut dyn FnMut(RowSink<'_>) -> Result<()>) -> Result<Tensor> {
+        let mut values = Vec::with_capacity(outputs * inputs);
+        read(&mut |rows| values.extend_from_slice(rows))?;
+        self.run(|| self.tensor(values, &[outputs, inputs]))
+    }
+
+    fn vector(&self, values: Vec<f32>) -> Result<Tensor> {
+        let length = values.len();
+        self.run(|| self.tensor(values, &[length]))
+    }
+
+    fn rows(&self, values: &[f32], width: usize) -> Result<Rows> {
+        self.run(|| Ok(Rows(Some(self.tensor(values.to_vec(), &[values.len() / width, width])?))))
+    }
+
+    fn values(&self, rows: &Rows) -> Result<Vec<f32>> {
+        self.run(|| rows.get().to_dtype(DType::F32)?.flatten_all()?.to_vec1())
+    }
+
+    fn outputs(&self, matrix: &Tensor) -> usize {
+        matrix.dims()[0]
+    }
+
+    fn inputs(&self, matrix: &Tensor) -> usize {
+        matrix.dims()[1]
+    }
+
+    fn embed(
+        &self,
+        table: &Tensor,
+        scale: f32,
+        tokens: &[u32],
+        add: &mut dyn FnMut(usize, &mut [f32]),
+        out: &mut Rows,
+    ) -> Result<()> {
+        let width = self.inputs(table);
+        let mut added = vec![0.0; tokens.len() * width];
+        added.chunks_exact_mut(width).enumerate().for_each(|(row, x)| add(row, x));
+        *out = self.run(|| {
+            let tokens = Tensor::new(tokens, &self.device)?;
+            let vectors = (Embedding::new(table.clone(), width).forward(&tokens)? * f64::from(scale))?;
+            Ok(Rows(Some((vectors + self.tensor(added, &[tokens.dim(0)?, width])?)?)))
+        })?;
+        Ok(())
+    }
+
+    fn linear(
+        &self,
+        _: &mut Workspace,
+        x: &Rows,
+        matrix: &Tensor,
+        bias: Option<&Tensor>,
+        activation: Activation,
+        out: &mut Rows,
+    ) -> Result<()> {
+        out.0 = Some(self.run(|| self.activate(self.product(x, matrix, bias)?, activation))?);
+        Ok(())
+    }
+
+    fn norm(
+        &self,
+        kind: NormKind,
+        epsilon: f32,
+        weight: &Tensor,
+        bias: &Tensor,
+        residual: Option<&Rows>,
+        x: &mut Rows,
+    ) -> Result<()> {
+        x.0 = Some(self.run(|| {
+            let sum = residual.map_or_else(|| Ok(x.get().clone()), |residual| x.get() + residual.get())?;
+            match kind {
+                NormKind::Layer => LayerNorm::new(weight.clone(), bias.clone(), f64::from(epsilon)).forward(&sum),
+                NormKind::Rms => RmsNorm::new(weight.clone(), f64::from(epsilon)).forward(&sum),
+            }
+        })?);
+        Ok(())
+    }
+
+    fn copy(&self, x: &Rows, out: &mut Rows) -> Result<()> {
+        // A tensor is never changed once it is made, save by `scatter`, which makes its own.
+        *out = x.clone();
+        Ok(())
+    }
+
+    fn add(&self, x: &mut Rows, y: &Rows) -> Result<()> {
+        x.0 = Some(self.run(|| x.get() + y.get())?);
+        Ok(())
+    }
+
+    fn multiply(&self, x: &mut Rows, y: &Rows) -> Result<()> {
+        x.0 = Some(self.run(|| x.get() * y.get())?);
+        Ok(())
+    }
+
+    fn concat(&self, parts: &[&Rows], out: &mut Rows) -> Result<()> {
+        let parts: Vec<&Tensor> = parts.iter().map(|part| part.get()).collect();
+        out.0 = Some(self.run(|| Tensor::cat(&parts, 1)?.contiguous())?);
+        Ok(())
+    }
+
+    fn gather(&self, x: &Rows, rows: &[usize], out: &mut Rows) -> Result<()> {
+        out.0 = Some(self.run(|| {
+            if rows.is_empty() {
+                // No operation of candle's makes a tensor of no rows on every device.
+                return x.get().narrow(0, 0, 0);
+            }
+            x.get().index_select(&self.indices(rows.iter().copied())?, 0)
+        })?);
+        Ok(())
+    }
+
+    fn scatter(&self, x: &Rows, rows: &[usize], column: usize, shape: (usize, usize), out: &mut Rows) -> Result<()> {
+        self.run(|| {
+            let fits = out.0.as_ref().is_some_and(|tensor| tensor.dims() == [shape.0, shape.1]);
+            if !fits {
+                out.0 = Some(Tensor::zeros(shape, self.dtype, &self.device)?);
+            }
+            let width = x.get().dim(1)?;
+            let places = rows.iter().flat_map(|&row| (0..width).map(move |at| row * shape.1 + column + at));
+            let flat = out.get().flatten_all()?;
+            flat.scatter_set(&self.indices(places)?, &x.get().flatten_all()?, 0)?;
+            out.0 = Some(flat.reshape(shape)?);
+            Ok(())
+        })
+    }
+
+    fn gru_gates(&self, projected: &Rows, recurrent: &Rows, state: &mut Rows) -> Result<()> {
+        state.0 = Some(self.run(|| {
+            let (x, h, old) = (projected.get().chunk(3, 1)?, recurrent.get().chunk(3, 1)?, state.get());
+            let reset = ops::sigmoid(&(&x[0] + &h[0])?)?;
+            let update = ops::sigmoid(&(&x[1] + &h[1])?)?;
+            let new = (&x[2] + (reset * &h[2])?)?.tanh()?;
+            // (1 − z) n + z h
+            &new + (update * (old - &new)?)?
+        })?);
+        Ok(())
+    }
+
+    fn dot_memory(
+        &self,
+        heads: usize,
+        head_width: usize,
+        lengths: &[usize],
+        projected: &Rows,
+        _often: bool,
+    ) -> Result<Memory> {
+        self.run(|| {
+            let (width, columns) = (heads * head_width, projected.get().dim(1)?);
+            let rows = self.padded(projected.get(), lengths)?;
+            let (sentences, longest, _) = rows.dims3()?;
+            let part = |from: usize| rows.narrow(2, from, width)?.reshape((sentences, longest, heads, head_width));
+            Ok(Memory {
+                keys: part(columns - 2 * width)?.permute((0, 2, 3, 1))?.contiguous()?,
+                values: part(columns - width)?.transpose(1, 2)?.contiguous()?,
+                mask: self.mask(lengths)?,
+                lengths: lengths.to_vec(),
+                present: (0..lengths.len()).collect(),
+            })
+        })
+    }
+
+    fn additive_memory(&self, lengths: &[usize], keys: Rows, values: Rows) -> Result<Memory> {
+        self.run(|| {
+            Ok(Memory {
+                keys: self.padded(keys.get(), lengths)?,
+                values: self.padded(values.get(), lengths)?,
+                mask: self.mask(lengths)?,
+                lengths: lengths.to_vec(),
+                present: (0..lengths.len()).collect(),
+            })
+        })
+    }
+
+    fn attend(
+        &self,
+        _: &mut Workspace,
+        score: Score<'_, Self>,
+        memory: &mut Memory,
+        sentences: &[usize],
+        queries: &Rows,
+        out: &mut Rows,
+        mut record: Option<Recorder<'_>>,
+    ) -> Result<()> {
+        let runs: Vec<&[usize]> = sentences.chunk_by(|a, b| a == b).collect();
+        let counts: Vec<usize> = runs.iter().map(|run| run.len()).collect();
+        let most = counts.iter().copied().max().unwrap_or(0);
+        let starts: Vec<usize> = super::spans(&counts).map(|span| span.start).collect();
+        out.0 = Some(self.run(|| {
+            self.keep(memory, &runs.iter().map(|run| run[0]).collect::<Vec<_>>())?;
+            let width = match score {
+                Score::Dot { .. } => memory.keys.dim(1)? * memory.keys.dim(2)?,
+                Score::Additive { .. } => memory.keys.dim(2)?,
+            };
+            let padded = self.padded(&queries.get().narrow(1, 0, width)?.contiguous()?, &counts)?;
+            let mut seen = Vec::new();
+            for first in (0..most).step_by(QUERIES) {
+                let count = QUERIES.min(most - first);
+                let (weights, part) = self.attention(&score, memory, &padded.narrow(1, first, count)?.contiguous()?)?;
+                seen.push(part);
+                let Some(record) = &mut record else { continue };
+                let (_, heads, _, longest) = weights.dims4()?;
+                let weights: Vec<f32> = weights.flatten_all()?.to_vec1()?;
+                let mut row_weights = Vec::new();
+                for (at, &sentence) in memory.present.iter().enumerate() {
+                    let length = memory.lengths[sentence];
+                    for query in first..counts[at].min(first + count) {
+                        row_weights.clear();
+                        for head in 0..heads {
+                            let start = ((at * heads + head) * count + query - first) * longest;
+                            row_weights.extend_from_slice(&weights[start..start + length]);
+                        }
+                        record(starts[at] + query, &row_weights);
+                    }
+                }
+            }
+            let seen = Tensor::cat(&seen, 1)?;
+            let flat = seen.reshape((runs.len() * most, seen.dim(2)?))?;
+            if counts.iter().all(|&count| count == most) {
+                return Ok(flat);
+            }
+            let real = counts.iter().enumerate().flat_map(|(at, &count)| (0..count).map(move |row| at * most + row));
+            flat.index_select(&self.indices(real)?, 0)
+        })?);
+        Ok(())
+    }
+
+    fn past(&self, layers: usize, _rows: usize, heads: usize, head_width: usize) -> Past {
+        Past { layers: vec![None; layers], length: 0, heads, head_width }
+    }
+
+    fn past_length(&self, past: &Past) -> usize {
+        past.length
+    }
+
+    fn advance(&self, past: &mut Past) {
+        past.length += 1;
+    }
+
+    fn attend_past(
+        &self,
+        _: &mut Workspace,
+        past: &mut Past,
+        layer: usize,
+        scale: f32,
+        projected: &Rows,
+        out: &mut Rows,
+        record: Option<Recorder<'_>>,
+    ) -> Result<()> {
+        let Past { layers, heads, head_width, .. } = past;
+        let (heads, head_width) = (*heads, *head_width);
+        let (cache, width) = (&mut layers[layer], heads * head_width);
+        let weights = self.run(|| {
+            let rows = projected.get().dim(0)?;
+            let part = |index: usize| {
+                projected.get().narrow(1, index * width, width)?.contiguous()?.reshape((rows, heads, 1, head_width))
+            };
+            let (query, mut keys, mut values) = (part(0)?, part(1)?, part(2)?);
+            if let Some((old_keys, old_values)) = cache.take() {
+                keys = Tensor::cat(&[&old_keys, &keys], 2)?;
+                values = Tensor::cat(&[&old_values, &values], 2)?;
+            }
+            let scores = (query.matmul(&keys.transpose(2, 3)?)? * f64::from(scale))?.to_dtype(DType::F32)?;
+            let weights = ops::softmax_last_dim(&scores)?;
+            out.0 = Some(weights.to_dtype(self.dtype)?.matmul(&values)?.reshape((rows, width))?);
+            *cache = Some((keys, values));
+            Ok(weights)
+        })?;
+        if let Some(record) = record {
+            let per_row = heads * weights.dims()[3];
+            let weights: Vec<f32> = self.run(|| weights.flatten_all()?.to_vec1())?;
+            weights.chunks_exact(per_row).enumerate().for_each(|(row, weights)| record(row, weights));
+        }
+        Ok(())
+    }
+
+    fn select_past(&self, past: &mut Past, rows: &[usize]) -> Result<()> {
+        self.run(|| {
+            let indices = self.indices(rows.iter().copied())?;
+            for (keys, values) in past.layers.iter_mut().flatten() {
+                if rows.is_empty() {
+                    (*keys, *values) = (keys.narrow(0, 0, 0)?, values.narrow(0, 0, 0)?);
+                } else if rows.len() != keys.dim(0)? || rows.iter().enumerate().any(|(at, &row)| at != row) {
+                    (*keys, *values) = (keys.index_select(&indices, 0)?, values.index_select(&indices, 0)?);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn logits(
+        &self,
+        _: &mut Workspace,
+        x: &Rows,
+        matrix: &Tensor,
+        bias: Option<&Tensor>,
+        logits: &mut Vec<f32>,
+    ) -> Result<()> {
+        *logits = self.run(|| self.product(x, matrix, bias)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1())?;
+        Ok(())
+    }
+
+    fn top_k(
+        &self,
+        workspace: &mut Workspace,
+        x: &Rows,
+        matrix: &Tensor,
+        bias: Option<&Tensor>,
+        k: usize,
+        banned: &[u32],
+        normalise: LogSumExp,
+        best: &mut Vec<Scored>,
+        sums: &mut Vec<f32>,
+    ) -> Result<()> {
+        let mut logits = Vec::new();
+        self.logits(workspace, x, matrix, bias, &mut logits)?;
+        best.clear();
+        sums.clear();
+        for row in logits.chunks_exact_mut(self.outputs(matrix)) {
+            if normalise == LogSumExp::All {
+                sums.push(log_sum_exp(row));
+            }
+            for &token in banned {
+                if let Some(score) = row.get_mut(token as usize) {
+                    *score = f32::NEG_INFINITY;
+                }
+            }
+            if normalise == LogSumExp::Allowed {
+                sums.push(log_sum_exp(row));
+            }
+            rank(row, k, best);
+        }
+        Ok(())
+    }
+}
+
+/// Appends the `k` highest scores, best first, equal ones by the lower token.
+fn rank(scores: &[f32], k: usize, best: &mut Vec<Scored>) {
+    let order = |a: &Scored, b: &Scored| b.value.total_cmp(&a.value).then(a.token.cmp(&b.token));
+    let first = best.len();
+    // What is below the worst of the first k so far need not be looked at again.
+    let mut worst = f32::NEG_INFINITY;
+    for (token, &value) in scores.iter().enumerate() {
+        let scored = Scored { value, token: token as u32 };
+        if best.len() - first < k {
+            best.push(scored);
+            if best.len() - first == k {
+                best[first..].sort_unstable_by(order);
+                worst = best[first + k - 1].value;
+            }
+        } else if value > worst {
+            let at = first + best[first..].partition_point(|other| order(other, &scored).is_lt());
+            best.pop();
+            best.insert(at, scored);
+            worst = best[first + k - 1].value;
+        }
+    }
+}

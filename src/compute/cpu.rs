@@ -1,0 +1,455 @@
+//! The CPU kernels as a backend: thin, nothing but shapes.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use half::f16;
+
+use super::slots::Slots;
+use super::{Activation, Backend, LogSumExp, NormKind, Precision, Recorder, RowSink, Score, Scored, Workspace, spans};
+use crate::kernels::{self, AttentionMemory, KeysAndValues, PackedMatrix, Packer, Screen};
+use crate::{Error, Result};
+
+/// Positions whose attention is computed at a time: bounds the memory that a long sentence's weights take.
+const QUERIES: usize = 64;
+
+/// Outputs from which on an `f32` layer is screened.
+const WORTH_SCREENING: usize = 1024;
+
+/// The CPU kernels of this crate.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernels {
+    precision: kernels::Precision,
+}
+
+impl Kernels {
+    /// Kernels that multiply in the given precision.
+    ///
+    /// # Errors
+    /// If the precision is for GPUs.
+    pub fn new(precision: Precision) -> Result<Self> {
+        let precision = match precision {
+            Precision::F32 => kernels::Precision::F32,
+            Precision::Int8 => kernels::Precision::Int8,
+            Precision::F16 | Precision::Bf16 => {
+                let problem = format!("--precision {precision} is for GPUs; on the CPU use f32, or int8 for speed");
+                return Err(Error::Usage(problem));
+            }
+        };
+        Ok(Self { precision })
+    }
+}
+
+/// A packed matrix, and its screen once it is of use.
+#[derive(Debug)]
+pub struct Matrix {
+    packed: PackedMatrix,
+    screen: OnceLock<Screen>,
+}
+
+/// Row-major activations.
+#[derive(Debug, Default)]
+pub struct Rows {
+    values: Vec<f32>,
+    width: usize,
+}
+
+impl Rows {
+    fn resize(&mut self, rows: usize, width: usize) {
+        self.values.resize(rows * width, 0.0);
+        self.width = width;
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[f32]> {
+        self.values.chunks_exact(self.width.max(1))
+    }
+
+    fn row(&self, row: usize) -> &[f32] {
+        &self.values[row * self.width..][..self.width]
+    }
+
+    fn count(&self) -> usize {
+        self.values.len() / self.width.max(1)
+    }
+}
+
+/// Keys and values of whole sentences.
+#[derive(Debug)]
+pub enum Memory {
+    /// For [`Score::Dot`].
+    Dot {
+        /// Keys and values as the kernels read them.
+        memory: AttentionMemory,
+        /// Number of heads.
+        heads: usize,
+        /// Width of keys and of values, all heads together.
+        width: usize,
+    },
+    /// For [`Score::Additive`].
+    Additive {
+        /// Where each sentence lies.
+        spans: Vec<Range<usize>>,
+        /// Keys of all sentences.
+        keys: Rows,
+        /// Values of all sentences.
+        values: Rows,
+    },
+}
+
+/// The past of a decoder: which slots belong to which hypothesis, and what each layer has in them.
+#[derive(Debug)]
+pub struct Past {
+    slots: Slots,
+    layers: Vec<Cache>,
+    heads: usize,
+    width: usize,
+}
+
+/// The self-attention keys and the values of one layer, each `[slots, width]`: in int8 models in half precision, since all of
+/// a hypothesis' past is read at every step.
+#[derive(Debug)]
+enum Cache {
+    F32(Vec<f32>, Vec<f32>),
+    F16(Vec<f16>, Vec<f16>),
+}
+
+impl Cache {
+    fn new(precision: kernels::Precision) -> Self {
+        match precision {
+            kernels::Precision::F32 => Self::F32(Vec::new(), Vec::new()),
+            kernels::Precision::Int8 => Self::F16(Vec::new(), Vec::new()),
+        }
+    }
+
+    /// Makes room for `size` elements of keys and of values.
+    fn resize(&mut self, size: usize) {
+        match self {
+            Self::F32(keys, values) => [keys, values].into_iter().for_each(|store| store.resize(size, 0.0)),
+            Self::F16(keys, values) => [keys, values].into_iter().for_each(|store| store.resize(size, f16::ZERO)),
+        }
+    }
+
+    /// Puts a key and a value, each `[width]`, into a slot.
+    fn write(&mut self, slot: usize, key: &[f32], value: &[f32]) {
+        let place = slot * key.len()..(slot + 1) * key.len();
+        match self {
+            Self::F32(keys, values) => {
+                keys[place.clone()].copy_from_slice(key);
+                values[place].copy_from_slice(value);
+            }
+            Self::F16(keys, values) => {
+                kernels::to_f16(key, &mut keys[place.clone()]);
+                kernels::to_f16(value, &mut values[place]);
+            }
+        }
+    }
+
+    /// Attention to the given slots.
+    fn attend(&self, query: &[f32], rows: &[u32], heads: usize, scale: f32, weights: &mut [f32], out: &mut [f32]) {
+        let stride = query.len();
+        match self {
+            Self::F32(keys, values) => {
+                let memory = KeysAndValues { keys, values, stride, rows, scale };
+                kernels::attend(query, memory, heads, weights, out);
+            }
+            Self::F16(keys, values) => {
+                let memory = KeysAndValues { keys, values, stride, rows, scale };
+                kernels::attend_f16(query, memory, heads, weights, out);
+            }
+        }
+    }
+}
+
+impl Backend for Kernels {
+    type Matrix = Matrix;
+    type Vector = Vec<f32>;
+    type Rows = Rows;
+    type Memory = Memory;
+    type Past = Past;
+
+    fn matrix(&self, outputs: usize, inputs: usize, read: &mut dyn FnMut(RowSink<'_>) -> Result<()>) -> Result<Matrix> {
+        let mut packer = Packer::new(outputs, inputs, self.precision);
+        read(&mut |rows| packer.push(rows))?;
+        Ok(Matrix { packed: packer.finish(), screen: OnceLock::new() })
+    }
+
+    fn vector(&self, values: Vec<f32>) -> Result<Vec<f32>> {
+        Ok(values)
+    }
+
+    fn rows(&self, values: &[f32], width: usize) -> Result<Rows> {
+        Ok(Rows { values: values.to_vec(), width })
+    }
+
+    fn values(&self, rows: &Rows) -> Result<Vec<f32>> {
+        Ok(rows.values.clone())
+    }
+
+    fn outputs(&self, matrix: &Matrix) -> usize {
+        matrix.packed.outputs()
+    }
+
+    fn inputs(&self, matrix: &Matrix) -> usize {
+        matrix.packed.inputs()
+    }
+
+    fn embed(
+        &self,
+        table: &Matrix,
+        scale: f32,
+        tokens: &[u32],
+        add: &mut dyn FnMut(usize, &mut [f32]),
+        out: &mut Rows,
+    ) -> Result<()> {
+        let width = table.packed.inputs();
+        out.resize(tokens.len(), width);
+        for (row, (&token, x)) in tokens.iter().zip(out.values.chunks_exact_mut(width)).enumerate() {
+            table.packed.row(token as usize, x);
+            if scale != 1.0 {
+                x.iter_mut().for_each(|x| *x *= scale);
+            }
+            add(row, x);
+        }
+        Ok(())
+    }
+
+    fn linear(
+        &self,
+        workspace: &mut Workspace,
+        x: &Rows,
+        matrix: &Matrix,
+        bias: Option<&Vec<f32>>,
+        activation: Activation,
+        out: &mut Rows,
+    ) -> Result<()> {
+        out.resize(x.count(), matrix.packed.outputs());
+        matrix.packed.multiply(workspace, &x.values, bias.map(Vec::as_slice), activation, &mut out.values);
+        Ok(())
+    }
+
+    fn norm(
+        &self,
+        kind: NormKind,
+        epsilon: f32,
+        weight: &Vec<f32>,
+        bias: &Vec<f32>,
+        residual: Option<&Rows>,
+        x: &mut Rows,
+    ) -> Result<()> {
+        match (kind, residual) {
+            (NormKind::Layer, None) => kernels::layer_norm(&mut x.values, weight, bias, epsilon),
+            (NormKind::Layer, Some(residual)) => {
+                kernels::add_layer_norm(&mut x.values, &residual.values, weight, bias, epsilon);
+            }
+            (NormKind::Rms, residual) => {
+                kernels::rms_norm(&mut x.values, residual.map(|residual| residual.values.as_slice()), weight, epsilon);
+            }
+        }
+        Ok(())
+    }
+
+    fn copy(&self, x: &Rows, out: &mut Rows) -> Result<()> {
+        out.values.clear();
+        out.values.extend_from_slice(&x.values);
+        out.width = x.width;
+        Ok(())
+    }
+
+    fn add(&self, x: &mut Rows, y: &Rows) -> Result<()> {
+        kernels::add(&mut x.values, &y.values);
+        Ok(())
+    }
+
+    fn multiply(&self, x: &mut Rows, y: &Rows) -> Result<()> {
+        x.values.iter_mut().zip(&y.values).for_each(|(x, y)| *x *= y);
+        Ok(())
+    }
+
+    fn concat(&self, parts: &[&Rows], out: &mut Rows) -> Result<()> {
+        let rows = parts.first().map_or(0, |part| part.count());
+        out.values.clear();
+        out.width = parts.iter().map(|part| part.width).sum();
+        for row in 0..rows {
+            parts.iter().for_each(|part| out.values.extend_from_slice(part.row(row)));
+        }
+        Ok(())
+    }
+
+    fn gather(&self, x: &Rows, rows: &[usize], out: &mut Rows) -> Result<()> {
+        out.values.clear();
+        out.width = x.width;
+        rows.iter().for_each(|&row| out.values.extend_from_slice(x.row(row)));
+        Ok(())
+    }
+
+    fn scatter(&self, x: &Rows, rows: &[usize], column: usize, shape: (usize, usize), out: &mut Rows) -> Result<()> {
+        if (out.count(), out.width) != shape {
+            out.values.clear();
+            out.resize(shape.0, shape.1);
+        }
+        for (&row, x) in rows.iter().zip(x.iter()) {
+            out.values[row * shape.1 + column..][..x.len()].copy_from_slice(x);
+        }
+        Ok(())
+    }
+
+    fn gru_gates(&self, projected: &Rows, recurrent: &Rows, state: &mut Rows) -> Result<()> {
+        kernels::gru_gates(&projected.values, &recurrent.values, &mut state.values, state.width);
+        Ok(())
+    }
+
+    fn dot_memory(
+        &self,
+        heads: usize,
+        head_width: usize,
+        lengths: &[usize],
+        projected: &Rows,
+        often: bool,
+    ) -> Result<Memory> {
+        let precision = if often { self.precision } else { kernels::Precision::F32 };
+        let width = heads * head_width;
+        let memory = AttentionMemory::new(precision, heads, width, lengths, &projected.values);
+        Ok(Memory::Dot { memory, heads, width })
+    }
+
+    fn additive_memory(&self, lengths: &[usize], keys: Rows, values: Rows) -> Result<Memory> {
+        Ok(Memory::Additive { spans: spans(lengths).collect(), keys, values })
+    }
+
+    fn attend(
+        &self,
+        workspace: &mut Workspace,
+        score: Score<'_, Self>,
+        memory: &mut Memory,
+        sentences: &[usize],
+        queries: &Rows,
+        out: &mut Rows,
+        mut record: Option<Recorder<'_>>,
+    ) -> Result<()> {
+        let weights = workspace.weights();
+        match (score, memory) {
+            (Score::Dot { scale }, Memory::Dot { memory, heads, width }) => {
+                let (heads, width, stride) = (*heads, *width, queries.width);
+                out.resize(sentences.len(), width);
+                let mut first = 0;
+                for block in sentences.chunk_by(|a, b| a == b).flat_map(|rows| rows.chunks(QUERIES)) {
+                    let (sentence, rows) = (block[0], first..first + block.len());
+                    let queries = &queries.values[rows.start * stride..rows.end * stride];
+                    let out = &mut out.values[rows.start * width..rows.end * width];
+                    memory.attend(sentence, scale, queries, weights, out);
+                    if let Some(record) = &mut record {
+                        let each = weights.chunks_exact(heads * memory.length(sentence));
+                        each.enumerate().for_each(|(row, weights)| record(rows.start + row, weights));
+                    }
+                    first = rows.end;
+                }
+            }
+            (Score::Additive { energy }, Memory::Additive { spans, keys, values }) => {
+                out.resize(sentences.len(), values.width);
+                let rows = out.values.chunks_exact_mut(values.width).zip(queries.iter());
+                for (row, ((context, query), &sentence)) in rows.zip(sentences).enumerate() {
+                    let span = &spans[sentence];
+                    weights.resize(span.len(), 0.0);
+                    kernels::attend_additive(
+                        query,
+                        &keys.values[span.start * keys.width..span.end * keys.width],
+                        energy,
+                        &values.values[span.start * values.width..span.end * values.width],
+                        weights,
+                        context,
+                    );
+                    if let Some(record) = &mut record {
+                        record(row, weights);
+                    }
+                }
+            }
+            _ => unreachable!("the memory was made for another score"),
+        }
+        Ok(())
+    }
+
+    fn past(&self, layers: usize, rows: usize, heads: usize, head_width: usize) -> Past {
+        let layers = (0..layers).map(|_| Cache::new(self.precision)).collect();
+        Past { slots: Slots::new(rows), layers, heads, width: heads * head_width }
+    }
+
+    fn past_length(&self, past: &Past) -> usize {
+        past.slots.length()
+    }
+
+    fn advance(&self, past: &mut Past) {
+        past.slots.push();
+    }
+
+    fn attend_past(
+        &self,
+        workspace: &mut Workspace,
+        past: &mut Past,
+        layer: usize,
+        scale: f32,
+        projected: &Rows,
+        out: &mut Rows,
+        mut record: Option<Recorder<'_>>,
+    ) -> Result<()> {
+        let Past { slots, layers, heads, width } = past;
+        let (cache, heads, width, length) = (&mut layers[layer], *heads, *width, slots.length());
+        let weights = workspace.weights();
+        cache.resize(slots.count() * width);
+        weights.resize(heads * length, 0.0);
+        out.resize(projected.count(), width);
+        for (row, (projected, out)) in projected.iter().zip(out.values.chunks_exact_mut(width)).enumerate() {
+            let (query, key_value) = projected.split_at(width);
+            let (key, value) = key_value.split_at(width);
+            let past = slots.past(row);
+            cache.write(past[length - 1] as usize, key, value);
+            cache.attend(query, past, heads, scale, weights, out);
+            if let Some(record) = &mut record {
+                record(row, weights);
+            }
+        }
+        Ok(())
+    }
+
+    fn select_past(&self, past: &mut Past, rows: &[usize]) -> Result<()> {
+        past.slots.select(rows);
+        Ok(())
+    }
+
+    fn logits(
+        &self,
+        workspace: &mut Workspace,
+        x: &Rows,
+        matrix: &Matrix,
+        bias: Option<&Vec<f32>>,
+        logits: &mut Vec<f32>,
+    ) -> Result<()> {
+        logits.resize(x.count() * matrix.packed.outputs(), 0.0);
+        matrix.packed.multiply(workspace, &x.values, bias.map(Vec::as_slice), Activation::Identity, logits);
+        Ok(())
+    }
+
+    fn top_k(
+        &self,
+        workspace: &mut Workspace,
+        x: &Rows,
+        matrix: &Matrix,
+        bias: Option<&Vec<f32>>,
+        k: usize,
+        banned: &[u32],
+        normalise: LogSumExp,
+        best: &mut Vec<Scored>,
+        log_sum_exp: &mut Vec<f32>,
+    ) -> Result<()> {
+        let Matrix { packed, screen } = matrix;
+        let bias = bias.map(Vec::as_slice);
+        let worth_screening = packed.precision() == kernels::Precision::F32 && packed.outputs() >= WORTH_SCREENING;
+        if worth_screening && normalise == LogSumExp::None {
+            log_sum_exp.clear();
+            let screen = screen.get_or_init(|| Screen::new(packed));
+            screen.top_k(packed, workspace, &x.values, bias, k, banned, best);
+        } else {
+            packed.top_k(workspace, &x.values, bias, k, banned, normalise, best, log_sum_exp);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,372 @@
+//! Where models are computed: the operations the model code is written in, once for every backend.
+//!
+//! A [`Backend`] works on *rows*: activations `[rows, width]`, where a row is a position of a sentence or a hypothesis.
+//! Batches are ragged, the rows of one sentence following those of another; a backend that needs rectangles pads
+//! inside, and nobody above knows. The cut is at the height of a linear layer, an attention or the gates of a recurrent
+//! cell, so that the CPU kernels stay fused.
+//!
+//! - [`Kernels`] is thin, over [`crate::kernels`], and the only backend that promises the same bits for a sentence in
+//!   any batch and on any number of threads.
+//! - [`Candle`] computes with candle tensors and layers, on the processor or a GPU.
+
+mod candle;
+mod cpu;
+mod slots;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+pub use candle::Candle;
+pub use cpu::Kernels;
+
+pub use crate::kernels::{Activation, LogSumExp, Scored, Workspace, log_sum_exp};
+use crate::{Error, Result};
+
+/// The arithmetic of the matrix products.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floats: the reference.
+    #[default]
+    F32,
+    /// IEEE half precision, on GPUs.
+    F16,
+    /// The upper half of a 32-bit float, on GPUs.
+    Bf16,
+    /// 8-bit weights and activations with exact sums, on the CPU kernels.
+    Int8,
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
+        })
+    }
+}
+
+/// Which implementation of [`Backend`] computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BackendName {
+    /// The kernels of this crate, on the CPU.
+    #[default]
+    Kernels,
+    /// candle, on the CPU or a GPU.
+    Candle,
+}
+
+impl fmt::Display for BackendName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kernels => "kernels",
+            Self::Candle => "candle",
+        })
+    }
+}
+
+/// What computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Device {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// An NVIDIA GPU, counted from 0.
+    Cuda(usize),
+    /// An Apple GPU, counted from 0.
+    Metal(usize),
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
+            Self::Metal(index) => write!(f, "metal:{index}"),
+        }
+    }
+}
+
+impl FromStr for Device {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (kind, index) = text.split_once(':').unwrap_or((text, "0"));
+        let index = index.parse().map_err(|_| format!("{index:?} is no number of a device"))?;
+        match kind {
+            "cpu" if !text.contains(':') => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(index)),
+            "metal" => Ok(Self::Metal(index)),
+            _ => Err("devices are cpu, cuda, cuda:N, metal and metal:N".to_owned()),
+        }
+    }
+}
+
+/// How and where a model is computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Compute {
+    /// The implementation; `None` for the kernels on the CPU and candle elsewhere.
+    pub backend: Option<BackendName>,
+    /// What computes.
+    pub device: Device,
+    /// The arithmetic.
+    pub precision: Precision,
+    /// Processor threads candle may use; 0 for all cores. (The kernels use those of their [`Workspace`].)
+    pub threads: usize,
+}
+
+impl Compute {
+    /// The CPU kernels in the given precision.
+    pub fn kernels(precision: Precision) -> Self {
+        Self { precision, ..Self::default() }
+    }
+
+    /// The implementation that is asked for.
+    ///
+    /// # Errors
+    /// If the kernels are asked for on a GPU, which they do not know.
+    pub fn backend(&self) -> Result<BackendName> {
+        match (self.backend, self.device) {
+            (Some(BackendName::Kernels), device) if device != Device::Cpu => {
+                Err(Error::Usage(format!("the kernels compute on the CPU only; for {device} use --backend candle")))
+            }
+            (Some(backend), _) => Ok(backend),
+            (None, Device::Cpu) => Ok(BackendName::Kernels),
+            (None, _) => Ok(BackendName::Candle),
+        }
+    }
+}
+
+/// What [`Backend::attend`] compares a query with a key by.
+#[derive(Debug)]
+pub enum Score<'a, B: Backend> {
+    /// `scale · q · k` for every head (Luong et al. 2015; Vaswani et al. 2017, equation 1).
+    Dot {
+        /// `1/√head_width` in a Transformer, 1 in others.
+        scale: f32,
+    },
+    /// `v · tanh(q + k)` (Bahdanau et al. 2015), with one head.
+    Additive {
+        /// `v`, `[width of queries and keys]`.
+        energy: &'a B::Vector,
+    },
+}
+
+/// Which normalisation of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormKind {
+    /// `(x − mean) / √(variance + ε) ⊙ weight + bias` (Ba et al. 2016).
+    Layer,
+    /// `x / √(mean(x²) + ε) ⊙ weight` (Zhang and Sennrich 2019).
+    Rms,
+}
+
+/// Takes over the attention weights of one row: its index and `[heads, keys]`.
+pub type Recorder<'a> = &'a mut dyn FnMut(usize, &[f32]);
+
+/// Takes rows of a matrix as they are read, a few at a time.
+pub type RowSink<'a> = &'a mut dyn FnMut(&[f32]);
+
+/// The operations of the models. Rows are row-major `[rows, width]`; `out` is overwritten, whatever it held.
+///
+/// # Errors
+/// Every operation may fail where a device can, for want of memory above all; [`Kernels`] never does.
+///
+/// # Panics
+/// If shapes do not fit, which is a defect of the model code.
+pub trait Backend: fmt::Debug + Send + Sync + Sized {
+    /// A weight matrix `[outputs, inputs]`, which may also be a table of vectors.
+    type Matrix: fmt::Debug + Send + Sync;
+    /// A weight vector.
+    type Vector: fmt::Debug + Send + Sync;
+    /// Activations `[rows, width]`. The default has no rows.
+    type Rows: fmt::Debug + Default;
+    /// Keys and values of whole sentences, written once.
+    type Memory: fmt::Debug;
+    /// Keys and values of the tokens that each hypothesis has been fed, for all layers of a decoder.
+    type Past: fmt::Debug;
+
+    /// A matrix `[outputs, inputs]` of the rows that `read` hands on in order.
+    fn matrix(
+        &self,
+        outputs: usize,
+        inputs: usize,
+        read: &mut dyn FnMut(RowSink<'_>) -> Result<()>,
+    ) -> Result<Self::Matrix>;
+
+    /// A vector.
+    fn vector(&self, values: Vec<f32>) -> Result<Self::Vector>;
+
+    /// Rows of the given values.
+    fn rows(&self, values: &[f32], width: usize) -> Result<Self::Rows>;
+
+    /// The values of rows, for whoever looks at them.
+    fn values(&self, rows: &Self::Rows) -> Result<Vec<f32>>;
+
+    /// Number of outputs of a matrix.
+    fn outputs(&self, matrix: &Self::Matrix) -> usize;
+
+    /// Number of inputs of a matrix.
+    fn inputs(&self, matrix: &Self::Matrix) -> usize;
+
+    /// `scale · table[token]` for each token, to which `add` adds what it wants: it gets the index of the row and the
+    /// row.
+    fn embed(
+        &self,
+        table: &Self::Matrix,
+        scale: f32,
+        tokens: &[u32],
+        add: &mut dyn FnMut(usize, &mut [f32]),
+        out: &mut Self::Rows,
+    ) -> Result<()>;
+
+    /// `activation(x Wᵀ + b)`, `x` `[rows, inputs]` to `[rows, outputs]`.
+    fn linear(
+        &self,
+        workspace: &mut Workspace,
+        x: &Self::Rows,
+        matrix: &Self::Matrix,
+        bias: Option<&Self::Vector>,
+        activation: Activation,
+        out: &mut Self::Rows,
+    ) -> Result<()>;
+
+    /// `x = norm(x + residual)`, or `norm(x)` without one. The bias of a [`NormKind::Rms`] is not looked at.
+    fn norm(
+        &self,
+        kind: NormKind,
+        epsilon: f32,
+        weight: &Self::Vector,
+        bias: &Self::Vector,
+        residual: Option<&Self::Rows>,
+        x: &mut Self::Rows,
+    ) -> Result<()>;
+
+    /// `out = x`.
+    fn copy(&self, x: &Self::Rows, out: &mut Self::Rows) -> Result<()>;
+
+    /// `x += y`.
+    fn add(&self, x: &mut Self::Rows, y: &Self::Rows) -> Result<()>;
+
+    /// `x ⊙= y`.
+    fn multiply(&self, x: &mut Self::Rows, y: &Self::Rows) -> Result<()>;
+
+    /// The columns of all parts side by side.
+    fn concat(&self, parts: &[&Self::Rows], out: &mut Self::Rows) -> Result<()>;
+
+    /// The given rows of `x`, in the given order; a row may be named several times.
+    fn gather(&self, x: &Self::Rows, rows: &[usize], out: &mut Self::Rows) -> Result<()>;
+
+    /// Writes the rows of `x` `[rows, width]` into the given rows of `out`, from `column` on. `out` is first made
+    /// `shape` `[rows, width]`, of zeros, if it has another.
+    fn scatter(
+        &self,
+        x: &Self::Rows,
+        rows: &[usize],
+        column: usize,
+        shape: (usize, usize),
+        out: &mut Self::Rows,
+    ) -> Result<()>;
+
+    /// The end of a GRU step in PyTorch's form, for each row: `projected` and `recurrent` `[rows, 3·hidden]` (r, z, n)
+    /// into `state` `[rows, hidden]`. The formula is at [`crate::nn::GruCell`].
+    fn gru_gates(&self, projected: &Self::Rows, recurrent: &Self::Rows, state: &mut Self::Rows) -> Result<()>;
+
+    /// A memory for [`Score::Dot`]: the last `2·heads·head_width` columns of each row of `projected`
+    /// `[Σ lengths, …]` are a key and then a value. `often` says that it will be read at every step of a search, and may
+    /// be kept in fewer bytes.
+    fn dot_memory(
+        &self,
+        heads: usize,
+        head_width: usize,
+        lengths: &[usize],
+        projected: &Self::Rows,
+        often: bool,
+    ) -> Result<Self::Memory>;
+
+    /// A memory for [`Score::Additive`]: `keys` `[Σ lengths, width of the query]`, `values` `[Σ lengths, any width]`.
+    fn additive_memory(&self, lengths: &[usize], keys: Self::Rows, values: Self::Rows) -> Result<Self::Memory>;
+
+    /// Attention of each row over the memory of its sentence: `α = softmax(score(q, K))`, `out = α V`.
+    ///
+    /// `sentences` `[rows]` says which sentence each row belongs to; rows of one sentence follow one another. The queries
+    /// are the first columns of `queries`. Each row's α is handed to `record`, if there is one.
+    #[allow(clippy::too_many_arguments)]
+    fn attend(
+        &self,
+        workspace: &mut Workspace,
+        score: Score<'_, Self>,
+        memory: &mut Self::Memory,
+        sentences: &[usize],
+        queries: &Self::Rows,
+        out: &mut Self::Rows,
+        record: Option<Recorder<'_>>,
+    ) -> Result<()>;
+
+    /// An empty past of `rows` hypotheses.
+    fn past(&self, layers: usize, rows: usize, heads: usize, head_width: usize) -> Self::Past;
+
+    /// Number of tokens in every hypothesis' past.
+    fn past_length(&self, past: &Self::Past) -> usize;
+
+    /// Makes room for one more token in every hypothesis' past, before the layers of a step.
+    fn advance(&self, past: &mut Self::Past);
+
+    /// Masked self-attention of one layer: writes the keys and values of this step into the past and attends to all of
+    /// it. `projected` `[rows, 3·heads·head_width]` holds query, key and value of each row.
+    #[allow(clippy::too_many_arguments)]
+    fn attend_past(
+        &self,
+        workspace: &mut Workspace,
+        past: &mut Self::Past,
+        layer: usize,
+        scale: f32,
+        projected: &Self::Rows,
+        out: &mut Self::Rows,
+        record: Option<Recorder<'_>>,
+    ) -> Result<()>;
+
+    /// Keeps the pasts of the given rows in the given order; a row may be named several times.
+    fn select_past(&self, past: &mut Self::Past, rows: &[usize]) -> Result<()>;
+
+    /// `x Wᵀ + b` on the host, into `logits`, resized to `[rows, outputs]`.
+    fn logits(
+        &self,
+        workspace: &mut Workspace,
+        x: &Self::Rows,
+        matrix: &Self::Matrix,
+        bias: Option<&Self::Vector>,
+        logits: &mut Vec<f32>,
+    ) -> Result<()>;
+
+    /// The `k` best outputs of `x Wᵀ + b` for each row, best first, equal ones by the lower token, into `best`
+    /// `[rows, k]`, and what their scores are normalised by into `log_sum_exp` `[rows]` (empty if not asked for). Tokens
+    /// in `banned` are chosen only when no others are left.
+    #[allow(clippy::too_many_arguments)]
+    fn top_k(
+        &self,
+        workspace: &mut Workspace,
+        x: &Self::Rows,
+        matrix: &Self::Matrix,
+        bias: Option<&Self::Vector>,
+        k: usize,
+        banned: &[u32],
+        normalise: LogSumExp,
+        best: &mut Vec<Scored>,
+        log_sum_exp: &mut Vec<f32>,
+    ) -> Result<()>;
+}
+
+/// Where each sentence lies among rows laid end to end.
+pub fn spans(lengths: &[usize]) -> impl Iterator<Item = Range<usize>> {
+    let mut end = 0;
+    lengths.iter().map(move |&length| {
+        end += length;
+        end - length..end
+    })
+}

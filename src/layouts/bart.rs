@@ -1,0 +1,91 @@
+//! BART as Hugging Face publishes it (`BartForConditionalGeneration`; Lewis et al. 2020).
+//!
+//! Normalised after each sublayer, embeddings normalised too, learned positions that begin at row 2. Where the norms
+//! stand is the class's affair: keys like `normalize_before` in published configurations are not read.
+
+use serde_json::{Map, Value, json};
+
+use super::hugging_face::{self, Ids};
+use super::{Layout, rules::Rule};
+use crate::Result;
+use crate::checkpoint::{Keys, Parameters};
+use crate::compute::{Activation, NormKind};
+use crate::spec::{Norm, Positions, Spec, Transformer};
+use crate::text::{Frame, Kind};
+
+/// The family.
+pub(super) struct Bart;
+
+/// Rows of the position table before that of the first token.
+const OFFSET: usize = 2;
+
+impl Layout for Bart {
+    fn name(&self) -> &'static str {
+        "bart"
+    }
+
+    fn recognises(&self, tensors: &[&str]) -> bool {
+        // mBART and Pegasus store a final norm, which BART has not.
+        let (mut embeds, mut is_other) = (false, false);
+        for name in tensors {
+            embeds |= name.ends_with("encoder.layernorm_embedding.weight");
+            is_other |= name.ends_with("encoder.layer_norm.weight");
+        }
+        embeds && !is_other
+    }
+
+    fn rules(&self) -> &'static [Rule] {
+        &[
+            Rule::Copy("shared.{rest}", &["model.shared.{rest}"]),
+            Rule::Copy("encoder.{rest}", &["model.encoder.{rest}"]),
+            Rule::Copy("decoder.{rest}", &["model.decoder.{rest}"]),
+        ]
+    }
+
+    fn spec(&self, keys: &Keys, parameters: &Parameters) -> Result<Spec> {
+        let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 50265)?;
+        let width = hugging_face::width(keys, parameters, 1024)?;
+        let rows = keys.size("max_position_embeddings", 1024)?;
+        Ok(Spec::Transformer(Transformer {
+            width,
+            encoder: hugging_face::stack(keys, "encoder", width, false)?,
+            decoder: hugging_face::stack(keys, "decoder", width, false)?,
+            norm: Norm { kind: NormKind::Layer, epsilon: 1e-5, before: false },
+            activation: hugging_face::activation(keys, &["activation_function"], Activation::Gelu)?,
+            gated: false,
+            attention_scale: None,
+            bias: true,
+            embedding_scale: hugging_face::embedding_scale(keys, width, false)?,
+            embedding_norm: true,
+            positions: Positions::Learned { rows, offset: OFFSET },
+            trained_length: Some(rows),
+            source_vocabulary,
+            target_vocabulary,
+        }))
+    }
+
+    fn frame(&self, keys: &Keys, spec: &Spec) -> Result<Frame> {
+        let (source_size, size) = spec.vocabulary_sizes();
+        let begin = keys.id("bos_token_id")?.unwrap_or(0);
+        let mut frame = Ids { padding: 1, end: 2, start: 2 }.frame(keys, size, None)?;
+        // `<s> X </s>`, which a tokenizer.json says itself.
+        frame.source = hugging_face::source_frame(keys, source_size, begin, frame.end)?;
+        frame.forced_end = Some(frame.end);
+        Ok(frame)
+    }
+
+    fn vocabulary(&self) -> &'static [Kind] {
+        &[Kind::TokenizerJson, Kind::WordList]
+    }
+
+    fn target_characters(&self, keys: &Keys) -> Result<Option<String>> {
+        // Models from letters to sounds have their own; tokenizer.json is that of the letters.
+        keys.string("phoneme_chars")
+    }
+
+    fn complete(&self, spec: &Spec, frame: &Frame, config: &mut Map<String, Value>) {
+        let Spec::Transformer(spec) = spec else { return };
+        config.insert("architectures".to_owned(), json!(["BartForConditionalGeneration"]));
+        hugging_face::complete(spec, frame, config);
+    }
+}

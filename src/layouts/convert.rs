@@ -1,0 +1,151 @@
+//! Writing a clean model directory from any checkpoint we read.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use super::Opened;
+use crate::checkpoint::{Dtype, ModelFiles, Parameters, write_safetensors};
+use crate::model::EmbeddingNames;
+use crate::spec::{Positions, Spec};
+use crate::text::VOCABULARY_FILES;
+use crate::{Error, Result};
+
+/// Writes `files` as a new model directory `out`: `model.safetensors` in `dtype` (F16 or F32) under the names our layers
+/// know, complete configs, and the vocabulary. One tensor is in memory at a time, and `out` appears only when it is
+/// complete.
+///
+/// # Errors
+/// If `out` exists, a tensor cannot be read or does not fit the format, or a file cannot be written.
+pub fn convert(files: &ModelFiles, out: &Path, dtype: Dtype) -> Result<()> {
+    if !matches!(dtype, Dtype::F16 | Dtype::F32) {
+        return Err(Error::Usage(format!("cannot write {}; F16 and F32 can be written", dtype.name())));
+    }
+    if out.exists() {
+        return Err(Error::model(out, "already exists; choose another directory"));
+    }
+    let opened = Opened::open(files)?;
+    let mut config = opened.complete_config();
+    // These say how to read the old files.
+    ["vocabulary", "weights", "tensor_names"].iter().for_each(|key| drop(config.shift_remove(*key)));
+    let planned = plan(&opened.parameters, &opened.spec, &mut config)?;
+    let vocabulary = match &opened.vocabulary {
+        Some(elsewhere) => files.directory(elsewhere)?,
+        None => files.clone(),
+    };
+    let mut generation = opened.generation;
+    // Other engines read token ids from here alone.
+    generation.eos_token_id.get_or_insert(opened.frame.end);
+    generation.pad_token_id.get_or_insert(opened.frame.padding);
+    if let crate::text::Part::Id(start) = opened.frame.start {
+        generation.decoder_start_token_id.get_or_insert(start);
+    }
+
+    let partial = Partial::create(out)?;
+    let tensors: Vec<(String, Vec<usize>)> =
+        planned.iter().map(|(name, _, shape)| (name.clone(), shape.clone())).collect();
+    write_safetensors(&partial.path.join("model.safetensors"), dtype, &tensors, |index| {
+        let (_, from, shape) = &planned[index];
+        opened.parameters.tensor(from, shape)
+    })?;
+    config.insert("torch_dtype".to_owned(), json!(if dtype == Dtype::F16 { "float16" } else { "float32" }));
+    write_json(&partial.path.join("config.json"), &Value::Object(config))?;
+    write_json(&partial.path.join("generation_config.json"), &generation.to_json())?;
+    let mut copied = 0;
+    for name in VOCABULARY_FILES {
+        if let Some(bytes) = vocabulary.read(name)? {
+            let path = partial.path.join(name);
+            fs::write(&path, bytes).map_err(|error| Error::io(path, error))?;
+            copied += 1;
+        }
+    }
+    if copied == 0 {
+        return Err(Error::model(
+            vocabulary.path(""),
+            "no vocabulary here to copy (source.spm, tokenizer.json, vocab.txt, …)",
+        ));
+    }
+    partial.finish(out)
+}
+
+/// A tensor to write: its name in the new file, its name now, its shape.
+type Planned = (String, String, Vec<usize>);
+
+/// Which tensors a clean directory holds: each matrix once, under the name Hugging Face looks for.
+fn plan(parameters: &Parameters, spec: &Spec, config: &mut Map<String, Value>) -> Result<Vec<Planned>> {
+    let planned = |name: &str, from: &str| -> Planned {
+        let mut shape = parameters.shape(from).unwrap_or_default();
+        if name == "decoder.attention.v_fc.weight" && shape.len() == 1 {
+            shape.insert(0, 1);
+        }
+        (name.to_owned(), from.to_owned(), shape)
+    };
+    let mut tensors = Vec::new();
+    let mut done: Vec<&str> = Vec::new();
+    if let Spec::Transformer(spec) = spec {
+        let names = EmbeddingNames::decide(parameters)?;
+        let [shared, encoder, decoder, head] = EmbeddingNames::ALL;
+        let (is_shared, is_tied) = (names.source == names.target, names.output == names.target);
+        if is_shared {
+            tensors.push(planned(shared, names.source));
+        } else {
+            tensors.push(planned(encoder, names.source));
+            tensors.push(planned(decoder, names.target));
+        }
+        if !is_tied {
+            tensors.push(planned(head, names.output));
+        }
+        config.insert("share_encoder_decoder_embeddings".to_owned(), json!(is_shared));
+        config.insert("tie_word_embeddings".to_owned(), json!(is_tied));
+        done.extend(EmbeddingNames::ALL);
+        if !matches!(spec.positions, Positions::Learned { .. }) {
+            // Sinusoids are computed, not stored.
+            done.extend(["model.encoder.embed_positions.weight", "model.decoder.embed_positions.weight"]);
+        }
+    }
+    // Tensors of integers are tables other tools keep; no model here has any.
+    let others = parameters.names().filter(|name| !done.contains(name) && parameters.dtype(name).is_some());
+    tensors.extend(others.map(|name| planned(name, name)));
+    Ok(tensors)
+}
+
+fn write_json(path: &Path, value: &Value) -> Result<()> {
+    // A pretty-printed `Value` cannot fail to serialise.
+    fs::write(path, format!("{value:#}\n")).map_err(|error| Error::io(path, error))
+}
+
+/// A directory being written beside its final place; removed unless finished.
+struct Partial {
+    path: PathBuf,
+    finished: bool,
+}
+
+impl Partial {
+    fn create(out: &Path) -> Result<Self> {
+        let name =
+            out.file_name().ok_or_else(|| Error::Usage(format!("{} is no name for a directory", out.display())))?;
+        let parent = out.parent().unwrap_or(Path::new(""));
+        if !parent.as_os_str().is_empty() {
+            fs::create_dir_all(parent).map_err(|error| Error::io(parent, error))?;
+        }
+        let path = parent.join(format!(".{}.partial-{}", name.to_string_lossy(), std::process::id()));
+        fs::create_dir(&path).map_err(|error| Error::io(&path, error))?;
+        Ok(Self { path, finished: false })
+    }
+
+    fn finish(mut self, out: &Path) -> Result<()> {
+        fs::rename(&self.path, out).map_err(|error| Error::io(out, error))?;
+        self.finished = true;
+        Ok(())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.finished {
+            // Best effort: the error that brought us here is the one to report.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The bidirectional GRU with additive attention of the well-known PyTorch sequence-to-sequence tutorials (part 3), in
+//! every generation of its names, and the built-in GRU.
+
+use serde_json::{Map, Value, json};
+
+use super::hugging_face::{self, Ids};
+use super::{Layout, rules::Rule};
+use crate::Result;
+use crate::checkpoint::{Keys, Parameters};
+use crate::spec::{Recurrent, Spec};
+use crate::text::{Frame, Part};
+
+/// The family.
+pub(super) struct GruAttention;
+
+impl Layout for GruAttention {
+    fn name(&self) -> &'static str {
+        "gru-attention"
+    }
+
+    fn network(&self) -> &'static str {
+        "gru"
+    }
+
+    fn recognises(&self, tensors: &[&str]) -> bool {
+        tensors.iter().any(|&name| name.starts_with("encoder.rnn."))
+    }
+
+    fn rules(&self) -> &'static [Rule] {
+        &[
+            // The first generation kept v as a bare parameter [hidden].
+            Rule::Copy("decoder.attention.v", &["decoder.attention.v_fc.weight"]),
+            Rule::Copy("decoder.attention.attn.{rest}", &["decoder.attention.attn_fc.{rest}"]),
+            Rule::Copy("decoder.attention.v.{rest}", &["decoder.attention.v_fc.{rest}"]),
+            Rule::Copy("decoder.out.{rest}", &["decoder.fc_out.{rest}"]),
+            Rule::Copy("attention.attn.{rest}", &["decoder.attention.attn_fc.{rest}"]),
+            Rule::Copy("attention.v.{rest}", &["decoder.attention.v_fc.{rest}"]),
+        ]
+    }
+
+    fn spec(&self, keys: &Keys, parameters: &Parameters) -> Result<Spec> {
+        // A size that neither the config nor a tensor gives is asked of the tensor, which says what is missing.
+        let size = |key: &str, tensor: &str, axis: usize| -> Result<usize> {
+            let stored = parameters.shape(tensor).and_then(|shape| shape.get(axis).copied());
+            match (keys.number(key)?, stored) {
+                (Some(0), _) => Err(keys.error(format!("`{key}` is 0"))),
+                (Some(size), _) | (None, Some(size)) => Ok(size),
+                (None, None) => Err(parameters.missing(tensor)),
+            }
+        };
+        Ok(Spec::Recurrent(Recurrent {
+            source_embedding: size("embedding_dim", "encoder.embedding.weight", 1)?,
+            encoder_hidden: size("hidden_dim", "encoder.rnn.weight_hh_l0", 1)?,
+            source_vocabulary: size("source_vocab_size", "encoder.embedding.weight", 0)?,
+            target_vocabulary: size("target_vocab_size", "decoder.embedding.weight", 0)?,
+            target_embedding: size("target_embedding_dim", "decoder.embedding.weight", 1)?,
+            decoder_hidden: size("decoder_hidden_dim", "decoder.rnn.weight_hh_l0", 1)?,
+        }))
+    }
+
+    fn frame(&self, keys: &Keys, spec: &Spec) -> Result<Frame> {
+        let (source_size, size) = spec.vocabulary_sizes();
+        let mut frame = Ids { padding: 1, end: 3, start: 2 }.frame(keys, size, None)?;
+        let Part::Id(start) = frame.start else { return Ok(frame) };
+        frame.source = hugging_face::source_frame(keys, source_size, start, frame.end)?;
+        Ok(frame)
+    }
+
+    fn complete(&self, spec: &Spec, frame: &Frame, config: &mut Map<String, Value>) {
+        let Spec::Recurrent(spec) = spec else { return };
+        let keys = json!({
+            "is_encoder_decoder": true,
+            "source_vocab_size": spec.source_vocabulary,
+            "target_vocab_size": spec.target_vocabulary,
+            "embedding_dim": spec.source_embedding,
+            "target_embedding_dim": spec.target_embedding,
+            "hidden_dim": spec.encoder_hidden,
+            "decoder_hidden_dim": spec.decoder_hidden,
+            "pad_token_id": frame.padding,
+            "eos_token_id": frame.end,
+            "decoder_start_token_id": if let Part::Id(start) = frame.start { json!(start) } else { Value::Null },
+        });
+        if let Value::Object(keys) = keys {
+            config.extend(keys);
+        }
+        config.entry("unk_token_id").or_insert(json!(0));
+    }
+}

@@ -1,0 +1,153 @@
+//! What the configurations of Hugging Face's BART-like classes have in common, and the plain PyTorch layouts borrow.
+
+use serde_json::{Map, Value, json};
+
+use crate::Result;
+use crate::checkpoint::{Keys, Parameters};
+use crate::compute::Activation;
+use crate::spec::{Positions, Stack, Transformer};
+use crate::text::{Frame, Part};
+
+/// The first of several keys that is there.
+pub(super) fn first<'k>(keys: &Keys, names: &[&'k str]) -> &'k str {
+    names.iter().copied().find(|name| keys.value(name).is_some()).unwrap_or(names[0])
+}
+
+/// An activation by its usual name; another is noted as not supported.
+pub(super) fn activation(keys: &Keys, names: &[&str], default: Activation) -> Result<Activation> {
+    let key = first(keys, names);
+    Ok(match keys.string(key)?.as_deref() {
+        None => default,
+        Some("relu") => Activation::Relu,
+        Some("swish" | "silu") => Activation::Swish,
+        Some("gelu") => Activation::Gelu,
+        Some("gelu_new" | "gelu_pytorch_tanh") => Activation::GeluTanh,
+        Some(other) => {
+            keys.refuse(format!("`{key}` {other:?} is not supported; relu, swish, silu, gelu and gelu_new are"));
+            default
+        }
+    })
+}
+
+/// The name of an activation in a configuration.
+pub(super) fn activation_name(activation: Activation) -> &'static str {
+    match activation {
+        Activation::Relu => "relu",
+        Activation::Swish => "swish",
+        Activation::Gelu => "gelu",
+        Activation::GeluTanh => "gelu_new",
+        Activation::Tanh => "tanh",
+        Activation::Identity => "linear",
+    }
+}
+
+/// Sizes of the source and the target vocabulary: the keys', else those of the stored embeddings.
+pub(super) fn vocabulary_sizes(keys: &Keys, parameters: &Parameters, default: usize) -> Result<(usize, usize)> {
+    let rows = |names: &[&str]| names.iter().find_map(|name| parameters.shape(name)?.first().copied());
+    let [shared, encoder, decoder, head] = crate::model::EmbeddingNames::ALL;
+    let source = keys.size("vocab_size", rows(&[encoder, shared, decoder]).unwrap_or(default))?;
+    let target = keys.size("decoder_vocab_size", rows(&[head, decoder, shared]).unwrap_or(source))?;
+    Ok((source, target))
+}
+
+/// The width of the model: the key's, else that of the stored embedding.
+pub(super) fn width(keys: &Keys, parameters: &Parameters, default: usize) -> Result<usize> {
+    let stored = crate::model::EmbeddingNames::ALL.iter().find_map(|name| parameters.shape(name)?.last().copied());
+    keys.size("d_model", stored.unwrap_or(default))
+}
+
+/// The layers of one side under Hugging Face's keys.
+pub(super) fn stack(keys: &Keys, side: &str, width: usize, final_norm: bool) -> Result<Stack> {
+    let layers = keys.size(&format!("{side}_layers"), 12)?;
+    let heads = keys.size(&format!("{side}_attention_heads"), 16)?;
+    let inner = keys.size(&format!("{side}_ffn_dim"), 4096)?;
+    Ok(Stack { layers, heads, head_width: head_width(keys, width, heads, side)?, inner, final_norm })
+}
+
+/// The width of a head where heads share the width of the model.
+pub(super) fn head_width(keys: &Keys, width: usize, heads: usize, side: &str) -> Result<usize> {
+    if !width.is_multiple_of(heads) {
+        return Err(keys.error(format!("d_model {width} cannot be divided among {heads} {side}_attention_heads")));
+    }
+    Ok(width / heads)
+}
+
+/// What embeddings are multiplied by.
+pub(super) fn embedding_scale(keys: &Keys, width: usize, default: bool) -> Result<f32> {
+    Ok(if keys.flag("scale_embedding", default)? { (width as f32).sqrt() } else { 1.0 })
+}
+
+/// The ids every configuration of this kind names, with the defaults of its class.
+pub(super) struct Ids {
+    pub padding: u32,
+    pub end: u32,
+    pub start: u32,
+}
+
+impl Ids {
+    /// The frame with these ids, checked against the vocabulary.
+    ///
+    /// # Errors
+    /// If a key has the wrong type, or the end or the start is outside the target vocabulary.
+    pub(super) fn frame(self, keys: &Keys, size: usize, source: Option<(Vec<Part>, Vec<Part>)>) -> Result<Frame> {
+        let padding = keys.id("pad_token_id")?.unwrap_or(self.padding);
+        let end = keys.id("eos_token_id")?.unwrap_or(self.end);
+        let start = keys.id("decoder_start_token_id")?.unwrap_or(self.start);
+        keys.in_vocabulary("eos_token_id", end, size)?;
+        keys.in_vocabulary("decoder_start_token_id", start, size)?;
+        Ok(Frame { source, start: Part::Id(start), first: None, end, padding, forced_end: None })
+    }
+}
+
+/// What stands around a source sentence by the keys `add_source_bos` (with `source_bos_token_id`, else the token that the
+/// decoder is fed first) and `add_source_eos`; `None` where no key says anything.
+///
+/// # Errors
+/// If a key has the wrong type, or names a token outside the source vocabulary.
+pub(super) fn source_frame(keys: &Keys, size: usize, start: u32, end: u32) -> Result<Option<(Vec<Part>, Vec<Part>)>> {
+    let begin = keys.id("source_bos_token_id")?;
+    if begin.is_none() && ["add_source_bos", "add_source_eos"].iter().all(|key| keys.value(key).is_none()) {
+        return Ok(None);
+    }
+    let begin_id = begin.unwrap_or(start);
+    let has_begin = keys.flag("add_source_bos", begin.is_some())?;
+    if has_begin {
+        keys.in_vocabulary("source_bos_token_id", begin_id, size)?;
+    }
+    let before = if has_begin { vec![Part::Id(begin_id)] } else { Vec::new() };
+    let after = if keys.flag("add_source_eos", true)? { vec![Part::Id(end)] } else { Vec::new() };
+    Ok(Some((before, after)))
+}
+
+/// The keys of a Transformer and its frame, every one spelt out.
+pub(super) fn complete(spec: &Transformer, frame: &Frame, config: &mut Map<String, Value>) {
+    let keys = json!({
+        "is_encoder_decoder": true,
+        "d_model": spec.width,
+        "encoder_layers": spec.encoder.layers,
+        "decoder_layers": spec.decoder.layers,
+        "num_hidden_layers": spec.encoder.layers,
+        "encoder_attention_heads": spec.encoder.heads,
+        "decoder_attention_heads": spec.decoder.heads,
+        "encoder_ffn_dim": spec.encoder.inner,
+        "decoder_ffn_dim": spec.decoder.inner,
+        "activation_function": activation_name(spec.activation),
+        "scale_embedding": spec.embedding_scale != 1.0,
+        "static_position_embeddings": matches!(spec.positions, Positions::Sinusoidal { .. }),
+        "normalize_before": spec.norm.before,
+        "normalize_embedding": spec.embedding_norm,
+        "add_final_layer_norm": spec.encoder.final_norm,
+        "max_position_embeddings": spec.trained_length,
+        "vocab_size": spec.source_vocabulary,
+        "decoder_vocab_size": spec.target_vocabulary,
+        "pad_token_id": frame.padding,
+        "eos_token_id": frame.end,
+        "use_cache": true,
+    });
+    if let Value::Object(keys) = keys {
+        config.extend(keys);
+    }
+    if let Part::Id(start) = frame.start {
+        config.insert("decoder_start_token_id".to_owned(), json!(start));
+    }
+}

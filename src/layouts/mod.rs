@@ -1,0 +1,205 @@
+//! Layouts: how each family of checkpoints writes down its network, its tensors and its sentences.
+//!
+//! A family is one file here and one line in [`LAYOUTS`]. It reads its configuration into a [`Spec`], names its tensors
+//! by rules, and says what stands around a sentence; the arithmetic is in [`crate::model`].
+
+mod bart;
+mod convert;
+mod generation;
+mod gru_attention;
+mod hugging_face;
+mod list;
+mod marian;
+mod plain_pytorch;
+mod pytorch_transformer;
+mod rules;
+mod tutorial_transformer;
+
+use serde_json::{Map, Value};
+
+pub use convert::convert;
+pub use generation::{EarlyStopping, GenerationConfig, MOST_BEAMS};
+pub use list::{ModelSummary, WeightSummary, list_models};
+
+use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
+use crate::spec::{AlignmentHead, Spec};
+use crate::text::{Frame, Kind};
+use crate::{Error, Result};
+use rules::Rule;
+
+/// Every family.
+static LAYOUTS: [&dyn Layout; 5] = [
+    &marian::Marian,
+    &bart::Bart,
+    &gru_attention::GruAttention,
+    &pytorch_transformer::PytorchTransformer,
+    &tutorial_transformer::TutorialTransformer,
+];
+
+/// The whole of a family.
+pub trait Layout: Sync {
+    /// Its `model_type` in config.json.
+    fn name(&self) -> &'static str;
+
+    /// The network, for lists of models.
+    fn network(&self) -> &'static str {
+        "transformer"
+    }
+
+    /// Whether the tensors are this family's, where no configuration says so. Never by default.
+    fn recognises(&self, tensors: &[&str]) -> bool;
+
+    /// The names of its tensors. A tensor that no rule names keeps its own name.
+    fn rules(&self) -> &'static [Rule];
+
+    /// The network. What is not supported is noted with [`Keys::refuse`], all of it.
+    ///
+    /// # Errors
+    /// If a key has the wrong type or an impossible value.
+    fn spec(&self, keys: &Keys, parameters: &Parameters) -> Result<Spec>;
+
+    /// What stands around a sentence.
+    ///
+    /// # Errors
+    /// If a key has the wrong type or names a token that does not exist.
+    fn frame(&self, keys: &Keys, spec: &Spec) -> Result<Frame>;
+
+    /// The kinds of vocabulary it may come with, the first that is there being the one.
+    fn vocabulary(&self) -> &'static [Kind] {
+        &[Kind::Marian, Kind::TokenizerJson, Kind::WordList]
+    }
+
+    /// The characters of the target vocabulary in the order of their ids, where the configuration spells them out.
+    ///
+    /// # Errors
+    /// If the key has the wrong type.
+    fn target_characters(&self, _keys: &Keys) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    /// Completes the keys of a configuration that is to be written anew, so that nothing in it rests on a default.
+    fn complete(&self, _spec: &Spec, _frame: &Frame, _config: &mut Map<String, Value>) {}
+}
+
+/// The family with this `model_type`.
+fn by_model_type(model_type: &str) -> Option<&'static dyn Layout> {
+    LAYOUTS.into_iter().find(|layout| layout.name() == model_type)
+}
+
+/// The family whose tensors these are.
+fn by_tensors(weights: &Weights) -> Option<&'static dyn Layout> {
+    let names: Vec<&str> = weights.names().map(rules::unwrapped).collect();
+    LAYOUTS.into_iter().find(|layout| layout.recognises(&names))
+}
+
+/// Everything the files of a model say about it; no values are read yet.
+pub struct Opened {
+    /// The family.
+    pub layout: &'static dyn Layout,
+    /// The network.
+    pub spec: Spec,
+    /// What stands around a sentence.
+    pub frame: Frame,
+    /// Its tensors.
+    pub parameters: Parameters,
+    /// How it wants to be searched.
+    pub generation: GenerationConfig,
+    /// Directory of the vocabulary relative to the model's, if not the same.
+    pub vocabulary: Option<String>,
+    /// The characters of the target vocabulary, if the configuration spells them out.
+    pub target_characters: Option<String>,
+    /// The cross-attention to read alignments from, if it was measured.
+    pub alignment: Option<AlignmentHead>,
+    /// config.json as it is.
+    config: Map<String, Value>,
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Opened({}, {:?})", self.layout.name(), self.spec)
+    }
+}
+
+impl Opened {
+    /// Reads config.json, generation_config.json and the headers of the weights.
+    ///
+    /// # Errors
+    /// If a file is missing or damaged, a key has the wrong type or an impossible value, or the family or an option is
+    /// not supported.
+    pub fn open(files: &ModelFiles) -> Result<Self> {
+        let (layout, keys, parameters) = parameters(files)?;
+        let spec = layout.spec(&keys, &parameters)?;
+        keys.supported()?;
+        let frame = layout.frame(&keys, &spec)?;
+        let (_, target_size) = spec.vocabulary_sizes();
+        let mut generation = GenerationConfig::read(files, frame.forced_end)?;
+        generation.check(files, target_size)?;
+        let alignment = match keys.section("alignment")? {
+            None => None,
+            Some(alignment) => {
+                let layer = alignment.number("layer")?.ok_or_else(|| alignment.error("`layer` is missing"))?;
+                let head = alignment.number("head")?;
+                let (layers, heads) = spec.attention_shape();
+                if layer >= layers || head.unwrap_or(0) >= heads {
+                    return Err(keys.error("`alignment` names a layer or head the decoder does not have"));
+                }
+                Some(AlignmentHead { layer, head })
+            }
+        };
+        let vocabulary = keys.string("vocabulary")?;
+        let target_characters = layout.target_characters(&keys)?;
+        let config = keys.map().clone();
+        Ok(Self { layout, spec, frame, parameters, generation, vocabulary, target_characters, alignment, config })
+    }
+
+    /// The complete config.json of the model: what it says, and what its family fills in.
+    pub fn complete_config(&self) -> Map<String, Value> {
+        let mut config = self.config.clone();
+        config.insert("model_type".to_owned(), self.layout.name().into());
+        self.layout.complete(&self.spec, &self.frame, &mut config);
+        config
+    }
+}
+
+/// The family of a model, its configuration, and its tensors under the names our layers ask for.
+fn parameters(files: &ModelFiles) -> Result<(&'static dyn Layout, Keys, Parameters)> {
+    let Some(keys) = Keys::read(files, "config.json")? else {
+        // The better message where there is no model at all.
+        Weights::open(files)?;
+        let problem = "is missing; a model directory needs it (docs/models.md says what to write)";
+        return Err(Error::model(files.path("config.json"), problem));
+    };
+    let weights = match keys.string("weights")? {
+        Some(name) => Weights::open_file(files, &name)?,
+        None => Weights::open(files)?,
+    };
+    let layout = match keys.string("model_type")? {
+        Some(name) => by_model_type(&name).ok_or_else(|| keys.error(unsupported(&name)))?,
+        None => by_tensors(&weights).ok_or_else(|| {
+            keys.error(format!(
+                "has no `model_type`, and the names of the tensors are of no known family; supported are {}",
+                supported()
+            ))
+        })?,
+    };
+    let recipes = rules::recipes(&weights, layout.rules(), &keys)?;
+    Ok((layout, keys, Parameters::new(weights, recipes)))
+}
+
+/// The tensors of a model under the names our layers ask for; only headers are read.
+///
+/// # Errors
+/// If config.json or the weights are missing or damaged, or of no supported family.
+pub fn open_parameters(files: &ModelFiles) -> Result<Parameters> {
+    parameters(files).map(|(_, _, parameters)| parameters)
+}
+
+fn supported() -> String {
+    LAYOUTS.iter().map(|layout| format!("\"{}\"", layout.name())).collect::<Vec<_>>().join(", ")
+}
+
+/// What is wrong with another `model_type`.
+fn unsupported(model_type: &str) -> String {
+    let shown: String = model_type.chars().filter(|c| !c.is_control()).take(60).collect();
+    format!("model_type \"{shown}\" is not supported; supported are {}", supported())
+}

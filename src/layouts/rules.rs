@@ -1,0 +1,205 @@
+//! Rules from the names tensors are stored under to the names our layers ask for, which are those of Hugging Face
+//! Marian for a Transformer and those of the PyTorch sequence-to-sequence tutorial for a GRU.
+
+use std::collections::BTreeMap;
+
+use crate::Result;
+use crate::checkpoint::{Keys, Recipe, Weights};
+
+/// Prefixes that say nothing about the tensor: PyTorch's `DataParallel` and compiled modules.
+const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
+
+/// What becomes of the stored tensors whose names match a pattern.
+///
+/// In a pattern `{name}` stands for one part of a dotted name, `{layer}` for a number, and `{rest}` for all that follows;
+/// what they stand for takes their place in the names on the other side. The first rule that matches counts.
+#[derive(Clone, Copy, Debug)]
+pub enum Rule {
+    /// Another name for the rules that follow.
+    Rename(&'static str, &'static str),
+    /// The tensor as it is, under one name or several.
+    Copy(&'static str, &'static [&'static str]),
+    /// Equal blocks of its rows, each under a name.
+    Split(&'static str, &'static [&'static str]),
+    /// Rows and columns exchanged.
+    #[allow(dead_code, reason = "checkpoints that multiply from the left have them; tested here")]
+    Transpose(&'static str, &'static str),
+    /// Nothing: it is computed, or belongs to training.
+    Ignore(&'static str),
+}
+
+/// A stored name without what wraps it.
+pub(super) fn unwrapped(mut name: &str) -> &str {
+    while let Some(inner) = WRAPPERS.iter().find_map(|wrapper| name.strip_prefix(wrapper)) {
+        name = inner;
+    }
+    name
+}
+
+/// What every tensor of a network is made of: the author's own names first (`tensor_names` in config.json: theirs to the
+/// layout's), then the layout's rules.
+///
+/// # Errors
+/// If `tensor_names` is no object of texts, or names a tensor that is not stored.
+pub(super) fn recipes(weights: &Weights, rules: &[Rule], keys: &Keys) -> Result<BTreeMap<String, Recipe>> {
+    let mut own = Vec::new();
+    if let Some(section) = keys.section("tensor_names")? {
+        for theirs in section.map().keys() {
+            let ours = section.string(theirs)?.ok_or_else(|| section.error(format!("`{theirs}` has no name")))?;
+            own.push((theirs.clone(), ours));
+        }
+    }
+    let mut used = vec![false; own.len()];
+    let mut recipes = BTreeMap::new();
+    for stored in weights.names() {
+        let mut name = unwrapped(stored).to_owned();
+        // The longest of the author's patterns counts: a tensor's own before that of its prefix.
+        let matching = own
+            .iter()
+            .enumerate()
+            .filter_map(|(at, (theirs, ours))| Some((theirs.len(), at, rewrite(theirs, ours, &name)?)));
+        if let Some((_, at, renamed)) = matching.max_by_key(|&(length, ..)| length) {
+            used[at] = true;
+            name = renamed;
+        }
+        for (made, recipe) in apply(rules, &name, stored) {
+            // A tensor stored under its final name wins over one that is only renamed to it.
+            if made == stored || !recipes.contains_key(&made) {
+                recipes.insert(made, recipe);
+            }
+        }
+    }
+    if let Some(at) = used.iter().position(|used| !used) {
+        return Err(keys.error(format!("`tensor_names` has {:?}, but no stored tensor is called so", own[at].0)));
+    }
+    Ok(recipes)
+}
+
+/// An author's pattern: a prefix if it ends in a dot, else as in a [`Rule`].
+fn rewrite(theirs: &str, ours: &str, name: &str) -> Option<String> {
+    if theirs.ends_with('.') {
+        return Some(format!("{ours}{}", name.strip_prefix(theirs)?));
+    }
+    Some(fill(ours, &captures(theirs, name)?))
+}
+
+/// The tensors that the rules make of one.
+fn apply(rules: &[Rule], name: &str, stored: &str) -> Vec<(String, Recipe)> {
+    let mut name = name.to_owned();
+    let stored = stored.to_owned();
+    for rule in rules {
+        match *rule {
+            Rule::Rename(from, to) => {
+                if let Some(found) = captures(from, &name) {
+                    name = fill(to, &found);
+                }
+            }
+            Rule::Copy(from, to) => {
+                if let Some(found) = captures(from, &name) {
+                    return to.iter().map(|to| (fill(to, &found), Recipe::Copy { stored: stored.clone() })).collect();
+                }
+            }
+            Rule::Split(from, to) => {
+                if let Some(found) = captures(from, &name) {
+                    let recipe = |part| Recipe::Rows { stored: stored.clone(), part, parts: to.len() };
+                    return to.iter().enumerate().map(|(part, to)| (fill(to, &found), recipe(part))).collect();
+                }
+            }
+            Rule::Transpose(from, to) => {
+                if let Some(found) = captures(from, &name) {
+                    return vec![(fill(to, &found), Recipe::Transpose { stored })];
+                }
+            }
+            Rule::Ignore(from) => {
+                if captures(from, &name).is_some() {
+                    return Vec::new();
+                }
+            }
+        }
+    }
+    vec![(name, Recipe::Copy { stored })]
+}
+
+/// What the placeholders of a pattern stand for in a name, or `None` if it does not match.
+fn captures<'p, 'n>(pattern: &'p str, name: &'n str) -> Option<Vec<(&'p str, &'n str)>> {
+    let mut found = Vec::new();
+    let (mut pattern, mut name) = (pattern, name);
+    while let Some(open) = pattern.find('{') {
+        name = name.strip_prefix(&pattern[..open])?;
+        let close = open + pattern[open..].find('}')?;
+        let placeholder = &pattern[open + 1..close];
+        pattern = &pattern[close + 1..];
+        let end = match placeholder {
+            "rest" => name.len(),
+            "layer" => name.find(|c: char| !c.is_ascii_digit()).unwrap_or(name.len()),
+            // Up to what follows in the pattern, within one part of the name.
+            _ => {
+                let part = name.find('.').unwrap_or(name.len());
+                let next = pattern.split('{').next().filter(|next| !next.is_empty());
+                next.map_or(Some(part), |next| name.find(next)).filter(|&end| end <= part)?
+            }
+        };
+        if end == 0 && placeholder != "rest" {
+            return None;
+        }
+        found.push((placeholder, &name[..end]));
+        name = &name[end..];
+    }
+    (pattern == name).then_some(found)
+}
+
+/// A pattern with what its placeholders stand for.
+fn fill(pattern: &str, found: &[(&str, &str)]) -> String {
+    let replaced =
+        |text: String, &(placeholder, value): &(&str, &str)| text.replace(&format!("{{{placeholder}}}"), value);
+    found.iter().fold(pattern.to_owned(), replaced)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(rules: &[Rule], name: &str) -> Vec<String> {
+        apply(rules, name, name).into_iter().map(|(name, _)| name).collect()
+    }
+
+    #[test]
+    fn placeholders_carry_over() {
+        let rules = [
+            Rule::Rename("transformer.{rest}", "{rest}"),
+            Rule::Split(
+                "{side}.layers.{layer}.in_proj_{part}",
+                &["{side}.{layer}.q.{part}", "{side}.{layer}.k.{part}"],
+            ),
+            Rule::Copy("{side}.norm.{part}", &["model.{side}.layer_norm.{part}"]),
+            Rule::Ignore("pe.{rest}"),
+        ];
+        let split = made(&rules, "transformer.encoder.layers.12.in_proj_weight");
+        assert_eq!(split, ["encoder.12.q.weight", "encoder.12.k.weight"]);
+        assert_eq!(made(&rules, "decoder.norm.bias"), ["model.decoder.layer_norm.bias"]);
+        assert!(made(&rules, "pe.anything.at.all").is_empty());
+        assert_eq!(made(&rules, "other.norm"), ["other.norm"]);
+        assert_eq!(made(&rules, "encoder.layers.x.in_proj_weight"), ["encoder.layers.x.in_proj_weight"]);
+    }
+
+    #[test]
+    fn blocks_of_rows_and_exchanged_axes_are_recipes() {
+        let rules = [Rule::Split("qk", &["q", "k"]), Rule::Transpose("kernel", "weight")];
+        let stored = || "qk".to_owned();
+        let expected = [
+            ("q".to_owned(), Recipe::Rows { stored: stored(), part: 0, parts: 2 }),
+            ("k".to_owned(), Recipe::Rows { stored: stored(), part: 1, parts: 2 }),
+        ];
+        assert_eq!(apply(&rules, "qk", "qk"), expected);
+        let transposed = [("weight".to_owned(), Recipe::Transpose { stored: "kernel".to_owned() })];
+        assert_eq!(apply(&rules, "kernel", "kernel"), transposed);
+    }
+
+    #[test]
+    fn an_authors_prefix_ends_in_a_dot() {
+        assert_eq!(rewrite("enc.", "encoder.", "enc.layers.0.x").unwrap(), "encoder.layers.0.x");
+        assert_eq!(rewrite("src.weight", "source_embedding.weight", "src.weight").unwrap(), "source_embedding.weight");
+        assert_eq!(rewrite("enc", "encoder", "enc.layers.0.x"), None);
+        assert_eq!(rewrite("b{layer}.w", "layers.{layer}.w", "b7.w").unwrap(), "layers.7.w");
+    }
+}

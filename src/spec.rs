@@ -1,0 +1,164 @@
+//! What a network is made of, as plain data: the layouts fill it in, the models are built from it.
+
+use crate::compute::{Activation, NormKind};
+
+/// A network.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Spec {
+    /// A Transformer encoder-decoder (Vaswani et al. 2017).
+    Transformer(Transformer),
+    /// A recurrent encoder-decoder with attention (Bahdanau, Cho and Bengio 2015).
+    Recurrent(Recurrent),
+}
+
+impl Spec {
+    /// Sizes of the source and the target vocabulary: rows of their embeddings.
+    pub fn vocabulary_sizes(&self) -> (usize, usize) {
+        match self {
+            Self::Transformer(spec) => (spec.source_vocabulary, spec.target_vocabulary),
+            Self::Recurrent(spec) => (spec.source_vocabulary, spec.target_vocabulary),
+        }
+    }
+
+    /// Layers and heads of the encoder-decoder attention.
+    pub fn attention_shape(&self) -> (usize, usize) {
+        match self {
+            Self::Transformer(spec) => (spec.decoder.layers, spec.decoder.heads),
+            Self::Recurrent(_) => (1, 1),
+        }
+    }
+
+    /// Tokens a position table has room for; `None` where any length can be computed.
+    pub fn position_limit(&self) -> Option<usize> {
+        match self {
+            Self::Transformer(Transformer { positions: Positions::Learned { rows, .. }, .. }) => Some(*rows),
+            _ => None,
+        }
+    }
+}
+
+/// A Transformer encoder-decoder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transformer {
+    /// Width of the residual stream.
+    pub width: usize,
+    /// The encoder's layers.
+    pub encoder: Stack,
+    /// The decoder's layers.
+    pub decoder: Stack,
+    /// The normalisation of every sublayer.
+    pub norm: Norm,
+    /// The non-linearity between the feed-forward layers.
+    pub activation: Activation,
+    /// Whether the feed-forward layer is gated: `W_2 (f(W_1 x) ⊙ W_g x)` (Shazeer 2020).
+    pub gated: bool,
+    /// What products of queries and keys are multiplied by; `None` for `1/√head_width`.
+    pub attention_scale: Option<f32>,
+    /// Whether the layers of attention and feed-forward have biases.
+    pub bias: bool,
+    /// What embeddings are multiplied by.
+    pub embedding_scale: f32,
+    /// Whether embeddings are normalised, positions included.
+    pub embedding_norm: bool,
+    /// Where a token stands.
+    pub positions: Positions,
+    /// Tokens the model was made for (`max_position_embeddings`); sinusoids extend beyond it.
+    pub trained_length: Option<usize>,
+    /// Rows of the source embedding.
+    pub source_vocabulary: usize,
+    /// Rows of the target embedding.
+    pub target_vocabulary: usize,
+}
+
+/// The layers of one side of a Transformer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stack {
+    /// Number of layers.
+    pub layers: usize,
+    /// Attention heads in each layer.
+    pub heads: usize,
+    /// Width of one head; `heads · head_width` need not be the model's width.
+    pub head_width: usize,
+    /// Width between the feed-forward layers.
+    pub inner: usize,
+    /// One more normalisation after the last layer.
+    pub final_norm: bool,
+}
+
+/// How rows are normalised, and where.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Norm {
+    /// Which normalisation.
+    pub kind: NormKind,
+    /// ε under the root.
+    pub epsilon: f32,
+    /// Before each sublayer (pre-norm) instead of after the residual sum (post-norm).
+    pub before: bool,
+}
+
+/// How a token's place in its sentence is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Positions {
+    /// Sines and cosines, added to the embedding.
+    Sinusoidal {
+        /// How they follow one another.
+        order: Order,
+        /// The number of the first token.
+        first_index: usize,
+        /// ω.
+        frequencies: Frequencies,
+    },
+    /// A stored vector for each place, added to the embedding.
+    Learned {
+        /// Places there are.
+        rows: usize,
+        /// Rows of the stored table before that of the first token.
+        offset: usize,
+    },
+    /// None.
+    None,
+}
+
+/// How sines and cosines follow one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// All sines, then all cosines.
+    Halves,
+    /// In turn.
+    Interleaved,
+}
+
+/// The rule of the frequencies ω_k of sinusoidal positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frequencies {
+    /// `10000^(−2k/width)` (Vaswani et al. 2017).
+    ByWidth,
+    /// `10000^(−k/(width/2 − 1))`: tensor2tensor, fairseq, Marian.
+    ByLastIndex,
+}
+
+/// A bidirectional GRU encoder and a GRU decoder with additive attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recurrent {
+    /// Rows of the source embedding.
+    pub source_vocabulary: usize,
+    /// Rows of the target embedding.
+    pub target_vocabulary: usize,
+    /// Width of the source embeddings.
+    pub source_embedding: usize,
+    /// Width of the target embeddings.
+    pub target_embedding: usize,
+    /// Hidden width of each encoder direction.
+    pub encoder_hidden: usize,
+    /// Hidden width of the decoder.
+    pub decoder_hidden: usize,
+}
+
+/// Which cross-attention describes word alignment best, as measured for a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlignmentHead {
+    /// Decoder layer, counted from 0.
+    pub layer: usize,
+    /// Head in that layer, or `None` for their average.
+    pub head: Option<usize>,
+}
