@@ -18,6 +18,7 @@ mod progress;
 mod request;
 mod run;
 mod score;
+mod signals;
 mod translate;
 
 use std::process::ExitCode;

@@ -12,6 +12,7 @@ use translate::{Error, Result};
 use super::Ending;
 use super::options::ModelOptions;
 use super::progress::Bar;
+use super::signals;
 
 /// Lines to be run through a translator, and what is shown meanwhile.
 pub(super) struct Plan {
@@ -115,7 +116,7 @@ pub(super) fn run<T: BatchTranslator>(
     let Plan { inputs, output, settings, shown } = plan;
     let to_file = matches!(output, Output::File(_) | Output::Resume(_));
     let bar = Bar::new(&inputs, to_file, shown.progress);
-    let interrupt = Interrupt::on_signals().map_err(|source| Error::io("signal handler", source))?;
+    let interrupt = signals::interrupt().map_err(|source| Error::io("signal handler", source))?;
     let run = pipeline::Run { inputs, output, settings, interrupt: interrupt.clone() };
     let console = Console { bar, shown, interrupt };
     let summary = pipeline::run(

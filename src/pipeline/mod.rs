@@ -24,7 +24,6 @@ mod batcher;
 mod input;
 mod interrupt;
 mod output;
-mod process;
 mod run;
 mod stats;
 mod worker;

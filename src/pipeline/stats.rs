@@ -1,7 +1,6 @@
 //! What a run did and what it cost.
 
 use super::Summary;
-use super::process::process_status;
 use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
@@ -85,7 +84,9 @@ impl fmt::Display for Stats {
 
 /// The most memory (resident set, in bytes) this process ever held, where `/proc` tells.
 pub fn peak_memory() -> Option<u64> {
-    let kibibytes: u64 = process_status("VmHWM")?.strip_suffix("kB")?.trim().parse().ok()?;
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = peak.strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
 }
 
