@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::checkpoint::ModelFiles;
 use crate::compute::{BackendName, Compute, Device, Precision, Workspace};
-use crate::layouts::{GenerationConfig, Opened};
+use crate::layouts::{self, GenerationConfig, Opened};
 use crate::model::{self, Record, Seq2Seq};
 use crate::search::{self, Hypothesis, SearchOptions, Source};
 use crate::spec::{AlignmentHead, Spec};
 use crate::store;
+use crate::store::hub::HubSettings;
 use crate::text::{Frame, Languages, Vocabularies};
 use crate::{Error, Result};
 
@@ -106,7 +107,10 @@ impl TranslatorBuilder {
     pub fn build(self) -> Result<Translator> {
         let files = match self.files {
             Some(files) => files,
-            None => store::resolve(&self.model)?,
+            None => {
+                let settings = HubSettings { refuses: layouts::refuses, ..HubSettings::from_environment() };
+                store::resolve_with(&self.model, &settings, &mut |_| {})?
+            }
         };
         let compute = Compute { threads: self.threads, ..self.compute };
         compute.backend()?;

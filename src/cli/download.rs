@@ -28,7 +28,8 @@ pub(super) fn find_model(name: &str) -> Result<ModelFiles> {
             }
         }
     };
-    let files = resolve_with(name, &HubSettings::from_environment(), &mut report);
+    let settings = HubSettings { refuses: translate::layouts::refuses, ..HubSettings::from_environment() };
+    let files = resolve_with(name, &settings, &mut report);
     if let Some((_, bar)) = bar {
         bar.finish_and_clear();
     }

@@ -9,7 +9,7 @@ use super::Opened;
 use crate::checkpoint::{Dtype, ModelFiles, Parameters, write_safetensors};
 use crate::model::EmbeddingNames;
 use crate::spec::{Positions, Spec};
-use crate::text::VOCABULARY_FILES;
+use crate::store::VOCABULARY_FILES;
 use crate::{Error, Result};
 
 /// Writes `files` as a new model directory `out`: `model.safetensors` in `dtype` (F16 or F32) under the names our layers

@@ -198,6 +198,11 @@ fn supported() -> String {
     LAYOUTS.iter().map(|layout| format!("\"{}\"", layout.name())).collect::<Vec<_>>().join(", ")
 }
 
+/// What is wrong with a `model_type`, if anything.
+pub fn refuses(model_type: &str) -> Option<String> {
+    by_model_type(model_type).is_none().then(|| unsupported(model_type))
+}
+
 /// What is wrong with another `model_type`.
 fn unsupported(model_type: &str) -> String {
     let shown: String = model_type.chars().filter(|c| !c.is_control()).take(60).collect();

@@ -12,6 +12,22 @@ pub use resolve::{resolve, resolve_with};
 use crate::checkpoint::ModelFiles;
 use hub::HubSettings;
 
+/// The files a vocabulary may consist of.
+pub const VOCABULARY_FILES: [&str; 12] = [
+    "source.spm",
+    "target.spm",
+    "vocab.json",
+    "target_vocab.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "source_tokenizer.json",
+    "target_tokenizer.json",
+    "vocab.txt",
+    "source_vocab.txt",
+    "target_vocab.txt",
+];
+
 /// Where a model was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Location {

@@ -22,22 +22,6 @@ pub use self::vocabularies::{Kind, Vocabularies};
 pub use self::word_list::WordList;
 pub use self::words::{Word, is_special, words};
 
-/// The files a vocabulary may consist of.
-pub const VOCABULARY_FILES: [&str; 12] = [
-    "source.spm",
-    "target.spm",
-    "vocab.json",
-    "target_vocab.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "tokenizer.json",
-    "source_tokenizer.json",
-    "target_tokenizer.json",
-    "vocab.txt",
-    "source_vocab.txt",
-    "target_vocab.txt",
-];
-
 /// One side's vocabulary: cuts text into pieces, numbers them, and puts pieces back together.
 pub trait Vocabulary: Send + Sync {
     /// The ids of `text`'s pieces, without any sentence-end token. Unknown pieces become the unknown id.

@@ -328,8 +328,13 @@ fn search_settings_come_from_the_generation_config_as_in_hugging_face() {
 #[test]
 fn a_hub_model_is_found_in_the_cache_and_an_incomplete_one_says_what_it_lacks() {
     let cache = Scratch::empty("cache");
-    let settings =
-        HubSettings { cache: cache.0.clone(), endpoint: "http://127.0.0.1:9".to_owned(), token: None, offline: true };
+    let settings = HubSettings {
+        cache: cache.0.clone(),
+        endpoint: "http://127.0.0.1:9".to_owned(),
+        token: None,
+        offline: true,
+        refuses: |_| None,
+    };
     let find = || resolve_with("someone/opus-mt-de-en", &settings, &mut |_| {});
     says(&one_line(&find().unwrap_err()), &["someone/opus-mt-de-en", "cache", "hf download someone/opus-mt-de-en"]);
 

@@ -133,7 +133,15 @@ impl Cache {
     fn new(test: &str, endpoint: &str) -> Self {
         let cache = std::env::temp_dir().join(format!("translate-hub-{test}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&cache);
-        Self { settings: HubSettings { cache, endpoint: endpoint.to_owned(), token: None, offline: false } }
+        Self {
+            settings: HubSettings {
+                cache,
+                endpoint: endpoint.to_owned(),
+                token: None,
+                offline: false,
+                refuses: translate::layouts::refuses,
+            },
+        }
     }
 
     fn repository(&self) -> PathBuf {

@@ -14,8 +14,8 @@ use ureq::http::{Response, header};
 use ureq::{Agent, Body};
 
 use super::{HubSettings, Progress, not_cached, shard_names};
-use crate::checkpoint::layout::Family;
-use crate::checkpoint::{VOCABULARY_FILES, WEIGHT_FILES};
+use crate::checkpoint::WEIGHT_FILES;
+use crate::store::VOCABULARY_FILES;
 use crate::{Error, Result};
 
 /// Attempts in a row without a single new byte before giving up.
@@ -38,7 +38,7 @@ pub(super) fn download(name: &str, settings: &HubSettings, progress: &mut dyn Fn
         return Err(Error::model(name, "has no config.json on the hub, so it is not a model we can read"));
     }
     fetch("config.json")?;
-    refuse_unsupported(&snapshot.join("config.json"))?;
+    refuse_unsupported(&snapshot.join("config.json"), settings)?;
     let Some(weights) = WEIGHT_FILES.into_iter().find(|file| has(file)) else {
         let names = WEIGHT_FILES.join(", ");
         return Err(Error::model(name, format!("has no weights on the hub that we can read: none of {names}")));
@@ -61,12 +61,12 @@ pub(super) fn download(name: &str, settings: &HubSettings, progress: &mut dyn Fn
 }
 
 /// Stops before the weights of a model that could not be run are downloaded.
-fn refuse_unsupported(config: &Path) -> Result<()> {
+fn refuse_unsupported(config: &Path, settings: &HubSettings) -> Result<()> {
     let bytes = fs::read(config).map_err(|error| Error::io(config, error))?;
     let json: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    match json.get("model_type").and_then(Value::as_str) {
-        Some(name) if Family::from_model_type(name).is_none() => Err(Error::model(config, Family::unsupported(name))),
-        _ => Ok(()),
+    match json.get("model_type").and_then(Value::as_str).and_then(settings.refuses) {
+        Some(problem) => Err(Error::model(config, problem)),
+        None => Ok(()),
     }
 }
 

@@ -22,6 +22,8 @@ pub struct HubSettings {
     pub token: Option<String>,
     /// Never use the network (`HF_HUB_OFFLINE`).
     pub offline: bool,
+    /// What is wrong with a `model_type`, if anything: asked before large files are downloaded.
+    pub refuses: fn(&str) -> Option<String>,
 }
 
 impl HubSettings {
@@ -53,6 +55,7 @@ impl HubSettings {
             ),
             token: token.filter(|token| !token.is_empty()),
             offline: variable("HF_HUB_OFFLINE").is_some_and(is_true),
+            refuses: |_| None,
         }
     }
 
