@@ -1,6 +1,6 @@
 //! Layouts: how each family of checkpoints writes down its network, its tensors and its sentences.
 //!
-//! A family is one file here and one line in [`LAYOUTS`]. It reads its configuration into a [`Spec`], names its tensors
+//! A family is one file here and one line in the list `LAYOUTS`. It reads its configuration into a [`Spec`], names its tensors
 //! by rules, and says what stands around a sentence; the arithmetic is in [`crate::model`].
 
 mod bart;
