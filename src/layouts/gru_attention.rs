@@ -3,8 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::hugging_face::{self, Ids};
-use super::{Layout, rules::Rule};
+use super::{Layout, plain_pytorch, rules::Rule};
 use crate::Result;
 use crate::checkpoint::{Keys, Parameters};
 use crate::spec::{Recurrent, Spec};
@@ -59,11 +58,7 @@ impl Layout for GruAttention {
     }
 
     fn frame(&self, keys: &Keys, spec: &Spec) -> Result<Frame> {
-        let (source_size, size) = spec.vocabulary_sizes();
-        let mut frame = Ids { padding: 1, end: 3, start: 2 }.frame(keys, size, None)?;
-        let Part::Id(start) = frame.start else { return Ok(frame) };
-        frame.source = hugging_face::source_frame(keys, source_size, start, frame.end)?;
-        Ok(frame)
+        plain_pytorch::frame(keys, spec)
     }
 
     fn complete(&self, spec: &Spec, frame: &Frame, config: &mut Map<String, Value>) {
