@@ -3,6 +3,8 @@
 //! Ragged batches are padded here to rectangles, with a mask, and nobody above knows. A GPU library chooses its
 //! algorithms by shape, so the last bits of a result may depend on the batch; the kernels' promise does not hold here.
 
+use std::ops::Range;
+
 use candle_core::{D, DType, Device as CandleDevice, Tensor};
 use candle_nn::{Embedding, LayerNorm, Linear, Module, RmsNorm, ops};
 
@@ -297,9 +299,16 @@ impl Backend for Candle {
         Ok(())
     }
 
-    fn concat(&self, parts: &[&Rows], out: &mut Rows) -> Result<()> {
-        let parts: Vec<&Tensor> = parts.iter().map(|part| part.get()).collect();
-        out.0 = Some(self.run(|| Tensor::cat(&parts, 1)?.contiguous())?);
+    fn concat(&self, parts: &[(&Rows, Range<usize>)], out: &mut Rows) -> Result<()> {
+        out.0 = Some(self.run(|| {
+            let columns = |(part, columns): &(&Rows, Range<usize>)| part.get().narrow(1, columns.start, columns.len());
+            Tensor::cat(&parts.iter().map(columns).collect::<candle_core::Result<Vec<_>>>()?, 1)?.contiguous()
+        })?);
+        Ok(())
+    }
+
+    fn truncate(&self, x: &mut Rows, rows: usize) -> Result<()> {
+        x.0 = Some(self.run(|| x.get().narrow(0, 0, rows)?.contiguous())?);
         Ok(())
     }
 
@@ -383,6 +392,7 @@ impl Backend for Candle {
         memory: &mut Memory,
         sentences: &[usize],
         queries: &Rows,
+        beside: Option<&Rows>,
         out: &mut Rows,
         mut record: Option<Recorder<'_>>,
     ) -> Result<()> {
@@ -420,11 +430,17 @@ impl Backend for Candle {
             }
             let seen = Tensor::cat(&seen, 1)?;
             let flat = seen.reshape((runs.len() * most, seen.dim(2)?))?;
-            if counts.iter().all(|&count| count == most) {
-                return Ok(flat);
+            let flat = if counts.iter().all(|&count| count == most) {
+                flat
+            } else {
+                let rows =
+                    counts.iter().enumerate().flat_map(|(at, &count)| (0..count).map(move |row| at * most + row));
+                flat.index_select(&self.indices(rows)?, 0)?
+            };
+            match beside {
+                Some(beside) => Tensor::cat(&[beside.get(), &flat], 1)?.contiguous(),
+                None => Ok(flat),
             }
-            let real = counts.iter().enumerate().flat_map(|(at, &count)| (0..count).map(move |row| at * most + row));
-            flat.index_select(&self.indices(real)?, 0)
         })?);
         Ok(())
     }

@@ -71,6 +71,17 @@ impl Rows {
     fn count(&self) -> usize {
         self.values.len() / self.width.max(1)
     }
+
+    /// Puts the columns of `other` before one's own.
+    fn put_before(&mut self, other: &Rows) {
+        let (count, own, wide) = (self.count(), self.width, other.width + self.width);
+        self.resize(count, wide);
+        // From the last row on, so that nothing is written over before it has moved.
+        for row in (0..count).rev() {
+            self.values.copy_within(row * own..(row + 1) * own, row * wide + other.width);
+            self.values[row * wide..][..other.width].copy_from_slice(other.row(row));
+        }
+    }
 }
 
 /// Keys and values of whole sentences.
@@ -265,13 +276,18 @@ impl Backend for Kernels {
         Ok(())
     }
 
-    fn concat(&self, parts: &[&Rows], out: &mut Rows) -> Result<()> {
-        let rows = parts.first().map_or(0, |part| part.count());
+    fn concat(&self, parts: &[(&Rows, Range<usize>)], out: &mut Rows) -> Result<()> {
+        let rows = parts.first().map_or(0, |(part, _)| part.count());
         out.values.clear();
-        out.width = parts.iter().map(|part| part.width).sum();
+        out.width = parts.iter().map(|(_, columns)| columns.len()).sum();
         for row in 0..rows {
-            parts.iter().for_each(|part| out.values.extend_from_slice(part.row(row)));
+            parts.iter().for_each(|(part, columns)| out.values.extend_from_slice(&part.row(row)[columns.clone()]));
         }
+        Ok(())
+    }
+
+    fn truncate(&self, x: &mut Rows, rows: usize) -> Result<()> {
+        x.values.truncate(rows * x.width);
         Ok(())
     }
 
@@ -323,6 +339,7 @@ impl Backend for Kernels {
         memory: &mut Memory,
         sentences: &[usize],
         queries: &Rows,
+        beside: Option<&Rows>,
         out: &mut Rows,
         mut record: Option<Recorder<'_>>,
     ) -> Result<()> {
@@ -343,12 +360,20 @@ impl Backend for Kernels {
                     }
                     first = rows.end;
                 }
+                if let Some(beside) = beside {
+                    out.put_before(beside);
+                }
             }
             (Score::Additive { energy }, Memory::Additive { spans, keys, values }) => {
-                out.resize(sentences.len(), values.width);
-                let rows = out.values.chunks_exact_mut(values.width).zip(queries.iter());
-                for (row, ((context, query), &sentence)) in rows.zip(sentences).enumerate() {
+                let before = beside.map_or(0, |beside| beside.width);
+                out.resize(sentences.len(), before + values.width);
+                let rows = out.values.chunks_exact_mut(before + values.width).zip(queries.iter());
+                for (row, ((out, query), &sentence)) in rows.zip(sentences).enumerate() {
                     let span = &spans[sentence];
+                    let (first, context) = out.split_at_mut(before);
+                    if let Some(beside) = beside {
+                        first.copy_from_slice(beside.row(row));
+                    }
                     weights.resize(span.len(), 0.0);
                     kernels::attend_additive(
                         query,

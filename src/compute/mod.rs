@@ -256,8 +256,11 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized {
     /// `x ⊙= y`.
     fn multiply(&self, x: &mut Self::Rows, y: &Self::Rows) -> Result<()>;
 
-    /// The columns of all parts side by side.
-    fn concat(&self, parts: &[&Self::Rows], out: &mut Self::Rows) -> Result<()>;
+    /// The given columns of all parts side by side.
+    fn concat(&self, parts: &[(&Self::Rows, Range<usize>)], out: &mut Self::Rows) -> Result<()>;
+
+    /// Keeps the first rows.
+    fn truncate(&self, x: &mut Self::Rows, rows: usize) -> Result<()>;
 
     /// The given rows of `x`, in the given order; a row may be named several times.
     fn gather(&self, x: &Self::Rows, rows: &[usize], out: &mut Self::Rows) -> Result<()>;
@@ -292,7 +295,8 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized {
     /// A memory for [`Score::Additive`]: `keys` `[Σ lengths, width of the query]`, `values` `[Σ lengths, any width]`.
     fn additive_memory(&self, lengths: &[usize], keys: Self::Rows, values: Self::Rows) -> Result<Self::Memory>;
 
-    /// Attention of each row over the memory of its sentence: `α = softmax(score(q, K))`, `out = α V`.
+    /// Attention of each row over the memory of its sentence: `α = softmax(score(q, K))`, `out = α V`, or
+    /// `out = [beside; α V]` where there is something to put before it.
     ///
     /// `sentences` `[rows]` says which sentence each row belongs to; rows of one sentence follow one another. The queries
     /// are the first columns of `queries`. Each row's α is handed to `record`, if there is one.
@@ -304,6 +308,7 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized {
         memory: &mut Self::Memory,
         sentences: &[usize],
         queries: &Self::Rows,
+        beside: Option<&Self::Rows>,
         out: &mut Self::Rows,
         record: Option<Recorder<'_>>,
     ) -> Result<()>;

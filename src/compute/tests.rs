@@ -126,9 +126,11 @@ fn rows_are_copied_added_multiplied_and_put_together<B: Backend>(backend: &B) ->
     backend.multiply(&mut out, &x)?;
     assert_close(&backend.values(&out)?, &a.iter().map(|a| 2.0 * a * a).collect::<Vec<_>>(), "multiply");
     assert_close(&backend.values(&x)?, &a, "the original of a copy");
-    backend.concat(&[&x, &y], &mut out)?;
-    let side_by_side: Vec<f32> = a.chunks(2).zip(b.chunks(3)).flat_map(|(a, b)| [a, b].concat()).collect();
+    backend.concat(&[(&x, 0..2), (&y, 1..3)], &mut out)?;
+    let side_by_side: Vec<f32> = a.chunks(2).zip(b.chunks(3)).flat_map(|(a, b)| [a, &b[1..]].concat()).collect();
     assert_close(&backend.values(&out)?, &side_by_side, "concat");
+    backend.truncate(&mut out, 3)?;
+    assert_close(&backend.values(&out)?, &side_by_side[..3 * 4], "truncate");
     backend.gather(&y, &[3, 0, 3], &mut out)?;
     assert_close(&backend.values(&out)?, &[&b[9..], &b[..3], &b[9..]].concat(), "gather");
 
@@ -194,7 +196,7 @@ fn a_memory_is_attended_to_by_the_rows_of_its_sentences<B: Backend>(backend: &B)
         let mut out = B::Rows::default();
         let (workspace, score) = (&mut Workspace::new(1), Score::Dot { scale: 0.7 });
         let record = Some(&mut record as Recorder<'_>);
-        backend.attend(workspace, score, &mut memory, &sentences, &queries, &mut out, record)?;
+        backend.attend(workspace, score, &mut memory, &sentences, &queries, None, &mut out, record)?;
         let found = backend.values(&out)?;
         for (at, &sentence) in sentences.iter().enumerate() {
             let positions = starts[sentence]..starts[sentence] + lengths[sentence];
@@ -204,6 +206,11 @@ fn a_memory_is_attended_to_by_the_rows_of_its_sentences<B: Backend>(backend: &B)
             assert_close(&recorded[at], &weights, &format!("weights of row {at} of {sentences:?}"));
             assert_close(&found[at * width..][..width], &expected, &format!("row {at} of {sentences:?}"));
         }
+        let (beside, score) = (random(sentences.len() * 2, 19), Score::Dot { scale: 0.7 });
+        let columns = backend.rows(&beside, 2)?;
+        backend.attend(workspace, score, &mut memory, &sentences, &queries, Some(&columns), &mut out, None)?;
+        let both: Vec<f32> = beside.chunks(2).zip(found.chunks(width)).flat_map(|(a, b)| [a, b].concat()).collect();
+        assert_close(&backend.values(&out)?, &both, "with columns put before");
     }
     Ok(())
 }
@@ -220,7 +227,7 @@ fn additive_attention_is_bahdanaus<B: Backend>(backend: &B) -> Result<()> {
     let (mut out, rows) = (B::Rows::default(), backend.rows(&queries, hidden)?);
     let score = Score::Additive { energy: &vector };
     let record = Some(&mut record as Recorder<'_>);
-    backend.attend(&mut Workspace::new(1), score, &mut memory, &sentences, &rows, &mut out, record)?;
+    backend.attend(&mut Workspace::new(1), score, &mut memory, &sentences, &rows, None, &mut out, record)?;
     let found = backend.values(&out)?;
     for (at, &sentence) in sentences.iter().enumerate() {
         let (start, length) = (starts[sentence], lengths[sentence]);

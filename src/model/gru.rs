@@ -118,8 +118,7 @@ impl<B: Backend> Gru<B> {
                     let ends: Vec<usize> = (still..running).collect();
                     backend.gather(&state, &ends, &mut ended)?;
                     backend.scatter(&ended, &order[still..running], 0, shape, &mut last[direction])?;
-                    backend.gather(&state, &(0..still).collect::<Vec<_>>(), &mut ended)?;
-                    std::mem::swap(&mut state, &mut ended);
+                    backend.truncate(&mut state, still)?;
                     running = still;
                 }
                 rows.clear();
@@ -133,7 +132,7 @@ impl<B: Backend> Gru<B> {
             backend.scatter(&state, &order[..running], 0, shape, &mut last[direction])?;
         }
         let (mut both, mut initial) = Default::default();
-        backend.concat(&[&last[0], &last[1]], &mut both)?;
+        backend.concat(&[(&last[0], 0..hidden), (&last[1], 0..hidden)], &mut both)?;
         self.bridge.forward(backend, workspace, &both, Activation::Tanh, &mut initial)?;
         Ok(Encoded { outputs, initial })
     }
@@ -162,7 +161,6 @@ impl<B: Backend> Seq2Seq for Gru<B> {
             state: initial,
             attention: vec![Vec::new(); if record.cross { sources.len() } else { 0 }],
             embedded: B::Rows::default(),
-            context: B::Rows::default(),
             input: B::Rows::default(),
             features: B::Rows::default(),
             query: B::Rows::default(),
@@ -189,8 +187,7 @@ struct GruDecoder<'m, B: Backend> {
     attention: Vec<Vec<f32>>,
     /// `E(y_{t-1})`, `[rows, embedding]`.
     embedded: B::Rows,
-    /// `w`, `[rows, 2·hidden]`.
-    context: B::Rows,
+    /// `[E(y_{t-1}); w]`, `[rows, embedding + 2·hidden]`.
     input: B::Rows,
     features: B::Rows,
     query: B::Rows,
@@ -204,7 +201,10 @@ struct GruDecoder<'m, B: Backend> {
 impl<B: Backend> GruDecoder<'_, B> {
     /// Puts `[s_t; w; E(y_{t-1})]` of every row together in `features`.
     fn gather_features(&mut self) -> Result<()> {
-        self.model.backend.concat(&[&self.state, &self.context, &self.embedded], &mut self.features)
+        let Recurrent { encoder_hidden, decoder_hidden, target_embedding: width, .. } = self.model.spec;
+        let (state, input) = (&self.state, &self.input);
+        let parts = [(state, 0..decoder_hidden), (input, width..width + 2 * encoder_hidden), (input, 0..width)];
+        self.model.backend.concat(&parts, &mut self.features)
     }
 }
 
@@ -231,10 +231,10 @@ impl<B: Backend> Decoder for GruDecoder<'_, B> {
             &mut self.memory,
             &self.sentences,
             &self.query,
-            &mut self.context,
+            Some(&self.embedded),
+            &mut self.input,
             record,
         )?;
-        backend.concat(&[&self.embedded, &self.context], &mut self.input)?;
         model.decoder.project(backend, workspace, &self.input, &mut self.gates)?;
         model.decoder.step(backend, workspace, &self.gates, &mut self.state, &mut self.scratch)
     }

@@ -131,7 +131,7 @@ impl<B: Backend> Decoder for TransformerDecoder<'_, B> {
                 let mut keep = keeper(cross);
                 let keep = record.cross.then_some(&mut keep as Recorder<'_>);
                 let score = Score::Dot { scale };
-                backend.attend(workspace, score, memory, sentences, projected, context, keep)?;
+                backend.attend(workspace, score, memory, sentences, projected, None, context, keep)?;
                 layer.cross_output.forward(backend, workspace, context, Activation::Identity, out)
             })?;
             layer.feed_forward.forward(backend, layer.pre_norm, hidden, scratch, workspace)?;

@@ -76,7 +76,7 @@ impl<B: Backend> Transformer<B> {
                 };
                 let keep = record.then_some(&mut keep as Recorder<'_>);
                 let score = Score::Dot { scale: self.scales.0 };
-                backend.attend(workspace, score, &mut memory, &sentences, projected, context, keep)?;
+                backend.attend(workspace, score, &mut memory, &sentences, projected, None, context, keep)?;
                 layer.output.forward(backend, workspace, context, Activation::Identity, out)
             })?;
             layer.feed_forward.forward(backend, layer.pre_norm, &mut x, &mut scratch, workspace)?;
