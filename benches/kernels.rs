@@ -89,8 +89,8 @@ fn attention(bencher: Bencher, length: usize) {
     let (mut weights, mut out) = (vec![0.0; HEADS * length], vec![0.0; WIDTH]);
     let rows: Vec<u32> = (0..length as u32).collect();
     bencher.bench_local(|| {
-        let memory =
-            KeysAndValues { keys, values, stride: WIDTH, rows: &rows, scale: 1.0 / ((WIDTH / HEADS) as f32).sqrt() };
+        let scale = 1.0 / ((WIDTH / HEADS) as f32).sqrt();
+        let memory = KeysAndValues { keys, values, stride: WIDTH, rows: &rows, scale, bias: None };
         attend(&query, memory, HEADS, &mut weights, &mut out);
     });
 }

@@ -62,6 +62,10 @@ pub struct Transformer {
     pub embedding_norm: bool,
     /// Where a token stands.
     pub positions: Positions,
+    /// What self-attention adds to its scores for the distance of key and query.
+    pub relative_bias: Option<RelativeBias>,
+    /// What the decoder's output is multiplied by before the output layer.
+    pub output_scale: f32,
     /// Tokens the model was made for (`max_position_embeddings`); sinusoids extend beyond it.
     pub trained_length: Option<usize>,
     /// Rows of the source embedding.
@@ -119,6 +123,17 @@ pub enum Positions {
     None,
 }
 
+/// Relative position bias of self-attention (Raffel et al. 2020, section 2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RelativeBias {
+    /// Kinds of distances that are told apart; at least 4.
+    pub buckets: usize,
+    /// The distance from which on all are of the last kind; more than half the buckets.
+    pub max_distance: usize,
+    /// Whether every layer has its own; else all have that of the first.
+    pub every_layer: bool,
+}
+
 /// How sines and cosines follow one another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -133,7 +148,7 @@ pub enum Order {
 pub enum Frequencies {
     /// `10000^(−2k/width)` (Vaswani et al. 2017).
     ByWidth,
-    /// `10000^(−k/(width/2 − 1))`: tensor2tensor, fairseq, Marian.
+    /// `10000^(−k/(width/2 − 1))`: tensor2tensor, fairseq, Marian. Of an odd width the last column is 0.
     ByLastIndex,
 }
 

@@ -34,6 +34,7 @@ pub struct Translator {
     frame: Frame,
     alignment: Option<AlignmentHead>,
     generation: GenerationConfig,
+    notes: Vec<String>,
     vocabularies: Vocabularies,
     /// What stands before and after a source sentence.
     around: (Vec<u32>, Vec<u32>),
@@ -147,13 +148,14 @@ impl TranslatorBuilder {
         }
         let vocabularies = if self.pieces { vocabularies.of_pieces() } else { vocabularies };
         let model = model::load(&opened.spec, &opened.parameters, &compute)?;
-        let Opened { spec, frame, alignment, generation, .. } = opened;
+        let Opened { spec, frame, alignment, generation, notes, .. } = opened;
         Ok(Translator {
             model,
             spec,
             frame,
             alignment,
             generation,
+            notes,
             vocabularies,
             around,
             pieces: self.pieces,
@@ -331,6 +333,11 @@ impl Translator {
     /// The model's own generation settings.
     pub fn generation(&self) -> &GenerationConfig {
         &self.generation
+    }
+
+    /// What the user should be told about the model, one line each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Source and target vocabulary.

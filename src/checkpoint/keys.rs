@@ -14,6 +14,7 @@ pub struct Keys {
     path: PathBuf,
     map: Map<String, Value>,
     refused: RefCell<Vec<String>>,
+    notes: RefCell<Vec<String>>,
 }
 
 impl Keys {
@@ -25,7 +26,9 @@ impl Keys {
         let path = files.path(name);
         let Some(bytes) = files.read(name)? else { return Ok(None) };
         match serde_json::from_slice(&bytes) {
-            Ok(Value::Object(map)) => Ok(Some(Self { path, map, refused: RefCell::default() })),
+            Ok(Value::Object(map)) => {
+                Ok(Some(Self { path, map, refused: RefCell::default(), notes: RefCell::default() }))
+            }
             Ok(_) => Err(Error::model(path, "is not a JSON object")),
             Err(error) => Err(Error::model(path, format!("is not valid JSON ({error})"))),
         }
@@ -55,6 +58,16 @@ impl Keys {
             [] => Ok(()),
             refused => Err(self.error(refused.join("; "))),
         }
+    }
+
+    /// Notes something that the user should be told, though it is no error.
+    pub fn note(&self, note: &str) {
+        self.notes.borrow_mut().push(format!("{}: {note}", self.path.display()));
+    }
+
+    /// What was noted, one line each.
+    pub fn notes(&self) -> Vec<String> {
+        self.notes.borrow().clone()
     }
 
     /// The value of a key.
@@ -137,7 +150,7 @@ impl Keys {
     /// If the key has a value of another kind.
     pub fn section(&self, key: &str) -> Result<Option<Self>> {
         let map = self.typed(key, "an object", |value| value.as_object().cloned())?;
-        Ok(map.map(|map| Self { path: self.path.clone(), map, refused: RefCell::default() }))
+        Ok(map.map(|map| Self { path: self.path.clone(), map, refused: RefCell::default(), notes: RefCell::default() }))
     }
 
     /// Checks that an id is below `size`.

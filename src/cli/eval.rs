@@ -157,7 +157,8 @@ fn translate(arguments: &Arguments, source: Corpus) -> Result<(Corpus, Ending)> 
     });
     let inputs = vec![Input::Stream(source.name, Box::new(Cursor::new(source.text.into_bytes())))];
     let output = arguments.output.clone().map_or_else(run::nowhere, Output::File);
-    let plan = Plan::new(inputs, output, &arguments.model, arguments.batch_size, arguments.quiet);
+    let mut plan = Plan::new(inputs, output, &arguments.model, arguments.batch_size, arguments.quiet);
+    plan.notes = job.translator.notes().to_vec();
     let mut text = String::new();
     let mut truncated = 0;
     let finished = run::run(&job, plan, |_, _, done, buffer| {

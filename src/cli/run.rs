@@ -20,6 +20,8 @@ pub(super) struct Plan {
     pub(super) output: Output,
     pub(super) settings: Settings,
     pub(super) shown: Shown,
+    /// What is to be said of the model before the first line.
+    pub(super) notes: Vec<String>,
 }
 
 impl Plan {
@@ -28,7 +30,7 @@ impl Plan {
         let settings =
             Settings { threads: model.threads(), batch_size: usize::from(batch_size), ..Settings::default() };
         let shown = Shown { progress: !quiet, warnings: !quiet, ..Shown::default() };
-        Self { inputs, output, settings, shown }
+        Self { inputs, output, settings, shown, notes: Vec::new() }
     }
 }
 
@@ -113,12 +115,13 @@ pub(super) fn run<T: BatchTranslator>(
     plan: Plan,
     mut format: impl FnMut(&Console, &Line, Done<'_, T::Output>, &mut Vec<u8>),
 ) -> Result<Finished> {
-    let Plan { inputs, output, settings, shown } = plan;
+    let Plan { inputs, output, settings, shown, notes } = plan;
     let to_file = matches!(output, Output::File(_) | Output::Resume(_));
     let bar = Bar::new(&inputs, to_file, shown.progress);
     let interrupt = signals::interrupt().map_err(|source| Error::io("signal handler", source))?;
     let run = pipeline::Run { inputs, output, settings, interrupt: interrupt.clone() };
     let console = Console { bar, shown, interrupt };
+    notes.iter().for_each(|note| console.warn(note));
     let summary = pipeline::run(
         translator.clone(),
         run,

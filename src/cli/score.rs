@@ -162,7 +162,8 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
         (None, true) => run::nowhere(),
         (None, false) => Output::Stdout,
     };
-    let plan = Plan::new(inputs, output, &arguments.model, arguments.batch_size, arguments.quiet);
+    let mut plan = Plan::new(inputs, output, &arguments.model, arguments.batch_size, arguments.quiet);
+    plan.notes = scorer.translator.notes().to_vec();
     let mut total = Sum::default();
     let finished = run::run(&scorer, plan, |console, line, done, buffer| {
         if let Done::Translated(translation) = done {

@@ -205,6 +205,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     let mut limits =
         Limits { source: job.translator.source_limit(), trained: job.translator.trained_length(), warned: false };
     let mut plan = Plan::new(inputs, output, &arguments.model, arguments.batch_size, arguments.quiet);
+    plan.notes = job.translator.notes().to_vec();
     plan.shown.progress &= !arguments.no_progress;
     plan.shown.resuming = resuming;
     plan.shown.statistics = arguments.stats.map(|format| (format, load_time));

@@ -9,8 +9,8 @@ use candle_core::{D, DType, Device as CandleDevice, Tensor};
 use candle_nn::{Embedding, LayerNorm, Linear, Module, RmsNorm, ops};
 
 use super::{
-    Activation, Backend, Compute, Device, LogSumExp, NormKind, Precision, Recorder, RowSink, Score, Scored, Workspace,
-    log_sum_exp,
+    Activation, Backend, Compute, Device, LogSumExp, NormKind, Precision, Recorder, RelativeBias, RowSink, Score,
+    Scored, Workspace, log_sum_exp,
 };
 use crate::{Error, Result};
 
@@ -149,20 +149,38 @@ impl Candle {
         Ok(())
     }
 
-    /// α of queries `[sentences, queries, width]` over a memory, `[sentences, heads, queries, longest]`, and what they see,
-    /// `[sentences, queries, width of the values]`.
+    /// What a bias adds to the scores of the queries at `positions` and the first `keys` keys, `[heads, positions, keys]`.
+    fn bias(
+        &self,
+        bias: &RelativeBias<Self>,
+        positions: std::ops::Range<usize>,
+        keys: usize,
+    ) -> candle_core::Result<Tensor> {
+        let reach = bias.reach;
+        let place = |position: usize, key: usize| (key + reach).saturating_sub(position).min(2 * reach);
+        let places = positions.clone().flat_map(|position| (0..keys).map(move |key| place(position, key)));
+        let by_head = bias.values.reshape(((), 2 * reach + 1))?;
+        by_head.index_select(&self.indices(places)?, 1)?.reshape(((), positions.len(), keys))?.to_dtype(DType::F32)
+    }
+
+    /// α of queries `[sentences, queries, width]`, which begin at position `first`, over a memory,
+    /// `[sentences, heads, queries, longest]`, and what they see, `[sentences, queries, width of the values]`.
     fn attention(
         &self,
         score: &Score<'_, Self>,
         memory: &Memory,
+        first: usize,
         queries: &Tensor,
     ) -> candle_core::Result<(Tensor, Tensor)> {
         let (sentences, count, width) = queries.dims3()?;
         match score {
-            Score::Dot { scale } => {
-                let (_, heads, head_width, _) = memory.keys.dims4()?;
+            Score::Dot { scale, bias } => {
+                let (_, heads, head_width, longest) = memory.keys.dims4()?;
                 let queries = queries.reshape((sentences, count, heads, head_width))?.transpose(1, 2)?.contiguous()?;
-                let scores = (queries.matmul(&memory.keys)? * f64::from(*scale))?.to_dtype(DType::F32)?;
+                let mut scores = (queries.matmul(&memory.keys)? * f64::from(*scale))?.to_dtype(DType::F32)?;
+                if let Some(bias) = bias {
+                    scores = scores.broadcast_add(&self.bias(bias, first..first + count, longest)?)?;
+                }
                 let weights = ops::softmax_last_dim(&scores.broadcast_add(&memory.mask)?)?;
                 let seen = weights.to_dtype(self.dtype)?.matmul(&memory.values)?;
                 Ok((weights, seen.transpose(1, 2)?.reshape((sentences, count, width))?))
@@ -294,6 +312,11 @@ impl Backend for Candle {
         Ok(())
     }
 
+    fn scale(&self, x: &mut Rows, factor: f32) -> Result<()> {
+        x.0 = Some(self.run(|| x.get() * f64::from(factor))?);
+        Ok(())
+    }
+
     fn multiply(&self, x: &mut Rows, y: &Rows) -> Result<()> {
         x.0 = Some(self.run(|| x.get() * y.get())?);
         Ok(())
@@ -410,7 +433,8 @@ impl Backend for Candle {
             let mut seen = Vec::new();
             for first in (0..most).step_by(QUERIES) {
                 let count = QUERIES.min(most - first);
-                let (weights, part) = self.attention(&score, memory, &padded.narrow(1, first, count)?.contiguous()?)?;
+                let queries = padded.narrow(1, first, count)?.contiguous()?;
+                let (weights, part) = self.attention(&score, memory, first, &queries)?;
                 seen.push(part);
                 let Some(record) = &mut record else { continue };
                 let (_, heads, _, longest) = weights.dims4()?;
@@ -463,12 +487,13 @@ impl Backend for Candle {
         past: &mut Past,
         layer: usize,
         scale: f32,
+        bias: Option<&RelativeBias<Self>>,
         projected: &Rows,
         out: &mut Rows,
         record: Option<Recorder<'_>>,
     ) -> Result<()> {
-        let Past { layers, heads, head_width, .. } = past;
-        let (heads, head_width) = (*heads, *head_width);
+        let Past { layers, length, heads, head_width } = past;
+        let (length, heads, head_width) = (*length, *heads, *head_width);
         let (cache, width) = (&mut layers[layer], heads * head_width);
         let weights = self.run(|| {
             let rows = projected.get().dim(0)?;
@@ -480,7 +505,10 @@ impl Backend for Candle {
                 keys = Tensor::cat(&[&old_keys, &keys], 2)?;
                 values = Tensor::cat(&[&old_values, &values], 2)?;
             }
-            let scores = (query.matmul(&keys.transpose(2, 3)?)? * f64::from(scale))?.to_dtype(DType::F32)?;
+            let mut scores = (query.matmul(&keys.transpose(2, 3)?)? * f64::from(scale))?.to_dtype(DType::F32)?;
+            if let Some(bias) = bias {
+                scores = scores.broadcast_add(&self.bias(bias, length - 1..length, length)?)?;
+            }
             let weights = ops::softmax_last_dim(&scores)?;
             out.0 = Some(weights.to_dtype(self.dtype)?.matmul(&values)?.reshape((rows, width))?);
             *cache = Some((keys, values));

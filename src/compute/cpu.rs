@@ -6,7 +6,10 @@ use std::sync::OnceLock;
 use half::f16;
 
 use super::slots::Slots;
-use super::{Activation, Backend, LogSumExp, NormKind, Precision, Recorder, RowSink, Score, Scored, Workspace, spans};
+use super::{
+    Activation, Backend, LogSumExp, NormKind, Precision, Recorder, RelativeBias, RowSink, Score, Scored, Workspace,
+    spans,
+};
 use crate::kernels::{self, AttentionMemory, KeysAndValues, PackedMatrix, Packer, Screen};
 use crate::{Error, Result};
 
@@ -156,18 +159,34 @@ impl Cache {
     }
 
     /// Attention to the given slots.
-    fn attend(&self, query: &[f32], rows: &[u32], heads: usize, scale: f32, weights: &mut [f32], out: &mut [f32]) {
+    #[allow(clippy::too_many_arguments)]
+    fn attend(
+        &self,
+        query: &[f32],
+        rows: &[u32],
+        heads: usize,
+        scale: f32,
+        bias: Option<kernels::RelativeBias<'_>>,
+        weights: &mut [f32],
+        out: &mut [f32],
+    ) {
         let stride = query.len();
         match self {
             Self::F32(keys, values) => {
-                let memory = KeysAndValues { keys, values, stride, rows, scale };
+                let memory = KeysAndValues { keys, values, stride, rows, scale, bias };
                 kernels::attend(query, memory, heads, weights, out);
             }
             Self::F16(keys, values) => {
-                let memory = KeysAndValues { keys, values, stride, rows, scale };
+                let memory = KeysAndValues { keys, values, stride, rows, scale, bias };
                 kernels::attend_f16(query, memory, heads, weights, out);
             }
         }
+    }
+}
+
+impl<'a> From<&'a RelativeBias<Kernels>> for kernels::RelativeBias<'a> {
+    fn from(bias: &'a RelativeBias<Kernels>) -> Self {
+        Self { values: &bias.values, reach: bias.reach }
     }
 }
 
@@ -271,6 +290,11 @@ impl Backend for Kernels {
         Ok(())
     }
 
+    fn scale(&self, x: &mut Rows, factor: f32) -> Result<()> {
+        x.values.iter_mut().for_each(|x| *x *= factor);
+        Ok(())
+    }
+
     fn multiply(&self, x: &mut Rows, y: &Rows) -> Result<()> {
         x.values.iter_mut().zip(&y.values).for_each(|(x, y)| *x *= y);
         Ok(())
@@ -345,15 +369,17 @@ impl Backend for Kernels {
     ) -> Result<()> {
         let weights = workspace.weights();
         match (score, memory) {
-            (Score::Dot { scale }, Memory::Dot { memory, heads, width }) => {
+            (Score::Dot { scale, bias }, Memory::Dot { memory, heads, width }) => {
                 let (heads, width, stride) = (*heads, *width, queries.width);
                 out.resize(sentences.len(), width);
                 let mut first = 0;
-                for block in sentences.chunk_by(|a, b| a == b).flat_map(|rows| rows.chunks(QUERIES)) {
+                let blocks = sentences.chunk_by(|a, b| a == b).flat_map(|rows| rows.chunks(QUERIES).enumerate());
+                for (block_of_sentence, block) in blocks {
                     let (sentence, rows) = (block[0], first..first + block.len());
+                    let bias = bias.map(|bias| (bias.into(), block_of_sentence * QUERIES));
                     let queries = &queries.values[rows.start * stride..rows.end * stride];
                     let out = &mut out.values[rows.start * width..rows.end * width];
-                    memory.attend(sentence, scale, queries, weights, out);
+                    memory.attend(sentence, scale, bias, queries, weights, out);
                     if let Some(record) = &mut record {
                         let each = weights.chunks_exact(heads * memory.length(sentence));
                         each.enumerate().for_each(|(row, weights)| record(rows.start + row, weights));
@@ -412,6 +438,7 @@ impl Backend for Kernels {
         past: &mut Past,
         layer: usize,
         scale: f32,
+        bias: Option<&RelativeBias<Self>>,
         projected: &Rows,
         out: &mut Rows,
         mut record: Option<Recorder<'_>>,
@@ -427,7 +454,7 @@ impl Backend for Kernels {
             let (key, value) = key_value.split_at(width);
             let past = slots.past(row);
             cache.write(past[length - 1] as usize, key, value);
-            cache.attend(query, past, heads, scale, weights, out);
+            cache.attend(query, past, heads, scale, bias.map(Into::into), weights, out);
             if let Some(record) = &mut record {
                 record(row, weights);
             }

@@ -145,16 +145,27 @@ impl Compute {
 /// What [`Backend::attend`] compares a query with a key by.
 #[derive(Debug)]
 pub enum Score<'a, B: Backend> {
-    /// `scale · q · k` for every head (Luong et al. 2015; Vaswani et al. 2017, equation 1).
+    /// `scale · q · k + bias` for every head (Luong et al. 2015; Vaswani et al. 2017, equation 1).
     Dot {
-        /// `1/√head_width` in a Transformer, 1 in others.
+        /// `1/√head_width` in a Transformer as a rule, 1 in others.
         scale: f32,
+        /// What is added for the distance of key and query; with it, the rows of a sentence are its positions in order.
+        bias: Option<&'a RelativeBias<B>>,
     },
     /// `v · tanh(q + k)` (Bahdanau et al. 2015), with one head.
     Additive {
         /// `v`, `[width of queries and keys]`.
         energy: &'a B::Vector,
     },
+}
+
+/// What self-attention adds to a score for how far the key stands from the query (Raffel et al. 2020, section 2.1).
+#[derive(Debug)]
+pub struct RelativeBias<B: Backend> {
+    /// `[heads · (2·reach + 1)]`: for each head from a key `reach` places before its query to one `reach` places after it.
+    pub values: B::Vector,
+    /// The largest distance with a value of its own; keys further away get that of this one.
+    pub reach: usize,
 }
 
 /// Which normalisation of a row.
@@ -253,6 +264,9 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized {
     /// `x += y`.
     fn add(&self, x: &mut Self::Rows, y: &Self::Rows) -> Result<()>;
 
+    /// `x *= factor`.
+    fn scale(&self, x: &mut Self::Rows, factor: f32) -> Result<()>;
+
     /// `x ⊙= y`.
     fn multiply(&self, x: &mut Self::Rows, y: &Self::Rows) -> Result<()>;
 
@@ -323,7 +337,8 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized {
     fn advance(&self, past: &mut Self::Past);
 
     /// Masked self-attention of one layer: writes the keys and values of this step into the past and attends to all of
-    /// it. `projected` `[rows, 3·heads·head_width]` holds query, key and value of each row.
+    /// it, `bias` added to the scores if there is one. `projected` `[rows, 3·heads·head_width]` holds query, key and value
+    /// of each row.
     #[allow(clippy::too_many_arguments)]
     fn attend_past(
         &self,
@@ -331,6 +346,7 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized {
         past: &mut Self::Past,
         layer: usize,
         scale: f32,
+        bias: Option<&RelativeBias<Self>>,
         projected: &Self::Rows,
         out: &mut Self::Rows,
         record: Option<Recorder<'_>>,

@@ -2,7 +2,7 @@
 
 use super::{
     Activation, Backend, BackendName, Candle, Compute, Device, Kernels, LogSumExp, NormKind, Precision, Recorder,
-    Score, Workspace,
+    RelativeBias, Score, Workspace,
 };
 use crate::Result;
 
@@ -116,7 +116,7 @@ fn rows_are_normalised_alone_or_with_a_residual<B: Backend>(backend: &B) -> Resu
     Ok(())
 }
 
-fn rows_are_copied_added_multiplied_and_put_together<B: Backend>(backend: &B) -> Result<()> {
+fn rows_are_copied_added_scaled_multiplied_and_put_together<B: Backend>(backend: &B) -> Result<()> {
     let (a, b) = (random(4 * 2, 9), random(4 * 3, 10));
     let (x, y) = (backend.rows(&a, 2)?, backend.rows(&b, 3)?);
     let mut out = B::Rows::default();
@@ -125,6 +125,8 @@ fn rows_are_copied_added_multiplied_and_put_together<B: Backend>(backend: &B) ->
     assert_close(&backend.values(&out)?, &a.iter().map(|a| 2.0 * a).collect::<Vec<_>>(), "add");
     backend.multiply(&mut out, &x)?;
     assert_close(&backend.values(&out)?, &a.iter().map(|a| 2.0 * a * a).collect::<Vec<_>>(), "multiply");
+    backend.scale(&mut out, -0.25)?;
+    assert_close(&backend.values(&out)?, &a.iter().map(|a| -0.5 * a * a).collect::<Vec<_>>(), "scale");
     assert_close(&backend.values(&x)?, &a, "the original of a copy");
     backend.concat(&[(&x, 0..2), (&y, 1..3)], &mut out)?;
     let side_by_side: Vec<f32> = a.chunks(2).zip(b.chunks(3)).flat_map(|(a, b)| [a, &b[1..]].concat()).collect();
@@ -163,14 +165,22 @@ fn gru_gates_are_pytorchs<B: Backend>(backend: &B) -> Result<()> {
     Ok(())
 }
 
-/// α and result of one query with heads side by side.
-fn attend(query: &[f32], keys: &[&[f32]], values: &[&[f32]], heads: usize, scale: f32) -> (Vec<f32>, Vec<f32>) {
+/// α and result of one query with heads side by side; `bias` gives what is added for a head and a key.
+fn attend(
+    query: &[f32],
+    keys: &[&[f32]],
+    values: &[&[f32]],
+    heads: usize,
+    scale: f32,
+    bias: impl Fn(usize, usize) -> f32,
+) -> (Vec<f32>, Vec<f32>) {
     let width = query.len() / heads;
     let (mut all, mut out) = (Vec::new(), Vec::new());
     for head in 0..heads {
         let part = head * width..(head + 1) * width;
         let dot = |key: &&[f32]| query[part.clone()].iter().zip(&key[part.clone()]).map(|(q, k)| q * k).sum::<f32>();
-        let weights = softmax(&keys.iter().map(|key| scale * dot(key)).collect::<Vec<_>>());
+        let score = |(at, key)| scale * dot(key) + bias(head, at);
+        let weights = softmax(&keys.iter().enumerate().map(score).collect::<Vec<_>>());
         out.extend(part.clone().map(|at| weights.iter().zip(values).map(|(w, v)| w * v[at]).sum::<f32>()));
         all.extend(weights);
     }
@@ -194,7 +204,7 @@ fn a_memory_is_attended_to_by_the_rows_of_its_sentences<B: Backend>(backend: &B)
         let mut recorded = vec![Vec::new(); sentences.len()];
         let mut record = |row: usize, weights: &[f32]| recorded[row].extend_from_slice(weights);
         let mut out = B::Rows::default();
-        let (workspace, score) = (&mut Workspace::new(1), Score::Dot { scale: 0.7 });
+        let (workspace, score) = (&mut Workspace::new(1), Score::Dot { scale: 0.7, bias: None });
         let record = Some(&mut record as Recorder<'_>);
         backend.attend(workspace, score, &mut memory, &sentences, &queries, None, &mut out, record)?;
         let found = backend.values(&out)?;
@@ -202,7 +212,7 @@ fn a_memory_is_attended_to_by_the_rows_of_its_sentences<B: Backend>(backend: &B)
             let positions = starts[sentence]..starts[sentence] + lengths[sentence];
             let keys: Vec<&[f32]> = positions.clone().map(|position| row(position, 1)).collect();
             let values: Vec<&[f32]> = positions.map(|position| row(position, 2)).collect();
-            let (weights, expected) = attend(row(at, 0), &keys, &values, heads, 0.7);
+            let (weights, expected) = attend(row(at, 0), &keys, &values, heads, 0.7, |_, _| 0.0);
             assert_close(&recorded[at], &weights, &format!("weights of row {at} of {sentences:?}"));
             assert_close(&found[at * width..][..width], &expected, &format!("row {at} of {sentences:?}"));
         }
@@ -211,6 +221,49 @@ fn a_memory_is_attended_to_by_the_rows_of_its_sentences<B: Backend>(backend: &B)
         backend.attend(workspace, score, &mut memory, &sentences, &queries, Some(&columns), &mut out, None)?;
         let both: Vec<f32> = beside.chunks(2).zip(found.chunks(width)).flat_map(|(a, b)| [a, b].concat()).collect();
         assert_close(&backend.values(&out)?, &both, "with columns put before");
+    }
+    Ok(())
+}
+
+/// A bias of two heads, and what it adds for a head, a query and a key.
+fn relative_bias<B: Backend>(backend: &B) -> (RelativeBias<B>, impl Fn(usize, usize, usize) -> f32) {
+    let reach = 4;
+    let values = random(2 * (2 * reach + 1), 22);
+    let bias = RelativeBias { values: backend.vector(values.clone()).unwrap(), reach };
+    let value = move |head: usize, query: usize, key: usize| {
+        let distance = (key as isize - query as isize).clamp(-(reach as isize), reach as isize);
+        values[head * (2 * reach + 1) + (distance + reach as isize) as usize]
+    };
+    (bias, value)
+}
+
+fn a_relative_bias_is_added_for_the_distance_of_key_and_query<B: Backend>(backend: &B) -> Result<()> {
+    // More positions than a backend computes at a time, and than the bias tells apart.
+    let (heads, head_width, lengths) = (2, 3, [2, 300, 7]);
+    let width = heads * head_width;
+    let rows: usize = lengths.iter().sum();
+    let projected = random(rows * 3 * width, 23);
+    let part = |row: usize, part: usize| &projected[(row * 3 + part) * width..][..width];
+    let queries = backend.rows(&projected, 3 * width)?;
+    let mut memory = backend.dot_memory(heads, head_width, &lengths, &queries, false)?;
+    let (bias, value) = relative_bias(backend);
+    let sentences: Vec<usize> = lengths.iter().enumerate().flat_map(|(at, &length)| vec![at; length]).collect();
+    let mut recorded = vec![Vec::new(); rows];
+    let mut record = |row: usize, weights: &[f32]| recorded[row].extend_from_slice(weights);
+    let (mut out, workspace) = (B::Rows::default(), &mut Workspace::new(1));
+    let score = Score::Dot { scale: 1.0, bias: Some(&bias) };
+    let record = Some(&mut record as Recorder<'_>);
+    backend.attend(workspace, score, &mut memory, &sentences, &queries, None, &mut out, record)?;
+    let found = backend.values(&out)?;
+    for span in super::spans(&lengths) {
+        let keys: Vec<&[f32]> = span.clone().map(|row| part(row, 1)).collect();
+        let values: Vec<&[f32]> = span.clone().map(|row| part(row, 2)).collect();
+        for (position, row) in span.enumerate() {
+            let added = |head, key| value(head, position, key);
+            let (weights, expected) = attend(part(row, 0), &keys, &values, heads, 1.0, added);
+            assert_close(&recorded[row], &weights, &format!("weights of row {row}"));
+            assert_close(&found[row * width..][..width], &expected, &format!("row {row}"));
+        }
     }
     Ok(())
 }
@@ -245,13 +298,28 @@ fn additive_attention_is_bahdanaus<B: Backend>(backend: &B) -> Result<()> {
 }
 
 fn a_past_follows_its_hypothesis<B: Backend>(backend: &B) -> Result<()> {
+    past_attention(backend, None, |_, _, _| 0.0)
+}
+
+fn a_relative_bias_is_added_to_what_the_past_scores<B: Backend>(backend: &B) -> Result<()> {
+    let (bias, value) = relative_bias(backend);
+    past_attention(backend, Some(&bias), value)
+}
+
+fn past_attention<B: Backend>(
+    backend: &B,
+    bias: Option<&RelativeBias<B>>,
+    added: impl Fn(usize, usize, usize) -> f32,
+) -> Result<()> {
     let (heads, head_width, scale) = (2, 3, 0.5);
     let width = heads * head_width;
     let workspace = &mut Workspace::new(1);
     let mut past = backend.past(1, 2, heads, head_width);
     // What each hypothesis was fed: rows of [query, key, value].
     let mut histories: Vec<Vec<Vec<f32>>> = vec![Vec::new(); 2];
-    for (step, survivors) in [vec![0, 0, 1], vec![2, 0, 1], vec![1, 1], vec![0], vec![0]].into_iter().enumerate() {
+    for (step, survivors) in
+        [vec![0, 0, 1], vec![2, 0, 1], vec![1, 1], vec![0], vec![0], vec![0], vec![0]].into_iter().enumerate()
+    {
         assert_eq!(backend.past_length(&past), step);
         backend.advance(&mut past);
         let projected = random(histories.len() * 3 * width, 30 + step as u64);
@@ -262,12 +330,13 @@ fn a_past_follows_its_hypothesis<B: Backend>(backend: &B) -> Result<()> {
         let mut record = |row: usize, weights: &[f32]| recorded[row].extend_from_slice(weights);
         let (mut out, rows) = (B::Rows::default(), backend.rows(&projected, 3 * width)?);
         let record = Some(&mut record as Recorder<'_>);
-        backend.attend_past(workspace, &mut past, 0, scale, &rows, &mut out, record)?;
+        backend.attend_past(workspace, &mut past, 0, scale, bias, &rows, &mut out, record)?;
         let found = backend.values(&out)?;
         for (row, history) in histories.iter().enumerate() {
             let part = |part: usize| history.iter().map(|fed| &fed[part * width..][..width]).collect::<Vec<_>>();
             let query = part(0)[step];
-            let (weights, expected) = attend(query, &part(1), &part(2), heads, scale);
+            let added = |head, key| added(head, step, key);
+            let (weights, expected) = attend(query, &part(1), &part(2), heads, scale, added);
             assert_close(&recorded[row], &weights, &format!("step {step}, weights of row {row}"));
             assert_close(&found[row * width..][..width], &expected, &format!("step {step}, row {row}"));
         }
@@ -332,11 +401,13 @@ on_every_backend!(
     embeddings_are_scaled_and_added_to,
     linear_layers_have_a_bias_and_an_activation,
     rows_are_normalised_alone_or_with_a_residual,
-    rows_are_copied_added_multiplied_and_put_together,
+    rows_are_copied_added_scaled_multiplied_and_put_together,
     gru_gates_are_pytorchs,
     a_memory_is_attended_to_by_the_rows_of_its_sentences,
+    a_relative_bias_is_added_for_the_distance_of_key_and_query,
     additive_attention_is_bahdanaus,
     a_past_follows_its_hypothesis,
+    a_relative_bias_is_added_to_what_the_past_scores,
     the_best_tokens_are_those_of_the_logits,
 );
 

@@ -2,6 +2,7 @@
 
 use super::elementwise::softmax_generic;
 use super::math;
+use super::relative_bias::RelativeBias;
 use super::simd::{Element, InstructionSet, LANES, Simd, dispatch};
 use half::f16;
 
@@ -18,9 +19,12 @@ pub struct KeysAndValues<'a, E> {
     pub rows: &'a [u32],
     /// What products of queries and keys are multiplied by, `1/√d_head` as a rule.
     pub scale: f32,
+    /// What is added then, the query standing where the last key stands.
+    pub bias: Option<RelativeBias<'a>>,
 }
 
-/// Attention of one query over `memory`, for every head: `softmax(scale · q Kᵀ) V` (Vaswani et al. 2017, equation 1).
+/// Attention of one query over `memory`, for every head: `softmax(scale · q Kᵀ + bias) V` (Vaswani et al. 2017, equation 1;
+/// without a bias there).
 ///
 /// `query` and `out` are `[width]` with head `h` in columns `h·d_head .. (h+1)·d_head`. `weights` receives the
 /// attention, `[heads, memory.rows.len()]`.
@@ -101,6 +105,9 @@ fn attend_generic<S: Simd, E: Element>(
     let head_dim = width / heads;
     let weights = &mut weights[..heads * length];
     scores(simd, query, memory, head_dim, weights);
+    if let Some(bias) = memory.bias {
+        weights.chunks_exact_mut(length).enumerate().for_each(|(head, scores)| bias.add(head, length - 1, scores));
+    }
     for weights in weights.chunks_exact_mut(length) {
         softmax_generic(simd, weights);
     }

@@ -7,6 +7,7 @@
 use super::Precision;
 use super::attention::to_f16;
 use super::elementwise::softmax_generic;
+use super::relative_bias::RelativeBias;
 use super::simd::{Element, InstructionSet, LANES, Simd, dispatch};
 use half::f16;
 
@@ -37,6 +38,8 @@ pub(super) struct Sentence<'a, E> {
     heads: usize,
     head_dim: usize,
     scale: f32,
+    /// What is added to the scores, and where the first query stands.
+    bias: Option<(RelativeBias<'a>, usize)>,
     length: usize,
 }
 
@@ -90,23 +93,34 @@ impl AttentionMemory {
         self.sentences[sentence].1
     }
 
-    /// `softmax(scale · q Kᵀ) V` (Vaswani et al. 2017, equation 1) of every query over one sentence, for every head, into
-    /// `out` `[queries, width]`; `weights` becomes `[queries, heads, length]`. The queries are the first columns of `queries`
-    /// `[queries, at least width]`.
+    /// `softmax(scale · q Kᵀ + bias) V` (Vaswani et al. 2017, equation 1) of every query over one sentence, for every head,
+    /// into `out` `[queries, width]`; `weights` becomes `[queries, heads, length]`. The queries are the first columns of
+    /// `queries` `[queries, at least width]`; with a bias, which tells the position of the first of them, they stand at one
+    /// position of the sentence after the other.
     ///
     /// What is computed for a query does not depend on the others.
     ///
     /// # Panics
     /// If there is no such sentence or a slice has another size.
-    pub fn attend(&self, sentence: usize, scale: f32, queries: &[f32], weights: &mut Vec<f32>, out: &mut [f32]) {
-        self.attend_on(InstructionSet::detect(), sentence, scale, queries, weights, out);
+    pub fn attend(
+        &self,
+        sentence: usize,
+        scale: f32,
+        bias: Option<(RelativeBias<'_>, usize)>,
+        queries: &[f32],
+        weights: &mut Vec<f32>,
+        out: &mut [f32],
+    ) {
+        self.attend_on(InstructionSet::detect(), sentence, scale, bias, queries, weights, out);
     }
 
+    #[allow(clippy::too_many_arguments)]
     pub(super) fn attend_on(
         &self,
         set: InstructionSet,
         sentence: usize,
         scale: f32,
+        bias: Option<(RelativeBias<'_>, usize)>,
         queries: &[f32],
         weights: &mut Vec<f32>,
         out: &mut [f32],
@@ -121,11 +135,11 @@ impl AttentionMemory {
         weights.resize(count * heads * length, 0.0);
         match &self.store {
             Store::F32(store) => {
-                let sentence = Sentence { store: &store[begin..begin + size], heads, head_dim, scale, length };
+                let sentence = Sentence { store: &store[begin..begin + size], heads, head_dim, scale, bias, length };
                 attend_f32_on(set, sentence, queries, weights, out);
             }
             Store::F16(store) => {
-                let sentence = Sentence { store: &store[begin..begin + size], heads, head_dim, scale, length };
+                let sentence = Sentence { store: &store[begin..begin + size], heads, head_dim, scale, bias, length };
                 attend_f16_on(set, sentence, queries, weights, out);
             }
         }
@@ -158,19 +172,20 @@ fn attend_generic<S: Simd, E: Element>(
         let weights = &mut weights[first * size..][..together * size];
         let out = &mut out[first * width..][..together * width];
         if together == QUERIES {
-            attend_together::<S, E, QUERIES>(simd, sentence, queries, weights, out);
+            attend_together::<S, E, QUERIES>(simd, sentence, first, queries, weights, out);
         } else {
-            attend_together::<S, E, 1>(simd, sentence, queries, weights, out);
+            attend_together::<S, E, 1>(simd, sentence, first, queries, weights, out);
         }
         first += together;
     }
 }
 
-/// `M` queries at once.
+/// `M` queries at once, from the one that is `first` in its sentence's queries.
 #[inline(always)]
 fn attend_together<S: Simd, E: Element, const M: usize>(
     simd: S,
     sentence: Sentence<'_, E>,
+    first: usize,
     queries: &[f32],
     weights: &mut [f32],
     out: &mut [f32],
@@ -205,7 +220,11 @@ fn attend_together<S: Simd, E: Element, const M: usize>(
             }
         }
         for m in 0..M {
-            softmax_generic(simd, &mut weights[(m * heads + head) * length..][..length]);
+            let scores = &mut weights[(m * heads + head) * length..][..length];
+            if let Some((bias, position)) = sentence.bias {
+                bias.add(head, position + first + m, scores);
+            }
+            softmax_generic(simd, scores);
         }
         let mut head_weights: [&[f32]; M] = [&[]; M];
         for (m, head_weights) in head_weights.iter_mut().enumerate() {

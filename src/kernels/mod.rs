@@ -14,6 +14,7 @@ mod matrix;
 mod plain;
 mod pool;
 mod ranking;
+mod relative_bias;
 mod screen;
 mod screen_buffers;
 mod simd;
@@ -30,6 +31,7 @@ pub use elementwise::{
 };
 pub use matrix::{PackedMatrix, Packer, Precision};
 pub use ranking::{LogSumExp, Scored};
+pub use relative_bias::RelativeBias;
 pub use screen::Screen;
 pub use simd::InstructionSet;
 

@@ -95,7 +95,9 @@ pub(super) fn top_k(scores: &[f32], k: usize, banned: &[u32]) -> Vec<Scored> {
     ranking
 }
 
-/// Dot-product attention of one query: the weights `[heads, rows]` and the result `[width]`.
+/// Dot-product attention of one query: the weights `[heads, rows]` and the result `[width]`. `bias` gives what is added to
+/// the score of a head and a row of the list.
+#[allow(clippy::too_many_arguments)]
 pub(super) fn attend(
     query: &[f32],
     keys: &[f32],
@@ -104,6 +106,7 @@ pub(super) fn attend(
     rows: &[u32],
     heads: usize,
     scale: f32,
+    bias: &dyn Fn(usize, usize) -> f32,
 ) -> (Vec<f32>, Vec<f32>) {
     let rows: Vec<usize> = rows.iter().map(|&row| row as usize).collect();
     let head_dim = query.len() / heads;
@@ -112,9 +115,10 @@ pub(super) fn attend(
         let columns = head * head_dim..(head + 1) * head_dim;
         let energies: Vec<f32> = rows
             .iter()
-            .map(|row| {
+            .enumerate()
+            .map(|(at, row)| {
                 let key = &keys[row * stride..][columns.clone()];
-                query[columns.clone()].iter().zip(key).map(|(q, k)| q * k).sum::<f32>() * scale
+                query[columns.clone()].iter().zip(key).map(|(q, k)| q * k).sum::<f32>() * scale + bias(head, at)
             })
             .collect();
         let weights = softmax(&energies);

@@ -3,8 +3,8 @@
 use super::attention::{attend_additive_on, attend_f16_on, attend_on, to_f16_on};
 use super::elementwise::{gru_gates_on, layer_norm_on, log_sum_exp_on, rms_norm_on, sigmoid_on, softmax_on};
 use super::{
-    Activation, AttentionMemory, InstructionSet, KeysAndValues, LogSumExp, PackedMatrix, Precision, Scored, Screen,
-    Workspace, plain,
+    Activation, AttentionMemory, InstructionSet, KeysAndValues, LogSumExp, PackedMatrix, Precision, RelativeBias,
+    Scored, Screen, Workspace, plain,
 };
 
 /// A fixed pseudo-random sequence (SplitMix64) in -1..1.
@@ -311,6 +311,15 @@ fn rms_norm_matches() {
     }
 }
 
+/// Distances with values of their own in the tests of relative biases.
+const REACH: usize = 9;
+
+/// What a head adds for a query and a key.
+fn distance_value(values: &[f32], head: usize, query: usize, key: usize) -> f32 {
+    let distance = (key as isize - query as isize).clamp(-(REACH as isize), REACH as isize);
+    values[head * (2 * REACH + 1) + (distance + REACH as isize) as usize]
+}
+
 #[test]
 fn attention_matches_over_listed_rows() {
     for set in InstructionSet::available() {
@@ -319,12 +328,15 @@ fn attention_matches_over_listed_rows() {
             let stored = 40;
             let (query, keys, values) = (random(width, 25), random(stored * stride, 26), random(stored * stride, 27));
             let (span, list): (Vec<u32>, _) = ((3..36).collect(), [39, 0, 17, 17, 5]);
-            // The last width is not scaled, as in T5.
+            // The last width is not scaled but has a bias, as in T5.
             let scale = if width == 192 { 1.0 } else { ((width / heads) as f32).sqrt().recip() };
+            let by_distance = random(heads * (2 * REACH + 1), 48);
+            let bias = (width == 192).then_some(RelativeBias { values: &by_distance, reach: REACH });
             for rows in [&span[..], &list, &list[..1]] {
-                let (weights, expected) = plain::attend(&query, &keys, &values, stride, rows, heads, scale);
+                let added = |head, at| bias.map_or(0.0, |_| distance_value(&by_distance, head, rows.len() - 1, at));
+                let (weights, expected) = plain::attend(&query, &keys, &values, stride, rows, heads, scale, &added);
                 let mut found = (vec![0.0; weights.len()], vec![f32::NAN; width]);
-                let memory = KeysAndValues { keys: &keys, values: &values, stride, rows, scale };
+                let memory = KeysAndValues { keys: &keys, values: &values, stride, rows, scale, bias };
                 attend_on(set, &query, memory, heads, &mut found.0, &mut found.1);
                 assert_close(&found.0, &weights, 1e-6, &format!("{set}: weights"));
                 assert_close(&found.1, &expected, 1e-6, &format!("{set}: result"));
@@ -360,9 +372,11 @@ fn half_precision_attention_is_that_of_the_rounded_store() {
             let (keys, rounded_keys) = halved(&random(20 * width, 42));
             let (values, rounded_values) = halved(&random(20 * width, 43));
             let scale = ((width / heads) as f32).sqrt().recip();
-            let (weights, expected) = plain::attend(&query, &rounded_keys, &rounded_values, width, rows, heads, scale);
+            let (keys_seen, values_seen) = (&rounded_keys, &rounded_values);
+            let (weights, expected) =
+                plain::attend(&query, keys_seen, values_seen, width, rows, heads, scale, &|_, _| 0.0);
             let mut found = (vec![0.0; weights.len()], vec![f32::NAN; width]);
-            let memory = KeysAndValues { keys: &keys, values: &values, stride: width, rows, scale };
+            let memory = KeysAndValues { keys: &keys, values: &values, stride: width, rows, scale, bias: None };
             attend_f16_on(set, &query, memory, heads, &mut found.0, &mut found.1);
             assert_close(&found.0, &weights, 1e-6, &format!("{set}: weights"));
             assert_close(&found.1, &expected, 1e-6, &format!("{set}: result"));
@@ -377,6 +391,8 @@ fn memory_attention_matches_and_does_not_depend_on_other_queries() {
         for (width, heads) in [(64, 4), (512, 8), (256, 8), (12, 2), (96, 2), (80, 1), (70, 1)] {
             let projected = random(lengths.iter().sum::<usize>() * 2 * width, 44);
             let scale = if width == 96 { 1.0 } else { ((width / heads) as f32).sqrt().recip() };
+            let by_distance = random(heads * (2 * REACH + 1), 49);
+            let bias = (width == 96).then_some(RelativeBias { values: &by_distance, reach: REACH });
             for precision in [Precision::F32, Precision::Int8] {
                 let memory = AttentionMemory::new(precision, heads, width, &lengths, &projected);
                 let stored = if precision == Precision::Int8 { halved(&projected).1 } else { projected.clone() };
@@ -384,16 +400,21 @@ fn memory_attention_matches_and_does_not_depend_on_other_queries() {
                 for (sentence, &length) in lengths.iter().enumerate() {
                     let queries = random(6 * width, 45);
                     let (mut weights, mut out) = (Vec::new(), vec![f32::NAN; 6 * width]);
-                    memory.attend_on(set, sentence, scale, &queries, &mut weights, &mut out);
+                    // The queries stand at the positions from 2 on.
+                    let bias_from = |query: usize| bias.map(|bias| (bias, 2 + query));
+                    memory.attend_on(set, sentence, scale, bias_from(0), &queries, &mut weights, &mut out);
                     for (row, query) in queries.chunks(width).enumerate() {
                         let what = format!("{set} {precision:?}: width {width}, length {length}, query {row}");
                         let rows: Vec<u32> = (start as u32..(start + length) as u32).collect();
-                        let expected = plain::attend(query, &stored, &stored[width..], 2 * width, &rows, heads, scale);
+                        let added = |head, key| bias.map_or(0.0, |_| distance_value(&by_distance, head, 2 + row, key));
+                        let (keys, values) = (&stored, &stored[width..]);
+                        let expected = plain::attend(query, keys, values, 2 * width, &rows, heads, scale, &added);
                         let found = (&weights[row * heads * length..][..heads * length], &out[row * width..][..width]);
                         assert_close(found.0, &expected.0, 1e-6, &what);
                         assert_close(found.1, &expected.1, 1e-6, &what);
                         let (mut alone_weights, mut alone) = (Vec::new(), vec![f32::NAN; width]);
-                        memory.attend_on(set, sentence, scale, query, &mut alone_weights, &mut alone);
+                        let from = bias_from(row);
+                        memory.attend_on(set, sentence, scale, from, query, &mut alone_weights, &mut alone);
                         assert_eq!((&alone_weights[..], &alone[..]), found, "{what}: not the same bits alone");
                     }
                     start += length;
@@ -413,7 +434,7 @@ fn queries_keys_and_values_may_lie_side_by_side() {
     let attend = |projected: &[f32], queries: &[f32]| {
         let memory = AttentionMemory::new(Precision::F32, heads, width, &[length], projected);
         let (mut weights, mut out) = (Vec::new(), vec![f32::NAN; length * width]);
-        memory.attend(0, 0.25, queries, &mut weights, &mut out);
+        memory.attend(0, 0.25, None, queries, &mut weights, &mut out);
         (weights, out)
     };
     assert_eq!(attend(&fused, &fused), attend(&columns(1, 3), &columns(0, 1)));

@@ -5,19 +5,16 @@
 
 use serde_json::{Map, Value, json};
 
-use super::hugging_face::{self, Ids};
+use super::hugging_face::{self, Class, Ids};
 use super::{Layout, rules::Rule};
 use crate::Result;
 use crate::checkpoint::{Keys, Parameters};
-use crate::compute::{Activation, NormKind};
-use crate::spec::{Norm, Positions, Spec, Transformer};
+use crate::compute::Activation;
+use crate::spec::Spec;
 use crate::text::{Frame, Kind};
 
 /// The family.
 pub(super) struct Bart;
-
-/// Rows of the position table before that of the first token.
-const OFFSET: usize = 2;
 
 impl Layout for Bart {
     fn name(&self) -> &'static str {
@@ -43,25 +40,16 @@ impl Layout for Bart {
     }
 
     fn spec(&self, keys: &Keys, parameters: &Parameters) -> Result<Spec> {
-        let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 50265)?;
-        let width = hugging_face::width(keys, parameters, 1024)?;
-        let rows = keys.size("max_position_embeddings", 1024)?;
-        Ok(Spec::Transformer(Transformer {
-            width,
-            encoder: hugging_face::stack(keys, "encoder", width, false)?,
-            decoder: hugging_face::stack(keys, "decoder", width, false)?,
-            norm: Norm { kind: NormKind::Layer, epsilon: 1e-5, before: false },
-            activation: hugging_face::activation(keys, &["activation_function"], Activation::Gelu)?,
-            gated: false,
-            attention_scale: None,
-            bias: true,
-            embedding_scale: hugging_face::embedding_scale(keys, width, false)?,
+        let class = Class {
+            vocabularies: hugging_face::vocabulary_sizes(keys, parameters, 50265)?,
+            before: false,
+            final_norm: false,
             embedding_norm: true,
-            positions: Positions::Learned { rows, offset: OFFSET },
-            trained_length: Some(rows),
-            source_vocabulary,
-            target_vocabulary,
-        }))
+            positions: hugging_face::learned_positions(keys)?,
+            activation: Activation::Gelu,
+            scale_embedding: false,
+        };
+        class.spec(keys, parameters)
     }
 
     fn frame(&self, keys: &Keys, spec: &Spec) -> Result<Frame> {

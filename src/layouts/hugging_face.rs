@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::Result;
 use crate::checkpoint::{Keys, Parameters};
-use crate::compute::Activation;
-use crate::spec::{Positions, Stack, Transformer};
+use crate::compute::{Activation, NormKind};
+use crate::spec::{Frequencies, Norm, Order, Positions, Spec, Stack, Transformer};
 use crate::text::{Frame, Part};
 
 /// The first of several keys that is there.
@@ -16,17 +16,21 @@ pub(super) fn first<'k>(keys: &Keys, names: &[&'k str]) -> &'k str {
 /// An activation by its usual name; another is noted as not supported.
 pub(super) fn activation(keys: &Keys, names: &[&str], default: Activation) -> Result<Activation> {
     let key = first(keys, names);
-    Ok(match keys.string(key)?.as_deref() {
-        None => default,
-        Some("relu") => Activation::Relu,
-        Some("swish" | "silu") => Activation::Swish,
-        Some("gelu") => Activation::Gelu,
-        Some("gelu_new" | "gelu_pytorch_tanh") => Activation::GeluTanh,
-        Some(other) => {
+    Ok(keys.string(key)?.map_or(default, |name| named_activation(keys, key, &name)))
+}
+
+/// The activation of a name that a key has; another is noted as not supported.
+pub(super) fn named_activation(keys: &Keys, key: &str, name: &str) -> Activation {
+    match name {
+        "relu" => Activation::Relu,
+        "swish" | "silu" => Activation::Swish,
+        "gelu" => Activation::Gelu,
+        "gelu_new" | "gelu_pytorch_tanh" => Activation::GeluTanh,
+        other => {
             keys.refuse(format!("`{key}` {other:?} is not supported; relu, swish, silu, gelu and gelu_new are"));
-            default
+            Activation::Identity
         }
-    })
+    }
 }
 
 /// The name of an activation in a configuration.
@@ -55,6 +59,69 @@ pub(super) fn width(keys: &Keys, parameters: &Parameters, default: usize) -> Res
     let stored = crate::model::EmbeddingNames::ALL.iter().find_map(|name| parameters.shape(name)?.last().copied());
     keys.size("d_model", stored.unwrap_or(default))
 }
+
+/// What the class of a BART-like model decides by itself, and the defaults of its configuration.
+pub(super) struct Class {
+    /// Rows of the source and the target embedding.
+    pub vocabularies: (usize, usize),
+    /// Whether norms stand before each sublayer.
+    pub before: bool,
+    /// Whether there is a norm after the last layer of each stack.
+    pub final_norm: bool,
+    /// Whether embeddings are normalised.
+    pub embedding_norm: bool,
+    /// Where a token stands.
+    pub positions: Positions,
+    /// The activation, unless the configuration has another.
+    pub activation: Activation,
+    /// Whether embeddings are multiplied by the root of the width, unless the configuration says otherwise.
+    pub scale_embedding: bool,
+}
+
+impl Class {
+    /// The network of a configuration.
+    pub(super) fn spec(self, keys: &Keys, parameters: &Parameters) -> Result<Spec> {
+        let width = width(keys, parameters, 1024)?;
+        Ok(Spec::Transformer(Transformer {
+            width,
+            encoder: stack(keys, "encoder", width, self.final_norm)?,
+            decoder: stack(keys, "decoder", width, self.final_norm)?,
+            norm: Norm { kind: NormKind::Layer, epsilon: 1e-5, before: self.before },
+            activation: activation(keys, &["activation_function"], self.activation)?,
+            gated: false,
+            attention_scale: None,
+            bias: true,
+            embedding_scale: embedding_scale(keys, width, self.scale_embedding)?,
+            embedding_norm: self.embedding_norm,
+            positions: self.positions,
+            relative_bias: None,
+            output_scale: 1.0,
+            trained_length: Some(trained_length(keys)?),
+            source_vocabulary: self.vocabularies.0,
+            target_vocabulary: self.vocabularies.1,
+        }))
+    }
+}
+
+/// Tokens a model was made for.
+pub(super) fn trained_length(keys: &Keys) -> Result<usize> {
+    keys.size("max_position_embeddings", 1024)
+}
+
+/// BART's positions: learned, the first token's after two rows that were once for padding.
+pub(super) fn learned_positions(keys: &Keys) -> Result<Positions> {
+    Ok(Positions::Learned { rows: trained_length(keys)?, offset: 2 })
+}
+
+/// fairseq's positions, computed, the first token's number being that after the padding's.
+pub(super) fn fairseq_positions(keys: &Keys) -> Result<Positions> {
+    let first_index = keys.id("pad_token_id")?.unwrap_or(1) as usize + 1;
+    Ok(Positions::Sinusoidal { order: Order::Halves, first_index, frequencies: Frequencies::ByLastIndex })
+}
+
+/// Marian's positions as Hugging Face computes them, for Pegasus too.
+pub(super) const SINUSOIDS: Positions =
+    Positions::Sinusoidal { order: Order::Halves, first_index: 0, frequencies: Frequencies::ByWidth };
 
 /// The layers of one side under Hugging Face's keys.
 pub(super) fn stack(keys: &Keys, side: &str, width: usize, final_norm: bool) -> Result<Stack> {

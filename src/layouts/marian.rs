@@ -4,12 +4,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::hugging_face::{self, Ids};
+use super::hugging_face::{self, Class, Ids};
 use super::{Layout, rules::Rule};
 use crate::Result;
 use crate::checkpoint::{Keys, Parameters};
-use crate::compute::{Activation, NormKind};
-use crate::spec::{Frequencies, Norm, Order, Positions, Spec, Transformer};
+use crate::compute::Activation;
+use crate::spec::{Positions, Spec};
 use crate::text::{Frame, Part};
 
 /// The family.
@@ -21,13 +21,11 @@ impl Layout for Marian {
     }
 
     fn recognises(&self, tensors: &[&str]) -> bool {
-        // BART has the same names and a normalisation of its embeddings.
-        let (mut attends, mut is_bart) = (false, false);
-        for name in tensors {
-            attends |= name.ends_with("encoder.layers.0.self_attn.q_proj.weight");
-            is_bart |= name.contains("layernorm_embedding");
-        }
-        attends && !is_bart
+        // BART has the same names and a normalisation of its embeddings, M2M100 and Pegasus one after the last layer, and
+        // FSMT an output layer of another name.
+        let other = ["layernorm_embedding", "encoder.layer_norm", "output_projection"];
+        tensors.iter().any(|name| name.ends_with("encoder.layers.0.self_attn.q_proj.weight"))
+            && !tensors.iter().any(|name| other.iter().any(|other| name.contains(other)))
     }
 
     fn rules(&self) -> &'static [Rule] {
@@ -40,33 +38,23 @@ impl Layout for Marian {
     }
 
     fn spec(&self, keys: &Keys, parameters: &Parameters) -> Result<Spec> {
-        let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 58101)?;
-        let width = hugging_face::width(keys, parameters, 1024)?;
-        let final_norm = keys.flag("add_final_layer_norm", false)?;
-        let rows = keys.size("max_position_embeddings", 1024)?;
         // Every converted Marian model has sinusoids; old configs may not say so, but then store no table either.
         let is_stored = parameters.contains("model.encoder.embed_positions.weight");
         let positions = if keys.flag("static_position_embeddings", !is_stored)? {
-            Positions::Sinusoidal { order: Order::Halves, first_index: 0, frequencies: Frequencies::ByWidth }
+            hugging_face::SINUSOIDS
         } else {
-            Positions::Learned { rows, offset: 0 }
+            Positions::Learned { rows: hugging_face::trained_length(keys)?, offset: 0 }
         };
-        Ok(Spec::Transformer(Transformer {
-            width,
-            encoder: hugging_face::stack(keys, "encoder", width, final_norm)?,
-            decoder: hugging_face::stack(keys, "decoder", width, final_norm)?,
-            norm: Norm { kind: NormKind::Layer, epsilon: 1e-5, before: keys.flag("normalize_before", false)? },
-            activation: hugging_face::activation(keys, &["activation_function"], Activation::Gelu)?,
-            gated: false,
-            attention_scale: None,
-            bias: true,
-            embedding_scale: hugging_face::embedding_scale(keys, width, false)?,
+        let class = Class {
+            vocabularies: hugging_face::vocabulary_sizes(keys, parameters, 58101)?,
+            before: keys.flag("normalize_before", false)?,
+            final_norm: keys.flag("add_final_layer_norm", false)?,
             embedding_norm: keys.flag("normalize_embedding", false)?,
             positions,
-            trained_length: Some(rows),
-            source_vocabulary,
-            target_vocabulary,
-        }))
+            activation: Activation::Gelu,
+            scale_embedding: false,
+        };
+        class.spec(keys, parameters)
     }
 
     fn frame(&self, keys: &Keys, spec: &Spec) -> Result<Frame> {

@@ -5,14 +5,19 @@
 
 mod bart;
 mod convert;
+mod fsmt;
 mod generation;
 mod gru_attention;
 mod hugging_face;
 mod list;
+mod m2m_100;
 mod marian;
+mod mbart;
+mod pegasus;
 mod plain_pytorch;
 mod pytorch_transformer;
 mod rules;
+mod t5;
 mod tutorial_transformer;
 
 use serde_json::{Map, Value};
@@ -28,12 +33,27 @@ use crate::{Error, Result};
 use rules::Rule;
 
 /// Every family.
-static LAYOUTS: [&dyn Layout; 5] = [
+static LAYOUTS: [&dyn Layout; 12] = [
     &marian::Marian,
     &bart::Bart,
+    &mbart::MBart,
+    &m2m_100::M2M100,
+    &pegasus::Pegasus,
+    &t5::T5::T5,
+    &t5::T5::Mt5,
+    &t5::T5::Umt5,
+    &fsmt::Fsmt,
     &gru_attention::GruAttention,
     &pytorch_transformer::PytorchTransformer,
     &tutorial_transformer::TutorialTransformer,
+];
+
+/// Translation models that are not supported, and what to use in their place.
+const INSTEAD: [(&[&str], &str); 4] = [
+    (&["nllb-moe", "nllb_moe"], "use an NLLB-200 without experts (facebook/nllb-200-3.3B and smaller)"),
+    (&["longt5"], "use T5, Flan-T5 or mT5"),
+    (&["t5gemma", "t5gemma2"], "use T5, Flan-T5 or MADLAD-400"),
+    (&["encoder-decoder"], "use a model made as one and not of two others, such as Marian, NLLB-200 or mBART"),
 ];
 
 /// The whole of a family.
@@ -110,6 +130,8 @@ pub struct Opened {
     pub target_characters: Option<String>,
     /// The cross-attention to read alignments from, if it was measured.
     pub alignment: Option<AlignmentHead>,
+    /// What the user should be told about it, one line each.
+    pub notes: Vec<String>,
     /// config.json as it is.
     config: Map<String, Value>,
 }
@@ -148,8 +170,19 @@ impl Opened {
         };
         let vocabulary = keys.string("vocabulary")?;
         let target_characters = layout.target_characters(&keys)?;
-        let config = keys.map().clone();
-        Ok(Self { layout, spec, frame, parameters, generation, vocabulary, target_characters, alignment, config })
+        let (notes, config) = (keys.notes(), keys.map().clone());
+        Ok(Self {
+            layout,
+            spec,
+            frame,
+            parameters,
+            generation,
+            vocabulary,
+            target_characters,
+            alignment,
+            notes,
+            config,
+        })
     }
 
     /// The complete config.json of the model: what it says, and what its family fills in.
@@ -206,5 +239,9 @@ pub fn refuses(model_type: &str) -> Option<String> {
 /// What is wrong with another `model_type`.
 fn unsupported(model_type: &str) -> String {
     let shown: String = model_type.chars().filter(|c| !c.is_control()).take(60).collect();
-    format!("model_type \"{shown}\" is not supported; supported are {}", supported())
+    let advice = match INSTEAD.iter().find(|(names, _)| names.contains(&model_type)) {
+        Some((_, advice)) => (*advice).to_owned(),
+        None => format!("supported are {}", supported()),
+    };
+    format!("model_type \"{shown}\" is not supported; {advice}")
 }

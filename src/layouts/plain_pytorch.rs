@@ -66,6 +66,8 @@ pub(super) fn transformer(keys: &Keys, parameters: &Parameters, default_position
         embedding_scale: hugging_face::embedding_scale(keys, width, true)?,
         embedding_norm: false,
         positions,
+        relative_bias: None,
+        output_scale: 1.0,
         trained_length: table.map(|rows| rows - offset.min(rows)),
         source_vocabulary,
         target_vocabulary,

@@ -9,7 +9,7 @@ use super::{Decoder, Record, Seq2Seq};
 use crate::Result;
 use crate::checkpoint::Parameters;
 use crate::compute::{Activation, Backend, Workspace};
-use crate::nn::{Embedding, Linear, Norm, Positions, load_matrix};
+use crate::nn::{Embedding, Linear, Norm, Positions, RelativeBias, load_matrix};
 use crate::spec::{self, Stack};
 use decoder::{DecoderLayer, TransformerDecoder};
 use encoder::EncoderLayer;
@@ -19,12 +19,16 @@ use encoder::EncoderLayer;
 pub(super) struct Transformer<B: Backend> {
     backend: B,
     encoder_input: Input<B>,
+    encoder_bias: RelativeBias<B>,
     encoder_layers: Vec<EncoderLayer<B>>,
     encoder_norm: Option<Norm<B>>,
     decoder_input: Input<B>,
+    decoder_bias: RelativeBias<B>,
     decoder_layers: Vec<DecoderLayer<B>>,
     decoder_norm: Option<Norm<B>>,
     output: Linear<B>,
+    /// What the decoder's output is multiplied by before `output`.
+    output_scale: f32,
     encoder: Stack,
     decoder: Stack,
     /// What products of queries and keys are multiplied by, in the encoder and the decoder.
@@ -182,12 +186,15 @@ impl<B: Backend> Transformer<B> {
         let scale = |stack: &Stack| spec.attention_scale.unwrap_or_else(|| 1.0 / (stack.head_width as f32).sqrt());
         Ok(Self {
             encoder_input: others.encoder_input,
+            encoder_bias: others.encoder_bias,
             encoder_layers: encoder_layers?,
             encoder_norm: others.encoder_norm,
             decoder_input: others.decoder_input,
+            decoder_bias: others.decoder_bias,
             decoder_layers: others.decoder_layers,
             decoder_norm: others.decoder_norm,
             output: others.output,
+            output_scale: spec.output_scale,
             encoder: spec.encoder,
             decoder: spec.decoder,
             scales: (scale(&spec.encoder), scale(&spec.decoder)),
@@ -199,8 +206,10 @@ impl<B: Backend> Transformer<B> {
 /// Everything but the encoder's layers.
 struct Others<B: Backend> {
     encoder_input: Input<B>,
+    encoder_bias: RelativeBias<B>,
     encoder_norm: Option<Norm<B>>,
     decoder_input: Input<B>,
+    decoder_bias: RelativeBias<B>,
     decoder_layers: Vec<DecoderLayer<B>>,
     decoder_norm: Option<Norm<B>>,
     output: Linear<B>,
@@ -225,15 +234,15 @@ impl<B: Backend> Others<B> {
         } else {
             pack(embeddings.output, target_size)?
         };
-        let mut bias: Option<Vec<f32>> = None;
+        let mut logits_bias: Option<Vec<f32>> = None;
         for name in ["final_logits_bias", "lm_head.bias"].into_iter().filter(|name| parameters.contains(name)) {
             let values = parameters.tensor(name, &[target_size])?;
-            match &mut bias {
+            match &mut logits_bias {
                 Some(sum) => sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value),
-                None => bias = Some(values),
+                None => logits_bias = Some(values),
             }
         }
-        let bias = bias.map(|bias| backend.vector(bias)).transpose()?;
+        let logits_bias = logits_bias.map(|bias| backend.vector(bias)).transpose()?;
         let input = |side: &str, matrix: Arc<B::Matrix>| -> Result<Input<B>> {
             let name = format!("model.{side}.embed_positions.weight");
             let norm = || loader.norm(&format!("model.{side}.layernorm_embedding"));
@@ -246,15 +255,21 @@ impl<B: Backend> Others<B> {
         let final_norm = |side: &str, stack: &Stack| {
             stack.final_norm.then(|| loader.norm(&format!("model.{side}.layer_norm"))).transpose()
         };
+        let bias = |side: &str, stack: &Stack, bidirectional: bool| {
+            let (prefix, spec) = (format!("model.{side}"), spec.relative_bias.as_ref());
+            RelativeBias::load(backend, parameters, &prefix, stack, spec, bidirectional)
+        };
         Ok(Self {
             encoder_input: input("encoder", source)?,
+            encoder_bias: bias("encoder", &spec.encoder, true)?,
             encoder_norm: final_norm("encoder", &spec.encoder)?,
             decoder_input: input("decoder", target)?,
+            decoder_bias: bias("decoder", &spec.decoder, false)?,
             decoder_layers: (0..spec.decoder.layers)
                 .map(|layer| DecoderLayer::load(loader, &format!("model.decoder.layers.{layer}")))
                 .collect::<Result<_>>()?,
             decoder_norm: final_norm("decoder", &spec.decoder)?,
-            output: Linear::new(output, bias),
+            output: Linear::new(output, logits_bias),
         })
     }
 }

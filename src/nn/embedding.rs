@@ -43,7 +43,7 @@ const PREPARED_POSITIONS: usize = 256;
 pub enum Positions {
     /// Sines and cosines of `p · ω_k` (Vaswani et al. 2017, section 3.5). Extends to any length.
     Sinusoidal {
-        /// `ω_k`, `[ceil(width/2)]`.
+        /// `ω_k`, for half the columns.
         frequencies: Vec<f64>,
         /// How sines and cosines follow one another.
         order: Order,
@@ -86,7 +86,10 @@ impl Positions {
 
     /// Sinusoidal positions of the given width.
     pub fn sinusoidal(width: usize, order: Order, first_index: usize, frequencies: Frequencies) -> Self {
-        let half = width.div_ceil(2);
+        let half = match frequencies {
+            Frequencies::ByWidth => width.div_ceil(2),
+            Frequencies::ByLastIndex => width / 2,
+        };
         let frequencies: Vec<f64> = (0..half)
             .map(|k| match frequencies {
                 Frequencies::ByWidth => 1.0 / 10000f64.powf(2.0 * k as f64 / width as f64),
@@ -176,6 +179,13 @@ mod tests {
         let expected = [1.0, 0.01, 0.0001].map(|omega: f64| (5.0 * omega).sin() as f32);
         let found = vector(&fairseq, 5, 6);
         found.iter().zip(expected).for_each(|(found, expected)| assert!((found - expected).abs() < 1e-7));
+    }
+
+    #[test]
+    fn an_odd_width_of_fairseqs_ends_in_a_zero() {
+        let fairseq = Positions::sinusoidal(5, Order::Halves, 2, Frequencies::ByLastIndex);
+        let (a, b) = (5f64, 5f64 / 10000.0);
+        assert_eq!(vector(&fairseq, 3, 5), [a.sin(), b.sin(), a.cos(), b.cos(), 0.0].map(|x| x as f32));
     }
 
     #[test]

@@ -6,8 +6,10 @@ mod embedding;
 mod gru;
 mod linear;
 mod norm;
+mod relative_bias;
 
 pub use embedding::{Embedding, Positions};
 pub use gru::GruCell;
 pub use linear::{Linear, load_matrix};
 pub use norm::Norm;
+pub use relative_bias::RelativeBias;

@@ -123,20 +123,24 @@ impl<B: Backend> Decoder for TransformerDecoder<'_, B> {
                 layer.self_projection.forward(backend, workspace, x, Activation::Identity, projected)?;
                 let mut keep = keeper(own);
                 let keep = record.decoder.then_some(&mut keep as Recorder<'_>);
-                backend.attend_past(workspace, past, index, scale, projected, context, keep)?;
+                let bias = model.decoder_bias.of(index);
+                backend.attend_past(workspace, past, index, scale, bias, projected, context, keep)?;
                 layer.self_output.forward(backend, workspace, context, Activation::Identity, out)
             })?;
             sublayer(backend, &layer.cross_norm, layer.pre_norm, hidden, normed, out, |x, out| {
                 layer.cross_query.forward(backend, workspace, x, Activation::Identity, projected)?;
                 let mut keep = keeper(cross);
                 let keep = record.cross.then_some(&mut keep as Recorder<'_>);
-                let score = Score::Dot { scale };
+                let score = Score::Dot { scale, bias: None };
                 backend.attend(workspace, score, memory, sentences, projected, None, context, keep)?;
                 layer.cross_output.forward(backend, workspace, context, Activation::Identity, out)
             })?;
             layer.feed_forward.forward(backend, layer.pre_norm, hidden, scratch, workspace)?;
         }
-        model.decoder_norm.as_ref().map_or(Ok(()), |norm| norm.forward(backend, hidden, None))
+        if let Some(norm) = &model.decoder_norm {
+            norm.forward(backend, hidden, None)?;
+        }
+        if model.output_scale == 1.0 { Ok(()) } else { backend.scale(hidden, model.output_scale) }
     }
 
     fn logits(&mut self, logits: &mut Vec<f32>, workspace: &mut Workspace) -> Result<()> {

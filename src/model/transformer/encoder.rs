@@ -75,7 +75,7 @@ impl<B: Backend> Transformer<B> {
                     }
                 };
                 let keep = record.then_some(&mut keep as Recorder<'_>);
-                let score = Score::Dot { scale: self.scales.0 };
+                let score = Score::Dot { scale: self.scales.0, bias: self.encoder_bias.of(layer_index) };
                 backend.attend(workspace, score, &mut memory, &sentences, projected, None, context, keep)?;
                 layer.output.forward(backend, workspace, context, Activation::Identity, out)
             })?;
