@@ -111,6 +111,8 @@ pub enum Positions {
         first_index: usize,
         /// ω.
         frequencies: Frequencies,
+        /// A token that has no place and is not counted: padding that is written out, in fairseq's models.
+        padding: Option<u32>,
     },
     /// A stored vector for each place, added to the embedding.
     Learned {

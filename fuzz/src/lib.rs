@@ -46,7 +46,7 @@ const TEXTS: [&str; 6] = [
     "\u{10fffd}\u{feff}",
 ];
 
-/// `config.json` and `generation_config.json` beside the weights of a Transformer and of a GRU.
+/// `config.json` and `generation_config.json` beside the weights of a Transformer, a T5 and a GRU.
 pub(super) fn config(data: &[u8]) {
     thread_local! {
         static TRANSFORMER: Scratch = Scratch::new("transformer", &[
@@ -54,13 +54,18 @@ pub(super) fn config(data: &[u8]) {
             ("source_vocab.txt", include_bytes!("../../tests/fixtures/models/marian_relu/source_vocab.txt")),
             ("target_vocab.txt", include_bytes!("../../tests/fixtures/models/marian_relu/target_vocab.txt")),
         ]);
+        static T5: Scratch = Scratch::new("t5", &[
+            ("model.safetensors", include_bytes!("../../tests/fixtures/models/t5/model.safetensors")),
+            ("source_vocab.txt", include_bytes!("../../tests/fixtures/models/t5/source_vocab.txt")),
+            ("target_vocab.txt", include_bytes!("../../tests/fixtures/models/t5/target_vocab.txt")),
+        ]);
         static GRU: Scratch = Scratch::new("gru", &[
             ("model.safetensors", include_bytes!("../../tests/fixtures/models/gru/model.safetensors")),
             ("source_vocab.txt", include_bytes!("../../tests/fixtures/models/gru/source_vocab.txt")),
             ("target_vocab.txt", include_bytes!("../../tests/fixtures/models/gru/target_vocab.txt")),
         ]);
     }
-    for directory in [&TRANSFORMER, &GRU] {
+    for directory in [&TRANSFORMER, &T5, &GRU] {
         directory.with(|directory| {
             directory.write("config.json", data);
             directory.write("generation_config.json", data);

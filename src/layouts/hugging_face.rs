@@ -115,13 +115,18 @@ pub(super) fn learned_positions(keys: &Keys) -> Result<Positions> {
 
 /// fairseq's positions, computed, the first token's number being that after the padding's.
 pub(super) fn fairseq_positions(keys: &Keys) -> Result<Positions> {
-    let first_index = keys.id("pad_token_id")?.unwrap_or(1) as usize + 1;
-    Ok(Positions::Sinusoidal { order: Order::Halves, first_index, frequencies: Frequencies::ByLastIndex })
+    let padding = keys.id("pad_token_id")?.unwrap_or(1);
+    Ok(Positions::Sinusoidal {
+        order: Order::Halves,
+        first_index: padding as usize + 1,
+        frequencies: Frequencies::ByLastIndex,
+        padding: Some(padding),
+    })
 }
 
 /// Marian's positions as Hugging Face computes them, for Pegasus too.
 pub(super) const SINUSOIDS: Positions =
-    Positions::Sinusoidal { order: Order::Halves, first_index: 0, frequencies: Frequencies::ByWidth };
+    Positions::Sinusoidal { order: Order::Halves, first_index: 0, frequencies: Frequencies::ByWidth, padding: None };
 
 /// The layers of one side under Hugging Face's keys.
 pub(super) fn stack(keys: &Keys, side: &str, width: usize, final_norm: bool) -> Result<Stack> {

@@ -33,7 +33,8 @@ pub(super) fn transformer(keys: &Keys, parameters: &Parameters, default_position
     let offset = keys.number("position_offset")?.unwrap_or(0);
     let default = if table.is_some() { "learned" } else { default_positions };
     let named = keys.string("positions")?;
-    let sinusoid = |order| Positions::Sinusoidal { order, first_index: offset, frequencies: Frequencies::ByWidth };
+    let frequencies = Frequencies::ByWidth;
+    let sinusoid = |order| Positions::Sinusoidal { order, first_index: offset, frequencies, padding: None };
     let positions = match named.as_deref().unwrap_or(default) {
         "learned" => {
             let rows = table.ok_or_else(|| parameters.missing(TABLE))?;

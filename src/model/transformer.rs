@@ -40,13 +40,29 @@ pub(super) struct Transformer<B: Backend> {
 struct Input<B: Backend> {
     embedding: Embedding<B>,
     positions: Positions,
+    /// A token without a position.
+    padding: Option<u32>,
     norm: Option<Norm<B>>,
 }
 
 impl<B: Backend> Input<B> {
+    /// The position of each token of a sentence.
+    fn places<'a>(&'a self, sentence: &'a [u32]) -> impl Iterator<Item = usize> + 'a {
+        sentence.iter().scan(0, |next, &token| {
+            let place = *next;
+            *next += usize::from(self.padding != Some(token));
+            Some(place)
+        })
+    }
+
     /// The vector of each token at its position in its sentence, `[tokens, width]`.
     fn forward(&self, backend: &B, tokens: &[u32], position: impl Fn(usize) -> usize, out: &mut B::Rows) -> Result<()> {
-        self.embedding.look_up(backend, tokens, &mut |row, x| self.positions.add(position(row), x), out)?;
+        let mut add = |row: usize, x: &mut [f32]| {
+            if self.padding != Some(tokens[row]) {
+                self.positions.add(position(row), x);
+            }
+        };
+        self.embedding.look_up(backend, tokens, &mut add, out)?;
         self.norm.as_ref().map_or(Ok(()), |norm| norm.forward(backend, out, None))
     }
 }
@@ -243,12 +259,17 @@ impl<B: Backend> Others<B> {
             }
         }
         let logits_bias = logits_bias.map(|bias| backend.vector(bias)).transpose()?;
+        let padding = match spec.positions {
+            spec::Positions::Sinusoidal { padding, .. } => padding,
+            _ => None,
+        };
         let input = |side: &str, matrix: Arc<B::Matrix>| -> Result<Input<B>> {
             let name = format!("model.{side}.embed_positions.weight");
             let norm = || loader.norm(&format!("model.{side}.layernorm_embedding"));
             Ok(Input {
                 embedding: Embedding::new(matrix, spec.embedding_scale),
                 positions: Positions::load(&spec.positions, parameters, &name, width)?,
+                padding,
                 norm: spec.embedding_norm.then(norm).transpose()?,
             })
         };
@@ -333,5 +354,27 @@ impl EmbeddingNames {
             _ => target,
         };
         Ok(Self { source, target, output })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compute::{Kernels, Precision};
+    use crate::spec::{Frequencies, Order};
+
+    #[test]
+    fn padding_that_is_written_out_has_no_position_and_is_not_counted() {
+        let backend = Kernels::new(Precision::F32).unwrap();
+        let zeros = backend.matrix(4, 2, &mut |sink| Ok(sink(&[0.0; 8]))).unwrap();
+        let positions = Positions::sinusoidal(2, Order::Halves, 2, Frequencies::ByLastIndex);
+        let input = Input { embedding: Embedding::new(zeros.into(), 1.0), positions, padding: Some(1), norm: None };
+        let sentence = [3, 1, 3, 1, 1, 3];
+        let places: Vec<usize> = input.places(&sentence).collect();
+        let mut out = Default::default();
+        input.forward(&backend, &sentence, |row| places[row], &mut out).unwrap();
+        let expected = [Some(2f64), None, Some(3.0), None, None, Some(4.0)];
+        let vector = |place: Option<f64>| place.map_or([0.0; 2], |place| [place.sin() as f32, place.cos() as f32]);
+        assert_eq!(backend.values(&out).unwrap(), expected.map(vector).concat());
     }
 }

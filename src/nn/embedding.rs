@@ -72,7 +72,7 @@ impl Positions {
     /// If the tensor is missing or has another shape.
     pub fn load(spec: &spec::Positions, parameters: &Parameters, name: &str, width: usize) -> Result<Self> {
         Ok(match *spec {
-            spec::Positions::Sinusoidal { order, first_index, frequencies } => {
+            spec::Positions::Sinusoidal { order, first_index, frequencies, .. } => {
                 Self::sinusoidal(width, order, first_index, frequencies)
             }
             spec::Positions::Learned { rows, offset } => {

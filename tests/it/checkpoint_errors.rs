@@ -200,8 +200,26 @@ fn a_missing_or_stray_shard() {
 #[test]
 fn an_unsupported_architecture_is_named_with_the_supported_ones() {
     let scratch = Scratch::copy("architecture", "safetensors");
-    scratch.write("config.json", r#"{"model_type": "m2m_100"}"#);
-    says(&scratch.error(), &["config.json", "\"m2m_100\" is not supported", "\"marian\", \"bart\", \"gru-attention\""]);
+    scratch.write("config.json", r#"{"model_type": "opt"}"#);
+    says(
+        &scratch.error(),
+        &["config.json", "\"opt\" is not supported", "\"marian\", \"bart\", \"mbart\", \"m2m_100\""],
+    );
+}
+
+#[test]
+fn a_translation_model_that_is_not_supported_is_named_with_what_to_use_instead() {
+    let scratch = Scratch::copy("instead", "safetensors");
+    for (model_type, instead) in [
+        ("nllb-moe", "use an NLLB-200 without experts"),
+        ("nllb_moe", "use an NLLB-200 without experts"),
+        ("longt5", "use T5, Flan-T5 or mT5"),
+        ("t5gemma", "use T5, Flan-T5 or MADLAD-400"),
+        ("encoder-decoder", "use a model made as one"),
+    ] {
+        scratch.write("config.json", &format!(r#"{{"model_type": "{model_type}"}}"#));
+        says(&scratch.error(), &["config.json", &format!("{model_type:?} is not supported; {instead}")]);
+    }
 }
 
 #[test]
@@ -223,6 +241,11 @@ fn a_config_with_a_wrong_value_names_its_key() {
             r#"{"model_type": "marian", "d_model": 4, "encoder_attention_heads": 2, "decoder_attention_heads": 2,
             "activation_function": "tanh"}"#,
             "`activation_function` \"tanh\" is not supported; relu",
+        ),
+        (
+            r#"{"model_type": "t5", "feed_forward_proj": "gated-mish", "relative_attention_num_buckets": 2}"#,
+            "`feed_forward_proj` \"mish\" is not supported; relu, swish, silu, gelu and gelu_new are; \
+             `relative_attention_num_buckets` 2",
         ),
         (
             r#"{"model_type": "marian", "encoder_attention_heads": 2, "decoder_attention_heads": 2,

@@ -288,8 +288,8 @@ fn whatever_is_wrong_with_a_directory_is_one_line() {
     type Break<'a> = &'a dyn Fn(&Copy);
     let cases: [(Break, &[&str]); 13] = [
         (
-            &|copy| copy.change("config.json", json!({"model_type": "m2m_100"})),
-            &["config.json", "\"m2m_100\" is not supported", "\"marian\""],
+            &|copy| copy.change("config.json", json!({"model_type": "opt"})),
+            &["config.json", "\"opt\" is not supported", "\"marian\""],
         ),
         (&|copy| copy.write("config.json", "{"), &["config.json", "not valid JSON"]),
         (&|copy| copy.change("vocab.json", json!({"one": 400, "more": 401})), &["vocabulary has 402 entries", "rows"]),

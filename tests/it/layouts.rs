@@ -141,7 +141,22 @@ fn a_source_longer_than_a_learned_table_is_cut_there_and_said_so() {
 
 #[test]
 fn a_converted_model_of_any_layout_translates_the_same() {
-    for name in ["pytorch_transformer", "pytorch_transformer_written_out", "tutorial_transformer", "bart"] {
+    let names = [
+        "pytorch_transformer",
+        "pytorch_transformer_written_out",
+        "tutorial_transformer",
+        "bart",
+        "m2m_100",
+        "mbart",
+        "pegasus",
+        "fsmt",
+        "t5",
+        "t5_gated_silu",
+        "mt5",
+        "umt5",
+        "byt5",
+    ];
+    for name in names {
         let copy = copy_of(&format!("models/{name}"));
         let model = copy.path().to_str().unwrap().to_owned();
         let out = copy.path().join("out").to_str().unwrap().to_owned();

@@ -13,6 +13,7 @@ mod convert;
 mod decoding_steps;
 mod directories;
 mod eval;
+mod families;
 mod fuzz;
 mod gru_published_size;
 #[cfg(feature = "hub")]

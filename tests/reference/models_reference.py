@@ -21,14 +21,21 @@ from gru_model import GruAttention
 
 MAX_LENGTH = 32
 #: Models `generate()` runs with a cache: Hugging Face's own. The others compute every step from what they carry themselves.
-CACHED = "marian", "bart"
+CACHED = "marian", "bart", "mbart", "m2m_100", "pegasus", "fsmt"
+#: Models whose sources begin with their first word.
+UNSTARTED = *CACHED[2:], "marian", "t5", "mt5", "umt5"
 
 
 # --- The models -----------------------------------------------------------------------------------------------------
 
 
 def special_ids(config):
-    return {config.pad_token_id, config.eos_token_id, config.bos_token_id, config.decoder_start_token_id}
+    keys = "pad_token_id", "eos_token_id", "bos_token_id", "decoder_start_token_id"
+    return {getattr(config, key, None) for key in keys}
+
+
+def source_size(config):
+    return getattr(config, "src_vocab_size", None) or config.vocab_size
 
 
 def target_size(config):
@@ -36,10 +43,10 @@ def target_size(config):
 
 
 def random_source(config, length: int):
-    """Random words and a sentence end; where the model was so trained (all but Marian, unless told), a start before them."""
-    words = [i for i in range(config.vocab_size) if i not in special_ids(config)]
+    """Random words and a sentence end; where the model was so trained, a start before them."""
+    words = [i for i in range(source_size(config)) if i not in special_ids(config)]
     picks = [words[k] for k in torch.randint(len(words), (length,)).tolist()]
-    starts = getattr(config, "add_source_bos", config.model_type != "marian")
+    starts = getattr(config, "add_source_bos", config.model_type not in UNSTARTED)
     return ([config.bos_token_id] if starts else []) + picks + [config.eos_token_id]
 
 
@@ -141,12 +148,12 @@ def write_vocabularies(model, directory: Path):
     special = {"unk_token_id": "<unk>", "pad_token_id": "<pad>", "bos_token_id": "<sos>", "eos_token_id": "<eos>"}
     if config.model_type == "marian":
         special = {"pad_token_id": "<pad>", "eos_token_id": "</s>"}
-    if config.model_type == "bart":
+    elif config.model_type == "bart" or config.model_type in UNSTARTED:
         special = {"bos_token_id": "<s>", "pad_token_id": "<pad>", "eos_token_id": "</s>"}
-    names = {getattr(config, key): name for key, name in special.items()}
+    names = {getattr(config, key, None): name for key, name in special.items()}
     if "<unk>" not in names.values():
         names[next(i for i in range(9) if i not in names)] = "<unk>"
-    for side, size in ("source", config.vocab_size), ("target", target_size(config)):
+    for side, size in ("source", source_size(config)), ("target", target_size(config)):
         words = [names.get(i, f"w{i:03}") for i in range(size)]
         (directory / f"{side}_vocab.txt").write_text("\n".join(words) + "\n")
 

@@ -43,9 +43,9 @@ impl<B: Backend> Transformer<B> {
         let lengths: Vec<usize> = sources.iter().map(|source| source.len()).collect();
         let tokens: Vec<u32> = sources.iter().flat_map(|source| source.iter().copied()).collect();
         // Of each row its sentence, and its position there.
-        let places =
-            || lengths.iter().enumerate().flat_map(|(sentence, &length)| (0..length).map(move |p| (sentence, p)));
-        let (sentences, positions): (Vec<usize>, Vec<usize>) = places().unzip();
+        let sentence_of = |(sentence, source): (usize, &&[u32])| std::iter::repeat_n(sentence, source.len());
+        let sentences: Vec<usize> = sources.iter().enumerate().flat_map(sentence_of).collect();
+        let positions: Vec<usize> = sources.iter().flat_map(|source| self.encoder_input.places(source)).collect();
         let backend = &self.backend;
         let mut x = B::Rows::default();
         self.encoder_input.forward(backend, &tokens, |row| positions[row], &mut x)?;
