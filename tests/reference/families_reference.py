@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import (
     FSMTConfig, FSMTForConditionalGeneration, GenerationConfig, M2M100Config, M2M100ForConditionalGeneration, MBartConfig,
     MBartForConditionalGeneration, MT5Config, MT5ForConditionalGeneration, PegasusConfig, PegasusForConditionalGeneration,
@@ -23,16 +24,20 @@ from models_reference import MAX_LENGTH, made_up_pairs, read_arguments, train, w
 LANGUAGE = 5
 
 
-def publish(directory: Path, **keys):
-    """Changes config.json: None takes a key out."""
+def publish(directory: Path, names: dict, **keys):
+    """Gives tensors the names they are published under and changes config.json: None takes a key out."""
+    if names:
+        weights = directory / "model.safetensors"
+        save_file({names.get(n, n): t for n, t in load_file(weights).items()}, weights, metadata={"format": "pt"})
     path = directory / "config.json"
     config = {**json.loads(path.read_text()), **keys}
     path.write_text(json.dumps({k: v for k, v in config.items() if v is not None}, indent=2) + "\n")
 
 
 def make(directory: Path, seed: int, model_class, config, generation: dict, steps: int = 200, first=None, published={},
-         prepare=lambda model: None, eager=True):  # fmt: skip
-    """Trains a model, saves it and takes it back from the file. `first` is a token that every target begins with."""
+         names={}, prepare=lambda model: None, repair=lambda model: None, eager=True):  # fmt: skip
+    """Trains a model, saves it and takes it back from the file. `first` is a token that every target begins with, `repair` is
+    for what transformers does not read as it is published."""
     torch.manual_seed(seed)
     model = model_class(config).eval()
     with torch.no_grad():
@@ -46,9 +51,11 @@ def make(directory: Path, seed: int, model_class, config, generation: dict, step
     ids = {key: getattr(config, key) for key in ("pad_token_id", "eos_token_id", "decoder_start_token_id")}
     model.generation_config = GenerationConfig(max_length=MAX_LENGTH, num_beams=4, forced_bos_token_id=first, **ids, **generation)
     model.save_pretrained(directory)
-    publish(directory, **published)
+    publish(directory, names, **published)
     how = dict(attn_implementation="eager") if eager else {}
     loaded = model_class.from_pretrained(directory, **how).eval()
+    with torch.no_grad():
+        repair(loaded)
     probe = dict(input_ids=torch.tensor([[7, 8, 9, ids["eos_token_id"]]]), decoder_input_ids=torch.tensor([[7, 8, 9]]))
     with torch.no_grad():
         before, after = (m(**probe, use_cache=False).logits for m in (model, loaded))
@@ -87,11 +94,16 @@ def make_fsmt(directory: Path):
     config = FSMTConfig(**sizes, src_vocab_size=61, tgt_vocab_size=50, max_position_embeddings=64)
     generation = dict(forced_eos_token_id=2, bos_token_id=0)
 
-    def freeze_positions(model):
-        for side in model.model.encoder, model.model.decoder:
+    def tie(model):
+        """The output layer is the decoder's embedding: transformers 5 neither makes nor reads it so. Positions are fixed."""
+        decoder = model.model.decoder
+        decoder.embed_tokens.weight = decoder.output_projection.weight
+        for side in model.model.encoder, decoder:
             side.embed_positions.weight.requires_grad_(False)
 
-    return make(directory, 34, FSMTForConditionalGeneration, config, generation, prepare=freeze_positions, eager=False)
+    names = {"model.decoder.embed_tokens.weight": "model.decoder.output_projection.weight"}
+    return make(directory, 34, FSMTForConditionalGeneration, config, generation, names=names, prepare=tie, repair=tie,
+                eager=False)  # fmt: skip
 
 
 #: Heads that are together wider than the model, and few buckets, so that short sentences have distances of the last.
