@@ -216,7 +216,7 @@ fn a_memory_is_attended_to_by_the_rows_of_its_sentences<B: Backend>(backend: &B)
             assert_close(&recorded[at], &weights, &format!("weights of row {at} of {sentences:?}"));
             assert_close(&found[at * width..][..width], &expected, &format!("row {at} of {sentences:?}"));
         }
-        let (beside, score) = (random(sentences.len() * 2, 19), Score::Dot { scale: 0.7 });
+        let (beside, score) = (random(sentences.len() * 2, 19), Score::Dot { scale: 0.7, bias: None });
         let columns = backend.rows(&beside, 2)?;
         backend.attend(workspace, score, &mut memory, &sentences, &queries, Some(&columns), &mut out, None)?;
         let both: Vec<f32> = beside.chunks(2).zip(found.chunks(width)).flat_map(|(a, b)| [a, b].concat()).collect();

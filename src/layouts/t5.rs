@@ -15,8 +15,8 @@ use crate::model::EmbeddingNames;
 use crate::spec::{Norm, Positions, RelativeBias, Spec, Stack, Transformer};
 use crate::text::{Frame, Part};
 
-/// The family, in its three classes.
-pub(super) enum T5 {
+/// The family's classes.
+pub(super) enum Class {
     /// T5, T5 1.1, Flan-T5, MADLAD-400, ByT5.
     T5,
     /// mT5.
@@ -31,7 +31,7 @@ const FURTHEST: usize = 1 << 16;
 /// The table that umT5 has and the others have not.
 const SECOND_BIAS: &str = "encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight";
 
-impl Layout for T5 {
+impl Layout for Class {
     fn name(&self) -> &'static str {
         match self {
             Self::T5 => "t5",
@@ -179,7 +179,7 @@ impl Layout for T5 {
     }
 }
 
-impl T5 {
+impl Class {
     fn relative_bias(&self, keys: &Keys) -> Result<RelativeBias> {
         let buckets = keys.size("relative_attention_num_buckets", 32)?;
         let max_distance = keys.size("relative_attention_max_distance", 128)?;

@@ -366,7 +366,11 @@ mod tests {
     #[test]
     fn padding_that_is_written_out_has_no_position_and_is_not_counted() {
         let backend = Kernels::new(Precision::F32).unwrap();
-        let zeros = backend.matrix(4, 2, &mut |sink| Ok(sink(&[0.0; 8]))).unwrap();
+        let mut read = |sink: crate::compute::RowSink<'_>| {
+            sink(&[0.0; 8]);
+            Ok(())
+        };
+        let zeros = backend.matrix(4, 2, &mut read).unwrap();
         let positions = Positions::sinusoidal(2, Order::Halves, 2, Frequencies::ByLastIndex);
         let input = Input { embedding: Embedding::new(zeros.into(), 1.0), positions, padding: Some(1), norm: None };
         let sentence = [3, 1, 3, 1, 1, 3];

@@ -217,7 +217,7 @@ fn a_translation_model_that_is_not_supported_is_named_with_what_to_use_instead()
         ("t5gemma", "use T5, Flan-T5 or MADLAD-400"),
         ("encoder-decoder", "use a model made as one"),
     ] {
-        scratch.write("config.json", &format!(r#"{{"model_type": "{model_type}"}}"#));
+        scratch.write("config.json", format!(r#"{{"model_type": "{model_type}"}}"#));
         says(&scratch.error(), &["config.json", &format!("{model_type:?} is not supported; {instead}")]);
     }
 }
