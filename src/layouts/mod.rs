@@ -18,6 +18,7 @@ mod plain_pytorch;
 mod pytorch_transformer;
 mod rules;
 mod t5;
+mod t5_network;
 mod tutorial_transformer;
 
 use serde_json::{Map, Value};
@@ -39,9 +40,9 @@ static LAYOUTS: [&dyn Layout; 12] = [
     &mbart::MBart,
     &m2m_100::M2M100,
     &pegasus::Pegasus,
-    &t5::Class::T5,
-    &t5::Class::Mt5,
-    &t5::Class::Umt5,
+    &t5_network::Class::T5,
+    &t5_network::Class::Mt5,
+    &t5_network::Class::Umt5,
     &fsmt::Fsmt,
     &gru_attention::GruAttention,
     &pytorch_transformer::PytorchTransformer,
