@@ -67,4 +67,6 @@ mod translator;
 
 pub use compute::{BackendName, Device, Precision, Workspace};
 pub use error::{Error, Result};
-pub use translator::{CandidateTranslation, Request, SOURCE_LIMIT, Translation, Translator, TranslatorBuilder};
+pub use translator::{
+    CandidateTranslation, Request, SOURCE_LIMIT, Translation, Translator, TranslatorBuilder, languages_of,
+};

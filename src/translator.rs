@@ -1,16 +1,17 @@
 //! A loaded model with its vocabularies: translates, scores or aligns one batch of sentences.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::checkpoint::ModelFiles;
 use crate::compute::{BackendName, Compute, Device, Precision, Workspace};
 use crate::layouts::{self, GenerationConfig, Opened};
 use crate::model::{self, Record, Seq2Seq};
-use crate::search::{self, Hypothesis, SearchOptions, Source};
+use crate::search::{self, Beginning, Hypothesis, SearchOptions, Source};
 use crate::spec::{AlignmentHead, Spec};
 use crate::store;
 use crate::store::hub::HubSettings;
-use crate::text::{Frame, Languages, Vocabularies};
+use crate::text::{Frame, Languages, ModelLanguages, Part, Vocabularies};
 use crate::{Error, Result};
 
 /// A model ready to translate. Cheap to share between threads: nothing in it changes after loading.
@@ -36,8 +37,9 @@ pub struct Translator {
     generation: GenerationConfig,
     notes: Vec<String>,
     vocabularies: Vocabularies,
-    /// What stands before and after a source sentence.
-    around: (Vec<u32>, Vec<u32>),
+    languages: ModelLanguages,
+    /// The languages of a sentence that says nothing of them; `None` if there is no telling.
+    chosen: Option<Languages>,
     /// Whether texts are pieces between spaces, which may have their frame written out.
     pieces: bool,
     compute: Compute,
@@ -55,6 +57,9 @@ pub struct TranslatorBuilder {
     compute: Compute,
     threads: usize,
     pieces: bool,
+    languages: (Option<String>, Option<String>),
+    source_prefix: Option<String>,
+    target_in_source: bool,
 }
 
 impl TranslatorBuilder {
@@ -100,10 +105,30 @@ impl TranslatorBuilder {
         self
     }
 
+    /// The languages of every sentence that does not say its own, each as the model writes it, as an ISO 639 code or as
+    /// an English name.
+    pub fn languages(mut self, source: Option<impl Into<String>>, target: Option<impl Into<String>>) -> Self {
+        self.languages = (source.map(Into::into), target.map(Into::into));
+        self
+    }
+
+    /// What is put before every text, as it stands: an instruction the model was trained with.
+    pub fn source_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.source_prefix = Some(prefix.into());
+        self
+    }
+
+    /// Whether the target's language stands before the source, whatever the files of the model say: so SMaLL-100 was
+    /// trained, whose files cannot be told from M2M100's.
+    pub fn target_language_in_source(mut self, in_source: bool) -> Self {
+        self.target_in_source = in_source;
+        self
+    }
+
     /// Loads the model.
     ///
     /// # Errors
-    /// If the model cannot be found, read or understood, its vocabulary does not fit its embeddings, or the backend or
+    /// If the model has no such language, cannot be found, read or understood, its vocabulary does not fit its embeddings, or the backend or
     /// the device cannot be used.
     pub fn build(self) -> Result<Translator> {
         let files = match self.files {
@@ -115,11 +140,58 @@ impl TranslatorBuilder {
         };
         let compute = Compute { threads: self.threads, ..self.compute };
         compute.backend()?;
-        let opened = Opened::open(&files)?;
+        let Understood { opened, frame, vocabularies, languages } =
+            Understood::open(&files, self.target_in_source, self.source_prefix)?;
+        let sizes = opened.spec.vocabulary_sizes();
+        let (from, to) = (self.languages.0.as_deref(), self.languages.1.as_deref());
+        // That a language is missing is no error before a sentence misses it.
+        let chosen = match from.or(to) {
+            Some(_) => Some(languages.choose(from, to)?),
+            None => languages.choose(None, None).ok(),
+        };
+        let around = frame.around(&*vocabularies.source, &chosen.clone().unwrap_or_default());
+        if let Some(id) = around.0.iter().chain(&around.1).find(|&&id| id as usize >= sizes.0) {
+            let problem =
+                format!("token {id}, which stands around every sentence, is outside the vocabulary of {}", sizes.0);
+            return Err(Error::model(files.path("config.json"), problem));
+        }
+        let vocabularies = if self.pieces { vocabularies.of_pieces() } else { vocabularies };
+        let model = model::load(&opened.spec, &opened.parameters, &compute)?;
+        let Opened { spec, alignment, generation, mut notes, .. } = opened;
+        notes.extend(languages.notes(from, to));
+        Ok(Translator {
+            model,
+            spec,
+            frame,
+            alignment,
+            generation,
+            notes,
+            vocabularies,
+            languages,
+            chosen,
+            pieces: self.pieces,
+            compute,
+            threads: self.threads,
+            workspaces: Mutex::default(),
+        })
+    }
+}
+
+/// All that the files of a model say, but the values of its tensors.
+struct Understood {
+    opened: Opened,
+    frame: Frame,
+    vocabularies: Vocabularies,
+    languages: ModelLanguages,
+}
+
+impl Understood {
+    fn open(files: &ModelFiles, target_in_source: bool, source_prefix: Option<String>) -> Result<Self> {
+        let opened = Opened::open(files)?;
         let kinds = opened.layout.vocabulary();
         let vocabularies = match &opened.vocabulary {
             Some(directory) => Vocabularies::open(&files.directory(directory)?, kinds)?,
-            None => Vocabularies::open(&files, kinds)?,
+            None => Vocabularies::open(files, kinds)?,
         };
         let vocabularies = match &opened.target_characters {
             Some(characters) => vocabularies.with_target_characters(characters),
@@ -140,30 +212,31 @@ impl TranslatorBuilder {
                 ));
             }
         }
-        let around = opened.frame.around(&*vocabularies.source, Languages::default());
-        if let Some(id) = around.0.iter().chain(&around.1).find(|&&id| id as usize >= sizes.0) {
-            let problem =
-                format!("token {id}, which stands around every sentence, is outside the vocabulary of {}", sizes.0);
-            return Err(Error::model(files.path("config.json"), problem));
+        let mut frame = opened.frame.clone();
+        if target_in_source {
+            frame.source = Some((vec![Part::TargetLanguage], vec![Part::Id(frame.end)]));
+            frame.first = None;
         }
-        let vocabularies = if self.pieces { vocabularies.of_pieces() } else { vocabularies };
-        let model = model::load(&opened.spec, &opened.parameters, &compute)?;
-        let Opened { spec, frame, alignment, generation, notes, .. } = opened;
-        Ok(Translator {
-            model,
-            spec,
-            frame,
-            alignment,
-            generation,
-            notes,
-            vocabularies,
-            around,
-            pieces: self.pieces,
-            compute,
-            threads: self.threads,
-            workspaces: Mutex::default(),
-        })
+        let languages = ModelLanguages {
+            tokens: vocabularies.source.languages().to_vec(),
+            tasks: opened.tasks.clone(),
+            source_in_frame: frame.has(Part::SourceLanguage),
+            target_in_frame: frame.has(Part::TargetLanguage),
+            defaults: opened.languages.clone(),
+            pair: vocabularies.pair.clone(),
+            has_fixed_target: frame.target.is_some(),
+            source_prefix: source_prefix.map(Into::into),
+        };
+        Ok(Self { opened, frame, vocabularies, languages })
     }
+}
+
+/// The languages of a model whose weights need not be loaded.
+///
+/// # Errors
+/// If its files cannot be read or understood.
+pub fn languages_of(files: &ModelFiles) -> Result<ModelLanguages> {
+    Understood::open(files, false, None).map(|understood| understood.languages)
 }
 
 /// One sentence to translate, and what is special about it.
@@ -175,6 +248,8 @@ pub struct Request {
     pub target_prefix: Option<String>,
     /// At most this many generated tokens for this sentence, sentence end included.
     pub max_length: Option<usize>,
+    /// Its languages ([`ModelLanguages::choose`]), where they are not the translator's.
+    pub languages: Option<Languages>,
 }
 
 impl From<&str> for Request {
@@ -190,6 +265,8 @@ pub struct Translation {
     pub source: Vec<u32>,
     /// Whether the source was longer than [`SOURCE_LIMIT`] and was truncated.
     pub source_truncated: bool,
+    /// The languages the model was told.
+    pub languages: Languages,
     /// The hypotheses, best first; never empty.
     pub candidates: Vec<CandidateTranslation>,
 }
@@ -242,6 +319,9 @@ impl Translator {
             compute: Compute::default(),
             threads: 1,
             pieces: false,
+            languages: (None, None),
+            source_prefix: None,
+            target_in_source: false,
         }
     }
 
@@ -340,6 +420,19 @@ impl Translator {
         &self.notes
     }
 
+    /// The languages the model has.
+    pub fn languages(&self) -> &ModelLanguages {
+        &self.languages
+    }
+
+    /// The languages of a sentence that says nothing of its own.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the model needs to be told one and was not.
+    pub fn chosen_languages(&self) -> Result<Languages> {
+        self.chosen.clone().map_or_else(|| self.languages.choose(None, None), Ok)
+    }
+
     /// Source and target vocabulary.
     pub fn vocabularies(&self) -> &Vocabularies {
         &self.vocabularies
@@ -361,7 +454,9 @@ impl Translator {
 
     /// Source pieces beyond this many are cut off: [`SOURCE_LIMIT`], or what a table of learned positions has room for.
     pub fn source_limit(&self) -> usize {
-        let around = self.around.0.len() + self.around.1.len();
+        let (before, after) = self.around(&Languages::default());
+        // A language not chosen here takes its place in every sentence all the same.
+        let around = before.len() + after.len() + usize::from(self.languages.source_in_frame);
         let table = self.spec.position_limit().map_or(SOURCE_LIMIT, |rows| rows.saturating_sub(around).max(1));
         SOURCE_LIMIT.min(table)
     }
@@ -371,13 +466,11 @@ impl Translator {
         let generation = &self.generation;
         let end_token = generation.eos_token_id.unwrap_or(self.frame.end);
         let pad = generation.pad_token_id.unwrap_or(self.frame.padding);
-        let token = |part| self.frame.token(part, &*self.vocabularies.source, Languages::default());
-        let start = token(self.frame.start).unwrap_or(end_token);
-        let first = self.frame.first.and_then(token);
+        let Beginning { start, first } = self.beginning(self.chosen.as_ref().unwrap_or(&Languages::default()));
         // Positions that were never learned would all be the last; the start token takes one.
         let table = self.spec.position_limit().map_or(usize::MAX, |rows| rows.saturating_sub(1).max(1));
         let mut banned = generation.banned_tokens.clone();
-        if pad != end_token && (pad as usize) < self.model.target_vocabulary_size() {
+        if self.frame.bans_padding && pad != end_token && (pad as usize) < self.model.target_vocabulary_size() {
             banned.push(pad);
         }
         // As in Hugging Face, the sentence end cannot be banned.
@@ -392,10 +485,10 @@ impl Translator {
             // there the sentence end, which it does not count, makes up for it.
             max_length: generation.max_length.saturating_sub(1).max(1).min(table),
             min_length: generation.min_length,
-            start_token: generation.decoder_start_token_id.unwrap_or(start),
+            start_token: start,
             end_token,
             force_end: generation.forced_eos_token_id.is_some(),
-            force_begin: generation.forced_bos_token_id.or(first),
+            force_begin: first,
             banned,
             banned_sequences: generation.banned_sequences.clone(),
             renormalise: generation.renormalize_logits,
@@ -405,10 +498,42 @@ impl Translator {
         }
     }
 
+    /// How a translation into the chosen language begins.
+    fn beginning(&self, languages: &Languages) -> Beginning {
+        let token = |part| self.frame.token(part, &*self.vocabularies.source, languages);
+        let Frame { start, first, end, .. } = self.frame;
+        let own = &self.generation;
+        let settings = (own.decoder_start_token_id, own.forced_bos_token_id);
+        Beginning {
+            start: match start {
+                Part::TargetLanguage => token(start),
+                _ => settings.0.or(token(start)),
+            }
+            .unwrap_or(own.eos_token_id.unwrap_or(end)),
+            first: match first {
+                Some(Part::TargetLanguage) => token(Part::TargetLanguage),
+                _ => settings.1.or(first.and_then(token)),
+            },
+        }
+    }
+
+    /// What stands before and after a source sentence.
+    fn around(&self, languages: &Languages) -> (Vec<u32>, Vec<u32>) {
+        self.frame.around(&*self.vocabularies.source, languages)
+    }
+
+    /// A text as the vocabulary gets it: with what the languages put before it.
+    pub(crate) fn prefixed<'t>(text: &'t str, languages: &Languages) -> Cow<'t, str> {
+        match &languages.prefix {
+            Some(prefix) => format!("{prefix}{text}").into(),
+            None => text.into(),
+        }
+    }
+
     /// Translates a batch; one translation for each request, in order. Blank requests give empty translations.
     ///
     /// # Errors
-    /// If a forced prefix or target cannot be expressed.
+    /// If a text cannot be expressed, the model is not told a language it needs, or the device fails.
     pub fn translate(
         &self,
         requests: &[Request],
@@ -425,13 +550,21 @@ impl Translator {
                 continue;
             }
             self.check_text(&request.text)?;
-            let (ids, cut) = self.source_ids(&request.text);
+            let languages = match &request.languages {
+                Some(languages) => languages.clone(),
+                None => self.chosen_languages()?,
+            };
+            let (ids, cut) = self.source_ids_in(&request.text, &languages);
             translations[place].source_truncated = cut;
-            sources.push(Source {
-                ids,
-                prefix: request.target_prefix.as_deref().map_or_else(Vec::new, |prefix| self.target_ids(prefix)),
-                max_length: request.max_length,
-            });
+            let beginning = self.beginning(&languages);
+            let mut prefix = request.target_prefix.as_deref().map_or_else(Vec::new, |prefix| self.target_ids(prefix));
+            // A prefix takes the place of the first token, but a language goes before it.
+            if !prefix.is_empty() && self.frame.first == Some(Part::TargetLanguage) {
+                prefix.splice(0..0, beginning.first);
+            }
+            let beginning = request.languages.is_some().then_some(beginning);
+            sources.push(Source { ids, prefix, max_length: request.max_length, beginning });
+            translations[place].languages = languages;
             places.push(place);
         }
         if sources.is_empty() {
@@ -461,7 +594,7 @@ impl Translator {
     /// one candidate for each pair of source and target sentence, in order.
     ///
     /// # Errors
-    /// None at present; kept for targets that cannot be expressed.
+    /// If the model is not told a language it needs, or the device fails.
     pub fn align(
         &self,
         pairs: &[(&str, &str)],
@@ -469,7 +602,9 @@ impl Translator {
         record: Record,
         workspace: &mut Workspace,
     ) -> Result<Vec<Translation>> {
-        let sources: Vec<(Vec<u32>, bool)> = pairs.iter().map(|(source, _)| self.source_ids(source)).collect();
+        let languages = self.chosen_languages()?;
+        let sources: Vec<(Vec<u32>, bool)> =
+            pairs.iter().map(|(source, _)| self.source_ids_in(source, &languages)).collect();
         let targets: Vec<Vec<u32>> = pairs.iter().map(|(_, target)| self.target_ids(target)).collect();
         let ids: Vec<(&[u32], &[u32])> =
             sources.iter().zip(&targets).map(|((source, _), target)| (&source[..], &target[..])).collect();
@@ -482,6 +617,7 @@ impl Translator {
             .map(|(((source, source_truncated), hypothesis), (_, target))| Translation {
                 source,
                 source_truncated,
+                languages: languages.clone(),
                 candidates: vec![CandidateTranslation { text: (*target).to_owned(), hypothesis }],
             })
             .collect())
@@ -489,12 +625,12 @@ impl Translator {
 
     /// The text of a hypothesis in which every unknown piece is replaced by the source word it looked at most (Luong et
     /// al. 2015, section 2): names and numbers outside the vocabulary come through. Needs recorded cross-attention.
-    pub fn text_replacing_unknown(&self, source: &str, hypothesis: &Hypothesis) -> String {
+    pub fn text_replacing_unknown(&self, source: &str, languages: &Languages, hypothesis: &Hypothesis) -> String {
         let target = &self.vocabularies.target;
         let (Some(unknown), Some(attention)) = (target.specials().unknown, &hypothesis.cross_attention) else {
             return target.decode(&hypothesis.ids);
         };
-        let words = self.source_words(source);
+        let words = self.source_words(source, languages);
         let weights = attention.mean(self.alignment);
         let mut text = String::new();
         let mut step = 0;
@@ -516,10 +652,11 @@ impl Translator {
     }
 
     /// For each source id the model sees, except the sentence end, the whole word it belongs to.
-    fn source_words(&self, source: &str) -> Vec<String> {
+    fn source_words(&self, source: &str, languages: &Languages) -> Vec<String> {
         let vocabulary = &self.vocabularies.source;
-        let pieces = vocabulary.segment(source);
-        let mut words: Vec<String> = vec![String::new(); self.around.0.len()];
+        let pieces = vocabulary.segment(&Self::prefixed(source, languages));
+        let before = self.around(languages).0.len();
+        let mut words: Vec<String> = vec![String::new(); before];
         for (at, piece) in pieces.iter().enumerate() {
             let start = (0..=at).rev().find(|&at| vocabulary.begins_word(pieces[at].id)).unwrap_or(0);
             let end = (at + 1..pieces.len()).find(|&at| vocabulary.begins_word(pieces[at].id)).unwrap_or(pieces.len());
@@ -527,7 +664,7 @@ impl Translator {
             let word: String = pieces[start..end].iter().map(|piece| piece.text.as_str()).collect();
             words.push(word.trim_start_matches('▁').to_owned());
         }
-        words.truncate(self.around.0.len() + self.source_limit());
+        words.truncate(before + self.source_limit());
         words
     }
 
@@ -545,22 +682,27 @@ impl Translator {
         }
     }
 
-    /// The pieces of the source as the model sees them, sentence tokens included, and whether they were cut.
+    /// The pieces of the source as the model sees them, sentence tokens included, and whether they were cut; without a
+    /// language that the model was not told.
     pub fn source_ids(&self, text: &str) -> (Vec<u32>, bool) {
-        let (before, after) = &self.around;
-        let mut ids = self.vocabularies.source.encode(text);
+        self.source_ids_in(text, self.chosen.as_ref().unwrap_or(&Languages::default()))
+    }
+
+    fn source_ids_in(&self, text: &str, languages: &Languages) -> (Vec<u32>, bool) {
+        let (before, after) = self.around(languages);
+        let mut ids = self.vocabularies.source.encode(&Self::prefixed(text, languages));
         if self.pieces {
             // Where the frame is written out, it is not added once more.
-            if !before.is_empty() && ids.starts_with(before) {
+            if !before.is_empty() && ids.starts_with(&before) {
                 ids.drain(..before.len());
             }
-            if !after.is_empty() && ids.ends_with(after) {
+            if !after.is_empty() && ids.ends_with(&after) {
                 ids.truncate(ids.len() - after.len());
             }
         }
         let cut = ids.len() > self.source_limit();
         ids.truncate(self.source_limit());
-        ids.splice(0..0, before.iter().copied());
+        ids.splice(0..0, before);
         ids.extend(after);
         (ids, cut)
     }

@@ -15,6 +15,7 @@ pub struct Keys {
     map: Map<String, Value>,
     refused: RefCell<Vec<String>>,
     notes: RefCell<Vec<String>>,
+    tokenizer: Option<Box<Keys>>,
 }
 
 impl Keys {
@@ -27,10 +28,39 @@ impl Keys {
         let Some(bytes) = files.read(name)? else { return Ok(None) };
         match serde_json::from_slice(&bytes) {
             Ok(Value::Object(map)) => {
-                Ok(Some(Self { path, map, refused: RefCell::default(), notes: RefCell::default() }))
+                let (refused, notes) = (RefCell::default(), RefCell::default());
+                Ok(Some(Self { path, map, refused, notes, tokenizer: None }))
             }
             Ok(_) => Err(Error::model(path, "is not a JSON object")),
             Err(error) => Err(Error::model(path, format!("is not valid JSON ({error})"))),
+        }
+    }
+
+    /// The same with the keys of the tokenizer beside it, if it has any.
+    #[must_use]
+    pub fn with_tokenizer(self, tokenizer: Option<Self>) -> Self {
+        Self { tokenizer: tokenizer.map(Box::new), ..self }
+    }
+
+    /// A string of the configuration, else of the tokenizer's.
+    ///
+    /// # Errors
+    /// If the key has a value of another kind.
+    pub fn tokenizer_string(&self, key: &str) -> Result<Option<String>> {
+        match (self.string(key)?, &self.tokenizer) {
+            (None, Some(tokenizer)) => tokenizer.string(key),
+            (own, _) => Ok(own),
+        }
+    }
+
+    /// A flag of the configuration, else of the tokenizer's.
+    ///
+    /// # Errors
+    /// If the key has a value of another kind.
+    pub fn tokenizer_flag(&self, key: &str, default: bool) -> Result<bool> {
+        match &self.tokenizer {
+            Some(tokenizer) if self.value(key).is_none() => tokenizer.flag(key, default),
+            _ => self.flag(key, default),
         }
     }
 
@@ -150,7 +180,13 @@ impl Keys {
     /// If the key has a value of another kind.
     pub fn section(&self, key: &str) -> Result<Option<Self>> {
         let map = self.typed(key, "an object", |value| value.as_object().cloned())?;
-        Ok(map.map(|map| Self { path: self.path.clone(), map, refused: RefCell::default(), notes: RefCell::default() }))
+        Ok(map.map(|map| Self {
+            path: self.path.clone(),
+            map,
+            refused: RefCell::default(),
+            notes: RefCell::default(),
+            tokenizer: None,
+        }))
     }
 
     /// Checks that an id is below `size`.

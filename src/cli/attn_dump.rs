@@ -156,9 +156,9 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
         (None, true) => Targets::SecondColumn,
         (None, false) => Targets::Search,
     };
-    let language = arguments.model.language_token(&translator)?;
+    translator.chosen_languages()?;
     let record = record(arguments.kind);
-    let job = Arc::new(AttentionJob { translator, options, record, kind: arguments.kind, language, targets });
+    let job = Arc::new(AttentionJob { translator, options, record, kind: arguments.kind, targets });
     if arguments.best_layer {
         return rank(&job, arguments);
     }
@@ -280,7 +280,6 @@ struct AttentionJob {
     options: SearchOptions,
     record: Record,
     kind: Kind,
-    language: Option<String>,
     targets: Targets,
 }
 
@@ -307,17 +306,13 @@ impl BatchTranslator for AttentionJob {
 
     fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<AttentionMap>>> {
         let pairs: Vec<Result<(&str, Option<&str>)>> = lines.iter().map(|line| self.pair(line)).collect();
-        let with_language = |source: &str| match &self.language {
-            Some(language) => format!("{language} {source}"),
-            None => source.to_owned(),
-        };
-        let sources: Vec<String> = pairs.iter().flatten().map(|(source, _)| with_language(source)).collect();
+        let sources: Vec<&str> = pairs.iter().flatten().map(|(source, _)| *source).collect();
         let targets: Vec<&str> = pairs.iter().flatten().filter_map(|(_, target)| *target).collect();
         let translations = if matches!(self.targets, Targets::Search) {
-            let requests: Vec<Request> = sources.iter().map(|source| source.as_str().into()).collect();
+            let requests: Vec<Request> = sources.iter().map(|&source| source.into()).collect();
             self.translator.translate(&requests, &self.options, self.record, workspace)?
         } else {
-            let pairs: Vec<(&str, &str)> = sources.iter().map(String::as_str).zip(targets).collect();
+            let pairs: Vec<(&str, &str)> = sources.iter().copied().zip(targets).collect();
             self.translator.align(&pairs, &self.options, self.record, workspace)?
         };
         let mut found = sources.iter().zip(&translations);

@@ -148,12 +148,12 @@ pub(super) fn run(arguments: Arguments) -> Result<Ending> {
 fn translate(arguments: &Arguments, source: Corpus) -> Result<(Corpus, Ending)> {
     let (translator, _) = arguments.model.load()?;
     let options = arguments.search.options(&translator, 1)?;
-    let language = arguments.model.language_token(&translator)?;
+    translator.chosen_languages()?;
     let job = Arc::new(TranslationJob {
         record: Record { cross: arguments.replace_unk, ..Record::default() },
         split_sentences: arguments.split_sentences,
         replace_unknown: arguments.replace_unk,
-        ..TranslationJob::new(translator, options, language)
+        ..TranslationJob::new(translator, options)
     });
     let inputs = vec![Input::Stream(source.name, Box::new(Cursor::new(source.text.into_bytes())))];
     let output = arguments.output.clone().map_or_else(run::nowhere, Output::File);

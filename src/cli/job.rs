@@ -7,9 +7,9 @@ use translate::inspect::{AttentionMap, Kind, Selection};
 use translate::model::Record;
 use translate::pipeline::{BatchTranslator, Line, Tokens};
 use translate::search::SearchOptions;
-use translate::text::{join_sentences, split_sentences};
+use translate::text::{Languages, join_sentences, split_sentences};
 
-use translate::{Error, Request, Result, Translation, Translator};
+use translate::{Request, Result, Translation, Translator};
 
 use super::request::{InputFormat, LineRequest};
 
@@ -19,8 +19,8 @@ pub(super) struct TranslationJob {
     pub(super) options: SearchOptions,
     pub(super) record: Record,
     pub(super) input: InputFormat,
-    /// `>>xxx<<`, put before every source sentence.
-    pub(super) language: Option<String>,
+    /// The languages asked for on the command line.
+    pub(super) languages: (Option<String>, Option<String>),
     /// What every translation begins with, unless its line says otherwise.
     pub(super) prefix: Option<String>,
     /// Whether each line is translated sentence by sentence.
@@ -62,13 +62,13 @@ pub(super) struct Translated {
 
 impl TranslationJob {
     /// Plain lines, each translated as a whole, for the text alone.
-    pub(super) fn new(translator: Translator, options: SearchOptions, language: Option<String>) -> Self {
+    pub(super) fn new(translator: Translator, options: SearchOptions) -> Self {
         Self {
             translator,
             options,
             record: Record::default(),
             input: InputFormat::Text,
-            language,
+            languages: (None, None),
             prefix: None,
             split_sentences: false,
             replace_unknown: false,
@@ -76,15 +76,28 @@ impl TranslationJob {
         }
     }
 
-    /// Takes the target-language token a text begins with, if the model has it, off the text.
-    fn own_language(&self, text: &str) -> (Option<String>, String) {
+    /// Takes the target-language token a text begins with (`>>fra<<`), if the model has it, off the text.
+    fn own_language(&self, text: &str) -> (Option<Languages>, String) {
         let end = text.find("<<").filter(|_| text.starts_with(">>")).map_or(0, |start| start + 2);
         let (token, rest) = text.split_at(end);
-        if end > 0 && self.translator.vocabularies().source.target_languages().contains(&token) {
-            (Some(token.to_owned()), rest.trim_start().to_owned())
-        } else {
-            (None, text.to_owned())
+        let languages = self.translator.vocabularies().source.languages();
+        match languages.iter().find(|language| end > 0 && language.token == token) {
+            Some(language) => {
+                let chosen = self.translator.languages().choose(None, Some(&language.code));
+                (chosen.ok(), rest.trim_start().to_owned())
+            }
+            None => (None, text.to_owned()),
         }
+    }
+
+    /// The languages a line says itself; each that it does not say is that of the run.
+    fn line_languages(&self, (source, target): &(Option<String>, Option<String>)) -> Result<Option<Languages>> {
+        if source.is_none() && target.is_none() {
+            return Ok(None);
+        }
+        let (from, to) = &self.languages;
+        let (source, target) = (source.as_deref().or(from.as_deref()), target.as_deref().or(to.as_deref()));
+        self.translator.languages().choose(source, target).map(Some)
     }
 
     /// Fills in what is made of the attention of a line's sentences, whose texts are given.
@@ -126,34 +139,43 @@ impl BatchTranslator for TranslationJob {
         let mut requests = Vec::with_capacity(lines.len());
         let mut outcomes = Vec::with_capacity(lines.len());
         for line in lines {
-            let LineRequest { fields, text, prefix, max_length } = match LineRequest::parse(line, self.input) {
+            let LineRequest { fields, text, prefix, max_length, languages } = match LineRequest::parse(line, self.input)
+            {
                 Ok(parsed) => parsed,
                 Err(error) => {
                     outcomes.push(Err(error));
                     continue;
                 }
             };
-            if let Err(error) = self.translator.check_text(&text) {
-                let (name, problem) = (line.name.to_string(), error.to_string());
-                outcomes.push(Err(Error::Input { name, line: line.number, problem }));
-                continue;
-            }
+            let usable = self.line_languages(&languages).and_then(|languages| {
+                self.translator.check_text(&text)?;
+                languages.map_or_else(|| self.translator.chosen_languages(), Ok)
+            });
+            let languages = match usable {
+                Ok(languages) => languages,
+                Err(error) => {
+                    outcomes.push(Err(line.error(error.to_string())));
+                    continue;
+                }
+            };
             let prefix = prefix.or_else(|| self.prefix.clone());
             let first = requests.len();
             let mut sources = Vec::new();
             // Split into sentences, a line's own language token holds for each of them.
-            let (own_language, text) = match self.split_sentences && self.language.is_none() {
+            let (own, text) = match self.split_sentences && languages.target.is_none() {
                 true => self.own_language(&text),
                 false => (None, text),
             };
+            let languages = Some(own.unwrap_or(languages));
             let mut push = |sentence: &str| {
-                let text = match self.language.as_ref().or(own_language.as_ref()) {
-                    Some(language) => format!("{language} {sentence}"),
-                    None => sentence.to_owned(),
-                };
                 // A prefix begins the translation of the line, so only its first sentence.
                 let target_prefix = if requests.len() == first { prefix.clone() } else { None };
-                requests.push(Request { text, target_prefix, max_length });
+                requests.push(Request {
+                    text: sentence.to_owned(),
+                    target_prefix,
+                    max_length,
+                    languages: languages.clone(),
+                });
             };
             if self.split_sentences && !text.trim().is_empty() {
                 for sentence in split_sentences(&text) {
@@ -161,7 +183,7 @@ impl BatchTranslator for TranslationJob {
                     push(sentence.trim());
                 }
             } else if text.trim().is_empty() {
-                requests.push(Request { text, target_prefix: None, max_length });
+                requests.push(Request { text, max_length, ..Request::default() });
             } else {
                 push(&text);
             }
@@ -186,7 +208,8 @@ impl BatchTranslator for TranslationJob {
                         if self.replace_unknown {
                             for candidate in &mut translation.candidates {
                                 let hypothesis = &candidate.hypothesis;
-                                candidate.text = self.translator.text_replacing_unknown(&request.text, hypothesis);
+                                let (text, languages) = (&request.text, &translation.languages);
+                                candidate.text = self.translator.text_replacing_unknown(text, languages, hypothesis);
                             }
                         }
                         translated.sentences.push(translation);

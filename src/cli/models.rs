@@ -1,14 +1,16 @@
 //! `translate models`: what there is to translate with.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
 use translate::layouts::{ModelSummary, list_models};
 use translate::store::Location;
 use translate::store::hub::HubSettings;
-use translate::{Error, Result};
+use translate::text::Side;
+use translate::text::languages::name_of;
+use translate::{Error, Result, languages_of};
 
 use super::Ending;
 
@@ -19,6 +21,10 @@ pub(super) struct Arguments {
     #[arg(value_name = "DIR", default_value = ".")]
     directories: Vec<PathBuf>,
 
+    /// List the languages of the models named instead: built-in ones, directories or hub names
+    #[arg(long)]
+    languages: bool,
+
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
@@ -28,12 +34,48 @@ const HEADINGS: [&str; 7] = ["MODEL", "WHERE", "LANGUAGES", "FAMILY", "PARAMETER
 
 /// Prints the list.
 pub(super) fn run(arguments: Arguments) -> Result<Ending> {
-    let models = list_models(&HubSettings::from_environment(), &arguments.directories);
-    let text = if arguments.json { models.iter().map(json_line).collect() } else { table(&models) };
+    let text = if arguments.languages {
+        let lists = arguments.directories.iter().map(|name| languages(name, arguments.json));
+        lists.collect::<Result<String>>()?
+    } else {
+        let models = list_models(&HubSettings::from_environment(), &arguments.directories);
+        if arguments.json { models.iter().map(json_line).collect() } else { table(&models) }
+    };
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     written.map_err(|error| Error::io("standard output", error))?;
     Ok(Ending::Done)
+}
+
+/// The languages of one model, one a line.
+fn languages(name: &Path, json: bool) -> Result<String> {
+    let files = super::download::find_model(&name.to_string_lossy())?;
+    let languages = languages_of(&files)?;
+    let (sources, targets) = (languages.codes(Side::Source), languages.codes(Side::Target));
+    let mut codes: Vec<&str> = sources.iter().chain(&targets).copied().collect();
+    codes.sort_unstable();
+    codes.dedup();
+    if codes.is_empty() {
+        return Err(Error::Usage(format!(
+            "{} translates one pair of languages: there is none to choose",
+            name.display()
+        )));
+    }
+    let width = codes.iter().map(|code| code.chars().count()).max().unwrap_or(0).max(4);
+    let mut text = if json { String::new() } else { format!("{:width$}  FROM  TO   LANGUAGE\n", "CODE") };
+    for code in codes {
+        let (from, to) = (sources.contains(&code), targets.contains(&code));
+        let known = name_of(code);
+        if json {
+            let line = json!({"model": name, "code": code, "from": from, "to": to, "language": known});
+            text.push_str(&format!("{line}\n"));
+        } else {
+            let mark = |is: bool| if is { "yes" } else { "-" };
+            let line = format!("{code:width$}  {:4}  {:3}  {}", mark(from), mark(to), known.unwrap_or("?"));
+            text.push_str(&format!("{}\n", line.trim_end()));
+        }
+    }
+    Ok(text)
 }
 
 fn location(model: &ModelSummary) -> &'static str {

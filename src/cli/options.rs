@@ -38,9 +38,28 @@ pub(super) struct ModelOptions {
     #[arg(short, long, value_name = "N", env = "TRANSLATE_THREADS", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) threads: Option<u16>,
 
-    /// Target language of a multilingual model, as in its vocabulary (fra for >>fra<<)
-    #[arg(long, value_name = "CODE")]
-    pub(super) target_lang: Option<String>,
+    /// Language of the text, for models of several: as the model writes it (deu_Latn), as an ISO 639 code or in English
+    #[arg(long, value_name = "LANGUAGE", visible_alias = "source-lang", env = "TRANSLATE_FROM")]
+    pub(super) from: Option<String>,
+
+    /// Language to translate into, likewise; `translate models NAME --languages` lists them
+    #[arg(long, value_name = "LANGUAGE", visible_alias = "target-lang", env = "TRANSLATE_TO")]
+    pub(super) to: Option<String>,
+
+    /// Put TEXT before every source text, as it stands: an instruction the model was trained with
+    #[arg(long, value_name = "TEXT")]
+    pub(super) source_prefix: Option<String>,
+
+    /// Where the target's language stands, if not where the model's files say
+    #[arg(long, value_name = "WHERE", value_enum)]
+    pub(super) language_token: Option<LanguageToken>,
+}
+
+/// Where the token of the target's language stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum LanguageToken {
+    /// Before the source, as SMaLL-100 was trained
+    TargetPrefix,
 }
 
 /// Names of [`Precision`] on the command line.
@@ -83,6 +102,11 @@ impl ModelOptions {
                 BackendChoice::Candle => BackendName::Candle,
             });
         }
+        builder = builder.languages(self.from.as_deref(), self.to.as_deref());
+        builder = builder.target_language_in_source(self.language_token == Some(LanguageToken::TargetPrefix));
+        if let Some(prefix) = &self.source_prefix {
+            builder = builder.source_prefix(prefix);
+        }
         let translator = builder.threads(self.threads()).pieces(self.pieces).build()?;
         Ok((translator, start.elapsed()))
     }
@@ -93,27 +117,6 @@ impl ModelOptions {
             return 1;
         }
         self.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from)
-    }
-
-    /// The token that names the target language, to be put before every source sentence, if one was asked for.
-    ///
-    /// # Errors
-    /// If the model has no such language; the message lists those it has.
-    pub(super) fn language_token(&self, translator: &Translator) -> Result<Option<String>> {
-        let Some(code) = &self.target_lang else { return Ok(None) };
-        let bare = |token: &str| token.trim_start_matches(">>").trim_end_matches("<<").to_owned();
-        let languages = translator.vocabularies().source.target_languages().into_iter().map(bare);
-        let languages: Vec<String> = languages.collect();
-        let code = bare(code);
-        if languages.contains(&code) {
-            return Ok(Some(format!(">>{code}<<")));
-        }
-        let has = if languages.is_empty() {
-            "it translates into one language only; leave --target-lang out".to_owned()
-        } else {
-            format!("it has {}", languages.join(", "))
-        };
-        Err(Error::Usage(format!("--target-lang {code}: the model has no such target language; {has}")))
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) enum InputFormat {
 }
 
 /// The sentence of a line, and what the line itself says about its translation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct LineRequest {
     /// The JSON fields to be passed through.
     pub(super) fields: Map<String, Value>,
@@ -28,6 +28,8 @@ pub(super) struct LineRequest {
     pub(super) prefix: Option<String>,
     /// At most this many generated tokens.
     pub(super) max_length: Option<usize>,
+    /// Source and target language.
+    pub(super) languages: (Option<String>, Option<String>),
 }
 
 impl LineRequest {
@@ -36,7 +38,7 @@ impl LineRequest {
     /// # Errors
     /// If it has no such column, or is no JSON object with a string in `text` and options of the right types.
     pub(super) fn parse(line: &Line, format: InputFormat) -> Result<Self> {
-        let plain = |text: &str| Self { fields: Map::new(), text: text.to_owned(), prefix: None, max_length: None };
+        let plain = |text: &str| Self { text: text.to_owned(), ..Self::default() };
         match format {
             InputFormat::Text => Ok(plain(&line.text)),
             InputFormat::Column(column) => {
@@ -60,11 +62,13 @@ impl LineRequest {
             Some(Value::String(text)) => text.clone(),
             _ => return Err(line.error("the JSON object has no string in \"text\"")),
         };
-        let prefix = match fields.remove("target_prefix") {
-            None | Some(Value::Null) => None,
-            Some(Value::String(prefix)) => Some(prefix),
-            Some(_) => return Err(line.error("\"target_prefix\" must be a string")),
+        let mut string = |key: &str| match fields.remove(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(value)) => Ok(Some(value)),
+            Some(_) => Err(line.error(format!("\"{key}\" must be a string"))),
         };
+        let prefix = string("target_prefix")?;
+        let languages = (string("source_lang")?, string("target_lang")?);
         let max_length = match fields.remove("max_length") {
             None | Some(Value::Null) => None,
             Some(value) => match value.as_u64() {
@@ -72,7 +76,7 @@ impl LineRequest {
                 _ => return Err(line.error("\"max_length\" must be a whole number above 0")),
             },
         };
-        Ok(Self { fields, text, prefix, max_length })
+        Ok(Self { fields, text, prefix, max_length, languages })
     }
 }
 

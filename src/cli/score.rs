@@ -72,27 +72,14 @@ pub(super) struct Arguments {
 struct Scorer {
     translator: Translator,
     options: SearchOptions,
-    /// `>>xxx<<`, put before every source sentence.
-    language: Option<String>,
 }
 
 impl BatchTranslator for Scorer {
     type Output = Translation;
 
     fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<Translation>>> {
-        let pairs: Vec<Option<(String, &str)>> = lines
-            .iter()
-            .map(|line| {
-                let (source, target) = line.text.split_once('\t')?;
-                let source = match &self.language {
-                    Some(language) => format!("{language} {source}"),
-                    None => source.to_owned(),
-                };
-                Some((source, target))
-            })
-            .collect();
-        let whole: Vec<(&str, &str)> =
-            pairs.iter().flatten().map(|(source, target)| (source.as_str(), *target)).collect();
+        let pairs: Vec<Option<(&str, &str)>> = lines.iter().map(|line| line.text.split_once('\t')).collect();
+        let whole: Vec<(&str, &str)> = pairs.iter().copied().flatten().collect();
         let mut scored = if whole.is_empty() {
             Vec::new()
         } else {
@@ -154,8 +141,8 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     let mut options = translator.search_options();
     options.renormalise = false;
     options.banned.clear();
-    let language = arguments.model.language_token(&translator)?;
-    let scorer = Arc::new(Scorer { translator, options, language });
+    translator.chosen_languages()?;
+    let scorer = Arc::new(Scorer { translator, options });
 
     let output = match (&arguments.output, arguments.summary) {
         (Some(path), _) => Output::File(path.clone()),

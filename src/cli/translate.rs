@@ -33,7 +33,8 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 
-    /// Read JSON lines: {"text": "…"}, optionally with "target_prefix" and "max_length"; other fields are passed through
+    /// Read JSON lines: {"text": "…"}, optionally with "target_prefix", "max_length",
+    /// "source_lang" and "target_lang"; other fields are passed through
     #[arg(long, conflicts_with = "column")]
     json_input: bool,
 
@@ -173,7 +174,10 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     let (translator, load_time) = arguments.model.load()?;
     let mut options = arguments.search.options(&translator, formatter.n_best)?;
     options.scores = arguments.scores || arguments.word_scores || arguments.format != Format::Text;
-    let language = arguments.model.language_token(&translator)?;
+    if !arguments.json_input {
+        // A line of JSON may say its languages itself.
+        translator.chosen_languages()?;
+    }
     let alignments = arguments.alignments.then(|| {
         let (layer, head) = best(&translator);
         Selection { layer, head, ..Selection::default() }
@@ -192,7 +196,8 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
         split_sentences: arguments.split_sentences,
         replace_unknown: arguments.replace_unk,
         attention: AttentionUse { alignments, maps: arguments.attention.is_some() },
-        ..TranslationJob::new(translator, options, language)
+        languages: (arguments.model.from.clone(), arguments.model.to.clone()),
+        ..TranslationJob::new(translator, options)
     });
     let mut attention = arguments.attention.map(open_attention).transpose()?;
 

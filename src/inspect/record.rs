@@ -31,7 +31,8 @@ impl AttentionMap {
         let vocabularies = translator.vocabularies();
         let piece = |id| translator.source_pieces(&[id]).concat();
         let mut source_words = real_words(&*vocabularies.source, &translation.source);
-        name_unknown(&*vocabularies.source, source, &translation.source, &mut source_words);
+        let text = Translator::prefixed(source, &translation.languages);
+        name_unknown(&*vocabularies.source, &text, &translation.source, &mut source_words);
         let map = Self {
             line,
             kind,

@@ -63,7 +63,7 @@ impl Layout for Bart {
     }
 
     fn vocabulary(&self) -> &'static [Kind] {
-        &[Kind::TokenizerJson, Kind::WordList]
+        &[Kind::TokenizerJson, Kind::ByteLevel, Kind::WordList]
     }
 
     fn target_characters(&self, keys: &Keys) -> Result<Option<String>> {

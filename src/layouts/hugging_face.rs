@@ -6,7 +6,7 @@ use crate::Result;
 use crate::checkpoint::{Keys, Parameters};
 use crate::compute::{Activation, NormKind};
 use crate::spec::{Frequencies, Norm, Order, Positions, Spec, Stack, Transformer};
-use crate::text::{Frame, Part};
+use crate::text::{Frame, Part, Task};
 
 /// The first of several keys that is there.
 pub(super) fn first<'k>(keys: &Keys, names: &[&'k str]) -> &'k str {
@@ -167,7 +167,16 @@ impl Ids {
         let start = keys.id("decoder_start_token_id")?.unwrap_or(self.start);
         keys.in_vocabulary("eos_token_id", end, size)?;
         keys.in_vocabulary("decoder_start_token_id", start, size)?;
-        Ok(Frame { source, start: Part::Id(start), first: None, end, padding, forced_end: None })
+        Ok(Frame {
+            source,
+            start: Part::Id(start),
+            first: None,
+            end,
+            padding,
+            bans_padding: false,
+            target: None,
+            forced_end: None,
+        })
     }
 }
 
@@ -189,6 +198,17 @@ pub(super) fn source_frame(keys: &Keys, size: usize, start: u32, end: u32) -> Re
     let before = if has_begin { vec![Part::Id(begin_id)] } else { Vec::new() };
     let after = if keys.flag("add_source_eos", true)? { vec![Part::Id(end)] } else { Vec::new() };
     Ok(Some((before, after)))
+}
+
+/// The instructions before texts that `task_specific_params` names `translation_en_to_de`.
+pub(super) fn tasks(keys: &Keys) -> Vec<Task> {
+    let tasks = keys.value("task_specific_params").and_then(Value::as_object);
+    let task = |(name, settings): (&String, &Value)| {
+        let (source, target) = name.strip_prefix("translation_")?.split_once("_to_")?;
+        let prefix = settings["prefix"].as_str()?.to_owned();
+        Some(Task { source: source.to_owned(), target: target.to_owned(), prefix })
+    };
+    tasks.into_iter().flatten().filter_map(task).collect()
 }
 
 /// The keys of a Transformer and its frame, every one spelt out.

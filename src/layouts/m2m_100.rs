@@ -12,7 +12,7 @@ use crate::Result;
 use crate::checkpoint::{Keys, Parameters};
 use crate::compute::Activation;
 use crate::spec::Spec;
-use crate::text::{Frame, Part};
+use crate::text::{Frame, Kind, Numbering, Part};
 
 /// The family.
 pub(super) struct M2M100;
@@ -52,14 +52,33 @@ impl Layout for M2M100 {
 
     fn frame(&self, keys: &Keys, spec: &Spec) -> Result<Frame> {
         let mut frame = Ids { padding: 1, end: 2, start: 2 }.frame(keys, spec.vocabulary_sizes().1, None)?;
-        frame.source = Some((vec![Part::SourceLanguage], vec![Part::Id(frame.end)]));
+        let end = Part::Id(frame.end);
+        let class = keys.tokenizer_string("tokenizer_class")?.unwrap_or_default();
+        if class.to_uppercase().starts_with("SMALL100") {
+            frame.source = Some((vec![Part::TargetLanguage], vec![end]));
+            return Ok(frame);
+        }
         frame.first = Some(Part::TargetLanguage);
+        // NLLB as it was first published put the language last.
+        frame.source = Some(match keys.tokenizer_flag("legacy_behaviour", false)? {
+            true => (Vec::new(), vec![end, Part::SourceLanguage]),
+            false => (vec![Part::SourceLanguage], vec![end]),
+        });
         Ok(frame)
+    }
+
+    fn vocabulary(&self) -> &'static [Kind] {
+        &[Kind::TokenizerJson, Kind::SentencePiece(Numbering::Table), Kind::SentencePiece(Numbering::Nllb)]
     }
 
     fn complete(&self, spec: &Spec, frame: &Frame, config: &mut Map<String, Value>) {
         let Spec::Transformer(spec) = spec else { return };
         config.insert("architectures".to_owned(), json!(["M2M100ForConditionalGeneration"]));
         hugging_face::complete(spec, frame, config);
+        match &frame.source {
+            _ if frame.first.is_none() => config.insert("tokenizer_class".to_owned(), json!("SMALL100Tokenizer")),
+            Some((before, _)) => config.insert("legacy_behaviour".to_owned(), json!(before.is_empty())),
+            None => None,
+        };
     }
 }

@@ -65,6 +65,7 @@ impl Layout for Marian {
         let source = Some((Vec::new(), vec![Part::SourceEnd]));
         let mut frame = Ids { padding, end: 0, start: padding }.frame(keys, size, source)?;
         frame.forced_end = Some(frame.end);
+        frame.bans_padding = true;
         Ok(frame)
     }
 

@@ -12,7 +12,7 @@ use crate::Result;
 use crate::checkpoint::{Keys, Parameters};
 use crate::compute::Activation;
 use crate::spec::Spec;
-use crate::text::{Frame, Part};
+use crate::text::{Frame, Kind, Numbering, Part};
 
 /// The family.
 pub(super) struct MBart;
@@ -52,19 +52,21 @@ impl Layout for MBart {
     fn frame(&self, keys: &Keys, spec: &Spec) -> Result<Frame> {
         let mut frame = Ids { padding: 1, end: 2, start: 2 }.frame(keys, spec.vocabulary_sizes().1, None)?;
         let end = Part::Id(frame.end);
-        let start = keys.id("decoder_start_token_id")?;
-        let class = keys.string("tokenizer_class")?;
-        let is_fifty = class.map_or(start == Some(frame.end), |class| class.starts_with("MBart50"));
-        if is_fifty {
+        let class = keys.tokenizer_string("tokenizer_class")?;
+        let starts_with_end = keys.id("decoder_start_token_id")? == Some(frame.end);
+        if class.map_or(starts_with_end, |class| class.starts_with("MBart50")) {
             frame.source = Some((vec![Part::SourceLanguage], vec![end]));
             frame.first = Some(Part::TargetLanguage);
         } else {
             frame.source = Some((Vec::new(), vec![end, Part::SourceLanguage]));
-            // A model of one direction says which language that is.
-            frame.start = start.map_or(Part::TargetLanguage, Part::Id);
+            frame.start = Part::TargetLanguage;
         }
         frame.forced_end = Some(frame.end);
         Ok(frame)
+    }
+
+    fn vocabulary(&self) -> &'static [Kind] {
+        &[Kind::TokenizerJson, Kind::SentencePiece(Numbering::MBart)]
     }
 
     fn complete(&self, spec: &Spec, frame: &Frame, config: &mut Map<String, Value>) {

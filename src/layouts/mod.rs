@@ -29,7 +29,7 @@ pub use list::{ModelSummary, WeightSummary, list_models};
 
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
 use crate::spec::{AlignmentHead, Spec};
-use crate::text::{Frame, Kind};
+use crate::text::{Frame, Kind, Part, Task};
 use crate::{Error, Result};
 use rules::Rule;
 
@@ -90,6 +90,11 @@ pub trait Layout: Sync {
         &[Kind::Marian, Kind::TokenizerJson, Kind::WordList]
     }
 
+    /// The instructions it was trained to get before a text, one a pair of languages.
+    fn tasks(&self, _keys: &Keys) -> Vec<Task> {
+        Vec::new()
+    }
+
     /// The characters of the target vocabulary in the order of their ids, where the configuration spells them out.
     ///
     /// # Errors
@@ -127,6 +132,10 @@ pub struct Opened {
     pub generation: GenerationConfig,
     /// Directory of the vocabulary relative to the model's, if not the same.
     pub vocabulary: Option<String>,
+    /// The instructions it was trained to get before a text.
+    pub tasks: Vec<Task>,
+    /// Codes of the source and the target language where nobody chooses.
+    pub languages: (Option<String>, Option<String>),
     /// The characters of the target vocabulary, if the configuration spells them out.
     pub target_characters: Option<String>,
     /// The cross-attention to read alignments from, if it was measured.
@@ -153,10 +162,16 @@ impl Opened {
         let (layout, keys, parameters) = parameters(files)?;
         let spec = layout.spec(&keys, &parameters)?;
         keys.supported()?;
-        let frame = layout.frame(&keys, &spec)?;
+        let mut frame = layout.frame(&keys, &spec)?;
         let (_, target_size) = spec.vocabulary_sizes();
         let mut generation = GenerationConfig::read(files, frame.forced_end)?;
         generation.check(files, target_size)?;
+        // A model tuned for one direction says so in its settings.
+        if frame.first == Some(Part::TargetLanguage) {
+            frame.target = generation.forced_bos_token_id;
+        } else if frame.start == Part::TargetLanguage {
+            frame.target = generation.decoder_start_token_id.or(keys.id("decoder_start_token_id")?);
+        }
         let alignment = match keys.section("alignment")? {
             None => None,
             Some(alignment) => {
@@ -171,6 +186,8 @@ impl Opened {
         };
         let vocabulary = keys.string("vocabulary")?;
         let target_characters = layout.target_characters(&keys)?;
+        let tasks = layout.tasks(&keys);
+        let languages = (keys.tokenizer_string("src_lang")?, keys.tokenizer_string("tgt_lang")?);
         let (notes, config) = (keys.notes(), keys.map().clone());
         Ok(Self {
             layout,
@@ -179,6 +196,8 @@ impl Opened {
             parameters,
             generation,
             vocabulary,
+            tasks,
+            languages,
             target_characters,
             alignment,
             notes,
@@ -203,6 +222,7 @@ fn parameters(files: &ModelFiles) -> Result<(&'static dyn Layout, Keys, Paramete
         let problem = "is missing; a model directory needs it (docs/models.md says what to write)";
         return Err(Error::model(files.path("config.json"), problem));
     };
+    let keys = keys.with_tokenizer(Keys::read(files, "tokenizer_config.json")?);
     let weights = match keys.string("weights")? {
         Some(name) => Weights::open_file(files, &name)?,
         None => Weights::open(files)?,

@@ -9,7 +9,7 @@ use crate::Result;
 use crate::checkpoint::{Keys, Parameters};
 use crate::compute::Activation;
 use crate::spec::Spec;
-use crate::text::{Frame, Part};
+use crate::text::{Frame, Kind, Numbering, Part};
 
 /// The family.
 pub(super) struct Pegasus;
@@ -53,6 +53,10 @@ impl Layout for Pegasus {
         frame.source = Some((Vec::new(), vec![Part::Id(frame.end)]));
         frame.forced_end = Some(frame.end);
         Ok(frame)
+    }
+
+    fn vocabulary(&self) -> &'static [Kind] {
+        &[Kind::TokenizerJson, Kind::SentencePiece(Numbering::Reserved)]
     }
 
     fn complete(&self, spec: &Spec, frame: &Frame, config: &mut Map<String, Value>) {

@@ -79,6 +79,7 @@ pub(super) fn transformer(keys: &Keys, parameters: &Parameters, default_position
 pub(super) fn frame(keys: &Keys, spec: &Spec) -> Result<Frame> {
     let (source_size, size) = spec.vocabulary_sizes();
     let mut frame = Ids { padding: 1, end: 3, start: 2 }.frame(keys, size, None)?;
+    frame.bans_padding = true;
     let Part::Id(start) = frame.start else { return Ok(frame) };
     frame.source = hugging_face::source_frame(keys, source_size, start, frame.end)?;
     Ok(frame)

@@ -12,7 +12,7 @@ use super::{Layout, rules::Rule};
 use crate::Result;
 use crate::checkpoint::{Keys, Parameters};
 use crate::spec::Spec;
-use crate::text::{Frame, Part};
+use crate::text::{Frame, Kind, Numbering, Part, Task};
 
 /// The table that umT5 has and the others have not.
 const SECOND_BIAS: &str = "encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight";
@@ -79,6 +79,14 @@ impl Layout for Class {
         let mut frame = Ids { padding, end: 1, start: padding }.frame(keys, spec.vocabulary_sizes().1, None)?;
         frame.source = Some((Vec::new(), vec![Part::Id(frame.end)]));
         Ok(frame)
+    }
+
+    fn vocabulary(&self) -> &'static [Kind] {
+        &[Kind::TokenizerJson, Kind::SentencePiece(Numbering::Own), Kind::Bytes]
+    }
+
+    fn tasks(&self, keys: &Keys) -> Vec<Task> {
+        hugging_face::tasks(keys)
     }
 
     fn complete(&self, spec: &Spec, frame: &Frame, config: &mut Map<String, Value>) {

@@ -63,7 +63,7 @@ pub(super) fn search(
     // 2·beam candidates leave `beam` to go on with when all of the first half end (one end token exists).
     let width = 2 * options.beam_size;
     let mut proposals = Proposals::new(width);
-    let mut tokens: Vec<u32> = vec![options.start_token; sources.len()];
+    let mut tokens: Vec<u32> = sources.iter().map(|source| options.beginning(source).start).collect();
     let mut rows = Vec::new();
     let mut extensions = Vec::new();
 

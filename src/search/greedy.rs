@@ -49,7 +49,7 @@ pub(super) fn search(
         (true, false) => Normalise::All,
     };
     let mut proposals = Proposals::new(1);
-    let mut tokens = vec![options.start_token; rows.len()];
+    let mut tokens: Vec<u32> = rows.iter().map(|row| options.beginning(row.source).start).collect();
     let mut survivors = Vec::new();
     for at in 0.. {
         let [first, ..] = rows.as_slice() else { break };

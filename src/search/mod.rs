@@ -29,6 +29,17 @@ pub struct Source {
     pub prefix: Vec<u32>,
     /// At most this many generated tokens, sentence end included; the smaller of this and the options' limits counts.
     pub max_length: Option<usize>,
+    /// How the translation begins, where it is not as the options say.
+    pub beginning: Option<Beginning>,
+}
+
+/// The tokens a translation begins with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beginning {
+    /// What the decoder is fed first.
+    pub start: u32,
+    /// The first token of a translation without a prefix, whatever the model says.
+    pub first: Option<u32>,
 }
 
 /// One finished translation of one sentence.

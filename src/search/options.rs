@@ -96,6 +96,11 @@ impl Default for SearchOptions {
 }
 
 impl SearchOptions {
+    /// How the translation of a sentence begins.
+    pub(super) fn beginning(&self, source: &super::Source) -> super::Beginning {
+        source.beginning.unwrap_or(super::Beginning { start: self.start_token, first: self.force_begin })
+    }
+
     /// The most tokens a sentence may generate, sentence end included; from the sentence alone, never from its batch.
     pub(super) fn limit(&self, source: &super::Source) -> usize {
         let ratio = self

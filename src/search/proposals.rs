@@ -57,7 +57,7 @@ impl Proposals {
         for (logits, (node, step, row)) in self.logits.chunks_exact_mut(vocabulary).zip(rows) {
             history.tokens(node, &mut self.generated);
             step.banned(&mut self.banned);
-            scores::process(logits, options, &self.generated, &self.banned);
+            scores::process(logits, options, step.start, &self.generated, &self.banned);
             choose(logits, row, &mut self.candidates);
         }
         Ok(())

@@ -7,18 +7,24 @@ use crate::compute::log_sum_exp;
 /// repetition penalty (which comes first when there is no beam), repeated n-grams, banned tokens and sequences, minimum length, and a second log-softmax when
 /// renormalising.
 ///
-/// `generated` is everything after the start token; `banned` the tokens that may not come next.
-pub(super) fn process(logits: &mut [f32], options: &SearchOptions, generated: &[u32], banned: &[u32]) {
+/// `generated` is everything after `start_token`; `banned` the tokens that may not come next.
+pub(super) fn process(
+    logits: &mut [f32],
+    options: &SearchOptions,
+    start_token: u32,
+    generated: &[u32],
+    banned: &[u32],
+) {
     let penalise = options.repetition_penalty != 1.0;
     // Hugging Face hands beam search log-probabilities, greedy search and sampling the logits themselves.
     let before_softmax = options.beam_size <= 1 || options.sampling.is_some();
     if penalise && before_softmax {
-        repetition_penalty(logits, options, generated);
+        repetition_penalty(logits, options.repetition_penalty, start_token, generated);
     }
     let norm = log_sum_exp(logits);
     logits.iter_mut().for_each(|x| *x -= norm);
     if penalise && !before_softmax {
-        repetition_penalty(logits, options, generated);
+        repetition_penalty(logits, options.repetition_penalty, start_token, generated);
     }
     if options.no_repeat_ngram > 0 {
         for token in repeated_ngram_ends(generated, options.no_repeat_ngram) {
@@ -30,7 +36,7 @@ pub(super) fn process(logits: &mut [f32], options: &SearchOptions, generated: &[
     }
     for sequence in &options.banned_sequences {
         if let Some((&last, start)) = sequence.split_last()
-            && ends_with(options.start_token, generated, start)
+            && ends_with(start_token, generated, start)
         {
             logits[last as usize] = f32::NEG_INFINITY;
         }
@@ -54,14 +60,14 @@ pub(super) fn coverage(coverage: &[f32], penalty: CoveragePenalty) -> f32 {
 
 /// Keskar et al. 2019, section 4.1: a score of a token seen before is divided by the penalty when positive and multiplied
 /// by it when negative, once however often it was seen. The start token counts as seen.
-fn repetition_penalty(scores: &mut [f32], options: &SearchOptions, generated: &[u32]) {
+fn repetition_penalty(scores: &mut [f32], penalty: f32, start_token: u32, generated: &[u32]) {
     let mut seen: Vec<u32> = generated.to_vec();
-    seen.push(options.start_token);
+    seen.push(start_token);
     seen.sort_unstable();
     seen.dedup();
     for token in seen {
         let score = &mut scores[token as usize];
-        *score = if *score < 0.0 { *score * options.repetition_penalty } else { *score / options.repetition_penalty };
+        *score = if *score < 0.0 { *score * penalty } else { *score / penalty };
     }
 }
 
@@ -94,9 +100,8 @@ mod tests {
 
     #[test]
     fn repetition_makes_a_seen_token_less_likely() {
-        let options = SearchOptions { repetition_penalty: 2.0, ..SearchOptions::default() };
         let mut scores = [-1.0, -1.0, -1.0];
-        repetition_penalty(&mut scores, &options, &[2]);
+        repetition_penalty(&mut scores, 2.0, 0, &[2]);
         assert_eq!(scores, [-2.0, -1.0, -2.0], "tokens 0 (start) and 2 were seen");
     }
 }

@@ -23,25 +23,27 @@ pub(super) struct Step<'o> {
     pub(super) length: usize,
     /// The most tokens the sentence may generate.
     pub(super) limit: usize,
+    /// What the decoder was fed first.
+    pub(super) start: u32,
 }
 
 impl<'o> Step<'o> {
     /// The choice of the `step`-th token of a sentence, counted from 0 with the prefix.
     pub(super) fn new(options: &'o SearchOptions, source: &Source, step: usize) -> Self {
-        let limit = options.limit(source);
+        let (limit, beginning) = (options.limit(source), options.beginning(source));
         let length = (step + 1).saturating_sub(source.prefix.len());
-        let choice = match (source.prefix.get(step), options.force_begin) {
+        let choice = match (source.prefix.get(step), beginning.first) {
             (Some(&token), _) => Choice::Prefix(token),
             (None, Some(token)) if step == 0 => Choice::Forced(token),
             _ if options.force_end && length == limit => Choice::Forced(options.end_token),
             _ => Choice::Free,
         };
-        Self { options, choice, length, limit }
+        Self { options, choice, length, limit, start: beginning.start }
     }
 
     /// The `step`-th token of a given target, which has no prefix and no limit.
     pub(super) fn along_target(options: &'o SearchOptions, step: usize) -> Self {
-        Self { options, choice: Choice::Free, length: step + 1, limit: usize::MAX }
+        Self { options, choice: Choice::Free, length: step + 1, limit: usize::MAX, start: options.start_token }
     }
 
     /// Whether the token belongs to the prefix.

@@ -1,6 +1,6 @@
 //! What stands around a sentence: the tokens before and after the source, and those a translation begins with.
 
-use super::Vocabulary;
+use super::{Languages, Vocabulary};
 
 /// A token of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,17 +11,8 @@ pub enum Part {
     SourceEnd,
     /// The language of the source, if one is chosen.
     SourceLanguage,
-    /// The language of the target, if one is chosen.
+    /// The language of the target: that which is chosen, else the frame's own.
     TargetLanguage,
-}
-
-/// The languages chosen for a sentence, as tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Languages {
-    /// Of the source.
-    pub source: Option<u32>,
-    /// Of the target.
-    pub target: Option<u32>,
 }
 
 /// The frame of a model's sentences.
@@ -36,15 +27,19 @@ pub struct Frame {
     pub first: Option<Part>,
     /// The token that ends a translation.
     pub end: u32,
-    /// Padding; never produced.
+    /// Padding.
     pub padding: u32,
+    /// Whether padding is never produced. In most families nothing forbids it, and no trained model does it.
+    pub bans_padding: bool,
+    /// The target language's token where nobody chooses one.
+    pub target: Option<u32>,
     /// The last token within the length limit, where a configuration's class has one and no file says otherwise.
     pub forced_end: Option<u32>,
 }
 
 impl Frame {
     /// The tokens before and after a source sentence.
-    pub fn around(&self, vocabulary: &dyn Vocabulary, languages: Languages) -> (Vec<u32>, Vec<u32>) {
+    pub fn around(&self, vocabulary: &dyn Vocabulary, languages: &Languages) -> (Vec<u32>, Vec<u32>) {
         let all = |parts: &[Part]| parts.iter().filter_map(|&part| self.token(part, vocabulary, languages)).collect();
         match &self.source {
             Some((before, after)) => (all(before), all(after)),
@@ -52,13 +47,19 @@ impl Frame {
         }
     }
 
+    /// Whether a part stands anywhere in the frame.
+    pub fn has(&self, part: Part) -> bool {
+        let around = self.source.iter().flat_map(|(before, after)| before.iter().chain(after));
+        around.chain([&self.start]).chain(&self.first).any(|&own| own == part)
+    }
+
     /// The token a part stands for, or `None` for a language that is not chosen.
-    pub fn token(&self, part: Part, vocabulary: &dyn Vocabulary, languages: Languages) -> Option<u32> {
+    pub fn token(&self, part: Part, vocabulary: &dyn Vocabulary, languages: &Languages) -> Option<u32> {
         match part {
             Part::Id(id) => Some(id),
             Part::SourceEnd => Some(vocabulary.specials().end.unwrap_or(self.end)),
             Part::SourceLanguage => languages.source,
-            Part::TargetLanguage => languages.target,
+            Part::TargetLanguage => languages.target.or(self.target),
         }
     }
 }
@@ -69,25 +70,40 @@ mod tests {
     use crate::text::WordList;
 
     fn frame(source: Option<(Vec<Part>, Vec<Part>)>) -> Frame {
-        Frame { source, start: Part::Id(1), first: None, end: 9, padding: 0, forced_end: None }
+        Frame {
+            source,
+            start: Part::Id(1),
+            first: None,
+            end: 9,
+            padding: 0,
+            bans_padding: true,
+            target: None,
+            forced_end: None,
+        }
     }
 
     #[test]
     fn a_language_decides_what_stands_around_a_sentence() {
         let words = WordList::parse(b"<pad>\n<unk>\n</s>\na", "vocab.txt").unwrap();
         let nllb = frame(Some((vec![Part::SourceLanguage], vec![Part::SourceEnd])));
-        let german = Languages { source: Some(70), target: Some(80) };
-        assert_eq!(nllb.around(&words, german), (vec![70], vec![2]));
-        assert_eq!(nllb.around(&words, Languages::default()), (vec![], vec![2]));
+        let german = Languages { source: Some(70), target: Some(80), prefix: None };
+        assert_eq!(nllb.around(&words, &german), (vec![70], vec![2]));
+        assert_eq!(nllb.around(&words, &Languages::default()), (vec![], vec![2]));
         let mbart = Frame { first: Some(Part::TargetLanguage), ..nllb };
-        assert_eq!(mbart.first.and_then(|part| mbart.token(part, &words, german)), Some(80));
+        let first =
+            |frame: &Frame, languages: &Languages| frame.first.and_then(|part| frame.token(part, &words, languages));
+        assert_eq!(first(&mbart, &german), Some(80));
+        assert!(mbart.has(Part::SourceLanguage) && mbart.has(Part::TargetLanguage));
+        let into_french = Frame { target: Some(90), ..mbart };
+        assert_eq!(first(&into_french, &Languages::default()), Some(90));
+        assert_eq!(first(&into_french, &german), Some(80));
     }
 
     #[test]
     fn without_a_template_a_sentence_ends_with_the_end_and_a_model_that_wants_nothing_gets_nothing() {
         let words = WordList::parse(b"<pad>\n<unk>\na", "vocab.txt").unwrap();
-        assert_eq!(frame(None).around(&words, Languages::default()), (vec![], vec![9]));
+        assert_eq!(frame(None).around(&words, &Languages::default()), (vec![], vec![9]));
         let nothing = frame(Some((vec![], vec![])));
-        assert_eq!(nothing.around(&words, Languages::default()), (vec![], vec![]));
+        assert_eq!(nothing.around(&words, &Languages::default()), (vec![], vec![]));
     }
 }

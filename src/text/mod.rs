@@ -1,24 +1,33 @@
 //! Vocabularies: text to piece ids and back.
 //!
-//! Three kinds are read: a `tokenizer.json` (through the `tokenizers` crate), SentencePiece models with a Marian
-//! `vocab.json`, and plain word lists. None of them adds or removes sentence-end tokens; the translator does.
+//! Read are a `tokenizer.json` and byte-level byte-pair encoding (through the `tokenizers` crate), SentencePiece models
+//! with a `vocab.json` or the numbering of a family, bytes, and plain word lists. None of them adds or removes
+//! sentence-end tokens; the translator does.
 
 mod characters;
 mod frame;
-pub mod marian;
+pub mod languages;
+mod numbering;
 mod pieces;
 pub mod sentencepiece;
+mod sentencepiece_vocabulary;
 mod sentences;
 pub mod tokenizer_json;
+mod utf8_bytes;
 mod vocabularies;
+mod vocabulary_table;
 pub mod word_list;
 mod words;
 
-pub use self::frame::{Frame, Languages, Part};
-pub use self::marian::MarianVocabulary;
+pub use self::frame::{Frame, Part};
+pub use self::languages::{Language, Languages, ModelLanguages, Side, Task};
+pub use self::numbering::Numbering;
+pub use self::sentencepiece_vocabulary::SentencePieceVocabulary;
 pub use self::sentences::{join_sentences, split_sentences};
 pub use self::tokenizer_json::TokenizerJson;
+pub use self::utf8_bytes::Utf8Bytes;
 pub use self::vocabularies::{Kind, Vocabularies};
+pub use self::vocabulary_table::VocabularyTable;
 pub use self::word_list::WordList;
 pub use self::words::{Word, is_special, words};
 
@@ -60,9 +69,9 @@ pub trait Vocabulary: Send + Sync {
         None
     }
 
-    /// The target-language tokens (`>>fra<<`) a source text may start with, in alphabetical order.
-    fn target_languages(&self) -> Vec<&str> {
-        Vec::new()
+    /// The languages that have a token, by code.
+    fn languages(&self) -> &[Language] {
+        &[]
     }
 }
 
@@ -104,6 +113,28 @@ fn specials_by_name(id: impl Fn(&str) -> Option<u32>) -> Specials {
         begin: first(&["<s>", "<sos>", "<bos>", "[BOS]"]),
         end: first(&["</s>", "<eos>", "[EOS]"]),
     }
+}
+
+/// Takes out the spaces that `clean_up_tokenization_spaces` means in Hugging Face transformers, in this order.
+fn clean_up_spaces(mut text: String) -> String {
+    const CLEAN_UP: [(&str, &str); 10] = [
+        (" .", "."),
+        (" ?", "?"),
+        (" !", "!"),
+        (" ,", ","),
+        (" ' ", "'"),
+        (" n't", "n't"),
+        (" 'm", "'m"),
+        (" 's", "'s"),
+        (" 've", "'ve"),
+        (" 're", "'re"),
+    ];
+    for (spaced, clean) in CLEAN_UP {
+        if text.contains(spaced) {
+            text = text.replace(spaced, clean);
+        }
+    }
+    text
 }
 
 /// How many ids a vocabulary file may skip: its tables are as long as its highest id.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Piece, Specials, Vocabulary};
+use super::{Language, Piece, Specials, Vocabulary};
 
 /// A vocabulary whose texts are pieces between spaces, as it writes them itself.
 pub(super) struct Pieces(pub(super) Arc<dyn Vocabulary>);
@@ -60,8 +60,8 @@ impl Vocabulary for Pieces {
         text.split_whitespace().find(|piece| self.0.id(piece).is_none()).map(str::to_owned)
     }
 
-    fn target_languages(&self) -> Vec<&str> {
-        self.0.target_languages()
+    fn languages(&self) -> &[Language] {
+        self.0.languages()
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use serde_json::{Value, json};
 use tokenizers::Tokenizer;
 
 use super::word_list::detokenize;
-use super::{Piece, Specials, Vocabulary, check_density, specials_by_name};
+use super::{Language, Piece, Specials, Vocabulary, check_density, clean_up_spaces, specials_by_name};
 use crate::{Error, Result};
 
 /// A `tokenizer.json` of any kind the `tokenizers` crate reads. Its post-processor is not applied in encoding, but read as
@@ -15,7 +16,9 @@ pub struct TokenizerJson {
     /// The piece of every id; a gap has none.
     pieces: Vec<Option<Box<str>>>,
     specials: Specials,
+    languages: Vec<Language>,
     style: Style,
+    clean_up_spaces: bool,
 }
 
 /// How pieces show where words begin.
@@ -41,21 +44,80 @@ impl TokenizerJson {
     pub fn parse(bytes: &[u8], path: impl AsRef<Path>) -> Result<Self> {
         let problem = |problem: String| Error::model(&path, format!("not a usable tokenizer: {problem}"));
         // The crate panics on some of what is not even JSON, and on some of what is no tokenizer.
-        serde_json::from_slice::<serde_json::Value>(bytes).map_err(|error| problem(error.to_string()))?;
+        serde_json::from_slice::<Value>(bytes).map_err(|error| problem(error.to_string()))?;
         let read = std::panic::catch_unwind(|| Tokenizer::from_bytes(bytes));
         let read = read.map_err(|_| problem("the tokenizers crate cannot read it".to_owned()))?;
-        let mut tokenizer = read.map_err(|error| problem(error.to_string()))?;
+        let tokenizer = read.map_err(|error| problem(error.to_string()))?;
+        Self::of(tokenizer).map_err(problem)
+    }
+
+    /// The same with a space before every text, whatever the file says: `add_prefix_space` of a T5 tokenizer is newer than
+    /// the file beside it, and Hugging Face makes the tokenizer anew for it.
+    ///
+    /// # Errors
+    /// As [`TokenizerJson::parse`].
+    pub fn parse_with_space_before(bytes: &[u8], path: impl AsRef<Path>) -> Result<Self> {
+        let Ok(mut file) = serde_json::from_slice::<Value>(bytes) else { return Self::parse(bytes, path) };
+        let steps = &mut file["pre_tokenizer"];
+        let steps = match steps["pretokenizers"].is_array() {
+            true => steps["pretokenizers"].as_array_mut().map(Vec::as_mut_slice).unwrap_or_default(),
+            false => std::slice::from_mut(steps),
+        };
+        match steps.iter_mut().find(|step| step["type"] == "Metaspace" && step["prepend_scheme"] == "never") {
+            None => Self::parse(bytes, path),
+            Some(step) => {
+                step["prepend_scheme"] = "always".into();
+                Self::parse(file.to_string().as_bytes(), path)
+            }
+        }
+    }
+
+    /// Byte-level byte-pair encoding (Radford et al. 2019) as BART's two files hold it: the ids of the pieces in
+    /// `vocabulary` and the merges in `merges`, whose path is given for messages. `prefix_space` puts a space before every
+    /// text.
+    ///
+    /// # Errors
+    /// If the files do not fit each other.
+    pub fn byte_level(vocabulary: &[u8], merges: &[u8], prefix_space: bool, path: impl AsRef<Path>) -> Result<Self> {
+        let problem = |problem: String| Error::model(&path, format!("not usable merges: {problem}"));
+        let ids: std::collections::HashMap<String, u32> = serde_json::from_slice(vocabulary)
+            .map_err(|error| problem(format!("vocab.json beside it is no JSON object from pieces to ids: {error}")))?;
+        let text = std::str::from_utf8(merges).map_err(|_| problem("it is not valid UTF-8".to_owned()))?;
+        let merges = text.lines().filter(|line| !line.starts_with("#version") && !line.trim().is_empty());
+        let names = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"];
+        let special = |name: &str| {
+            // The mask takes the space before it.
+            let (id, left) = (ids.get(name)?, name == "<mask>");
+            Some(json!({"id": id, "content": name, "special": true, "lstrip": left, "rstrip": false,
+                        "single_word": false, "normalized": false}))
+        };
+        let level =
+            json!({"type": "ByteLevel", "add_prefix_space": prefix_space, "trim_offsets": true, "use_regex": true});
+        let around = ids.get("<s>").zip(ids.get("</s>")).map(|(begin, end)| {
+            json!({"type": "RobertaProcessing", "sep": ["</s>", end], "cls": ["<s>", begin], "trim_offsets": true,
+                   "add_prefix_space": prefix_space})
+        });
+        let tokenizer = json!({
+            "version": "1.0",
+            "added_tokens": names.into_iter().filter_map(special).collect::<Vec<_>>(),
+            "pre_tokenizer": level,
+            "post_processor": around,
+            "decoder": level,
+            "model": {"type": "BPE", "vocab": ids, "merges": merges.collect::<Vec<_>>()},
+        });
+        Self::parse(tokenizer.to_string().as_bytes(), path)
+    }
+
+    fn of(mut tokenizer: Tokenizer) -> Result<Self, String> {
         // Files saved after training with fixed lengths would cut or fill up every sentence.
         tokenizer.with_padding(None);
-        tokenizer.with_truncation(None).map_err(|error| problem(error.to_string()))?;
+        tokenizer.with_truncation(None).map_err(|error| error.to_string())?;
         if let Err(error) = tokenizer.encode_fast("\u{10fffd}", false) {
-            return Err(problem(format!(
-                "it cannot encode a character it has never seen ({error}); give it an unk_token"
-            )));
+            return Err(format!("it cannot encode a character it has never seen ({error}); give it an unk_token"));
         }
         let vocabulary = tokenizer.get_vocab(true);
         let highest = vocabulary.values().copied().max().unwrap_or_default();
-        check_density(highest, vocabulary.len()).map_err(problem)?;
+        check_density(highest, vocabulary.len())?;
         let mut pieces = vec![None; highest as usize + 1];
         for (piece, id) in vocabulary {
             pieces[id as usize] = Some(piece.into_boxed_str());
@@ -69,7 +131,32 @@ impl TokenizerJson {
             () => Style::WholeWords,
         };
         let specials = specials_by_name(|name| tokenizer.token_to_id(name));
-        Ok(Self { tokenizer, pieces, specials, style })
+        let added = tokenizer.get_added_tokens_decoder();
+        let languages = Language::all(added.iter().map(|(&id, token)| (id, token.content.as_str())));
+        Ok(Self { tokenizer, pieces, specials, languages, style, clean_up_spaces: false })
+    }
+
+    /// Whether decoding takes out spaces before English punctuation and clitics, as a `tokenizer_config.json` with
+    /// `"clean_up_tokenization_spaces": true` asks for. Off unless said here.
+    #[must_use]
+    pub fn with_clean_up_spaces(mut self, clean_up_spaces: bool) -> Self {
+        self.clean_up_spaces = clean_up_spaces;
+        self
+    }
+
+    fn text(&self, ids: &[u32]) -> String {
+        let kept: Vec<u32> = ids.iter().copied().filter(|&id| !self.specials.contains(id)).collect();
+        if self.tokenizer.get_decoder().is_some() {
+            return self.tokenizer.decode(&kept, true).unwrap_or_default().trim().to_owned();
+        }
+        let pieces: Vec<&str> = kept.iter().filter_map(|&id| self.piece(id)).collect();
+        match self.style {
+            Style::SpaceSymbol => pieces.concat().replace('\u{2581}', " ").trim().to_owned(),
+            Style::ByteLevel => pieces.concat().replace('\u{120}', " ").trim().to_owned(),
+            Style::Continuation => pieces.join(" ").replace(" ##", ""),
+            Style::Characters => pieces.concat().trim().to_owned(),
+            Style::WholeWords => detokenize(&pieces),
+        }
     }
 }
 
@@ -91,18 +178,8 @@ impl Vocabulary for TokenizerJson {
     }
 
     fn decode(&self, ids: &[u32]) -> String {
-        let kept: Vec<u32> = ids.iter().copied().filter(|&id| !self.specials.contains(id)).collect();
-        if self.tokenizer.get_decoder().is_some() {
-            return self.tokenizer.decode(&kept, true).unwrap_or_default().trim().to_owned();
-        }
-        let pieces: Vec<&str> = kept.iter().filter_map(|&id| self.piece(id)).collect();
-        match self.style {
-            Style::SpaceSymbol => pieces.concat().replace('\u{2581}', " ").trim().to_owned(),
-            Style::ByteLevel => pieces.concat().replace('\u{120}', " ").trim().to_owned(),
-            Style::Continuation => pieces.join(" ").replace(" ##", ""),
-            Style::Characters => pieces.concat().trim().to_owned(),
-            Style::WholeWords => detokenize(&pieces),
-        }
+        let text = self.text(ids);
+        if self.clean_up_spaces { clean_up_spaces(text) } else { text }
     }
 
     fn piece(&self, id: u32) -> Option<&str> {
@@ -142,6 +219,10 @@ impl Vocabulary for TokenizerJson {
 
     fn specials(&self) -> Specials {
         self.specials
+    }
+
+    fn languages(&self) -> &[Language] {
+        &self.languages
     }
 
     fn template(&self) -> Option<(Vec<u32>, Vec<u32>)> {

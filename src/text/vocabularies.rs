@@ -4,24 +4,32 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::characters::Characters;
-use super::marian::VocabularyTable;
+use super::numbering::{self, Numbering, TokenizerConfig};
 use super::pieces::Pieces;
 use super::sentencepiece::SentencePiece;
-use super::{MarianVocabulary, TokenizerJson, Vocabulary, WordList};
+use super::{SentencePieceVocabulary, TokenizerJson, Utf8Bytes, Vocabulary, VocabularyTable, WordList};
 use crate::checkpoint::ModelFiles;
 use crate::{Error, Result};
 
 /// A kind of vocabulary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// `source.spm`, `target.spm`, `vocab.json` and, if the sides are numbered separately, `target_vocab.json`; a
-    /// `tokenizer_config.json` may ask for `clean_up_tokenization_spaces`.
+    /// `source.spm`, `target.spm`, `vocab.json` and, if the sides are numbered separately, `target_vocab.json`.
     Marian,
     /// `source_tokenizer.json` and `target_tokenizer.json`, or one `tokenizer.json` for both sides.
     TokenizerJson,
+    /// A SentencePiece model for both sides, its pieces numbered as the family does.
+    SentencePiece(Numbering),
+    /// `vocab.json` and `merges.txt`: byte-level byte-pair encoding.
+    ByteLevel,
+    /// No file: the bytes of the text, where `tokenizer_config.json` names `ByT5Tokenizer`.
+    Bytes,
     /// `source_vocab.txt` and `target_vocab.txt`, or one `vocab.txt`: one word a line.
     WordList,
 }
+
+/// The names a SentencePiece model has in published directories.
+const SENTENCEPIECE_FILES: [&str; 3] = ["sentencepiece.bpe.model", "spiece.model", "sentencepiece.model"];
 
 /// The vocabularies of a model's two sides; they may be one and the same.
 #[derive(Clone)]
@@ -30,40 +38,90 @@ pub struct Vocabularies {
     pub source: Arc<dyn Vocabulary>,
     /// Puts the translation together.
     pub target: Arc<dyn Vocabulary>,
+    /// The one pair of languages they are for, if their files say so.
+    pub pair: Option<(String, String)>,
 }
 
 impl Vocabularies {
-    /// Opens the first of the given kinds that lies with the model.
+    /// Opens the first of the given kinds that lies with the model. A `tokenizer_config.json` may ask for
+    /// `clean_up_tokenization_spaces`.
     ///
     /// # Errors
     /// If none is there, one is not complete (the missing file is named), or a file cannot be used.
     pub fn open(files: &ModelFiles, kinds: &[Kind]) -> Result<Self> {
+        let config = TokenizerConfig::read(files)?;
         for kind in kinds {
-            let found = match kind {
-                Kind::Marian if files.read("source.spm")?.is_some() || files.read("target.spm")?.is_some() => {
-                    Some(Self::open_marian(files)?)
-                }
-                Kind::Marian => None,
-                Kind::TokenizerJson => {
-                    let names = ["source_tokenizer.json", "target_tokenizer.json", "tokenizer.json"];
-                    open_pair(files, names, |bytes, path| Ok(Arc::new(TokenizerJson::parse(bytes, path)?)))?
-                }
-                Kind::WordList => {
-                    let names = ["source_vocab.txt", "target_vocab.txt", "vocab.txt"];
-                    open_pair(files, names, |bytes, path| Ok(Arc::new(WordList::parse(bytes, path)?)))?
-                }
-            };
-            if let Some(found) = found {
-                return Ok(found);
+            if let Some(found) = Self::open_kind(files, *kind, &config)? {
+                return Ok(Self { pair: config.pair(), ..found });
             }
         }
         let needs = |kind: &Kind| match kind {
             Kind::Marian => "source.spm, target.spm and vocab.json",
             Kind::TokenizerJson => "tokenizer.json",
+            Kind::SentencePiece(Numbering::Table) => "sentencepiece.bpe.model and vocab.json",
+            Kind::SentencePiece(Numbering::MBart | Numbering::Nllb) => "sentencepiece.bpe.model",
+            Kind::SentencePiece(_) => "spiece.model",
+            Kind::ByteLevel => "vocab.json and merges.txt",
+            Kind::Bytes => "a tokenizer_config.json with the class ByT5Tokenizer",
             Kind::WordList => "source_vocab.txt and target_vocab.txt",
         };
         let needed: Vec<&str> = kinds.iter().map(needs).collect();
         Err(Error::model(files.path(""), format!("no vocabulary: needs {}", needed.join(", or "))))
+    }
+
+    /// Opens one kind, if it is there.
+    fn open_kind(files: &ModelFiles, kind: Kind, config: &TokenizerConfig) -> Result<Option<Self>> {
+        let clean_up = config.flag("clean_up_tokenization_spaces");
+        let both =
+            |vocabulary: Arc<dyn Vocabulary>| Self { source: Arc::clone(&vocabulary), target: vocabulary, pair: None };
+        Ok(match kind {
+            Kind::Marian if files.read("source.spm")?.is_some() || files.read("target.spm")?.is_some() => {
+                Some(Self::open_marian(files, clean_up)?)
+            }
+            Kind::Marian => None,
+            Kind::TokenizerJson => {
+                let names = ["source_tokenizer.json", "target_tokenizer.json", "tokenizer.json"];
+                let is_t5 = config.string("tokenizer_class").is_some_and(|class| class.starts_with("T5Tokenizer"));
+                let space_before = is_t5 && config.flag("add_prefix_space");
+                open_pair(files, names, |bytes, path| {
+                    let tokenizer = match space_before {
+                        true => TokenizerJson::parse_with_space_before(bytes, path)?,
+                        false => TokenizerJson::parse(bytes, path)?,
+                    };
+                    Ok(Arc::new(tokenizer.with_clean_up_spaces(clean_up)))
+                })?
+            }
+            Kind::SentencePiece(numbering) => {
+                let mut found = None;
+                for name in SENTENCEPIECE_FILES {
+                    found = found.or(files.read(name)?.map(|bytes| (name, bytes)));
+                }
+                let Some((name, bytes)) = found else { return Ok(None) };
+                let table = match (numbering, files.read("vocab.json")?) {
+                    (Numbering::Table, Some(table)) => Some(VocabularyTable::parse(&table, files.path("vocab.json"))?),
+                    // Another family's numbering may do without.
+                    (Numbering::Table, None) => return Ok(None),
+                    _ => None,
+                };
+                let model = SentencePiece::parse(&bytes, files.path(name))?;
+                let vocabulary = numbering::vocabulary(model, numbering, table, config, files)?;
+                Some(both(Arc::new(vocabulary.with_clean_up_spaces(clean_up))))
+            }
+            Kind::ByteLevel => {
+                let Some(merges) = files.read("merges.txt")? else { return Ok(None) };
+                let (table, space) = (require(files, "vocab.json")?, config.flag("add_prefix_space"));
+                let vocabulary = TokenizerJson::byte_level(&table, &merges, space, files.path("merges.txt"))?;
+                Some(both(Arc::new(vocabulary.with_clean_up_spaces(clean_up))))
+            }
+            Kind::Bytes if config.string("tokenizer_class") == Some("ByT5Tokenizer") => {
+                Some(both(Arc::new(Utf8Bytes::new(config.number("extra_ids").unwrap_or(125).min(1000) as usize))))
+            }
+            Kind::Bytes => None,
+            Kind::WordList => {
+                let names = ["source_vocab.txt", "target_vocab.txt", "vocab.txt"];
+                open_pair(files, names, |bytes, path| Ok(Arc::new(WordList::parse(bytes, path)?)))?
+            }
+        })
     }
 
     /// The same source, and a target of single characters, in the order of their ids.
@@ -76,10 +134,10 @@ impl Vocabularies {
     /// The same vocabularies for text that is cut into pieces already, with spaces between them.
     #[must_use]
     pub fn of_pieces(self) -> Self {
-        Self { source: Arc::new(Pieces(self.source)), target: Arc::new(Pieces(self.target)) }
+        Self { source: Arc::new(Pieces(self.source)), target: Arc::new(Pieces(self.target)), pair: self.pair }
     }
 
-    fn open_marian(files: &ModelFiles) -> Result<Self> {
+    fn open_marian(files: &ModelFiles, clean_up: bool) -> Result<Self> {
         let model = |name| SentencePiece::parse(&require(files, name)?, files.path(name)).map(Arc::new);
         let table = |name| VocabularyTable::parse(&require(files, name)?, files.path(name)).map(Arc::new);
         let source_table = table("vocab.json")?;
@@ -87,20 +145,12 @@ impl Vocabularies {
             Some(_) => table("target_vocab.json")?,
             None => Arc::clone(&source_table),
         };
-        let clean_up = cleans_up_spaces(files)?;
-        let side =
-            |name, table| Ok(Arc::new(MarianVocabulary::new(model(name)?, table).with_clean_up_spaces(clean_up)));
-        Ok(Self { source: side("source.spm", source_table)?, target: side("target.spm", target_table)? })
+        let side = |name, table| -> Result<_> {
+            let vocabulary = SentencePieceVocabulary::new(model(name)?, table).with_language_in_text();
+            Ok(Arc::new(vocabulary.with_clean_up_spaces(clean_up)))
+        };
+        Ok(Self { source: side("source.spm", source_table)?, target: side("target.spm", target_table)?, pair: None })
     }
-}
-
-/// Whether `tokenizer_config.json`, if there is one, asks for `clean_up_tokenization_spaces`.
-fn cleans_up_spaces(files: &ModelFiles) -> Result<bool> {
-    let name = "tokenizer_config.json";
-    let Some(bytes) = files.read(name)? else { return Ok(false) };
-    let config: serde_json::Value = serde_json::from_slice(&bytes)
-        .map_err(|error| Error::model(files.path(name), format!("not valid JSON: {error}; fix or remove it")))?;
-    Ok(config["clean_up_tokenization_spaces"] == true)
 }
 
 /// Opens the pair of `source` and `target` files, or the file both sides share.
@@ -111,11 +161,11 @@ fn open_pair(
 ) -> Result<Option<Vocabularies>> {
     if files.read(source)?.is_some() || files.read(target)?.is_some() {
         let side = |name| open(&require(files, name)?, files.path(name));
-        return Ok(Some(Vocabularies { source: side(source)?, target: side(target)? }));
+        return Ok(Some(Vocabularies { source: side(source)?, target: side(target)?, pair: None }));
     }
     let Some(bytes) = files.read(shared)? else { return Ok(None) };
     let both = open(&bytes, files.path(shared))?;
-    Ok(Some(Vocabularies { source: Arc::clone(&both), target: both }))
+    Ok(Some(Vocabularies { source: Arc::clone(&both), target: both, pair: None }))
 }
 
 fn require(files: &ModelFiles, name: &str) -> Result<Cow<'static, [u8]>> {

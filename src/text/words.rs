@@ -40,8 +40,8 @@ pub fn words(vocabulary: &dyn Vocabulary, ids: &[u32]) -> Vec<Word> {
 /// vocabulary knows. `<unk>` stands for text.
 pub fn is_special(vocabulary: &dyn Vocabulary, id: u32) -> bool {
     let specials = vocabulary.specials();
-    let is_token = vocabulary.piece(id).is_none_or(|piece| piece.starts_with(">>") && piece.ends_with("<<"));
-    specials.unknown != Some(id) && (specials.contains(id) || is_token)
+    let is_language = || vocabulary.languages().iter().any(|language| language.id == id);
+    specials.unknown != Some(id) && (specials.contains(id) || vocabulary.piece(id).is_none() || is_language())
 }
 
 fn text_of(vocabulary: &dyn Vocabulary, ids: &[u32], stands_alone: bool) -> String {

@@ -206,9 +206,9 @@ fn a_converted_directory_translates_alike() {
 #[test]
 fn an_unknown_target_language_is_refused_with_those_there_are() {
     let message = Copy::of("shared").error(&["--target-lang", "nld"]);
-    assert!(message.contains("nld") && message.contains("it has deu, fra"), "{message}");
+    assert!(message.contains("--to nld") && message.contains("it has deu, fra"), "{message}");
     let message = Copy::of("separate").error(&["--target-lang", "deu"]);
-    assert!(message.contains("one language only"), "{message}");
+    assert!(message.contains("one target language, cyr"), "{message}");
 }
 
 #[test]

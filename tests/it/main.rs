@@ -14,6 +14,7 @@ mod decoding_steps;
 mod directories;
 mod eval;
 mod families;
+mod family_texts;
 mod fuzz;
 mod gru_published_size;
 #[cfg(feature = "hub")]

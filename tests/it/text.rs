@@ -9,9 +9,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use translate::Error;
 use translate::checkpoint::ModelFiles;
-use translate::text::marian::VocabularyTable;
 use translate::text::sentencepiece::{ModelType, SentencePiece};
-use translate::text::{Kind, MarianVocabulary, Vocabularies, Vocabulary, words};
+use translate::text::{Kind, SentencePieceVocabulary, Vocabularies, Vocabulary, VocabularyTable, words};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sentencepiece").join(name)
@@ -159,7 +158,7 @@ proptest! {
 }
 
 /// A Marian vocabulary over the unigram fixture whose table leaves out some pieces and has two languages.
-fn marian() -> MarianVocabulary {
+fn marian() -> SentencePieceVocabulary {
     let model = Arc::new(SentencePiece::open(fixture("unigram.spm")).unwrap());
     let mut table = serde_json::Map::new();
     let pieces = (3..model.size() as u32).filter_map(|id| model.piece(id)).filter(|piece| *piece != "☃");
@@ -167,7 +166,7 @@ fn marian() -> MarianVocabulary {
         table.insert(piece.to_owned(), table.len().into());
     }
     let table = VocabularyTable::parse(serde_json::to_string(&table).unwrap().as_bytes(), "vocab.json").unwrap();
-    MarianVocabulary::new(model, Arc::new(table))
+    SentencePieceVocabulary::new(model, Arc::new(table)).with_language_in_text()
 }
 
 fn pieces_of(vocabulary: &dyn Vocabulary, text: &str) -> Vec<String> {
@@ -177,7 +176,8 @@ fn pieces_of(vocabulary: &dyn Vocabulary, text: &str) -> Vec<String> {
 #[test]
 fn a_leading_language_token_is_one_piece() {
     let vocabulary = marian();
-    assert_eq!(vocabulary.target_languages(), [">>deu<<", ">>fra<<"]);
+    let languages: Vec<&str> = vocabulary.languages().iter().map(|language| language.code.as_str()).collect();
+    assert_eq!(languages, ["deu", "fra"]);
     let plain = pieces_of(&vocabulary, "der hund");
     assert_eq!(pieces_of(&vocabulary, ">>fra<< der hund"), [&[">>fra<<".to_owned()], &plain[..]].concat());
     assert_eq!(pieces_of(&vocabulary, ">>xyz<< der hund"), [&["<unk>".to_owned()], &plain[..]].concat());
