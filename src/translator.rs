@@ -512,13 +512,15 @@ impl Translator {
     fn source_words(&self, source: &str) -> Vec<String> {
         let vocabulary = &self.vocabularies.source;
         let pieces = vocabulary.segment(source);
+        let begins_word =
+            |at: usize| vocabulary.begins_word(pieces[at].id) || vocabulary.ends_word(&pieces[at - 1].text);
         let mut words: Vec<String> = vec![String::new(); self.around.0.len()];
         for (at, piece) in pieces.iter().enumerate() {
-            let start = (0..=at).rev().find(|&at| vocabulary.begins_word(pieces[at].id)).unwrap_or(0);
-            let end = (at + 1..pieces.len()).find(|&at| vocabulary.begins_word(pieces[at].id)).unwrap_or(pieces.len());
+            let start = (1..=at).rev().find(|&at| begins_word(at)).unwrap_or(0);
+            let end = (at + 1..pieces.len()).find(|&at| begins_word(at)).unwrap_or(pieces.len());
             debug_assert!(pieces[start..end].contains(piece));
             let word: String = pieces[start..end].iter().map(|piece| piece.text.as_str()).collect();
-            words.push(word.trim_start_matches('▁').to_owned());
+            words.push(vocabulary.readable(&word));
         }
         words.truncate(self.around.0.len() + self.source_limit());
         words

@@ -13,11 +13,14 @@ use crate::checkpoint::ModelFiles;
 use hub::HubSettings;
 
 /// The files a vocabulary may consist of.
-pub const VOCABULARY_FILES: [&str; 12] = [
+pub const VOCABULARY_FILES: [&str; 15] = [
     "source.spm",
     "target.spm",
     "vocab.json",
     "target_vocab.json",
+    "vocab-src.json",
+    "vocab-tgt.json",
+    "merges.txt",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "tokenizer.json",

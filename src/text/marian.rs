@@ -54,6 +54,16 @@ impl VocabularyTable {
         Ok(Self { ids, pieces, unknown })
     }
 
+    /// The id that stands for every piece without one.
+    pub fn unknown(&self) -> u32 {
+        self.unknown
+    }
+
+    /// Number of ids: one more than the highest.
+    pub fn size(&self) -> usize {
+        self.pieces.len()
+    }
+
     /// The id of a piece.
     pub fn id(&self, piece: &str) -> Option<u32> {
         self.ids.get(piece).copied()
@@ -134,6 +144,16 @@ impl MarianVocabulary {
     }
 }
 
+/// Takes out spaces as `clean_up_tokenization_spaces` asks for.
+pub(super) fn clean_up_spaces(mut text: String) -> String {
+    for (spaced, clean) in CLEAN_UP {
+        if text.contains(spaced) {
+            text = text.replace(spaced, clean);
+        }
+    }
+    text
+}
+
 fn is_language_token(piece: &str) -> bool {
     piece.len() > 4 && piece.starts_with(">>") && piece.ends_with("<<")
 }
@@ -149,15 +169,8 @@ impl Vocabulary for MarianVocabulary {
         let kept = ids.iter().filter(|&&id| !self.specials.contains(id));
         let text = self.model.decode_pieces(kept.filter_map(|&id| self.table.piece(id)));
         // A piece this side's model does not have keeps its space symbol up to here.
-        let mut text = text.replace('\u{2581}', " ").trim().to_owned();
-        if self.clean_up_spaces {
-            for (spaced, clean) in CLEAN_UP {
-                if text.contains(spaced) {
-                    text = text.replace(spaced, clean);
-                }
-            }
-        }
-        text
+        let text = text.replace('\u{2581}', " ").trim().to_owned();
+        if self.clean_up_spaces { clean_up_spaces(text) } else { text }
     }
 
     fn piece(&self, id: u32) -> Option<&str> {

@@ -1,11 +1,12 @@
 //! Vocabularies: text to piece ids and back.
 //!
-//! Three kinds are read: a `tokenizer.json` (through the `tokenizers` crate), SentencePiece models with a Marian
-//! `vocab.json`, and plain word lists. None of them adds or removes sentence-end tokens; the translator does.
+//! Four kinds are read: a `tokenizer.json` (through the `tokenizers` crate), SentencePiece models with a Marian
+//! `vocab.json`, Moses tokens with byte pair encoding, and plain word lists. None of them adds or removes sentence-end tokens; the translator does.
 
 mod characters;
 mod frame;
 pub mod marian;
+pub mod moses;
 mod pieces;
 pub mod sentencepiece;
 mod sentences;
@@ -16,6 +17,7 @@ mod words;
 
 pub use self::frame::{Frame, Languages, Part};
 pub use self::marian::MarianVocabulary;
+pub use self::moses::MosesVocabulary;
 pub use self::sentences::{join_sentences, split_sentences};
 pub use self::tokenizer_json::TokenizerJson;
 pub use self::vocabularies::{Kind, Vocabularies};
@@ -37,6 +39,16 @@ pub trait Vocabulary: Send + Sync {
     fn size(&self) -> usize;
     /// Whether a piece starts a new word (the first piece of a sentence always does).
     fn begins_word(&self, id: u32) -> bool;
+
+    /// Whether a piece, as the vocabulary writes it, ends its word, where a vocabulary marks the ends of words.
+    fn ends_word(&self, _piece: &str) -> bool {
+        false
+    }
+
+    /// A word as a person reads it, from its pieces as the vocabulary writes them, put end to end.
+    fn readable(&self, word: &str) -> String {
+        word.trim_start_matches('\u{2581}').to_owned()
+    }
 
     /// The pieces of `text`, in the order and with the ids of [`Vocabulary::encode`]; an unknown piece carries the text
     /// it stands for instead of `<unk>`.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::characters::Characters;
 use super::marian::VocabularyTable;
+use super::moses::{Merges, Moses, MosesVocabulary};
 use super::pieces::Pieces;
 use super::sentencepiece::SentencePiece;
 use super::{MarianVocabulary, TokenizerJson, Vocabulary, WordList};
@@ -19,6 +20,9 @@ pub enum Kind {
     Marian,
     /// `source_tokenizer.json` and `target_tokenizer.json`, or one `tokenizer.json` for both sides.
     TokenizerJson,
+    /// `vocab-src.json`, `vocab-tgt.json` and `merges.txt` for Moses tokens, whose `langs` and `do_lower_case`
+    /// `tokenizer_config.json` tells.
+    Moses,
     /// `source_vocab.txt` and `target_vocab.txt`, or one `vocab.txt`: one word a line.
     WordList,
 }
@@ -48,6 +52,10 @@ impl Vocabularies {
                     let names = ["source_tokenizer.json", "target_tokenizer.json", "tokenizer.json"];
                     open_pair(files, names, |bytes, path| Ok(Arc::new(TokenizerJson::parse(bytes, path)?)))?
                 }
+                Kind::Moses if files.read("vocab-src.json")?.is_some() || files.read("vocab-tgt.json")?.is_some() => {
+                    Some(Self::open_moses(files)?)
+                }
+                Kind::Moses => None,
                 Kind::WordList => {
                     let names = ["source_vocab.txt", "target_vocab.txt", "vocab.txt"];
                     open_pair(files, names, |bytes, path| Ok(Arc::new(WordList::parse(bytes, path)?)))?
@@ -60,6 +68,7 @@ impl Vocabularies {
         let needs = |kind: &Kind| match kind {
             Kind::Marian => "source.spm, target.spm and vocab.json",
             Kind::TokenizerJson => "tokenizer.json",
+            Kind::Moses => "vocab-src.json, vocab-tgt.json and merges.txt",
             Kind::WordList => "source_vocab.txt and target_vocab.txt",
         };
         let needed: Vec<&str> = kinds.iter().map(needs).collect();
@@ -87,20 +96,40 @@ impl Vocabularies {
             Some(_) => table("target_vocab.json")?,
             None => Arc::clone(&source_table),
         };
-        let clean_up = cleans_up_spaces(files)?;
+        let clean_up = cleans_up_spaces(&tokenizer_config(files)?);
         let side =
             |name, table| Ok(Arc::new(MarianVocabulary::new(model(name)?, table).with_clean_up_spaces(clean_up)));
         Ok(Self { source: side("source.spm", source_table)?, target: side("target.spm", target_table)? })
     }
+
+    fn open_moses(files: &ModelFiles) -> Result<Self> {
+        let config = tokenizer_config(files)?;
+        let language = |side: usize| {
+            let needs = "needs `langs`, the source and the target language, as in \"langs\": [\"en\", \"de\"]";
+            config["langs"][side].as_str().ok_or_else(|| Error::model(files.path("tokenizer_config.json"), needs))
+        };
+        let merges = Arc::new(Merges::parse(&require(files, "merges.txt")?, files.path("merges.txt"))?);
+        let side = |name, side| -> Result<Arc<dyn Vocabulary>> {
+            let table = VocabularyTable::parse(&require(files, name)?, files.path(name))?;
+            let vocabulary = MosesVocabulary::new(Moses::new(language(side)?), Arc::clone(&merges), table);
+            let lower_case = config["do_lower_case"] == true;
+            Ok(Arc::new(vocabulary.with_lower_case(lower_case).with_clean_up_spaces(cleans_up_spaces(&config))))
+        };
+        Ok(Self { source: side("vocab-src.json", 0)?, target: side("vocab-tgt.json", 1)? })
+    }
 }
 
-/// Whether `tokenizer_config.json`, if there is one, asks for `clean_up_tokenization_spaces`.
-fn cleans_up_spaces(files: &ModelFiles) -> Result<bool> {
+/// What `tokenizer_config.json` says; nothing if there is none.
+fn tokenizer_config(files: &ModelFiles) -> Result<serde_json::Value> {
     let name = "tokenizer_config.json";
-    let Some(bytes) = files.read(name)? else { return Ok(false) };
-    let config: serde_json::Value = serde_json::from_slice(&bytes)
-        .map_err(|error| Error::model(files.path(name), format!("not valid JSON: {error}; fix or remove it")))?;
-    Ok(config["clean_up_tokenization_spaces"] == true)
+    let Some(bytes) = files.read(name)? else { return Ok(serde_json::Value::Null) };
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Error::model(files.path(name), format!("not valid JSON: {error}; fix or remove it")))
+}
+
+/// Whether a `tokenizer_config.json` asks for `clean_up_tokenization_spaces`.
+fn cleans_up_spaces(config: &serde_json::Value) -> bool {
+    config["clean_up_tokenization_spaces"] == true
 }
 
 /// Opens the pair of `source` and `target` files, or the file both sides share.

@@ -205,6 +205,11 @@ fn tokenizer_json() {
 }
 
 #[test]
+fn moses() {
+    fuzz("moses", 4_000);
+}
+
+#[test]
 fn json_input() {
     fuzz("json_input", 1_000_000);
 }

@@ -107,7 +107,7 @@ fn missing_file(snapshot: &Path) -> Option<&'static str> {
     if has("vocab.json") {
         return ["source.spm", "target.spm"].into_iter().find(|name| !has(name));
     }
-    let other = ["tokenizer.json", "source_tokenizer.json", "vocab.txt", "source_vocab.txt"];
+    let other = ["tokenizer.json", "source_tokenizer.json", "vocab-src.json", "vocab.txt", "source_vocab.txt"];
     if other.iter().any(|name| has(name)) { None } else { Some("vocab.json") }
 }
 
