@@ -206,7 +206,7 @@ fn tokenizer_json() {
 
 #[test]
 fn moses() {
-    fuzz("moses", 4_000);
+    fuzz("moses", 1_500);
 }
 
 #[test]

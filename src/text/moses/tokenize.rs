@@ -68,7 +68,7 @@ impl Moses {
         }
     }
 
-    /// Puts spaces around apostrophes as the language has them: `do 'nt`, `l' eau`.
+    /// Puts spaces around apostrophes as the language has them: `don 't`, `l' eau`.
     fn cut_out_apostrophes(&self, text: &mut Vec<char>) {
         let numbers: &CharacterSet = set("numbers");
         let letter = |character: char| self.is_letter(character);
