@@ -77,26 +77,26 @@ impl Moses {
         let is_currency = |character| set("currency").contains(character) || "([{¿¡".contains(character);
         let is_number = |token: &str| token.bytes().all(|byte| byte.is_ascii_digit());
 
+        let is_punctuation = || token.chars().all(|character| ",.?!:;\\%}])".contains(character));
+        let is_english_clitic = || language == "en" && at > 0 && is_letter(token.strip_prefix('\'').and_then(first));
+        // The end of all the tokens is looked at, not what stands before this one; so does sacremoses.
+        let is_czech_fraction = || {
+            let ends_so = matches!(tokens, [.., whole, "." | ","] if is_number(whole));
+            language == "cs" && at > 1 && is_number(token) && ends_so
+        };
+        let is_elided = || {
+            matches!(language, "fr" | "it" | "ga")
+                && is_letter(token.strip_suffix('\'').and_then(last))
+                && is_letter(tokens.get(at + 1).copied().and_then(first))
+        };
+
         if language != "ko" && token.starts_with(is_cjk) {
             if before.is_some_and(|before| before.ends_with(is_cjk)) { Spacing::Closes } else { Spacing::Word }
         } else if token.chars().all(is_currency) {
             Spacing::Opens
-        } else if token.chars().all(|character| ",.?!:;\\%}])".contains(character)) {
+        } else if is_punctuation() || is_english_clitic() || is_czech_fraction() {
             Spacing::Closes
-        } else if language == "en" && at > 0 && is_letter(token.strip_prefix('\'').and_then(first)) {
-            Spacing::Closes
-        } else if language == "cs"
-            && at > 1
-            && is_number(token)
-            && matches!(tokens, [.., whole, "." | ","] if is_number(whole))
-        {
-            // The end of all the tokens is looked at, not what stands before this one; so does sacremoses.
-            Spacing::Closes
-        } else if matches!(language, "fr" | "it" | "ga")
-            && is_letter(token.strip_suffix('\'').and_then(last))
-            && is_letter(tokens.get(at + 1).copied().and_then(first))
-            || self.joins_dash(tokens, at)
-        {
+        } else if is_elided() || self.joins_dash(tokens, at) {
             Spacing::Opens
         } else if token.chars().all(|character| "'\"„“`".contains(character)) {
             self.spacing_of_quote(token, before, quotes)
