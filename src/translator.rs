@@ -655,14 +655,16 @@ impl Translator {
     fn source_words(&self, source: &str, languages: &Languages) -> Vec<String> {
         let vocabulary = &self.vocabularies.source;
         let pieces = vocabulary.segment(&Self::prefixed(source, languages));
+        let begins_word =
+            |at: usize| vocabulary.begins_word(pieces[at].id) || vocabulary.ends_word(&pieces[at - 1].text);
         let before = self.around(languages).0.len();
         let mut words: Vec<String> = vec![String::new(); before];
         for (at, piece) in pieces.iter().enumerate() {
-            let start = (0..=at).rev().find(|&at| vocabulary.begins_word(pieces[at].id)).unwrap_or(0);
-            let end = (at + 1..pieces.len()).find(|&at| vocabulary.begins_word(pieces[at].id)).unwrap_or(pieces.len());
+            let start = (1..=at).rev().find(|&at| begins_word(at)).unwrap_or(0);
+            let end = (at + 1..pieces.len()).find(|&at| begins_word(at)).unwrap_or(pieces.len());
             debug_assert!(pieces[start..end].contains(piece));
             let word: String = pieces[start..end].iter().map(|piece| piece.text.as_str()).collect();
-            words.push(word.trim_start_matches('▁').to_owned());
+            words.push(vocabulary.readable(&word));
         }
         words.truncate(before + self.source_limit());
         words

@@ -6,13 +6,15 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::thread::ThreadId;
 
 use translate::Translator;
 use translate::checkpoint::{ModelFiles, Weights};
 use translate::layouts::Opened;
 use translate::pipeline::Line;
+use translate::text::VocabularyTable;
+use translate::text::moses::{Merges, Moses, MosesVocabulary};
 use translate::text::sentencepiece::{PlainNormalizer, SentencePiece};
 use translate::text::{TokenizerJson, Vocabulary};
 use translate::{Precision, Workspace};
@@ -26,13 +28,14 @@ use request::{InputFormat, LineRequest};
 pub(super) type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub(super) const TARGETS: [Target; 7] = [
+pub(super) const TARGETS: [Target; 8] = [
     ("config", config),
     ("safetensors", safetensors),
     ("pickle", pickle),
     ("sentencepiece", sentencepiece),
     ("normalizer", normalizer),
     ("tokenizer_json", tokenizer_json),
+    ("moses", moses),
     ("json_input", json_input),
 ];
 
@@ -156,6 +159,23 @@ pub(super) fn tokenizer_json(data: &[u8]) {
         tokenizer.decode(&ids);
         for id in ids {
             assert!(tokenizer.begins_word(id) <= tokenizer.piece(id).is_some());
+        }
+    }
+}
+
+/// `merges.txt`, `vocab-src.json` and text for Moses vocabularies.
+pub(super) fn moses(data: &[u8]) {
+    checked(VocabularyTable::parse(data, "vocab-src.json"));
+    let merges = Arc::new(checked(Merges::parse(data, "merges.txt")).unwrap_or_default());
+    let text = String::from_utf8_lossy(data);
+    for language in ["en", "de", "fr", "cs", "ja"] {
+        let table = VocabularyTable::parse(br#"{"<unk>": 0, "a": 1, "b</w>": 2}"#, "vocab-src.json");
+        let table = table.expect("the table is sound");
+        let vocabulary = MosesVocabulary::new(Moses::new(language), Arc::clone(&merges), table);
+        for text in TEXTS.into_iter().chain([&*text]) {
+            vocabulary.decode(&vocabulary.encode(text));
+            let tokens = vocabulary.segment(text).into_iter().map(|piece| vocabulary.readable(&piece.text));
+            Moses::new(language).detokenize(&tokens.collect::<Vec<_>>().iter().map(String::as_str).collect::<Vec<_>>());
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::Result;
 use crate::checkpoint::{Keys, Parameters};
 use crate::compute::Activation;
 use crate::spec::Spec;
-use crate::text::{Frame, Part};
+use crate::text::{Frame, Kind, Part};
 
 /// The family.
 pub(super) struct Fsmt;
@@ -56,6 +56,10 @@ impl Layout for Fsmt {
         frame.source = Some((Vec::new(), vec![Part::Id(frame.end)]));
         frame.forced_end = Some(frame.end);
         Ok(frame)
+    }
+
+    fn vocabulary(&self) -> &'static [Kind] {
+        &[Kind::Moses, Kind::TokenizerJson]
     }
 
     fn complete(&self, spec: &Spec, frame: &Frame, config: &mut Map<String, Value>) {

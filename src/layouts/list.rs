@@ -82,8 +82,11 @@ fn languages(name: &str, files: &ModelFiles) -> (Option<String>, Option<String>)
     let elsewhere = config.as_ref().and_then(|config| config.get("vocabulary")?.as_str());
     let vocabulary = elsewhere.map_or_else(|| Ok(files.clone()), |elsewhere| files.directory(elsewhere));
     if let Some(tokenizer) = vocabulary.ok().and_then(|vocabulary| json(&vocabulary, "tokenizer_config.json")) {
-        let language = |key: &str| tokenizer.get(key)?.as_str().map(str::to_owned);
-        if let (Some(source), Some(target)) = (language("source_lang"), language("target_lang")) {
+        let language = |key: &str, side: usize| {
+            let language = tokenizer.get(key).or_else(|| tokenizer.get("langs")?.get(side))?;
+            language.as_str().map(str::to_owned)
+        };
+        if let (Some(source), Some(target)) = (language("source_lang", 0), language("target_lang", 1)) {
             return (Some(source), Some(target));
         }
     }

@@ -86,7 +86,7 @@ impl Layout for Class {
     }
 
     fn tasks(&self, keys: &Keys) -> Vec<Task> {
-        hugging_face::tasks(keys)
+        super::hugging_face::tasks(keys)
     }
 
     fn complete(&self, spec: &Spec, frame: &Frame, config: &mut Map<String, Value>) {

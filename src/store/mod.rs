@@ -13,11 +13,18 @@ use crate::checkpoint::ModelFiles;
 use hub::HubSettings;
 
 /// The files a vocabulary may consist of.
-pub const VOCABULARY_FILES: [&str; 12] = [
+pub const VOCABULARY_FILES: [&str; 19] = [
     "source.spm",
     "target.spm",
     "vocab.json",
     "target_vocab.json",
+    "vocab-src.json",
+    "vocab-tgt.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "sentencepiece.model",
+    "added_tokens.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "tokenizer.json",

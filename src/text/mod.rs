@@ -1,12 +1,14 @@
 //! Vocabularies: text to piece ids and back.
 //!
 //! Read are a `tokenizer.json` and byte-level byte-pair encoding (through the `tokenizers` crate), SentencePiece models
-//! with a `vocab.json` or the numbering of a family, bytes, and plain word lists. None of them adds or removes
+//! with a `vocab.json` or the numbering of a family, bytes, Moses tokens with byte-pair encoding, and plain
+//! word lists. None of them adds or removes
 //! sentence-end tokens; the translator does.
 
 mod characters;
 mod frame;
 pub mod languages;
+pub mod moses;
 mod numbering;
 mod pieces;
 pub mod sentencepiece;
@@ -21,6 +23,7 @@ mod words;
 
 pub use self::frame::{Frame, Part};
 pub use self::languages::{Language, Languages, ModelLanguages, Side, Task};
+pub use self::moses::MosesVocabulary;
 pub use self::numbering::Numbering;
 pub use self::sentencepiece_vocabulary::SentencePieceVocabulary;
 pub use self::sentences::{join_sentences, split_sentences};
@@ -46,6 +49,16 @@ pub trait Vocabulary: Send + Sync {
     fn size(&self) -> usize;
     /// Whether a piece starts a new word (the first piece of a sentence always does).
     fn begins_word(&self, id: u32) -> bool;
+
+    /// Whether a piece, as the vocabulary writes it, ends its word, where a vocabulary marks the ends of words.
+    fn ends_word(&self, _piece: &str) -> bool {
+        false
+    }
+
+    /// A word as a person reads it, from its pieces as the vocabulary writes them, put end to end.
+    fn readable(&self, word: &str) -> String {
+        word.trim_start_matches('\u{2581}').to_owned()
+    }
 
     /// The pieces of `text`, in the order and with the ids of [`Vocabulary::encode`]; an unknown piece carries the text
     /// it stands for instead of `<unk>`.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::characters::Characters;
+use super::moses::{Merges, Moses, MosesVocabulary};
 use super::numbering::{self, Numbering, TokenizerConfig};
 use super::pieces::Pieces;
 use super::sentencepiece::SentencePiece;
@@ -24,6 +25,9 @@ pub enum Kind {
     ByteLevel,
     /// No file: the bytes of the text, where `tokenizer_config.json` names `ByT5Tokenizer`.
     Bytes,
+    /// `vocab-src.json`, `vocab-tgt.json` and `merges.txt` for Moses tokens, whose `langs` and `do_lower_case`
+    /// `tokenizer_config.json` tells.
+    Moses,
     /// `source_vocab.txt` and `target_vocab.txt`, or one `vocab.txt`: one word a line.
     WordList,
 }
@@ -63,6 +67,7 @@ impl Vocabularies {
             Kind::SentencePiece(_) => "spiece.model",
             Kind::ByteLevel => "vocab.json and merges.txt",
             Kind::Bytes => "a tokenizer_config.json with the class ByT5Tokenizer",
+            Kind::Moses => "vocab-src.json, vocab-tgt.json and merges.txt",
             Kind::WordList => "source_vocab.txt and target_vocab.txt",
         };
         let needed: Vec<&str> = kinds.iter().map(needs).collect();
@@ -117,6 +122,10 @@ impl Vocabularies {
                 Some(both(Arc::new(Utf8Bytes::new(config.number("extra_ids").unwrap_or(125).min(1000) as usize))))
             }
             Kind::Bytes => None,
+            Kind::Moses if files.read("vocab-src.json")?.is_some() || files.read("vocab-tgt.json")?.is_some() => {
+                Some(Self::open_moses(files, config, clean_up)?)
+            }
+            Kind::Moses => None,
             Kind::WordList => {
                 let names = ["source_vocab.txt", "target_vocab.txt", "vocab.txt"];
                 open_pair(files, names, |bytes, path| Ok(Arc::new(WordList::parse(bytes, path)?)))?
@@ -150,6 +159,19 @@ impl Vocabularies {
             Ok(Arc::new(vocabulary.with_clean_up_spaces(clean_up)))
         };
         Ok(Self { source: side("source.spm", source_table)?, target: side("target.spm", target_table)?, pair: None })
+    }
+
+    fn open_moses(files: &ModelFiles, config: &TokenizerConfig, clean_up: bool) -> Result<Self> {
+        let needs = "needs `langs`, the source and the target language, as in \"langs\": [\"en\", \"de\"]";
+        let pair = config.pair().ok_or_else(|| Error::model(files.path("tokenizer_config.json"), needs))?;
+        let merges = Arc::new(Merges::parse(&require(files, "merges.txt")?, files.path("merges.txt"))?);
+        let side = |name, language: &str| -> Result<Arc<dyn Vocabulary>> {
+            let table = VocabularyTable::parse(&require(files, name)?, files.path(name))?;
+            let vocabulary = MosesVocabulary::new(Moses::new(language), Arc::clone(&merges), table);
+            let lower_case = config.flag("do_lower_case");
+            Ok(Arc::new(vocabulary.with_lower_case(lower_case).with_clean_up_spaces(clean_up)))
+        };
+        Ok(Self { source: side("vocab-src.json", &pair.0)?, target: side("vocab-tgt.json", &pair.1)?, pair: None })
     }
 }
 

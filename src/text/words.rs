@@ -26,7 +26,8 @@ pub fn words(vocabulary: &dyn Vocabulary, ids: &[u32]) -> Vec<Word> {
         let is_whole = end == ids.len()
             || stands_alone(ids[end - 1])
             || stands_alone(ids[end])
-            || vocabulary.begins_word(ids[end]);
+            || vocabulary.begins_word(ids[end])
+            || vocabulary.piece(ids[end - 1]).is_some_and(|piece| vocabulary.ends_word(piece));
         if is_whole {
             let pieces = start..end;
             words.push(Word { text: text_of(vocabulary, &ids[pieces.clone()], stands_alone(ids[start])), pieces });

@@ -205,6 +205,11 @@ fn tokenizer_json() {
 }
 
 #[test]
+fn moses() {
+    fuzz("moses", 1_500);
+}
+
+#[test]
 fn json_input() {
     fuzz("json_input", 1_000_000);
 }

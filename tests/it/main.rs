@@ -23,6 +23,7 @@ mod layouts;
 #[cfg(target_os = "linux")]
 mod loading_memory;
 mod metrics;
+mod moses;
 mod parity;
 mod pipeline;
 mod pipeline_properties;

@@ -9,6 +9,7 @@ mod download;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::WEIGHT_FILES;
+use crate::store::VOCABULARY_FILES;
 use crate::{Error, Result};
 
 /// Where the cache is and how to reach the hub.
@@ -104,11 +105,18 @@ fn missing_file(snapshot: &Path) -> Option<&'static str> {
     if weights.ends_with(".index.json") && !shard_names(snapshot, weights).iter().all(|name| has(name)) {
         return Some("a part of its weights");
     }
-    if has("vocab.json") {
-        return ["source.spm", "target.spm"].into_iter().find(|name| !has(name));
+    // Any of these makes a vocabulary, Marian's of three files aside.
+    let alone = VOCABULARY_FILES.into_iter().filter(|name| {
+        !["source.spm", "target.spm", "vocab.json", "tokenizer_config.json", "special_tokens_map.json"].contains(name)
+    });
+    let is_bytes = || {
+        let config = std::fs::read_to_string(snapshot.join("tokenizer_config.json"));
+        config.is_ok_and(|config| config.contains("ByT5Tokenizer"))
+    };
+    if alone.into_iter().any(|name| name != "added_tokens.json" && has(name)) || is_bytes() {
+        return None;
     }
-    let other = ["tokenizer.json", "source_tokenizer.json", "vocab.txt", "source_vocab.txt"];
-    if other.iter().any(|name| has(name)) { None } else { Some("vocab.json") }
+    ["vocab.json", "source.spm", "target.spm"].into_iter().find(|name| !has(name))
 }
 
 /// The files an index of sharded weights names; empty when it cannot be read.
