@@ -439,7 +439,7 @@ mod tests {
     fn a_language_the_model_lacks_is_not_guessed_and_the_nearest_are_named() {
         let codes = ["deu_Latn", "fra_Latn", "zho_Hans"];
         assert_eq!(found(&codes, "Germn"), "none: deu_Latn (German)");
-        assert_eq!(found(&codes, "frx_Latn"), "none: fra_Latn (French)");
+        assert!(found(&codes, "frx_Latn").starts_with("none: fra_Latn (French)"));
         assert_eq!(found(&codes, "Klingonisch"), "none: ");
         assert_eq!(found(&codes, "zh_Hant"), "none: zho_Hans");
     }
@@ -488,7 +488,7 @@ mod tests {
         assert_eq!(prefix(None, Some("German")).unwrap().unwrap(), "translate en to de: ");
         assert_eq!(prefix(None, None).unwrap(), None);
         let error = prefix(Some("de"), Some("en")).unwrap_err().to_string();
-        assert!(error.contains("--from de: the model has no such source language"), "{error}");
+        assert_eq!(error, "--to en: the model has no such target language; it has de, fr");
     }
 
     #[test]

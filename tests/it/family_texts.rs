@@ -142,3 +142,18 @@ fn published_sentencepiece_models_are_numbered_as_their_family_does() {
         }
     }
 }
+
+/// Its searches are not compared: transformers 4.57 gives every step of its decoder the position of the first.
+#[test]
+fn fsmt_cuts_text_into_moses_tokens_and_puts_them_together() {
+    let Some(families) = families() else { return };
+    let directory = families.join("fsmt-en-de");
+    let expected = expected(&directory, "expected.json");
+    let translator = translator(&directory, &expected);
+    for case in expected["cases"].as_array().unwrap().iter().filter(|case| is_plain(case)) {
+        let text = case["text"].as_str().unwrap();
+        assert_eq!(translator.source_ids(text).0, ids(&case["source_ids"]), "{text}");
+        let found = translator.vocabularies().target.decode(&ids(&case["greedy"]["ids"])[1..]);
+        assert_eq!(found, case["greedy"]["text"].as_str().unwrap().trim(), "{text}");
+    }
+}
