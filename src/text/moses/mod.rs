@@ -1,8 +1,8 @@
 //! Moses tokenisation and the vocabularies that rest on it, as the FSMT models of Hugging Face use them.
 //!
-//! Text is normalised ([`punctuation`]), cut into tokens ([`tokenize`]) and put together again ([`detokenize`]) as the
+//! Text is normalised (`punctuation.rs`), cut into tokens (`tokenize.rs`) and put together again (`detokenize.rs`) as the
 //! scripts of the Moses toolkit do (Koehn et al. 2007), in the form that `sacremoses` 0.1.1 gives them. The tokens are
-//! then cut into pieces that end with `</w>` where a token ends (Sennrich, Haddow and Birch 2016; [`merges`]).
+//! then cut into pieces that end with `</w>` where a token ends (Sennrich, Haddow and Birch 2016; `merges.rs`).
 //! Tokens equal those of `sacremoses`, with two exceptions in favour of the text: words that it uses as marks of its
 //! own (`DOTMULTI`) are words, and Czech text on which it fails is put together as Moses does.
 
