@@ -7,10 +7,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use translate::Error;
 use translate::checkpoint::ModelFiles;
 use translate::text::sentencepiece::{ModelType, SentencePiece};
-use translate::text::{Kind, SentencePieceVocabulary, Vocabularies, Vocabulary, VocabularyTable, words};
+use translate::text::{Kind, Numbering, SentencePieceVocabulary, Vocabularies, Vocabulary, VocabularyTable, words};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sentencepiece").join(name)
@@ -320,4 +321,41 @@ fn a_directory_with_word_lists_or_tokenizers_is_recognised() {
 
     let nothing = Directory::new("nothing", &[]).problem();
     assert!(nothing.contains("source.spm") && nothing.contains("tokenizer.json"), "{nothing}");
+}
+
+#[test]
+fn pieces_are_numbered_as_the_published_families_do() {
+    let kinds = |name: &str| match name {
+        "t5" | "mt5" => Kind::SentencePiece(Numbering::Own),
+        "pegasus" => Kind::SentencePiece(Numbering::Reserved),
+        "mbart" | "mbart50" => Kind::SentencePiece(Numbering::MBart),
+        "nllb" => Kind::SentencePiece(Numbering::Nllb),
+        "m2m100" => Kind::SentencePiece(Numbering::Table),
+        "byt5" => Kind::Bytes,
+        _ => Kind::ByteLevel,
+    };
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let expected = std::fs::read(fixtures.join("numbering.json")).unwrap();
+    let expected: serde_json::Map<String, Value> = serde_json::from_slice(&expected).unwrap();
+    assert_eq!(expected.len(), 9);
+    for (name, wanted) in expected {
+        let directory = tempfile::tempdir().unwrap();
+        for (file, content) in wanted["files"].as_object().unwrap() {
+            std::fs::write(directory.path().join(file), content.as_str().unwrap()).unwrap();
+        }
+        if let (Some(model), Some(file)) = (wanted["model"][0].as_str(), wanted["model"][1].as_str()) {
+            std::fs::copy(fixtures.join("sentencepiece").join(model), directory.path().join(file)).unwrap();
+        }
+        let files = ModelFiles::Directory(directory.path().to_owned());
+        let vocabulary = Vocabularies::open(&files, &[kinds(&name)]).unwrap().target;
+        for (token, id) in wanted["tokens"].as_object().unwrap() {
+            assert_eq!(vocabulary.id(token).map(Value::from), Some(id.clone()), "{name}: {token}");
+        }
+        for case in wanted["cases"].as_array().unwrap() {
+            let text = case["text"].as_str().unwrap();
+            let ids = vocabulary.encode(text);
+            assert_eq!(Value::from(ids.clone()), case["ids"], "{name}: {text}");
+            assert_eq!(vocabulary.decode(&ids), case["decoded"].as_str().unwrap().trim(), "{name}: {text}");
+        }
+    }
 }
