@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::checkpoint::ModelFiles;
+use crate::checkpoint::{Dtype, ModelFiles};
 use crate::compute::{BackendName, Compute, Device, Precision, Workspace};
 use crate::layouts::{self, GenerationConfig, Opened};
 use crate::model::{self, Record, Seq2Seq};
@@ -52,6 +52,8 @@ pub struct TranslatorBuilder {
     model: String,
     files: Option<ModelFiles>,
     compute: Compute,
+    /// If said.
+    precision: Option<Precision>,
     threads: usize,
     pieces: bool,
 }
@@ -69,9 +71,10 @@ impl TranslatorBuilder {
         self
     }
 
-    /// The arithmetic of the matrix products; [`Precision::F32`] unless said.
+    /// The arithmetic of the matrix products; unless said, [`Precision::Int8`] on the kernels for a model whose weights are
+    /// stored so, [`Precision::F32`] for any other.
     pub fn precision(mut self, precision: Precision) -> Self {
-        self.compute.precision = precision;
+        self.precision = Some(precision);
         self
     }
 
@@ -112,9 +115,11 @@ impl TranslatorBuilder {
                 store::resolve_with(&self.model, &settings, &mut |_| {})?
             }
         };
-        let compute = Compute { threads: self.threads, ..self.compute };
-        compute.backend()?;
+        let mut compute = Compute { threads: self.threads, ..self.compute };
+        let backend = compute.backend()?;
         let opened = Opened::open(&files)?;
+        let is_int8 = || opened.parameters.weights().size().2 == Dtype::I8 && backend == BackendName::Kernels;
+        compute.precision = self.precision.unwrap_or_else(|| if is_int8() { Precision::Int8 } else { Precision::F32 });
         let kinds = opened.layout.vocabulary();
         let vocabularies = match &opened.vocabulary {
             Some(directory) => Vocabularies::open(&files.directory(directory)?, kinds)?,
@@ -238,6 +243,7 @@ impl Translator {
             model: "transformer".to_owned(),
             files: None,
             compute: Compute::default(),
+            precision: None,
             threads: 1,
             pieces: false,
         }

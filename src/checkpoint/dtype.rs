@@ -40,6 +40,11 @@ impl Dtype {
         }
     }
 
+    /// The name in options and lists.
+    pub fn precision(self) -> String {
+        if self == Self::I8 { "int8".to_owned() } else { self.name().to_lowercase() }
+    }
+
     /// The format with this name in a safetensors header.
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::F16, Self::Bf16, Self::F32, Self::F64, Self::I8].into_iter().find(|dtype| dtype.name() == name)

@@ -236,6 +236,11 @@ pub(super) unsafe fn product_int8_tiles(
             for panel in pairs.clone().step_by(2) {
                 for row in block.clone().step_by(STRIP) {
                     let strip = row..block.end.min(row + STRIP);
+                    // Lines of one column lie far apart; without this each of them is waited for when it is written.
+                    for row in strip.clone() {
+                        // SAFETY: the row and the first output of a panel lie in the destination.
+                        unsafe { amx::prefetch_to_write(output.at(row, panel * LANES)) };
+                    }
                     // SAFETY: the rows, with those behind the last, and the panels exist, as asserted above.
                     unsafe {
                         tiles.multiply(

@@ -11,6 +11,7 @@ use crate::kernels::{Packer, Precision};
 use crate::model::EmbeddingNames;
 use crate::spec::{Positions, Spec};
 use crate::store::VOCABULARY_FILES;
+use crate::text::compact;
 use crate::{Error, Result};
 
 /// Writes `files` as a new model directory `out`: `model.safetensors` in `dtype` (F16, F32 or I8) under the names our layers
@@ -59,6 +60,12 @@ pub fn convert(files: &ModelFiles, out: &Path, dtype: Dtype) -> Result<()> {
     let mut copied = 0;
     for name in VOCABULARY_FILES {
         if let Some(bytes) = vocabulary.read(name)? {
+            if let Some(compact) =
+                (dtype == Dtype::I8 && name == "tokenizer.json").then(|| compact::write(&bytes)).flatten()
+            {
+                let path = partial.path.join(compact::FILE);
+                fs::write(&path, compact).map_err(|error| Error::io(path, error))?;
+            }
             let path = partial.path.join(name);
             fs::write(&path, bytes).map_err(|error| Error::io(path, error))?;
             copied += 1;

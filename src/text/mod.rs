@@ -4,6 +4,7 @@
 //! `vocab.json`, and plain word lists. None of them adds or removes sentence-end tokens; the translator does.
 
 mod characters;
+pub mod compact;
 mod frame;
 pub mod marian;
 mod pieces;

@@ -44,7 +44,12 @@ impl TokenizerJson {
         serde_json::from_slice::<serde_json::Value>(bytes).map_err(|error| problem(error.to_string()))?;
         let read = std::panic::catch_unwind(|| Tokenizer::from_bytes(bytes));
         let read = read.map_err(|_| problem("the tokenizers crate cannot read it".to_owned()))?;
-        let mut tokenizer = read.map_err(|error| problem(error.to_string()))?;
+        Self::of(read.map_err(|error| problem(error.to_string()))?, &path)
+    }
+
+    /// The vocabulary of a tokenizer; `path` names it in messages.
+    pub(super) fn of(mut tokenizer: Tokenizer, path: impl AsRef<Path>) -> Result<Self> {
+        let problem = |problem: String| Error::model(&path, format!("not a usable tokenizer: {problem}"));
         // Files saved after training with fixed lengths would cut or fill up every sentence.
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|error| problem(error.to_string()))?;

@@ -38,6 +38,11 @@ impl Vocabularies {
     /// # Errors
     /// If none is there, one is not complete (the missing file is named), or a file cannot be used.
     pub fn open(files: &ModelFiles, kinds: &[Kind]) -> Result<Self> {
+        if kinds.contains(&Kind::TokenizerJson)
+            && let Some(found) = super::compact::open(files)?
+        {
+            return Ok(found);
+        }
         for kind in kinds {
             let found = match kind {
                 Kind::Marian if files.read("source.spm")?.is_some() || files.read("target.spm")?.is_some() => {

@@ -35,6 +35,15 @@ pub(super) fn is_permitted() -> bool {
     unsafe { libc::syscall(libc::SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0 }
 }
 
+/// Asks for the two lines from `address` on, to be written; nothing is written, and any address will do.
+#[inline(always)]
+pub(in crate::kernels) fn prefetch_to_write(address: *const f32) {
+    // SAFETY: the instruction neither reads nor writes.
+    unsafe {
+        asm!("prefetchw [{0}]", "prefetchw [{0} + 64]", in(reg) address, options(nostack, preserves_flags, readonly))
+    };
+}
+
 /// Tiles ready for use by this thread, until dropped.
 pub(in crate::kernels) struct Tiles(());
 
