@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::checkpoint::{Dtype, ModelFiles};
+use crate::checkpoint::ModelFiles;
 use crate::compute::{BackendName, Compute, Device, Precision, Workspace};
 use crate::layouts::{self, GenerationConfig, Opened};
 use crate::model::{self, Record, Seq2Seq};
@@ -118,7 +118,7 @@ impl TranslatorBuilder {
         let mut compute = Compute { threads: self.threads, ..self.compute };
         let backend = compute.backend()?;
         let opened = Opened::open(&files)?;
-        let is_int8 = || opened.parameters.weights().size().2 == Dtype::I8 && backend == BackendName::Kernels;
+        let is_int8 = || opened.parameters.weights().is_int8() && backend == BackendName::Kernels;
         compute.precision = self.precision.unwrap_or_else(|| if is_int8() { Precision::Int8 } else { Precision::F32 });
         let kinds = opened.layout.vocabulary();
         let vocabularies = match &opened.vocabulary {

@@ -264,21 +264,25 @@ impl Weights {
         Ok(true)
     }
 
+    /// Whether there are int8 matrices.
+    pub fn is_int8(&self) -> bool {
+        self.tensors.values().any(|tensor| tensor.rows.is_some())
+    }
+
     /// Number of parameters as stored, their size in bytes, and the format most of them are in.
     pub fn size(&self) -> (u64, u64, Dtype) {
-        let mut bytes_by_dtype = [Dtype::I8, Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64].map(|dtype| (dtype, 0));
+        let mut count_by_dtype = [Dtype::I8, Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64].map(|dtype| (dtype, 0));
         let (mut parameters, mut bytes) = (0, 0);
         for tensor in self.tensors.values() {
             let Ok(dtype) = tensor.stored.dtype else { continue };
             let count = tensor.stored.shape.iter().product::<usize>() as u64;
-            let size = count * dtype.size() as u64;
             parameters += count;
-            bytes += size;
-            for (other, sum) in &mut bytes_by_dtype {
-                *sum += if *other == dtype { size } else { 0 };
+            bytes += count * dtype.size() as u64;
+            for (other, sum) in &mut count_by_dtype {
+                *sum += if *other == dtype { count } else { 0 };
             }
         }
-        let most = bytes_by_dtype.into_iter().max_by_key(|&(_, size)| size).map_or(Dtype::F32, |(dtype, _)| dtype);
+        let most = count_by_dtype.into_iter().max_by_key(|&(_, count)| count).map_or(Dtype::F32, |(dtype, _)| dtype);
         (parameters, bytes, most)
     }
 

@@ -17,7 +17,7 @@ use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::models::unigram::Unigram;
 use tokenizers::{AddedToken, ModelWrapper, Tokenizer};
 
-use super::{TokenizerJson, Vocabularies};
+use super::TokenizerJson;
 use crate::checkpoint::ModelFiles;
 use crate::{Error, Result};
 
@@ -30,7 +30,7 @@ const MAGIC: &[u8; 8] = b"TOKENS1\n";
 ///
 /// # Errors
 /// If a file cannot be read, or the compact form is damaged.
-pub(super) fn open(files: &ModelFiles) -> Result<Option<Vocabularies>> {
+pub(super) fn open(files: &ModelFiles) -> Result<Option<Arc<TokenizerJson>>> {
     let Some(bytes) = files.read(FILE)? else { return Ok(None) };
     let Some(original) = files.read("tokenizer.json")? else { return Ok(None) };
     let problem =
@@ -44,8 +44,7 @@ pub(super) fn open(files: &ModelFiles) -> Result<Option<Vocabularies>> {
     }
     let tokenizer = std::panic::catch_unwind(|| read(reader)).ok().flatten();
     let tokenizer = tokenizer.ok_or_else(|| problem("the compact tokenizer is damaged"))?;
-    let both = Arc::new(TokenizerJson::of(tokenizer, files.path(FILE))?);
-    Ok(Some(Vocabularies { source: both.clone(), target: both }))
+    Ok(Some(Arc::new(TokenizerJson::of(tokenizer, files.path(FILE))?)))
 }
 
 /// The compact form of a `tokenizer.json`, if it is of a kind that has one (byte-pair encoding or unigram) and is read back
@@ -221,7 +220,7 @@ mod tests {
         for json in [BPE_JSON, UNIGRAM_JSON] {
             let (_directory, files) = directory(json);
             let (compact, whole) =
-                (open(&files).unwrap().unwrap().source, TokenizerJson::parse(json.as_bytes(), "x").unwrap());
+                (open(&files).unwrap().unwrap(), TokenizerJson::parse(json.as_bytes(), "x").unwrap());
             assert_eq!(compact.size(), whole.size());
             for text in ["ab c abc", "deu ab</s>", "zab"] {
                 assert_eq!(compact.encode(text), whole.encode(text), "{text}");

@@ -39,9 +39,9 @@ impl Vocabularies {
     /// If none is there, one is not complete (the missing file is named), or a file cannot be used.
     pub fn open(files: &ModelFiles, kinds: &[Kind]) -> Result<Self> {
         if kinds.contains(&Kind::TokenizerJson)
-            && let Some(found) = super::compact::open(files)?
+            && let Some(both) = super::compact::open(files)?
         {
-            return Ok(found);
+            return Ok(Self { source: both.clone(), target: both });
         }
         for kind in kinds {
             let found = match kind {
