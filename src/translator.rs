@@ -55,6 +55,8 @@ pub struct TranslatorBuilder {
     model: String,
     files: Option<ModelFiles>,
     compute: Compute,
+    /// If said.
+    precision: Option<Precision>,
     threads: usize,
     pieces: bool,
     languages: (Option<String>, Option<String>),
@@ -75,9 +77,10 @@ impl TranslatorBuilder {
         self
     }
 
-    /// The arithmetic of the matrix products; [`Precision::F32`] unless said.
+    /// The arithmetic of the matrix products; unless said, [`Precision::Int8`] on the kernels for a model whose weights are
+    /// stored so, [`Precision::F32`] for any other.
     pub fn precision(mut self, precision: Precision) -> Self {
-        self.compute.precision = precision;
+        self.precision = Some(precision);
         self
     }
 
@@ -138,10 +141,12 @@ impl TranslatorBuilder {
                 store::resolve_with(&self.model, &settings, &mut |_| {})?
             }
         };
-        let compute = Compute { threads: self.threads, ..self.compute };
-        compute.backend()?;
+        let mut compute = Compute { threads: self.threads, ..self.compute };
+        let backend = compute.backend()?;
         let Understood { opened, frame, vocabularies, languages } =
             Understood::open(&files, self.target_in_source, self.source_prefix)?;
+        let is_int8 = || opened.parameters.weights().is_int8() && backend == BackendName::Kernels;
+        compute.precision = self.precision.unwrap_or_else(|| if is_int8() { Precision::Int8 } else { Precision::F32 });
         let sizes = opened.spec.vocabulary_sizes();
         let (from, to) = (self.languages.0.as_deref(), self.languages.1.as_deref());
         // That a language is missing is no error before a sentence misses it.
@@ -317,6 +322,7 @@ impl Translator {
             model: "transformer".to_owned(),
             files: None,
             compute: Compute::default(),
+            precision: None,
             threads: 1,
             pieces: false,
             languages: (None, None),

@@ -12,21 +12,27 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 
-def read(directory: Path, file: Path) -> list[list[str]]:
-    """The pieces of each line, longest line first."""
+def read(directory: Path, file: Path) -> tuple[list[list[str]], dict[str, int]]:
+    """The pieces of each line, longest line first, and the vocabulary."""
+    lines = sorted(file.read_text(encoding="utf8").splitlines(), key=len, reverse=True)
+    if not (directory / "source.spm").exists():
+        import tokenizers
+
+        tokenizer = tokenizers.Tokenizer.from_file(str(directory / "tokenizer.json"))
+        return [tokenizer.encode(line.strip(), add_special_tokens=False).tokens for line in lines], tokenizer.get_vocab()
     import sentencepiece
 
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(directory / "source.spm"))
-    lines = sorted(file.read_text(encoding="utf8").splitlines(), key=len, reverse=True)
-    return [pieces.encode(line.strip(), out_type=str) for line in lines]
+    vocabulary = json.loads((directory / "vocab.json").read_text(encoding="utf8"))
+    return [pieces.encode(line.strip(), out_type=str) for line in lines], vocabulary
 
 
 def ctranslate2_engine(a: argparse.Namespace):
-    """CTranslate2 on a converted Marian model."""
+    """CTranslate2 on a converted Marian or M2M100 model."""
     import ctranslate2
 
-    vocabulary = json.loads((a.pieces / "vocab.json").read_text(encoding="utf8"))
-    lines = [[p if p in vocabulary else "<unk>" for p in line] + ["</s>"] for line in read(a.pieces, a.lines)]
+    lines, vocabulary = read(a.pieces, a.lines)
+    lines = [[p if p in vocabulary else "<unk>" for p in line] + ["</s>"] for line in lines]
     engine = ctranslate2.Translator(
         str(a.model), device="cpu", compute_type=a.compute, inter_threads=a.inter, intra_threads=a.intra
     )
@@ -47,10 +53,10 @@ def pytorch_gru_engine(a: argparse.Namespace):
     from safetensors.torch import load_file
     from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-    vocabulary = json.loads((a.pieces / "vocab.json").read_text(encoding="utf8"))
+    pieces, vocabulary = read(a.pieces, a.lines)
     config = json.loads((a.model / "config.json").read_text(encoding="utf8"))
     end, unknown, start = (config[key] for key in ("eos_token_id", "unk_token_id", "decoder_start_token_id"))
-    lines = [[vocabulary.get(p, unknown) for p in line] + [end] for line in read(a.pieces, a.lines)]
+    lines = [[vocabulary.get(p, unknown) for p in line] + [end] for line in pieces]
 
     w = load_file(a.model / "model.safetensors")
     width, hidden = config["embedding_dim"], config["hidden_dim"]

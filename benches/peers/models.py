@@ -86,6 +86,17 @@ def builtin(model: Path, vocabulary: Path, out: Path) -> None:
         shutil.copyfile(vocabulary / file, out / file)
 
 
+def as_marian(model: Path, out: Path) -> None:
+    """An M2M100 directory under the configuration of a pre-norm Marian model: the same tensors and the same work."""
+    config = json.loads((model / "config.json").read_text(encoding="utf8"))
+    config |= dict(model_type="marian", architectures=["MarianMTModel"], normalize_before=True)
+    config |= dict(add_final_layer_norm=True, static_position_embeddings=True)
+    out.mkdir()
+    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf8")
+    for file in ("generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+        (out / file).symlink_to(model / file)
+
+
 def convert(model: Path, out: Path, quantization: str) -> None:
     """CTranslate2's copy of a Marian directory."""
     from ctranslate2.converters import TransformersConverter

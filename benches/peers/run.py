@@ -71,6 +71,15 @@ def rows() -> list[Row]:
             case = f"built-in Transformer, real text, {precision}, {case}"
             ours = search + ["--precision", precision]
             table.append(Row(f"builtin-{precision}-{name}", case, "CTranslate2", "builtin", "text", ours, theirs, 1.2, 2))
+    for precision, least in (("int8", 1.5), ("f32", 1.3)):
+        compute = ["--compute", "int8" if precision == "int8" else "float32"]
+        for name, case, search, lines in (
+            ("greedy", "greedy, batch 32", ["--batch", "32"], "nllb-64"),
+            ("beam", "beam 4, batch 16", ["--beam", "4", "--batch", "16"], "nllb-32"),
+        ):
+            theirs = [search + fixed + compute + setting for setting in many + alone[:1]]
+            ours = search + fixed + ["--precision", precision]
+            table.append(Row(f"nllb-{precision}-{name}", f"NLLB-600M-sized, {precision} {case}", "CTranslate2", "nllb", lines, ours, theirs, least, 2))
     return table
 
 
@@ -136,6 +145,7 @@ class Bench:
         for quantization in ("float32", "int8"):
             once(f"marian-{quantization}", lambda out: models.convert(self.work / "marian", out, quantization))
             models.convert(self.work / "builtin", self.work / f"builtin-{quantization}", quantization)
+        self.prepare_large(once)
 
         open_text = gzip.open if self.arguments.text.suffix == ".gz" else open
         with open_text(self.arguments.text, "rt", encoding="utf8") as file:
@@ -149,11 +159,29 @@ class Bench:
         for name, lines in files.items():
             (self.work / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf8")
 
+    def prepare_large(self, once) -> None:
+        """A model of NLLB's size; ours in int8 is the converted directory, as theirs is."""
+        import models
+
+        script = HERE / "make_nllb_sized.py"
+        once("nllb", lambda out: subprocess.run([sys.executable, str(script), str(out)], check=True))
+        convert = [self.translate, "convert", "--dtype", "int8", str(self.work / "nllb-ours")]
+        once("nllb-ours", lambda out: models.as_marian(self.work / "nllb", out))
+        once("nllb-ours-int8", lambda out: subprocess.run([*convert, str(out)], check=True))
+        for quantization in ("float32", "int8"):
+            once(f"nllb-{quantization}", lambda out: models.convert(self.work / "nllb", out, quantization))
+        lines = (self.work / "nllb" / "lines.txt").read_text(encoding="utf8").splitlines()
+        for count in (64, 32):
+            (self.work / f"nllb-{count}.txt").write_text("\n".join(lines[:count]) + "\n", encoding="utf8")
+
     def ours(self, row: Row) -> dict:
         options = [{"--batch": "--batch-size", "--beam": "--beam-size"}.get(option, option) for option in row.ours]
         if "--beam" not in row.ours:
             options += ["--beam-size", "1"]
-        model = ["--model", str(self.work / row.model)]
+        name = row.model
+        if name == "nllb":
+            name = "nllb-ours-int8" if "int8" in row.ours else "nllb-ours"
+        model = ["--model", str(self.work / name)]
         return output_of([self.translate, "bench", *model, *options, str(self.work / f"{row.lines}.txt")], self.arguments.attempts)
 
     def theirs(self, row: Row, options: list[str]) -> dict:

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::files::{LFS_POINTER, ModelFiles, lfs_pointer};
 use crate::{Error, Result};
@@ -13,7 +13,12 @@ pub(super) struct Bytes {
     path: PathBuf,
     len: u64,
     storage: Storage,
+    /// All of it, once somebody shares it.
+    shared: OnceLock<SharedBytes>,
 }
+
+/// Bytes that may be shared and kept.
+pub type SharedBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
 enum Storage {
     File(Mutex<File>),
@@ -27,7 +32,9 @@ impl Bytes {
         let bytes = match files {
             ModelFiles::Builtin { files, .. } => match files.iter().find(|(n, _)| *n == name) {
                 None => return Ok(None),
-                Some((_, bytes)) => Self { path, len: bytes.len() as u64, storage: Storage::Memory(bytes) },
+                Some((_, bytes)) => {
+                    Self { path, len: bytes.len() as u64, storage: Storage::Memory(bytes), shared: OnceLock::new() }
+                }
             },
             ModelFiles::Directory(_) => {
                 let opened = File::open(&path).and_then(|file| Ok((file.metadata()?, file)));
@@ -37,9 +44,12 @@ impl Bytes {
                     Ok((metadata, _)) if metadata.is_dir() => {
                         return Err(Error::model(path, "is a directory, but a file of weights is expected"));
                     }
-                    Ok((metadata, file)) => {
-                        Self { path, len: metadata.len(), storage: Storage::File(Mutex::new(file)) }
-                    }
+                    Ok((metadata, file)) => Self {
+                        path,
+                        len: metadata.len(),
+                        storage: Storage::File(Mutex::new(file)),
+                        shared: OnceLock::new(),
+                    },
                 }
             }
         };
@@ -94,6 +104,28 @@ impl Bytes {
         let mut buffer = vec![0; usize::try_from(len).map_err(|_| self.truncated())?];
         self.read_at(offset, &mut buffer)?;
         Ok(buffer)
+    }
+
+    /// All bytes, to be read where they lie: a file is mapped into memory where the system can, and read elsewhere.
+    ///
+    /// # Errors
+    /// If the file cannot be mapped or read.
+    pub(super) fn share(&self) -> Result<SharedBytes> {
+        if let Some(shared) = self.shared.get() {
+            return Ok(Arc::clone(shared));
+        }
+        let shared: SharedBytes = match &self.storage {
+            Storage::Memory(bytes) => Arc::new(*bytes),
+            #[cfg(unix)]
+            Storage::File(file) => {
+                let file = file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                let len = usize::try_from(self.len).map_err(|_| self.truncated())?;
+                Arc::new(super::mapping::Mapping::new(&file, len).map_err(|error| Error::io(&self.path, error))?)
+            }
+            #[cfg(not(unix))]
+            Storage::File(_) => Arc::new(self.read_range(0, self.len)?),
+        };
+        Ok(Arc::clone(self.shared.get_or_init(|| shared)))
     }
 
     /// The error for a file that ends too early.

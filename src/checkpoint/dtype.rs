@@ -14,12 +14,15 @@ pub enum Dtype {
     F32,
     /// IEEE 754 binary64.
     F64,
+    /// Signed bytes; in a matrix of [`super::Int8Part`]s each row has a scale.
+    I8,
 }
 
 impl Dtype {
     /// Bytes per value.
     pub fn size(self) -> usize {
         match self {
+            Self::I8 => 1,
             Self::F16 | Self::Bf16 => 2,
             Self::F32 => 4,
             Self::F64 => 8,
@@ -33,12 +36,18 @@ impl Dtype {
             Self::Bf16 => "BF16",
             Self::F32 => "F32",
             Self::F64 => "F64",
+            Self::I8 => "I8",
         }
+    }
+
+    /// The name in options and lists.
+    pub fn precision(self) -> String {
+        if self == Self::I8 { "int8".to_owned() } else { self.name().to_lowercase() }
     }
 
     /// The format with this name in a safetensors header.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::F16, Self::Bf16, Self::F32, Self::F64].into_iter().find(|dtype| dtype.name() == name)
+        [Self::F16, Self::Bf16, Self::F32, Self::F64, Self::I8].into_iter().find(|dtype| dtype.name() == name)
     }
 
     /// Appends the values in `bytes` (a whole number of them) to `out`.
@@ -47,6 +56,7 @@ impl Dtype {
         let count = bytes.len() / self.size();
         match self {
             Self::F32 => out.extend(bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b))),
+            Self::I8 => out.extend(bytes.iter().map(|&b| f32::from(b as i8))),
             Self::F64 => out.extend(bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b) as f32)),
             Self::Bf16 => out.extend(bytes.as_chunks().0.iter().map(|&b| bf16::from_le_bytes(b).to_f32())),
             Self::F16 => {
@@ -78,6 +88,7 @@ mod tests {
                 Dtype::Bf16 => bf16::from_f32(v).to_le_bytes().to_vec(),
                 Dtype::F32 => v.to_le_bytes().to_vec(),
                 Dtype::F64 => f64::from(v).to_le_bytes().to_vec(),
+                Dtype::I8 => (v as i8).to_le_bytes().to_vec(),
             };
             values.iter().flat_map(one).collect()
         };

@@ -3,7 +3,10 @@
 mod bytes;
 mod dtype;
 mod files;
+mod int8;
 mod keys;
+#[cfg(unix)]
+mod mapping;
 mod parameters;
 mod pickle;
 mod pytorch;
@@ -11,9 +14,11 @@ mod safetensors;
 mod stored;
 mod weights;
 
+pub use bytes::SharedBytes;
 pub use dtype::Dtype;
 pub use files::ModelFiles;
+pub use int8::{Int8Part, SCALES, SUMS, panel_shape};
 pub use keys::Keys;
 pub use parameters::{Parameters, Recipe};
-pub use safetensors::write as write_safetensors;
+pub use safetensors::{ToWrite, Values, write as write_safetensors};
 pub use weights::{WEIGHT_FILES, Weights};

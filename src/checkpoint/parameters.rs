@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Dtype, Weights};
+use super::{Dtype, Int8Part, Weights};
 use crate::{Error, Result};
 
 /// How one tensor is made of a stored one.
@@ -147,6 +147,17 @@ impl Parameters {
                 sink(&self.tensor(name, shape)?);
                 Ok(())
             }
+        }
+    }
+
+    /// A matrix `[outputs, inputs]` where it lies, if it is stored in int8 as it is.
+    ///
+    /// # Errors
+    /// As [`Parameters::tensor`].
+    pub fn int8(&self, name: &str, shape: &[usize]) -> Result<Option<Int8Part>> {
+        match self.find(name)? {
+            Recipe::Copy { stored } => self.weights.int8(stored, shape),
+            Recipe::Rows { .. } | Recipe::Transpose { .. } => Ok(None),
         }
     }
 

@@ -104,47 +104,63 @@ pub(super) fn read_header(bytes: &Bytes) -> Result<BTreeMap<String, Stored>> {
     Ok(tensors)
 }
 
-/// Writes a file of the given tensors (name and shape) in `dtype`, F16 or F32; `read` gives the values of each in turn, so
-/// that one is in memory at a time.
+/// A tensor to write: its name, number format (F16, F32 or I8) and shape.
+pub type ToWrite = (String, Dtype, Vec<usize>);
+
+/// Some of a tensor's values, in order.
+#[derive(Clone, Copy, Debug)]
+pub enum Values<'a> {
+    /// For a tensor in F16 or F32.
+    F32(&'a [f32]),
+    /// For a tensor in I8.
+    I8(&'a [i8]),
+}
+
+/// Writes a file of the given tensors in their order; `read` hands on the values of each in turn, any number at a time. The
+/// values begin at a multiple of 64 bytes.
 ///
 /// # Errors
 /// If `read` fails, a value does not fit the format, or the file cannot be written.
 pub fn write(
     path: &Path,
-    dtype: Dtype,
-    tensors: &[(String, Vec<usize>)],
-    mut read: impl FnMut(usize) -> Result<Vec<f32>>,
+    tensors: &[ToWrite],
+    mut read: impl FnMut(usize, &mut dyn FnMut(Values<'_>) -> Result<()>) -> Result<()>,
 ) -> Result<()> {
     let mut header = Map::new();
     // transformers refuses a file that does not say which framework its layout is.
     header.insert("__metadata__".to_owned(), json!({ "format": "pt" }));
     let mut end = 0;
-    for (name, shape) in tensors {
+    for (name, dtype, shape) in tensors {
         let start = end;
         end += shape.iter().product::<usize>() * dtype.size();
         let entry = json!({ "dtype": dtype.name(), "shape": shape, "data_offsets": [start, end] });
         header.insert(name.clone(), entry);
     }
     let mut header = Value::Object(header).to_string().into_bytes();
-    header.resize(header.len().next_multiple_of(8), b' ');
+    header.resize((8 + header.len()).next_multiple_of(64) - 8, b' ');
 
     let io = |error| Error::io(path, error);
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path).map_err(io)?);
     file.write_all(&(header.len() as u64).to_le_bytes()).map_err(io)?;
     file.write_all(&header).map_err(io)?;
-    for (index, (name, _)) in tensors.iter().enumerate() {
-        for value in read(index)? {
-            if dtype == Dtype::F32 {
-                file.write_all(&value.to_le_bytes()).map_err(io)?;
-                continue;
+    for (index, (name, dtype, _)) in tensors.iter().enumerate() {
+        read(index, &mut |values| match values {
+            Values::I8(values) => values.chunks(1 << 16).try_for_each(|values| {
+                let bytes: Vec<u8> = values.iter().map(|&value| value as u8).collect();
+                file.write_all(&bytes).map_err(io)
+            }),
+            Values::F32(values) if *dtype == Dtype::F32 => {
+                values.iter().try_for_each(|value| file.write_all(&value.to_le_bytes())).map_err(io)
             }
-            let half = f16::from_f32(value);
-            if value.is_finite() && !half.is_finite() {
-                let problem = format!("tensor {name} holds {value}, which is beyond F16; use F32");
-                return Err(Error::model(path, problem));
-            }
-            file.write_all(&half.to_le_bytes()).map_err(io)?;
-        }
+            Values::F32(values) => values.iter().try_for_each(|&value| {
+                let half = f16::from_f32(value);
+                if value.is_finite() && !half.is_finite() {
+                    let problem = format!("tensor {name} holds {value}, which is beyond F16; use F32");
+                    return Err(Error::model(path, problem));
+                }
+                file.write_all(&half.to_le_bytes()).map_err(io)
+            }),
+        })?;
     }
     let file = file.into_inner().map_err(|error| io(error.into_error()))?;
     file.sync_all().map_err(io)

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::bytes::Bytes;
+use super::bytes::{Bytes, SharedBytes};
 use super::dtype::Dtype;
+use super::int8::{self, Int8Part};
 use super::stored::Stored;
 use super::{ModelFiles, pytorch, safetensors};
 use crate::{Error, Result};
@@ -23,7 +24,10 @@ struct Tensor {
     file: usize,
     /// The name in the file, for messages.
     stored_name: String,
+    /// Its `shape` is that of the matrix where the values are in panels.
     stored: Stored,
+    /// Where the scales and sums of the rows of an int8 matrix lie.
+    rows: Option<int8::Rows>,
 }
 
 /// All tensors of a model under their stored names. Values stay in the file until asked for.
@@ -79,9 +83,40 @@ impl Weights {
             let read = if is_safetensors { safetensors::read_header } else { pytorch::read_tensors };
             stored.extend(read(bytes)?.into_iter().map(|(name, stored)| (name, file, stored)));
         }
-        let tensors =
-            stored.into_iter().map(|(name, file, stored)| (name.clone(), Tensor { file, stored_name: name, stored }));
-        Ok(Self { files, tensors: tensors.collect() })
+        let tensors = stored
+            .into_iter()
+            .map(|(name, file, stored)| (name.clone(), Tensor { file, stored_name: name, stored, rows: None }));
+        let mut weights = Self { files, tensors: tensors.collect() };
+        weights.find_int8()?;
+        Ok(weights)
+    }
+
+    /// Finds the int8 matrices: the panels of each become a tensor of the matrix' shape, its scales and sums part of that.
+    fn find_int8(&mut self) -> Result<()> {
+        let is_int8 = |tensor: &Tensor| tensor.stored.dtype == Ok(Dtype::I8);
+        let names: Vec<String> =
+            self.tensors.iter().filter(|(_, tensor)| is_int8(tensor)).map(|(name, _)| name.clone()).collect();
+        for name in names {
+            let mut companion = |suffix| {
+                let name = format!("{name}{suffix}");
+                self.tensors.remove(&name).map(|tensor| (tensor.file, tensor.stored))
+            };
+            let (scales, sums) = (companion(int8::SCALES), companion(int8::SUMS));
+            let Some(tensor) = self.tensors.get_mut(&name) else { continue };
+            let file = &self.files[tensor.file];
+            match (scales, sums) {
+                (Some((a, scales)), Some((b, sums))) if (a, b) == (tensor.file, tensor.file) => {
+                    let rows = int8::Rows { scales, sums };
+                    tensor.stored.shape = rows.matrix_shape(&tensor.stored).map_err(|problem| {
+                        file.error(format!("the int8 matrix {name} {problem}; convert the model again"))
+                    })?;
+                    tensor.rows = Some(rows);
+                }
+                // A table of integers of another tool, which no model asks for.
+                _ => tensor.stored.dtype = Err("I8".to_owned()),
+            }
+        }
+        Ok(())
     }
 
     /// The weight file, or the first of several.
@@ -132,6 +167,10 @@ impl Weights {
     ) -> Result<()> {
         let tensor = self.of_shape(name, shape)?;
         let width = shape[1..].iter().product::<usize>();
+        if let Some(part) = self.int8_part(tensor)? {
+            part.read_rows(width, rows, sink);
+            return Ok(());
+        }
         let Stored { dtype, offset, strides, .. } = &tensor.stored;
         let (Ok(dtype), None) = (dtype, strides) else {
             sink(&self.read(tensor)?[rows.start * width..rows.end * width]);
@@ -146,6 +185,28 @@ impl Weights {
         Ok(())
     }
 
+    /// A matrix of the given shape `[outputs, inputs]` where it lies, if it is stored in int8.
+    ///
+    /// # Errors
+    /// As [`Weights::tensor`].
+    pub fn int8(&self, name: &str, shape: &[usize]) -> Result<Option<Int8Part>> {
+        self.int8_part(self.of_shape(name, shape)?)
+    }
+
+    fn int8_part(&self, tensor: &Tensor) -> Result<Option<Int8Part>> {
+        let Some(rows) = &tensor.rows else { return Ok(None) };
+        let file = &self.files[tensor.file];
+        let read = |stored: &Stored| read_values(file, Dtype::F32, stored.offset, tensor.stored.shape[0]);
+        let bytes: SharedBytes = file.share()?;
+        let (start, len) = (tensor.stored.offset as usize, int8::panel_bytes(&tensor.stored.shape));
+        if (*bytes).as_ref().len() < start + len {
+            return Err(file.truncated());
+        }
+        let scales = read(&rows.scales)?;
+        let sums = read(&rows.sums)?.into_iter().map(|sum| sum as i32).collect();
+        Ok(Some(Int8Part { bytes, range: start..start + len, scales, sums }))
+    }
+
     /// Checks that a tensor is there and has the given shape, axes of length 1 aside.
     ///
     /// # Errors
@@ -158,7 +219,11 @@ impl Weights {
     fn of_shape(&self, name: &str, shape: &[usize]) -> Result<&Tensor> {
         let tensor = self.find(name)?;
         let squeezed = |shape: &[usize]| -> Vec<usize> { shape.iter().copied().filter(|&d| d != 1).collect() };
-        if squeezed(&tensor.stored.shape) != squeezed(shape) {
+        let fits = match tensor.rows {
+            Some(_) => tensor.stored.shape == shape,
+            None => squeezed(&tensor.stored.shape) == squeezed(shape),
+        };
+        if !fits {
             let file = &self.files[tensor.file];
             return Err(file.error(format!(
                 "tensor {} has shape {:?}, but config.json asks for {shape:?}; the config and the weights do not belong together",
@@ -182,7 +247,8 @@ impl Weights {
             return Ok(false);
         }
         let (Ok(a_dtype), Ok(b_dtype)) = (&a.stored.dtype, &b.stored.dtype) else { return Ok(false) };
-        if a.stored.strides.is_some() || b.stored.strides.is_some() || a_dtype != b_dtype {
+        let is_int8 = a.rows.is_some() || b.rows.is_some();
+        if is_int8 || a.stored.strides.is_some() || b.stored.strides.is_some() || a_dtype != b_dtype {
             return Ok(self.read(a)? == self.read(b)?);
         }
         let len = a.stored.shape.iter().product::<usize>() * a_dtype.size();
@@ -198,21 +264,25 @@ impl Weights {
         Ok(true)
     }
 
+    /// Whether there are int8 matrices.
+    pub fn is_int8(&self) -> bool {
+        self.tensors.values().any(|tensor| tensor.rows.is_some())
+    }
+
     /// Number of parameters as stored, their size in bytes, and the format most of them are in.
     pub fn size(&self) -> (u64, u64, Dtype) {
-        let mut bytes_by_dtype = [(Dtype::F16, 0), (Dtype::Bf16, 0), (Dtype::F32, 0), (Dtype::F64, 0)];
+        let mut count_by_dtype = [Dtype::I8, Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64].map(|dtype| (dtype, 0));
         let (mut parameters, mut bytes) = (0, 0);
         for tensor in self.tensors.values() {
             let Ok(dtype) = tensor.stored.dtype else { continue };
             let count = tensor.stored.shape.iter().product::<usize>() as u64;
-            let size = count * dtype.size() as u64;
             parameters += count;
-            bytes += size;
-            for (other, sum) in &mut bytes_by_dtype {
-                *sum += if *other == dtype { size } else { 0 };
+            bytes += count * dtype.size() as u64;
+            for (other, sum) in &mut count_by_dtype {
+                *sum += if *other == dtype { count } else { 0 };
             }
         }
-        let most = bytes_by_dtype.into_iter().max_by_key(|&(_, size)| size).map_or(Dtype::F32, |(dtype, _)| dtype);
+        let most = count_by_dtype.into_iter().max_by_key(|&(_, count)| count).map_or(Dtype::F32, |(dtype, _)| dtype);
         (parameters, bytes, most)
     }
 
@@ -236,6 +306,11 @@ impl Weights {
     }
 
     fn read(&self, tensor: &Tensor) -> Result<Vec<f32>> {
+        if let (Some(part), &[rows, width]) = (self.int8_part(tensor)?, &tensor.stored.shape[..]) {
+            let mut values = Vec::with_capacity(rows * width);
+            part.read_rows(width, 0..rows, &mut |rows| values.extend_from_slice(rows));
+            return Ok(values);
+        }
         let file = &self.files[tensor.file];
         let Stored { dtype, shape, offset, strides } = &tensor.stored;
         let dtype = match dtype {

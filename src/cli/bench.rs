@@ -91,7 +91,7 @@ pub(super) fn run(arguments: Arguments) -> Result<Ending> {
             "model": arguments.model.model,
             "backend": translator.compute().backend()?.to_string(),
             "device": translator.compute().device.to_string(),
-            "precision": format!("{:?}", arguments.model.precision).to_lowercase(),
+            "precision": translator.compute().precision.to_string(),
             "beam": options.beam_size,
             "batch": batch_size,
             "workers": workers,

@@ -33,6 +33,8 @@ enum DtypeName {
     F16,
     /// 32-bit floats
     F32,
+    /// 8-bit integers, ready for --precision int8: starts at once, whatever the size
+    Int8,
 }
 
 /// Converts the model and says on stderr what was written.
@@ -41,6 +43,7 @@ pub(super) fn run(arguments: Arguments) -> Result<Ending> {
     let dtype = match arguments.dtype {
         DtypeName::F16 => Dtype::F16,
         DtypeName::F32 => Dtype::F32,
+        DtypeName::Int8 => Dtype::I8,
     };
     layouts::convert(&files, &arguments.out, dtype)?;
     eprintln!("translate: wrote {}", arguments.out.display());

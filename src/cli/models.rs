@@ -98,7 +98,7 @@ fn json_line(model: &ModelSummary) -> String {
             line["family"] = json!(weights.network);
             line["parameters"] = json!(weights.parameters);
             line["bytes"] = json!(weights.bytes);
-            line["precision"] = json!(weights.precision.name().to_lowercase());
+            line["precision"] = json!(weights.precision.precision());
         }
         Err(problem) => line["problem"] = json!(problem),
     }
@@ -117,7 +117,7 @@ fn table(models: &[ModelSummary]) -> String {
                 weights.network.to_owned(),
                 format!("{:.1} M", weights.parameters as f64 / 1e6),
                 format!("{:.0} MB", weights.bytes as f64 / 1e6),
-                weights.precision.name().to_lowercase(),
+                weights.precision.precision(),
             ]),
             Err(problem) => row.push(format!("unusable: {problem}")),
         }

@@ -17,9 +17,9 @@ pub(super) struct ModelOptions {
     #[arg(short, long, value_name = "NAME|DIR", default_value = "transformer", env = "TRANSLATE_MODEL")]
     pub(super) model: String,
 
-    /// Arithmetic of the matrix products
-    #[arg(long, value_enum, default_value = "f32", env = "TRANSLATE_PRECISION")]
-    pub(super) precision: PrecisionName,
+    /// Arithmetic of the matrix products [default: int8 for a model that was converted to it, else f32]
+    #[arg(long, value_enum, env = "TRANSLATE_PRECISION")]
+    pub(super) precision: Option<PrecisionName>,
 
     /// What computes the model [default: kernels on the CPU, candle elsewhere]
     #[arg(long, value_enum, env = "TRANSLATE_BACKEND")]
@@ -88,14 +88,16 @@ impl ModelOptions {
     /// Loads the model; also says how long that took.
     pub(super) fn load(&self) -> Result<(Translator, Duration)> {
         let start = Instant::now();
-        let precision = match self.precision {
-            PrecisionName::F32 => Precision::F32,
-            PrecisionName::Int8 => Precision::Int8,
-            PrecisionName::F16 => Precision::F16,
-            PrecisionName::Bf16 => Precision::Bf16,
-        };
         let files = super::download::find_model(&self.model)?;
-        let mut builder = Translator::builder().files(files).precision(precision).device(self.device);
+        let mut builder = Translator::builder().files(files).device(self.device);
+        if let Some(precision) = self.precision {
+            builder = builder.precision(match precision {
+                PrecisionName::F32 => Precision::F32,
+                PrecisionName::Int8 => Precision::Int8,
+                PrecisionName::F16 => Precision::F16,
+                PrecisionName::Bf16 => Precision::Bf16,
+            });
+        }
         if let Some(backend) = self.backend {
             builder = builder.backend(match backend {
                 BackendChoice::Kernels => BackendName::Kernels,

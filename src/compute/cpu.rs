@@ -7,8 +7,8 @@ use half::f16;
 
 use super::slots::Slots;
 use super::{
-    Activation, Backend, LogSumExp, NormKind, Precision, Recorder, RelativeBias, RowSink, Score, Scored, Workspace,
-    spans,
+    Activation, Backend, LogSumExp, NormKind, Precision, Recorder, RelativeBias, RowSink, Score, Scored, StoredInt8,
+    Workspace, spans,
 };
 use crate::kernels::{self, AttentionMemory, KeysAndValues, PackedMatrix, Packer, Screen};
 use crate::{Error, Result};
@@ -201,6 +201,11 @@ impl Backend for Kernels {
         let mut packer = Packer::new(outputs, inputs, self.precision);
         read(&mut |rows| packer.push(rows))?;
         Ok(Matrix { packed: packer.finish(), screen: OnceLock::new() })
+    }
+
+    fn stored_int8(&self, inputs: usize, parts: &[StoredInt8]) -> Option<Matrix> {
+        let wanted = self.precision == kernels::Precision::Int8;
+        wanted.then(|| Matrix { packed: PackedMatrix::from_stored(inputs, parts), screen: OnceLock::new() })
     }
 
     fn vector(&self, values: Vec<f32>) -> Result<Vec<f32>> {

@@ -22,7 +22,7 @@ use std::str::FromStr;
 pub use candle::Candle;
 pub use cpu::Kernels;
 
-pub use crate::kernels::{Activation, LogSumExp, Scored, Workspace, log_sum_exp};
+pub use crate::kernels::{Activation, LogSumExp, Scored, StoredInt8, Workspace, log_sum_exp};
 use crate::{Error, Result};
 
 /// The arithmetic of the matrix products.
@@ -209,6 +209,12 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized {
         inputs: usize,
         read: &mut dyn FnMut(RowSink<'_>) -> Result<()>,
     ) -> Result<Self::Matrix>;
+
+    /// A matrix `[…, inputs]` of the given parts, one below the other, used where they lie; `None` if this backend computes
+    /// in another precision, for which the values are to be read as any others.
+    fn stored_int8(&self, _inputs: usize, _parts: &[StoredInt8]) -> Option<Self::Matrix> {
+        None
+    }
 
     /// A vector.
     fn vector(&self, values: Vec<f32>) -> Result<Self::Vector>;

@@ -1,7 +1,11 @@
 //! Weight matrices packed once at load, multiplied many times.
 
+use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use super::simd::amx;
 use super::simd::{InstructionSet, LANES};
 use super::tile::{self, F32Operands, Int8Operands, Output};
 use super::workspace::Scratch;
@@ -36,12 +40,59 @@ enum Weights {
     F32(Vec<Line>),
     /// Panels `[panel][group of 4 inputs][lane][4]`, zeros beyond the last output and input.
     Int8 {
-        lines: Vec<Line>,
+        lines: Panels,
         /// One for each output, zeros up to whole panels.
         scales: Vec<f32>,
         /// `-128 · Σ weights` likewise.
         corrections: Vec<i32>,
     },
+}
+
+/// Bytes that several matrices take their panels from: a file in memory.
+pub type SharedBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+
+/// Where the panels of an int8 matrix lie.
+enum Panels {
+    Own(Vec<Line>),
+    Shared(SharedBytes, Range<usize>),
+}
+
+impl Panels {
+    fn as_i8(&self) -> &[i8] {
+        let bytes = match self {
+            Self::Own(lines) => return as_i8(lines),
+            Self::Shared(bytes, range) => &(**bytes).as_ref()[range.clone()],
+        };
+        // SAFETY: signed bytes of the same length.
+        unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len()) }
+    }
+}
+
+impl fmt::Debug for Panels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if matches!(self, Self::Own(_)) { "own" } else { "shared" };
+        write!(f, "Panels({kind}, {} bytes)", self.as_i8().len())
+    }
+}
+
+/// An int8 matrix `[outputs, inputs]` as a file keeps it, or a part of one: the rows above or below another's.
+#[derive(Clone)]
+pub struct StoredInt8 {
+    /// Number of rows.
+    pub outputs: usize,
+    /// Panels `[outputs / 16][inputs / 4][16][4]`, both rounded up, zeros beyond: value `(o, i)` is at
+    /// `[o / 16][i / 4][o % 16][i % 4]`, and lies in -127..=127.
+    pub panels: (SharedBytes, Range<usize>),
+    /// What the values of each row are multiplied by, `[outputs]`.
+    pub scales: Vec<f32>,
+    /// The sum of each row's values, `[outputs]`.
+    pub sums: Vec<i32>,
+}
+
+impl fmt::Debug for StoredInt8 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoredInt8({} rows at {:?})", self.outputs, self.panels.1)
+    }
 }
 
 /// One cache line: sixteen `f32` or sixty-four `i8`.
@@ -97,6 +148,62 @@ impl PackedMatrix {
         packer.finish()
     }
 
+    /// The matrix of the given parts `[…, inputs]`, one below the other. Parts whose panels follow one another in the same
+    /// bytes are used where they lie; others are copied.
+    ///
+    /// # Panics
+    /// If a part is not of that size.
+    pub fn from_stored(inputs: usize, parts: &[StoredInt8]) -> Self {
+        let groups = inputs.div_ceil(4);
+        let outputs: usize = parts.iter().map(|part| part.outputs).sum();
+        assert!(outputs > 0 && inputs > 0, "an empty matrix cannot be used");
+        let mut scales = vec![0.0; outputs.next_multiple_of(LANES)];
+        let mut corrections = vec![0; outputs.next_multiple_of(LANES)];
+        let mut first = 0;
+        for part in parts {
+            assert_eq!(part.panels.1.len(), part.outputs.div_ceil(LANES) * groups * 64, "panels of another size");
+            scales[first..first + part.outputs].copy_from_slice(&part.scales);
+            let sums = corrections[first..first + part.outputs].iter_mut().zip(&part.sums);
+            sums.for_each(|(correction, sum)| *correction = sum.wrapping_mul(-128));
+            first += part.outputs;
+        }
+        let address = |part: &StoredInt8| (*part.panels.0).as_ref().as_ptr();
+        let follows = |pair: &[StoredInt8]| {
+            pair[0].outputs % LANES == 0
+                && address(&pair[0]) == address(&pair[1])
+                && pair[0].panels.1.end == pair[1].panels.1.start
+        };
+        let lines = if parts.windows(2).all(follows) {
+            let range = parts[0].panels.1.start..parts[parts.len() - 1].panels.1.end;
+            Panels::Shared(Arc::clone(&parts[0].panels.0), range)
+        } else {
+            let mut lines = zero_lines(outputs.div_ceil(LANES) * groups);
+            let to = as_i8_mut(&mut lines);
+            let mut first = 0;
+            for part in parts {
+                let from = Panels::Shared(Arc::clone(&part.panels.0), part.panels.1.clone());
+                let from = from.as_i8();
+                for row in 0..part.outputs {
+                    let start = |row: usize| row / LANES * groups * 64 + row % LANES * 4;
+                    let (from, to) = (&from[start(row)..], &mut to[start(first + row)..]);
+                    to.chunks_mut(64).zip(from.chunks(64)).take(groups).for_each(|(to, from)| {
+                        to[..4].copy_from_slice(&from[..4]);
+                    });
+                }
+                first += part.outputs;
+            }
+            Panels::Own(lines)
+        };
+        Self { outputs, inputs, weights: Weights::Int8 { lines, scales, corrections } }
+    }
+
+    /// What a file is to keep of an int8 matrix: panels, scales and sums as in [`StoredInt8`]; `None` of one in `f32`.
+    pub fn stored(&self) -> Option<(&[i8], &[f32], Vec<i32>)> {
+        let Weights::Int8 { lines, scales, corrections } = &self.weights else { return None };
+        let sums = corrections[..self.outputs].iter().map(|correction| correction / -128).collect();
+        Some((lines.as_i8(), &scales[..self.outputs], sums))
+    }
+
     /// Number of output features.
     pub fn outputs(&self) -> usize {
         self.outputs
@@ -131,7 +238,7 @@ impl PackedMatrix {
             }
             Weights::Int8 { lines, scales, .. } => {
                 let groups = self.inputs.div_ceil(4);
-                let panel = &as_i8(lines)[panel * groups * 64..][..groups * 64];
+                let panel = &lines.as_i8()[panel * groups * 64..][..groups * 64];
                 for (into, group) in into.chunks_mut(4).zip(panel.chunks_exact(64)) {
                     let values = &group[lane * 4..][..4];
                     into.iter_mut().zip(values).for_each(|(into, &w)| *into = f32::from(w) * scales[output]);
@@ -201,7 +308,9 @@ impl PackedMatrix {
         if let Weights::F32(_) = self.weights {
             return LeftHandSide::F32(x);
         }
-        let size = rows * self.inputs.next_multiple_of(4);
+        // Tiles read whole sixteens of rows.
+        let behind = if set == InstructionSet::Amx { 16 } else { 0 };
+        let size = (rows + behind) * self.inputs.next_multiple_of(4);
         let quantised = at_least(&mut scratch.quantised, size);
         let scales = at_least(&mut scratch.row_scales, rows);
         tile::quantise_rows(set, x, self.inputs, set.activation_offset(), quantised, scales);
@@ -229,7 +338,12 @@ impl PackedMatrix {
             }
             (Weights::Int8 { lines, scales, corrections }, LeftHandSide::Int8(x, row_scales)) => {
                 let groups = self.inputs.div_ceil(4);
-                let operands = Int8Operands { x, row_scales, weights: as_i8(lines), scales, corrections, groups };
+                let operands = Int8Operands { x, row_scales, weights: lines.as_i8(), scales, corrections, groups };
+                #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+                if set == InstructionSet::Amx && rows.len() >= tile::WORTH_TILES && groups % amx::TILE_GROUPS == 0 {
+                    // SAFETY: the caller's promise; the instruction set was detected.
+                    return unsafe { tile::product_int8_tiles(operands, rows, panels, output) };
+                }
                 // SAFETY: as above.
                 unsafe { tile::product_int8(set, operands, rows, panels, output) }
             }
@@ -279,7 +393,7 @@ impl Packer {
         let weights = match precision {
             Precision::F32 => Weights::F32(zero_lines(panels * inputs)),
             Precision::Int8 => Weights::Int8 {
-                lines: zero_lines(panels * groups),
+                lines: Panels::Own(zero_lines(panels * groups)),
                 scales: vec![0.0; panels * LANES],
                 corrections: vec![0; panels * LANES],
             },
@@ -305,6 +419,7 @@ impl Packer {
                 Weights::Int8 { lines, scales, corrections } => {
                     let scale = &mut scales[self.filled..=self.filled];
                     tile::quantise_rows(InstructionSet::detect(), row, inputs, 0, &mut self.quantised, scale);
+                    let Panels::Own(lines) = lines else { unreachable!("a packer packs into lines of its own") };
                     let panel = &mut as_i8_mut(lines)[panel * self.quantised.len() * LANES..];
                     let mut sum = 0;
                     for (group, values) in

@@ -29,7 +29,7 @@ pub use attention_memory::AttentionMemory;
 pub use elementwise::{
     Activation, add, add_layer_norm, gru_gates, layer_norm, log_sum_exp, rms_norm, sigmoid, softmax, tanh,
 };
-pub use matrix::{PackedMatrix, Packer, Precision};
+pub use matrix::{PackedMatrix, Packer, Precision, SharedBytes, StoredInt8};
 pub use ranking::{LogSumExp, Scored};
 pub use relative_bias::RelativeBias;
 pub use screen::Screen;

@@ -4,8 +4,9 @@ use super::attention::{attend_additive_on, attend_f16_on, attend_on, to_f16_on};
 use super::elementwise::{gru_gates_on, layer_norm_on, log_sum_exp_on, rms_norm_on, sigmoid_on, softmax_on};
 use super::{
     Activation, AttentionMemory, InstructionSet, KeysAndValues, LogSumExp, PackedMatrix, Precision, RelativeBias,
-    Scored, Screen, Workspace, plain,
+    Scored, Screen, SharedBytes, StoredInt8, Workspace, plain,
 };
+use std::sync::Arc;
 
 /// A fixed pseudo-random sequence (SplitMix64) in -1..1.
 fn random(length: usize, seed: u64) -> Vec<f32> {
@@ -28,9 +29,9 @@ fn assert_close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
     }
 }
 
-const SHAPES: [(usize, usize); 9] =
-    [(1, 1), (3, 5), (16, 16), (17, 31), (48, 64), (130, 33), (200, 100), (400, 19), (1000, 7)];
-const ROWS: [usize; 11] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 70];
+const SHAPES: [(usize, usize); 10] =
+    [(1, 1), (3, 5), (16, 16), (17, 31), (48, 64), (70, 192), (130, 33), (200, 100), (400, 19), (1000, 7)];
+const ROWS: [usize; 13] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 32, 49, 70];
 
 #[test]
 fn product_is_one_chain_of_fused_multiply_adds() {
@@ -71,6 +72,55 @@ fn int8_product_has_exact_sums() {
                 assert_eq!(out, expected, "{set}: {rows} rows, {outputs} x {inputs}");
             }
         }
+    }
+}
+
+#[test]
+fn many_rows_are_multiplied_in_blocks_with_the_same_sums() {
+    // More rows than an instruction set with tiles takes at a time.
+    let (outputs, inputs, rows) = (33, 8192, 150);
+    let weight = random(outputs * inputs, 40);
+    let x = random(rows * inputs, 41);
+    let matrix = PackedMatrix::pack(&weight, outputs, inputs, Precision::Int8);
+    let expected = plain::multiply_int8(&x, &weight, inputs, None);
+    for set in InstructionSet::available() {
+        let mut out = vec![f32::NAN; rows * outputs];
+        matrix.multiply(&mut Workspace::with_instruction_set(2, set), &x, None, Activation::Identity, &mut out);
+        assert_eq!(out, expected, "{set}");
+    }
+}
+
+#[test]
+fn a_stored_int8_matrix_is_the_packed_one_whether_it_is_shared_or_copied() {
+    let inputs = 20;
+    for sizes in [vec![40], vec![32, 16, 5], vec![17, 30]] {
+        let outputs: usize = sizes.iter().sum();
+        let weight = random(outputs * inputs, 42);
+        let whole = PackedMatrix::pack(&weight, outputs, inputs, Precision::Int8);
+        let mut bytes = vec![0u8; 64];
+        let mut rows = weight.as_slice();
+        let parts: Vec<_> = sizes
+            .iter()
+            .map(|&outputs| {
+                let part =
+                    PackedMatrix::pack(rows.split_off(..outputs * inputs).unwrap(), outputs, inputs, Precision::Int8);
+                let (panels, scales, sums) = part.stored().unwrap();
+                let start = bytes.len();
+                bytes.extend(panels.iter().map(|&value| value as u8));
+                (outputs, start..bytes.len(), scales.to_vec(), sums)
+            })
+            .collect();
+        let bytes: SharedBytes = Arc::new(bytes);
+        let stored =
+            |(outputs, range, scales, sums)| StoredInt8 { outputs, panels: (Arc::clone(&bytes), range), scales, sums };
+        let parts: Vec<StoredInt8> = parts.into_iter().map(stored).collect();
+        let x = random(9 * inputs, 43);
+        let product = |matrix: &PackedMatrix| {
+            let mut out = vec![0.0; 9 * outputs];
+            matrix.multiply(&mut Workspace::new(1), &x, None, Activation::Identity, &mut out);
+            out
+        };
+        assert_eq!(product(&PackedMatrix::from_stored(inputs, &parts)), product(&whole), "{sizes:?}");
     }
 }
 

@@ -5,6 +5,8 @@
 
 use super::Activation;
 use super::math::{self, LaneFunction, Relu, Swish, Tanh};
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use super::simd::{InstructionSet, amx};
 use super::simd::{LANES, Simd, dispatch};
 use std::ops::Range;
 
@@ -148,6 +150,120 @@ impl Operands for Int8Operands<'_> {
     #[inline(always)]
     fn address(self, panel: usize) -> *const u8 {
         self.weights.as_ptr().wrapping_add(panel * self.groups * 4 * LANES).cast()
+    }
+}
+
+/// Exact sums of up to 32 rows and two panels, as [`Tiles::multiply`](super::simd::amx::Tiles::multiply) leaves them.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[derive(Clone, Copy)]
+struct TileSums<'a> {
+    sums: &'a [i32; amx::SUMS],
+    first_row: usize,
+    first_panel: usize,
+    row_scales: &'a [f32],
+    scales: &'a [f32],
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+impl Operands for TileSums<'_> {
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const M: usize, const P: usize>(
+        self,
+        simd: S,
+        row: usize,
+        panel: usize,
+        _upcoming: *const u8,
+    ) -> [[S::F; P]; M] {
+        let mut out = [[simd.splat(0.0); P]; M];
+        for p in 0..P {
+            let scale = simd.read(&self.scales[(panel + p) * LANES..]);
+            for (m, out) in out.iter_mut().enumerate() {
+                let (r, column) = (row + m - self.first_row, panel + p - self.first_panel);
+                let at = ((r / amx::TILE_ROWS * 2 + column) * amx::TILE_ROWS + r % amx::TILE_ROWS) * LANES;
+                // SAFETY: a slice of sixteen numbers.
+                let sums = unsafe { simd.load_i32(self.sums[at..at + LANES].as_ptr()) };
+                // The same operations as after any other 8-bit product.
+                out[p] = simd.mul(simd.convert(sums), simd.mul(scale, simd.splat(self.row_scales[row + m])));
+            }
+        }
+        out
+    }
+
+    #[inline(always)]
+    fn address(self, _panel: usize) -> *const u8 {
+        std::ptr::null()
+    }
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+dispatch!(unsafe fn scale_sums(sums: TileSums<'_>, rows: Range<usize>, panels: Range<usize>, output: Output<'_>) = product);
+
+/// Rows from which on tiles are faster than vectors; below, both wait for the weights.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub(super) const WORTH_TILES: usize = 8;
+
+/// Bytes of quantised rows used for all panels before moving on, so that they stay in the second-level cache.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+const ROW_BLOCK: usize = 512 << 10;
+
+/// [`product_int8`] in tiles, bit for bit. The number of groups must be one of whole tiles, and the rows in `operands` must
+/// be followed by sixteen more, of any content.
+///
+/// # Safety
+/// As for [`product`], on a processor that runs [`InstructionSet::Amx`].
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub(super) unsafe fn product_int8_tiles(
+    operands: Int8Operands<'_>,
+    rows: Range<usize>,
+    panels: Range<usize>,
+    output: Output<'_>,
+) {
+    const STRIP: usize = 2 * amx::TILE_ROWS;
+    #[repr(align(64))]
+    struct Sums([i32; amx::SUMS]);
+    let set = InstructionSet::Amx;
+    let Int8Operands { x, row_scales, weights, scales, corrections, groups } = operands;
+    let stride = groups * 4;
+    assert!(groups % amx::TILE_GROUPS == 0 && (rows.end + amx::TILE_ROWS) * stride <= x.len());
+    assert!(panels.end * LANES * stride <= weights.len() && panels.end * LANES <= corrections.len());
+    let mut sums = Sums([0; amx::SUMS]);
+    let pairs = panels.start..panels.start + panels.len() / 2 * 2;
+    {
+        // SAFETY: this processor runs the instruction set.
+        let tiles = unsafe { amx::Tiles::configure() };
+        for block in rows.clone().step_by((ROW_BLOCK / stride).max(1).next_multiple_of(STRIP)) {
+            let block = block..rows.end.min(block + (ROW_BLOCK / stride).max(1).next_multiple_of(STRIP));
+            for panel in pairs.clone().step_by(2) {
+                for row in block.clone().step_by(STRIP) {
+                    let strip = row..block.end.min(row + STRIP);
+                    // Lines of one column lie far apart; without this each of them is waited for when it is written.
+                    for row in strip.clone() {
+                        // SAFETY: the row and the first output of a panel lie in the destination.
+                        unsafe { amx::prefetch_to_write(output.at(row, panel * LANES)) };
+                    }
+                    // SAFETY: the rows, with those behind the last, and the panels exist, as asserted above.
+                    unsafe {
+                        tiles.multiply(
+                            strip.len() > amx::TILE_ROWS,
+                            x.as_ptr().add(row * stride),
+                            stride,
+                            weights.as_ptr().add(panel * LANES * stride),
+                            groups / amx::TILE_GROUPS,
+                            corrections.as_ptr().add(panel * LANES),
+                            operands.address(panel + 2),
+                            sums.0.as_mut_ptr(),
+                        );
+                    }
+                    let sums = TileSums { sums: &sums.0, first_row: row, first_panel: panel, row_scales, scales };
+                    // SAFETY: the caller's promise about `output`.
+                    unsafe { scale_sums(set, sums, strip, panel..panel + 2, output) };
+                }
+            }
+        }
+    }
+    if pairs.end < panels.end {
+        // SAFETY: the caller's promise.
+        unsafe { product_int8(set, operands, rows, pairs.end..panels.end, output) };
     }
 }
 

@@ -6,21 +6,26 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use super::Opened;
-use crate::checkpoint::{Dtype, ModelFiles, Parameters, write_safetensors};
+use crate::checkpoint::{Dtype, ModelFiles, Parameters, SCALES, SUMS, ToWrite, Values, panel_shape, write_safetensors};
+use crate::kernels::{Packer, Precision};
 use crate::model::EmbeddingNames;
 use crate::spec::{Positions, Spec};
 use crate::store::VOCABULARY_FILES;
+use crate::text::compact;
 use crate::{Error, Result};
 
-/// Writes `files` as a new model directory `out`: `model.safetensors` in `dtype` (F16 or F32) under the names our layers
-/// know, complete configs, and the vocabulary. One tensor is in memory at a time, and `out` appears only when it is
-/// complete.
+/// Writes `files` as a new model directory `out`: `model.safetensors` in `dtype` (F16, F32 or I8) under the names our layers
+/// know, complete configs, and the vocabulary. No more than one tensor is in memory at a time, and `out` appears only when
+/// it is complete.
+///
+/// In I8 the matrices are written as the kernels' `int8` precision packs them (`checkpoint::int8` says how), so that a start
+/// only maps them into memory; all else is F32.
 ///
 /// # Errors
 /// If `out` exists, a tensor cannot be read or does not fit the format, or a file cannot be written.
 pub fn convert(files: &ModelFiles, out: &Path, dtype: Dtype) -> Result<()> {
-    if !matches!(dtype, Dtype::F16 | Dtype::F32) {
-        return Err(Error::Usage(format!("cannot write {}; F16 and F32 can be written", dtype.name())));
+    if !matches!(dtype, Dtype::F16 | Dtype::F32 | Dtype::I8) {
+        return Err(Error::Usage(format!("cannot write {}; F16, F32 and I8 can be written", dtype.name())));
     }
     if out.exists() {
         return Err(Error::model(out, "already exists; choose another directory"));
@@ -43,18 +48,24 @@ pub fn convert(files: &ModelFiles, out: &Path, dtype: Dtype) -> Result<()> {
     }
 
     let partial = Partial::create(out)?;
-    let tensors: Vec<(String, Vec<usize>)> =
-        planned.iter().map(|(name, _, shape)| (name.clone(), shape.clone())).collect();
-    write_safetensors(&partial.path.join("model.safetensors"), dtype, &tensors, |index| {
-        let (_, from, shape) = &planned[index];
-        opened.parameters.tensor(from, shape)
-    })?;
-    config.insert("torch_dtype".to_owned(), json!(if dtype == Dtype::F16 { "float16" } else { "float32" }));
+    write_weights(&partial.path.join("model.safetensors"), &opened.parameters, planned, dtype)?;
+    let name = match dtype {
+        Dtype::F16 => "float16",
+        Dtype::I8 => "int8",
+        _ => "float32",
+    };
+    config.insert("torch_dtype".to_owned(), json!(name));
     write_json(&partial.path.join("config.json"), &Value::Object(config))?;
     write_json(&partial.path.join("generation_config.json"), &generation.to_json())?;
     let mut copied = 0;
     for name in VOCABULARY_FILES {
         if let Some(bytes) = vocabulary.read(name)? {
+            if let Some(compact) =
+                (dtype == Dtype::I8 && name == "tokenizer.json").then(|| compact::write(&bytes)).flatten()
+            {
+                let path = partial.path.join(compact::FILE);
+                fs::write(&path, compact).map_err(|error| Error::io(path, error))?;
+            }
             let path = partial.path.join(name);
             fs::write(&path, bytes).map_err(|error| Error::io(path, error))?;
             copied += 1;
@@ -108,6 +119,63 @@ fn plan(parameters: &Parameters, spec: &Spec, config: &mut Map<String, Value>) -
     let others = parameters.names().filter(|name| !done.contains(name) && parameters.dtype(name).is_some());
     tensors.extend(others.map(|name| planned(name, name)));
     Ok(tensors)
+}
+
+/// What of an int8 model stays in floats though it is a matrix: what is added or divided into parts instead of multiplied.
+const FLOATS: [&str; 4] = ["embed_positions", "relative_attention_bias", "attention.attn_fc", "attention.v_fc"];
+
+fn write_weights(path: &Path, parameters: &Parameters, planned: Vec<Planned>, dtype: Dtype) -> Result<()> {
+    let is_int8 = |(name, _, shape): &Planned| {
+        dtype == Dtype::I8 && panel_shape(shape).is_some() && !FLOATS.iter().any(|part| name.contains(part))
+    };
+    let (mut matrices, others): (Vec<Planned>, Vec<Planned>) = planned.into_iter().partition(is_int8);
+    // Layers that are computed as one are to lie one behind the other: query, key and value, or key and value.
+    let order = |name: &str| name.replace("q_proj", "1").replace("k_proj", "2").replace("v_proj", "3");
+    matrices.sort_by_key(|(name, ..)| order(name));
+
+    let floats = if dtype == Dtype::F16 { Dtype::F16 } else { Dtype::F32 };
+    let of = |(name, _, shape): &Planned| match panel_shape(shape) {
+        Some(panels) => (name.clone(), Dtype::I8, panels.to_vec()),
+        None => (name.clone(), floats, shape.clone()),
+    };
+    let mut tensors: Vec<ToWrite> = matrices.iter().map(of).collect();
+    for (name, _, shape) in &matrices {
+        tensors.extend([SCALES, SUMS].map(|suffix| (format!("{name}{suffix}"), Dtype::F32, vec![shape[0]])));
+    }
+    tensors.extend(others.iter().map(|(name, _, shape)| (name.clone(), floats, shape.clone())));
+
+    // Scales and sums of the matrices written so far.
+    let mut rows: Vec<Vec<f32>> = Vec::new();
+    write_safetensors(path, &tensors, |index, write| {
+        if let Some((_, from, shape)) = matrices.get(index) {
+            if let Some(part) = parameters.int8(from, shape)? {
+                let bytes = &(*part.bytes).as_ref()[part.range];
+                rows.extend([part.scales, part.sums.iter().map(|&sum| sum as f32).collect()]);
+                return bytes.chunks(1 << 16).try_for_each(|bytes| {
+                    write(Values::I8(&bytes.iter().map(|&byte| byte as i8).collect::<Vec<_>>()))
+                });
+            }
+            let mut packer = Packer::new(shape[0], shape[1], Precision::Int8);
+            parameters.read_rows(from, shape, &mut |rows| packer.push(rows))?;
+            let packed = packer.finish();
+            let Some((panels, scales, sums)) = packed.stored() else { return Ok(()) };
+            rows.extend([scales.to_vec(), sums.into_iter().map(|sum| sum as f32).collect()]);
+            return write(Values::I8(panels));
+        }
+        let Some((_, from, shape)) = others.get(index.wrapping_sub(3 * matrices.len())) else {
+            return write(Values::F32(&rows[index - matrices.len()]));
+        };
+        if shape.len() < 2 {
+            return write(Values::F32(&parameters.tensor(from, shape)?));
+        }
+        let mut outcome = Ok(());
+        parameters.read_rows(from, shape, &mut |rows| {
+            if outcome.is_ok() {
+                outcome = write(Values::F32(rows));
+            }
+        })?;
+        outcome
+    })
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<()> {

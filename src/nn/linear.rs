@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::Result;
-use crate::checkpoint::Parameters;
-use crate::compute::{Activation, Backend, LogSumExp, Scored, Workspace};
+use crate::checkpoint::{Int8Part, Parameters};
+use crate::compute::{Activation, Backend, LogSumExp, Scored, StoredInt8, Workspace};
 
 /// `y = activation(x Wᵀ + b)` with `W` `[outputs, inputs]`.
 #[derive(Debug)]
@@ -121,6 +121,18 @@ pub fn load_matrix<B: Backend>(
 ) -> Result<B::Matrix> {
     // Only the stored tensors vouch for the sizes that the configuration claims.
     names.iter().try_for_each(|name| parameters.check(name, &[rows, width]))?;
+    let int8 = |name: &&str| parameters.int8(name, &[rows, width]).transpose();
+    let int8: Vec<_> = names.iter().filter_map(int8).collect::<Result<_>>()?;
+    if int8.len() == names.len() {
+        let stored = |part: Int8Part| {
+            let Int8Part { bytes, range, scales, sums } = part;
+            StoredInt8 { outputs: rows, panels: (bytes, range), scales, sums }
+        };
+        let parts: Vec<StoredInt8> = int8.into_iter().map(stored).collect();
+        if let Some(matrix) = backend.stored_int8(width, &parts) {
+            return Ok(matrix);
+        }
+    }
     backend.matrix(names.len() * rows, width, &mut |sink| {
         names.iter().try_for_each(|name| parameters.read_rows(name, &[rows, width], sink))
     })

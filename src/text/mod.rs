@@ -6,6 +6,7 @@
 //! sentence-end tokens; the translator does.
 
 mod characters;
+pub mod compact;
 mod frame;
 pub mod languages;
 pub mod moses;

@@ -108,7 +108,8 @@ impl TokenizerJson {
         Self::parse(tokenizer.to_string().as_bytes(), path)
     }
 
-    fn of(mut tokenizer: Tokenizer) -> Result<Self, String> {
+    /// The vocabulary of a tokenizer.
+    pub(super) fn of(mut tokenizer: Tokenizer) -> Result<Self, String> {
         // Files saved after training with fixed lengths would cut or fill up every sentence.
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|error| error.to_string())?;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::characters::Characters;
+use super::compact;
 use super::moses::{Merges, Moses, MosesVocabulary};
 use super::numbering::{self, Numbering, TokenizerConfig};
 use super::pieces::Pieces;
@@ -88,6 +89,9 @@ impl Vocabularies {
                 let names = ["source_tokenizer.json", "target_tokenizer.json", "tokenizer.json"];
                 let is_t5 = config.string("tokenizer_class").is_some_and(|class| class.starts_with("T5Tokenizer"));
                 let space_before = is_t5 && config.flag("add_prefix_space");
+                if let Some(compact) = (!space_before).then(|| compact::open(files)).transpose()?.flatten() {
+                    return Ok(Some(both(Arc::new(compact.with_clean_up_spaces(clean_up)))));
+                }
                 open_pair(files, names, |bytes, path| {
                     let tokenizer = match space_before {
                         true => TokenizerJson::parse_with_space_before(bytes, path)?,

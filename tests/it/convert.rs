@@ -40,6 +40,59 @@ fn a_converted_model_is_the_same_model() {
     }
 }
 
+/// What the program makes of two lines of pieces, with their scores, and what it says.
+fn translated(directory: &std::path::Path, options: &[&str]) -> (String, String) {
+    let model = ["--model", directory.to_str().unwrap(), "--pieces", "--format", "json", "--max-length", "12"];
+    let outcome = run(&[&model[..], options].concat(), "w5 w6 w7\nw9\n");
+    assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+    (outcome.stdout, outcome.stderr)
+}
+
+#[test]
+fn an_int8_directory_translates_as_the_original_does_in_int8() {
+    for fixture in ["zip", "gru_first", "safetensors"] {
+        let scratch = Scratch::copy(&format!("convert-int8-{fixture}"), fixture);
+        let (_, size) = Opened::open(&scratch.files()).unwrap().spec.vocabulary_sizes();
+        let words: String = (0..size).map(|n| if n == 1 { "<unk>\n".into() } else { format!("w{n}\n") }).collect();
+        scratch.write("vocab.txt", words);
+        let out = scratch.0.join("out");
+        let outcome = run(&["convert", scratch.0.to_str().unwrap(), out.to_str().unwrap(), "--dtype", "int8"], "");
+        assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+        let weights = Weights::open(&translate::checkpoint::ModelFiles::Directory(out.clone())).unwrap();
+        assert!(weights.names().any(|name| weights.dtype(name).unwrap() == translate::checkpoint::Dtype::I8));
+        for beam in ["1", "3"] {
+            let expected = translated(&scratch.0, &["--precision", "int8", "--beam-size", beam]).0;
+            assert_eq!(translated(&out, &["--beam-size", beam]).0, expected, "{fixture}: int8 is its default");
+            // Into int8 once more, and its values in floats on both backends.
+            let again = scratch.0.join(format!("again-{beam}"));
+            let outcome = run(&["convert", out.to_str().unwrap(), again.to_str().unwrap(), "--dtype", "int8"], "");
+            assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+            assert_eq!(translated(&again, &["--beam-size", beam]).0, expected, "{fixture}: converted twice");
+        }
+        for backend in ["kernels", "candle"] {
+            translated(&out, &["--precision", "f32", "--backend", backend]);
+        }
+    }
+}
+
+#[test]
+fn a_damaged_int8_directory_is_refused_by_the_name_of_the_matrix() {
+    let scratch = converted("convert-int8-damaged", "zip", "int8");
+    let path = scratch.0.join("out/model.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    let header =
+        String::from_utf8_lossy(&bytes[8..8 + usize::from(bytes[8 - 8]) + 256 * usize::from(bytes[1])]).into_owned();
+    let name = header.split('"').find(|name| name.ends_with("fc1.weight")).unwrap();
+    let begin = header.find(&format!("\"{name}\"")).unwrap();
+    let shape = begin + header[begin..].find(",16,4]").unwrap();
+    let mut damaged = bytes.clone();
+    damaged[8 + shape..8 + shape + 6].copy_from_slice(b",4,16]");
+    std::fs::write(&path, damaged).unwrap();
+    let outcome = run(&["--model", scratch.0.join("out").to_str().unwrap()], "a\n");
+    assert_eq!(outcome.status, 1);
+    assert!(outcome.stderr.contains(name) && outcome.stderr.contains("convert the model again"), "{}", outcome.stderr);
+}
+
 #[test]
 fn one_matrix_is_written_for_a_tied_embedding() {
     let scratch = converted("convert-tied", "zip", "f16");

@@ -4,6 +4,8 @@
 //! one at run time. A vector is always sixteen lanes (one AVX-512 register, two AVX2 registers, or an array), and sums
 //! across lanes use one fixed tree, so wherever fused multiply-add exists all of them give the same bits.
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+pub(super) mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -26,6 +28,8 @@ pub(super) const LANES: usize = 16;
 /// An instruction set the kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InstructionSet {
+    /// [`InstructionSet::Avx512Vnni`] with tiles for 8-bit products of many rows (Sapphire Rapids and later, on Linux).
+    Amx,
     /// 512-bit vectors with the 8-bit dot product (Ice Lake, Zen 4 and later).
     Avx512Vnni,
     /// 256-bit vectors with the 8-bit dot product (Alder Lake and later).
@@ -45,13 +49,15 @@ impl InstructionSet {
 
     /// The instruction sets this processor can run, best first. Always ends with [`InstructionSet::Portable`].
     pub fn available() -> impl Iterator<Item = Self> {
-        [Self::Avx512Vnni, Self::AvxVnni, Self::Avx2, Self::Portable].into_iter().filter(|set| set.runs_here())
+        [Self::Amx, Self::Avx512Vnni, Self::AvxVnni, Self::Avx2, Self::Portable]
+            .into_iter()
+            .filter(|set| set.runs_here())
     }
 
     /// [`Simd::ACTIVATION_OFFSET`] of the 8-bit products.
     pub(super) fn activation_offset(self) -> u8 {
         match self {
-            Self::Avx512Vnni | Self::AvxVnni => 128,
+            Self::Amx | Self::Avx512Vnni | Self::AvxVnni => 128,
             Self::Avx2 | Self::Portable => 0,
         }
     }
@@ -61,6 +67,13 @@ impl InstructionSet {
         let avx2 =
             is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
         match self {
+            #[cfg(target_os = "linux")]
+            Self::Amx => {
+                static PERMITTED: OnceLock<bool> = OnceLock::new();
+                Self::Avx512Vnni.runs_here() && *PERMITTED.get_or_init(amx::is_permitted)
+            }
+            #[cfg(not(target_os = "linux"))]
+            Self::Amx => false,
             Self::Avx512Vnni => {
                 avx2 && is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512bw")
@@ -83,6 +96,7 @@ impl InstructionSet {
 impl fmt::Display for InstructionSet {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
+            Self::Amx => "AMX",
             Self::Avx512Vnni => "AVX-512 VNNI",
             Self::AvxVnni => "AVX2 with AVX-VNNI",
             Self::Avx2 => "AVX2",
@@ -290,7 +304,7 @@ macro_rules! dispatch {
                     unsafe { $generic(Avx2::<false>::new(), $($argument),*) }
                 }
                 match set {
-                    InstructionSet::Avx512Vnni => return unsafe { avx512($($argument),*) },
+                    InstructionSet::Amx | InstructionSet::Avx512Vnni => return unsafe { avx512($($argument),*) },
                     InstructionSet::AvxVnni if $vnni => return unsafe { avx_vnni($($argument),*) },
                     InstructionSet::AvxVnni | InstructionSet::Avx2 => return unsafe { avx2($($argument),*) },
                     InstructionSet::Portable => {}

@@ -1,0 +1,170 @@
+//! Tiles of 8-bit products: sixteen rows by sixteen outputs at a time (Intel AMX, Sapphire Rapids and later).
+//!
+//! The compiler knows nothing of tile registers. So they are configured, used and released within one product, and no tile
+//! lives across two blocks of assembly.
+
+#![cfg(target_os = "linux")]
+
+use std::arch::asm;
+use std::arch::x86_64::{__cpuid, __cpuid_count};
+
+/// Rows of a tile, and outputs of a tile of sums.
+pub(in crate::kernels) const TILE_ROWS: usize = 16;
+/// Groups of four inputs that one tile of weights holds.
+pub(in crate::kernels) const TILE_GROUPS: usize = 16;
+/// The sums of two tiles of rows by two panels, one tile after the other: rows 0-15 of both panels, then rows 16-31.
+pub(in crate::kernels) const SUMS: usize = 4 * TILE_ROWS * 16;
+
+/// Whether this processor has 8-bit tiles of the usual size and the system lets this process use them.
+///
+/// Linux gives the larger register state to processes that ask for it, and for all their threads at once; it refuses, among
+/// others, where a thread has too small a stack for signals.
+pub(super) fn is_permitted() -> bool {
+    const REQUEST_PERMISSION: libc::c_long = 0x1023;
+    const TILE_DATA: libc::c_long = 18;
+    let (tiles, int8) = (1 << 24, 1 << 25);
+    // SAFETY: every x86-64 processor has the instruction. (It needs no `unsafe` in later versions of Rust.)
+    #[allow(unused_unsafe)]
+    let (highest, features, palette) = unsafe { (__cpuid(0).eax, __cpuid_count(7, 0).edx, __cpuid_count(0x1d, 1)) };
+    // Palette 1: eight tiles of sixteen rows of 64 bytes.
+    let usual = palette.eax >> 16 == 1024 && palette.ebx == (8 << 16 | 64) && palette.ecx & 0xffff == 16;
+    if highest < 0x1d || features & (tiles | int8) != tiles | int8 || !usual {
+        return false;
+    }
+    // SAFETY: the call takes two numbers and changes nothing but what this process may use.
+    unsafe { libc::syscall(libc::SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0 }
+}
+
+/// Asks for the two lines from `address` on, to be written; nothing is written, and any address will do.
+#[inline(always)]
+pub(in crate::kernels) fn prefetch_to_write(address: *const f32) {
+    // SAFETY: the instruction neither reads nor writes.
+    unsafe {
+        asm!("prefetchw [{0}]", "prefetchw [{0} + 64]", in(reg) address, options(nostack, preserves_flags, readonly))
+    };
+}
+
+/// Tiles ready for use by this thread, until dropped.
+pub(in crate::kernels) struct Tiles(());
+
+/// Eight tiles of sixteen rows of 64 bytes.
+#[repr(C, align(64))]
+struct Configuration {
+    palette: u8,
+    start_row: u8,
+    reserved: [u8; 14],
+    bytes_per_row: [u16; 16],
+    rows: [u8; 16],
+}
+
+impl Tiles {
+    /// Makes them ready.
+    ///
+    /// # Safety
+    /// [`is_permitted`] must have said so.
+    pub(in crate::kernels) unsafe fn configure() -> Self {
+        static CONFIGURATION: Configuration = Configuration {
+            palette: 1,
+            start_row: 0,
+            reserved: [0; 14],
+            bytes_per_row: [64, 64, 64, 64, 64, 64, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0],
+            rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
+        };
+        // SAFETY: the instruction reads the 64 bytes of a valid configuration; the caller vouches for it being there.
+        unsafe { asm!("ldtilecfg [{}]", in(reg) &CONFIGURATION, options(nostack, readonly, preserves_flags)) };
+        Self(())
+    }
+
+    /// `sums = corrections + x · w` for sixteen rows, or 32 if `two`, and two panels; exact integers.
+    ///
+    /// `x` holds unsigned bytes, `stride` from row to row; `panels` two panels `[group][lane][4]` of `16 · steps` groups, one
+    /// behind the other; `corrections` two times sixteen numbers. As many bytes as the two panels hold, from `upcoming` on,
+    /// are asked for in the second-level cache meanwhile.
+    ///
+    /// # Safety
+    /// All of that must be readable, `steps` at least 1, and `sums` writable for [`SUMS`] numbers.
+    #[expect(clippy::too_many_arguments, reason = "the operands of one block of assembly")]
+    #[inline]
+    pub(in crate::kernels) unsafe fn multiply(
+        &self,
+        two: bool,
+        x: *const u8,
+        stride: usize,
+        panels: *const i8,
+        steps: usize,
+        corrections: *const i32,
+        upcoming: *const u8,
+        sums: *mut i32,
+    ) {
+        let second = panels.wrapping_add(steps * TILE_GROUPS * 64);
+        macro_rules! prefetch {
+            ($($line:literal)*) => { concat!($("prefetcht1 [{upcoming} + ", $line, " * 64]\n"),*) };
+        }
+        macro_rules! run {
+            ($begin:literal, $first:literal, $second:literal, $end:literal) => {
+                // SAFETY: the caller's promise; the tiles are configured while `self` lives.
+                unsafe {
+                    asm!(
+                        "tileloadd tmm0, [{corrections} + {zero}]",
+                        "tileloadd tmm1, [{corrections} + {zero} + 64]",
+                        $begin,
+                        "2:",
+                        "tileloadd tmm4, [{x} + {stride}]",
+                        "tileloadd tmm6, [{panels} + {line}]",
+                        "tileloadd tmm7, [{second} + {line}]",
+                        prefetch!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15),
+                        "tdpbusd tmm0, tmm4, tmm6",
+                        $first,
+                        "tdpbusd tmm1, tmm4, tmm7",
+                        prefetch!(16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31),
+                        $second,
+                        "add {x}, 64",
+                        "add {panels}, 1024",
+                        "add {second}, 1024",
+                        "add {upcoming}, 2048",
+                        "dec {steps}",
+                        "jnz 2b",
+                        "tilestored [{sums} + {line}], tmm0",
+                        "tilestored [{sums} + {line} + 1024], tmm1",
+                        $end,
+                        corrections = in(reg) corrections,
+                        zero = in(reg) 0usize,
+                        x = inout(reg) x => _,
+                        below = inout(reg) x.wrapping_add(TILE_ROWS * stride) => _,
+                        stride = in(reg) stride,
+                        panels = inout(reg) panels => _,
+                        second = inout(reg) second => _,
+                        line = in(reg) 64usize,
+                        upcoming = inout(reg) upcoming => _,
+                        steps = inout(reg) steps => _,
+                        sums = in(reg) sums,
+                        out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                        out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                        options(nostack),
+                    );
+                }
+            };
+        }
+        if two {
+            run!(
+                "tileloadd tmm2, [{corrections} + {zero}]
+                 tileloadd tmm3, [{corrections} + {zero} + 64]",
+                "tileloadd tmm5, [{below} + {stride}]",
+                "tdpbusd tmm2, tmm5, tmm6
+                 tdpbusd tmm3, tmm5, tmm7
+                 add {below}, 64",
+                "tilestored [{sums} + {line} + 2048], tmm2
+                 tilestored [{sums} + {line} + 3072], tmm3"
+            );
+        } else {
+            run!("/* one tile of rows: {below} is not looked at */", "", "", "");
+        }
+    }
+}
+
+impl Drop for Tiles {
+    fn drop(&mut self) {
+        // SAFETY: gives up what `configure` made ready.
+        unsafe { asm!("tilerelease", options(nomem, nostack, preserves_flags)) };
+    }
+}
