@@ -51,7 +51,7 @@ impl Rows {
 /// Shape of the panels of a matrix `[outputs, inputs]`; `None` if it cannot be stored so.
 pub fn panel_shape(shape: &[usize]) -> Option<[usize; 4]> {
     match *shape {
-        [outputs, inputs] if inputs % GROUP == 0 && outputs > 0 && (1..=WIDEST).contains(&inputs) => {
+        [outputs, inputs] if inputs.is_multiple_of(GROUP) && outputs > 0 && (1..=WIDEST).contains(&inputs) => {
             Some([outputs.div_ceil(LANES), inputs / GROUP, LANES, GROUP])
         }
         _ => None,

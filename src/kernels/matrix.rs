@@ -169,7 +169,7 @@ impl PackedMatrix {
         }
         let address = |part: &StoredInt8| (*part.panels.0).as_ref().as_ptr();
         let follows = |pair: &[StoredInt8]| {
-            pair[0].outputs % LANES == 0
+            pair[0].outputs.is_multiple_of(LANES)
                 && address(&pair[0]) == address(&pair[1])
                 && pair[0].panels.1.end == pair[1].panels.1.start
         };
@@ -340,7 +340,10 @@ impl PackedMatrix {
                 let groups = self.inputs.div_ceil(4);
                 let operands = Int8Operands { x, row_scales, weights: lines.as_i8(), scales, corrections, groups };
                 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-                if set == InstructionSet::Amx && rows.len() >= tile::WORTH_TILES && groups % amx::TILE_GROUPS == 0 {
+                if set == InstructionSet::Amx
+                    && rows.len() >= tile::WORTH_TILES
+                    && groups.is_multiple_of(amx::TILE_GROUPS)
+                {
                     // SAFETY: the caller's promise; the instruction set was detected.
                     return unsafe { tile::product_int8_tiles(operands, rows, panels, output) };
                 }

@@ -224,7 +224,7 @@ pub(super) unsafe fn product_int8_tiles(
     let set = InstructionSet::Amx;
     let Int8Operands { x, row_scales, weights, scales, corrections, groups } = operands;
     let stride = groups * 4;
-    assert!(groups % amx::TILE_GROUPS == 0 && (rows.end + amx::TILE_ROWS) * stride <= x.len());
+    assert!(groups.is_multiple_of(amx::TILE_GROUPS) && (rows.end + amx::TILE_ROWS) * stride <= x.len());
     assert!(panels.end * LANES * stride <= weights.len() && panels.end * LANES <= corrections.len());
     let mut sums = Sums([0; amx::SUMS]);
     let pairs = panels.start..panels.start + panels.len() / 2 * 2;

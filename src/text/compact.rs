@@ -3,8 +3,8 @@
 //! `tokenizer.compact` lies beside the `tokenizer.json` it was made of, which stays the truth: where the two do not belong
 //! together, the compact one is passed over. All numbers are little-endian:
 //!
-//! - eight bytes, [`MAGIC`];
-//! - `u64` length and `u64` [`checksum`] of `tokenizer.json`;
+//! - eight bytes, `TOKENS1` and a line feed;
+//! - `u64` length and `u64` checksum of `tokenizer.json`;
 //! - `u32` length of a JSON text and the text: `tokenizer.json` without the pieces and merges of its model;
 //! - `u32` number of pieces; for each a `u64`, its id (byte-pair encoding) or the bits of its `f64` score (unigram), a `u32`
 //!   length and the text;
