@@ -79,7 +79,8 @@ def rows() -> list[Row]:
         ):
             theirs = [search + fixed + compute + setting for setting in many + alone[:1]]
             ours = search + fixed + ["--precision", precision]
-            table.append(Row(f"nllb-{precision}-{name}", f"NLLB-600M-sized, {precision} {case}", "CTranslate2", "nllb", lines, ours, theirs, least, 2))
+            case = f"NLLB-600M-sized, {precision} {case}"
+            table.append(Row(f"nllb-{precision}-{name}", case, "CTranslate2", "nllb", lines, ours, theirs, least, 2))
     return table
 
 
