@@ -125,8 +125,10 @@ fn plan(parameters: &Parameters, spec: &Spec, config: &mut Map<String, Value>) -
 const FLOATS: [&str; 4] = ["embed_positions", "relative_attention_bias", "attention.attn_fc", "attention.v_fc"];
 
 fn write_weights(path: &Path, parameters: &Parameters, planned: Vec<Planned>, dtype: Dtype) -> Result<()> {
+    // One row is a vector that somebody wrote with two axes.
     let is_int8 = |(name, _, shape): &Planned| {
-        dtype == Dtype::I8 && panel_shape(shape).is_some() && !FLOATS.iter().any(|part| name.contains(part))
+        let is_matrix = panel_shape(shape).is_some() && shape[0] > 1;
+        dtype == Dtype::I8 && is_matrix && !FLOATS.iter().any(|part| name.contains(part))
     };
     let (mut matrices, others): (Vec<Planned>, Vec<Planned>) = planned.into_iter().partition(is_int8);
     // Layers that are computed as one are to lie one behind the other: query, key and value, or key and value.

@@ -1,7 +1,12 @@
 //! `translate convert` and `translate models`.
 
-use translate::checkpoint::Weights;
+use std::path::Path;
+
+use translate::Workspace;
+use translate::checkpoint::{ModelFiles, Weights};
+use translate::compute::{Compute, Precision};
 use translate::layouts::Opened;
+use translate::model::{self, Record};
 
 use super::checkpoint_errors::Scratch;
 use super::program::run;
@@ -73,6 +78,47 @@ fn an_int8_directory_translates_as_the_original_does_in_int8() {
             translated(&out, &["--precision", "f32", "--backend", backend]);
         }
     }
+}
+
+/// The scores of all tokens behind the first, `[V]`, in int8.
+fn scores(opened: &Opened) -> Vec<f32> {
+    let compute = Compute::kernels(Precision::Int8);
+    let model = model::load(&opened.spec, &opened.parameters, &compute).unwrap();
+    let mut workspace = Workspace::new(1);
+    let mut decoder = model.start(&[&[5, 7, 4, 2]], Record::default(), &mut workspace).unwrap();
+    let mut logits = Vec::new();
+    decoder.step(&[3], &mut workspace).unwrap();
+    decoder.logits(&mut logits, &mut workspace).unwrap();
+    logits
+}
+
+#[test]
+fn the_int8_directory_of_every_family_computes_the_same_bits() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models");
+    let mut families = 0;
+    for entry in std::fs::read_dir(fixtures).unwrap() {
+        let fixture = entry.unwrap().path();
+        if !fixture.join("config.json").exists() {
+            continue;
+        }
+        let scratch = Scratch::empty(&format!("convert-family-{}", fixture.file_name().unwrap().to_str().unwrap()));
+        for entry in std::fs::read_dir(&fixture).unwrap() {
+            let path = entry.unwrap().path();
+            std::fs::copy(&path, scratch.0.join(path.file_name().unwrap())).unwrap();
+        }
+        // What `expected.safetensors` says is another test's; here it would be a second file of weights.
+        let _ = std::fs::remove_file(scratch.0.join("expected.safetensors"));
+        scratch.write("vocab.txt", "<unk>\n");
+        let out = scratch.0.join("out");
+        let outcome = run(&["convert", scratch.0.to_str().unwrap(), out.to_str().unwrap(), "--dtype", "int8"], "");
+        assert_eq!(outcome.status, 0, "{}: {}", fixture.display(), outcome.stderr);
+        let converted = Opened::open(&ModelFiles::Directory(out)).unwrap();
+        assert!(converted.parameters.weights().is_int8(), "{}", fixture.display());
+        let original = Opened::open(&scratch.files()).unwrap();
+        assert_eq!(scores(&converted), scores(&original), "{}", fixture.display());
+        families += 1;
+    }
+    assert!(families >= 8, "only {families} fixtures");
 }
 
 #[test]
