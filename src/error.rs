@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// Characters of a message about a model.
+const LONGEST_PROBLEM: usize = 800;
+
 /// Everything that can go wrong below the command line.
 ///
 /// `Display` gives one line, fit to be shown to the person as it is.
@@ -60,7 +63,12 @@ impl Error {
     /// A problem with a model file or directory.
     pub fn model(path: impl AsRef<Path>, problem: impl Into<String>) -> Self {
         // Messages quote the file, which may contain anything; a message is one line all the same.
-        let problem = problem.into().replace('\n', "\\n").replace('\r', "\\r");
+        let mut problem = problem.into().replace('\n', "\\n").replace('\r', "\\r");
+        // A shape of a thousand axes is quoted as far as anybody reads.
+        if let Some((end, _)) = problem.char_indices().nth(LONGEST_PROBLEM) {
+            problem.truncate(end);
+            problem.push('…');
+        }
         Self::Model { path: path.as_ref().to_owned(), problem }
     }
 
@@ -108,5 +116,7 @@ mod tests {
     fn a_message_is_one_line_whatever_it_quotes() {
         let error = Error::model("source.spm", "piece `a\r\nb` is no piece");
         assert_eq!(error.to_string(), "source.spm: piece `a\\r\\nb` is no piece");
+        let long = Error::model("model.safetensors", "ü".repeat(3000)).to_string();
+        assert!(long.ends_with("ü…") && long.chars().count() < 1000);
     }
 }

@@ -162,8 +162,11 @@ impl TranslatorBuilder {
         }
         let vocabularies = if self.pieces { vocabularies.of_pieces() } else { vocabularies };
         let model = model::load(&opened.spec, &opened.parameters, &compute)?;
+        let unused = opened.parameters.unused_note();
         let Opened { spec, alignment, generation, mut notes, .. } = opened;
         notes.extend(languages.notes(from, to));
+        notes.extend(generation.notes(&files));
+        notes.extend(unused);
         Ok(Translator {
             model,
             spec,
@@ -193,30 +196,7 @@ struct Understood {
 impl Understood {
     fn open(files: &ModelFiles, target_in_source: bool, source_prefix: Option<String>) -> Result<Self> {
         let opened = Opened::open(files)?;
-        let kinds = opened.layout.vocabulary();
-        let vocabularies = match &opened.vocabulary {
-            Some(directory) => Vocabularies::open(&files.directory(directory)?, kinds)?,
-            None => Vocabularies::open(files, kinds)?,
-        };
-        let vocabularies = match &opened.target_characters {
-            Some(characters) => vocabularies.with_target_characters(characters),
-            None => vocabularies,
-        };
-        let sizes = opened.spec.vocabulary_sizes();
-        for (side, vocabulary, size) in
-            [("source", &vocabularies.source, sizes.0), ("target", &vocabularies.target, sizes.1)]
-        {
-            if vocabulary.size() > size {
-                return Err(Error::model(
-                    files.path("config.json"),
-                    format!(
-                        "the {side} vocabulary has {} entries but the embedding only {size} rows; \
-                         the vocabulary files belong to another model",
-                        vocabulary.size()
-                    ),
-                ));
-            }
-        }
+        let vocabularies = opened.vocabularies(files)?;
         let mut frame = opened.frame.clone();
         if target_in_source {
             frame.source = Some((vec![Part::TargetLanguage], vec![Part::Id(frame.end)]));
@@ -500,6 +480,9 @@ impl Translator {
             renormalise: generation.renormalize_logits,
             no_repeat_ngram: generation.no_repeat_ngram_size,
             repetition_penalty: generation.repetition_penalty,
+            banned_at_begin: generation.begin_banned_tokens.clone(),
+            encoder_no_repeat_ngram: generation.encoder_no_repeat_ngram_size,
+            exponential_decay: generation.exponential_decay,
             ..SearchOptions::default()
         }
     }

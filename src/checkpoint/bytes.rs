@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use super::files::{LFS_POINTER, ModelFiles, lfs_pointer};
+use super::files::{LFS_POINTER, ModelFiles, check_regular, lfs_pointer};
 use crate::{Error, Result};
 
 /// A readable range of bytes. Nothing is kept in memory but what a caller asked for.
@@ -37,7 +37,9 @@ impl Bytes {
                 }
             },
             ModelFiles::Directory(_) => {
-                let opened = File::open(&path).and_then(|file| Ok((file.metadata()?, file)));
+                // A directory has a message of its own.
+                let checked = if path.is_dir() { Ok(()) } else { check_regular(&path) };
+                let opened = checked.and_then(|()| File::open(&path)).and_then(|file| Ok((file.metadata()?, file)));
                 match opened {
                     Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
                     Err(error) => return Err(Error::io(path, error)),

@@ -8,6 +8,9 @@ use crate::{Error, Result};
 /// What Git puts in a repository in place of a large file.
 pub(super) const LFS_POINTER: &[u8] = b"version https://git-lfs";
 
+/// The UTF-8 byte order mark.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// Where a model's files are: a directory, or compiled into the binary.
 #[derive(Clone, Debug)]
 pub enum ModelFiles {
@@ -33,8 +36,13 @@ impl ModelFiles {
         match self {
             Self::Directory(directory) => {
                 let path = directory.join(name);
-                match std::fs::read(&path) {
+                match check_regular(&path).and_then(|()| std::fs::read(&path)) {
                     Ok(bytes) if bytes.starts_with(LFS_POINTER) => Err(lfs_pointer(&path)),
+                    // Editors on Windows put a byte order mark before JSON and text.
+                    Ok(mut bytes) if bytes.starts_with(BYTE_ORDER_MARK) => {
+                        bytes.drain(..BYTE_ORDER_MARK.len());
+                        Ok(Some(Cow::Owned(bytes)))
+                    }
                     Ok(bytes) => Ok(Some(Cow::Owned(bytes))),
                     Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
                     Err(error) => Err(Error::io(path, error)),
@@ -73,6 +81,19 @@ impl ModelFiles {
                 Ok(Self::Builtin { name, files: if is_vocabulary { vocabulary } else { files }, vocabulary })
             }
         }
+    }
+}
+
+/// Checks that a path leads to a regular file: a FIFO would be waited for, and a device read without end.
+///
+/// # Errors
+/// If it does not, or there is nothing.
+pub(super) fn check_regular(path: &Path) -> std::io::Result<()> {
+    let found = std::fs::metadata(path)?;
+    match found.is_file() {
+        true => Ok(()),
+        false if found.is_dir() => Err(std::io::ErrorKind::IsADirectory.into()),
+        false => Err(std::io::Error::other("is not a regular file")),
     }
 }
 

@@ -1,7 +1,8 @@
 //! The tensors of a network under the names it knows them by, whatever they are stored as.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use super::{Dtype, Int8Part, Weights};
 use crate::{Error, Result};
@@ -44,12 +45,14 @@ impl Recipe {
 pub struct Parameters {
     weights: Weights,
     recipes: BTreeMap<String, Recipe>,
+    /// Names that were asked for.
+    used: Mutex<BTreeSet<String>>,
 }
 
 impl Parameters {
     /// Tensors of `weights` made by `recipes`, by name.
     pub fn new(weights: Weights, recipes: BTreeMap<String, Recipe>) -> Self {
-        Self { weights, recipes }
+        Self { weights, recipes, used: Mutex::default() }
     }
 
     /// The stored tensors.
@@ -100,6 +103,25 @@ impl Parameters {
     /// # Errors
     /// If the tensor is missing, has another shape or an unsupported number format, or the file cannot be read.
     pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let values = self.stored_tensor(name, shape)?;
+        self.check_numbers(name, count_wrong(name, &values), values.len())?;
+        Ok(values)
+    }
+
+    /// Refuses a tensor with values that are no numbers: whatever passes through it is none either.
+    fn check_numbers(&self, name: &str, wrong: usize, count: usize) -> Result<()> {
+        if wrong == 0 {
+            return Ok(());
+        }
+        let stored = self.find(name)?.stored();
+        let problem = format!(
+            "tensor {stored}: {wrong} of {count} values are no numbers (NaN or infinite), so nothing can be computed with \
+             it; download or convert the model again"
+        );
+        Err(Error::model(self.path(), problem))
+    }
+
+    fn stored_tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         match self.find(name)? {
             Recipe::Copy { stored } => self.weights.tensor(stored, shape),
             Recipe::Rows { stored, part, parts } => {
@@ -137,17 +159,21 @@ impl Parameters {
     /// # Errors
     /// As [`Parameters::tensor`].
     pub fn read_rows(&self, name: &str, shape: &[usize], sink: &mut dyn FnMut(&[f32])) -> Result<()> {
+        let (mut wrong, mut count) = (0, 0);
+        let mut counted = |values: &[f32]| {
+            wrong += count_wrong(name, values);
+            count += values.len();
+            sink(values);
+        };
         match self.find(name)? {
-            Recipe::Copy { stored } => self.weights.read_rows(stored, shape, 0..shape[0], sink),
+            Recipe::Copy { stored } => self.weights.read_rows(stored, shape, 0..shape[0], &mut counted)?,
             Recipe::Rows { stored, part, parts } => {
                 let rows = part * shape[0]..(part + 1) * shape[0];
-                self.weights.read_rows(stored, &scaled(shape, *parts), rows, sink)
+                self.weights.read_rows(stored, &scaled(shape, *parts), rows, &mut counted)?;
             }
-            Recipe::Transpose { .. } => {
-                sink(&self.tensor(name, shape)?);
-                Ok(())
-            }
+            Recipe::Transpose { .. } => counted(&self.stored_tensor(name, shape)?),
         }
+        self.check_numbers(name, wrong, count)
     }
 
     /// A matrix `[outputs, inputs]` where it lies, if it is stored in int8 as it is.
@@ -179,8 +205,45 @@ impl Parameters {
     }
 
     fn find(&self, name: &str) -> Result<&Recipe> {
-        self.recipes.get(name).ok_or_else(|| self.missing(name))
+        let recipe = self.recipes.get(name).ok_or_else(|| self.missing(name))?;
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if !used.contains(name) {
+            used.insert(name.to_owned());
+        }
+        Ok(recipe)
     }
+
+    /// What a person should know of the tensors that a network made of these parameters leaves out, in one line.
+    pub fn unused_note(&self) -> Option<String> {
+        let unused = self.unused();
+        let (first, more) = (unused.first()?, if unused.len() > 1 { ", …" } else { "" });
+        let (path, count) = (self.path(), unused.len());
+        Some(format!(
+            "{}: {count} tensors are not used ({first}{more}); does config.json describe this network?",
+            path.display()
+        ))
+    }
+
+    /// The tensors that were never asked for and belong to a layer or are a matrix, sorted: what a network that was made of
+    /// these parameters leaves out. Copies of embeddings and tables that are computed do not count.
+    fn unused(&self) -> Vec<&str> {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_spare = |name: &str| {
+            ["embed", "lm_head", "logits_bias", "pos", "mask"].iter().any(|part| name.contains(part))
+                || self.dtype(name).is_none()
+        };
+        let is_part = |name: &str| {
+            name.contains("layers.") || self.shape(name).is_some_and(|shape| shape.len() > 1 && shape[0] > 1)
+        };
+        self.names().filter(|name| !used.contains(*name) && !is_spare(name) && is_part(name)).collect()
+    }
+}
+
+/// How many values are no numbers. An output bias of minus infinity is one way to say that a token is never written.
+fn count_wrong(name: &str, values: &[f32]) -> usize {
+    let may_ban = name.ends_with("final_logits_bias");
+    let is_fine = |value: &f32| value.is_finite() || (may_ban && *value == f32::NEG_INFINITY);
+    values.iter().filter(|value| !is_fine(value)).count()
 }
 
 /// The shape of `parts` tensors of a shape, one above the other.

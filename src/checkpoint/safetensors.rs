@@ -4,12 +4,14 @@
 //! range, then the values, without holes. Only the header is read here; values are read tensor by tensor.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use half::f16;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value, json};
 
 use super::bytes::Bytes;
@@ -17,12 +19,51 @@ use super::dtype::Dtype;
 use super::stored::Stored;
 use crate::{Error, Result};
 
+/// More tensors than any model has; each takes memory however small it is.
+const MOST_TENSORS: usize = 100_000;
+
 /// One entry of the header as it is written.
 #[derive(Deserialize)]
 struct Entry {
     dtype: String,
     shape: Vec<u64>,
     data_offsets: (u64, u64),
+}
+
+/// All entries by name, read one by one: a tree of the whole header takes many times its size.
+struct Header(BTreeMap<String, Entry>);
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Entries;
+
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Header;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object from names to tensors")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Header, A::Error> {
+                let mut entries = BTreeMap::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    if name == "__metadata__" {
+                        map.next_value::<IgnoredAny>()?;
+                        continue;
+                    }
+                    let entry =
+                        map.next_value().map_err(|error| A::Error::custom(format!("tensor {name:?}: {error}")))?;
+                    entries.insert(name, entry);
+                    if entries.len() > MOST_TENSORS {
+                        return Err(A::Error::custom(format!("more than {MOST_TENSORS} tensors, which no model has")));
+                    }
+                }
+                Ok(Header(entries))
+            }
+        }
+
+        deserializer.deserialize_map(Entries)
+    }
 }
 
 /// Reads where every tensor is.
@@ -49,17 +90,12 @@ pub(super) fn read_header(bytes: &Bytes) -> Result<BTreeMap<String, Stored>> {
         }
     };
     let data_len = bytes.len() - data_start;
-    let header: BTreeMap<String, Value> =
+    let Header(header) =
         serde_json::from_slice(&bytes.read_range(8, header_len)?).map_err(|error| malformed(error.to_string()))?;
 
     let mut tensors = BTreeMap::new();
     let mut ranges = Vec::with_capacity(header.len());
-    for (name, value) in header {
-        if name == "__metadata__" {
-            continue;
-        }
-        let entry: Entry =
-            serde_json::from_value(value).map_err(|error| malformed(format!("tensor {name:?}: {error}")))?;
+    for (name, entry) in header {
         let (start, end) = entry.data_offsets;
         if start > end {
             return Err(malformed(format!("tensor {name:?} ends at {end} before it starts at {start}")));

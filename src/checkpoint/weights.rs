@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value;
 
 use super::bytes::{Bytes, SharedBytes};
 use super::dtype::Dtype;
+use super::files::BYTE_ORDER_MARK;
 use super::int8::{self, Int8Part};
 use super::stored::Stored;
 use super::{ModelFiles, pytorch, safetensors};
@@ -389,14 +390,16 @@ fn gather(values: &[f32], shape: &[usize], strides: &[usize], count: usize) -> V
 /// Opens the files named by the `weight_map` of a sharded checkpoint's index.
 fn shards(files: &ModelFiles, index: &Bytes) -> Result<Vec<Bytes>> {
     let malformed = |problem: &str| index.error(format!("malformed index ({problem}); download the file again"));
-    let json: Value =
-        serde_json::from_slice(&index.read_range(0, index.len())?).map_err(|error| malformed(&error.to_string()))?;
+    let bytes = index.read_range(0, index.len())?;
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&bytes);
+    let json: Value = serde_json::from_slice(bytes).map_err(|error| malformed(&error.to_string()))?;
     let map = json.get("weight_map").and_then(Value::as_object).ok_or_else(|| malformed("it has no weight_map"))?;
     let mut names: Vec<&str> = Vec::new();
     for name in map.values() {
         let name = name.as_str().ok_or_else(|| malformed("weight_map names something that is not a file"))?;
-        // A shard lies beside its index; a path would let an index reach outside the model.
-        if name.contains(['/', '\\']) || name.starts_with("..") {
+        // A shard lies beside its index or below; any other path would let an index reach outside the model.
+        let is_below = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+        if !is_below || name.contains('\\') {
             return Err(malformed("weight_map names a file outside the model directory"));
         }
         names.push(name);

@@ -10,6 +10,8 @@ use translate::pipeline::{Output, Sink};
 use translate::spec::Spec;
 use translate::{Error, Result, Translator};
 
+use super::message;
+
 /// A renderer and where its bytes go. The first error ends the writing; [`AttentionWriter::end`] reports it.
 pub(super) struct AttentionWriter {
     renderer: Renderer,
@@ -89,15 +91,22 @@ impl AttentionWriter {
         self.error.is_none()
     }
 
-    /// Ends the output as the run ended whose attention it holds: after an error it is left as it was before the run.
+    /// Ends the output as the run ended whose attention it holds: after an error it is left as it was before the run, and
+    /// after an interrupt as well, if there was a file.
     ///
     /// # Errors
     /// That of the run, or else the first of the writing.
-    pub(super) fn end<T>(self, ended: Result<T>) -> Result<T> {
+    pub(super) fn end<T>(self, ended: Result<T>, is_interrupted: bool) -> Result<T> {
         let Self { renderer, destination, error, .. } = self;
         let ended = ended.and_then(|value| error.map_or(Ok(value), Err));
         let Destination::Sink { mut sink, .. } = destination else { return ended };
         match ended.and_then(|value| renderer.finish(sink.pending()).map(|()| value)) {
+            Ok(value) if is_interrupted => {
+                if let Some(path) = sink.interrupt()? {
+                    message::say(format_args!("interrupted: {} is left as it was", path.display()));
+                }
+                Ok(value)
+            }
             Ok(value) => sink.finish().map(|()| value),
             Err(error) => {
                 sink.abandon();

@@ -16,10 +16,13 @@ use translate::inspect::{
 use translate::model::Record;
 use translate::pipeline::{BatchTranslator, Done, End, Input, Line, Output, Sink, Tokens};
 use translate::search::SearchOptions;
-use translate::{Error, Request, Result, Translator};
+use translate::{Error, Request, Result, SOURCE_LIMIT, Translator};
 
 use super::Ending;
 use super::attention::{AttentionWriter, best, record, shape, store};
+use super::corpus::read_bytes;
+use super::job::check_scores;
+use super::message;
 use super::options::{FileArguments, ModelOptions, SearchArguments, named_file};
 use super::run::{self, Console, Plan};
 
@@ -55,9 +58,10 @@ pub(super) struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
 
-    /// How attention is written; svg draws one sentence, or one file each into --output DIRECTORY/
-    #[arg(long, value_name = "FORMAT", default_value = "json", value_parser = format_parser())]
-    format: Format,
+    /// How attention is written; svg draws one sentence, or one file each into --output DIRECTORY/ [default: by the ending of
+    /// --output, else json]
+    #[arg(long, value_name = "FORMAT", value_parser = format_parser())]
+    format: Option<Format>,
 
     /// Which attention: encoder-decoder (cross), or the Transformer's self-attention in encoder or decoder
     #[arg(long, value_name = "KIND", default_value = "cross", value_parser = kind_parser())]
@@ -140,6 +144,7 @@ fn align_on_parser() -> impl TypedValueParser<Value = AlignOn> {
 /// Runs the command.
 pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     arguments.files.output = named_file(arguments.files.output);
+    let format = arguments.format.unwrap_or_else(|| format_of(arguments.files.output.as_deref()));
     let (translator, _) = arguments.model.load()?;
     let (layers, heads) = shape(translator.spec(), arguments.kind)?;
     let (layer, head) = match (arguments.layer, arguments.head, arguments.kind) {
@@ -173,10 +178,10 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
         text: text::Options::from_environment(is_terminal, width),
         title: format!("Attention of {}", arguments.model.model),
     };
-    if arguments.format == Format::Npz && is_terminal {
+    if format == Format::Npz && is_terminal {
         return Err(Error::Usage("--format npz is no text for a terminal: add --output FILE".to_owned()));
     }
-    if arguments.format == Format::Pharaoh {
+    if format == Format::Pharaoh {
         // What cannot be drawn as links is better said before the work than after.
         if arguments.kind != Kind::Cross {
             return Err(Error::Usage("--format pharaoh links source and target: it needs --kind cross".to_owned()));
@@ -185,10 +190,10 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
             return Err(Error::Usage("--format pharaoh needs one layer and head or their mean, not all".to_owned()));
         }
         if selection.mask_eos {
-            eprintln!("translate: the sentence end is masked: every target word is linked to a real source word");
+            message::say("the sentence end is masked: every target word is linked to a real source word");
         }
     }
-    let mut writer = AttentionWriter::open(arguments.format, render, arguments.files.output)?;
+    let mut writer = AttentionWriter::open(format, render, arguments.files.output)?;
     let ended = run_job(&job, &arguments.files.files, &arguments.model, |console, _, map| {
         let goes_on = match map {
             Some(map) => writer.add(map),
@@ -198,7 +203,22 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
             console.stop();
         }
     });
-    writer.end(ended)
+    let is_interrupted = matches!(ended, Ok(Ending::Interrupted(_)));
+    writer.end(ended, is_interrupted)
+}
+
+/// The format that the name of a file asks for.
+fn format_of(output: Option<&Path>) -> Format {
+    let ending = output.and_then(Path::extension).unwrap_or_default().to_string_lossy().to_lowercase();
+    match ending.as_str() {
+        "html" | "htm" => Format::Html,
+        "svg" => Format::Svg,
+        "npz" => Format::Npz,
+        "tsv" => Format::Tsv,
+        "txt" => Format::Text,
+        "pharaoh" => Format::Pharaoh,
+        _ => Format::Json,
+    }
 }
 
 /// Ranks layers and heads over all pairs.
@@ -233,7 +253,7 @@ fn rank(job: &Arc<AttentionJob>, arguments: Arguments) -> Result<Ending> {
     if arguments.store
         && let Some(best) = rank::best_single(&ranks)
     {
-        eprintln!("translate: {}", store(&translate::store::resolve(&arguments.model.model)?, best)?);
+        message::say(store(&translate::store::resolve(&arguments.model.model)?, best)?);
     }
     Ok(ending)
 }
@@ -286,6 +306,14 @@ struct AttentionJob {
 impl AttentionJob {
     /// Source and, unless it is to be searched for, target of a line.
     fn pair<'l>(&'l self, line: &'l Line) -> Result<(&'l str, Option<&'l str>)> {
+        let (source, target) = self.given_pair(line)?;
+        if target.is_some_and(|target| self.translator.target_ids(target).len() > SOURCE_LIMIT) {
+            return Err(line.error(format!("the translation has more than {SOURCE_LIMIT} pieces")));
+        }
+        Ok((source, target))
+    }
+
+    fn given_pair<'l>(&'l self, line: &'l Line) -> Result<(&'l str, Option<&'l str>)> {
         match &self.targets {
             Targets::Search => Ok((&line.text, None)),
             Targets::SecondColumn => match line.text.split_once('\t') {
@@ -319,6 +347,7 @@ impl BatchTranslator for AttentionJob {
         let maps = pairs.into_iter().zip(lines).map(|(pair, line)| {
             pair.and_then(|_| match found.next() {
                 Some((source, translation)) => {
+                    check_scores(line, translation)?;
                     AttentionMap::of(&self.translator, self.kind, line.index + 1, source, translation, 0)
                 }
                 None => Err(line.error("no translation")),
@@ -333,7 +362,7 @@ impl BatchTranslator for AttentionJob {
 }
 
 fn read_lines(path: &Path) -> Result<Vec<String>> {
-    let bytes = std::fs::read(path).map_err(|source| Error::io(path, source))?;
+    let (_, bytes) = read_bytes(path)?;
     Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
 }
 

@@ -1,7 +1,7 @@
 //! `translate bench`: how fast a model translates on this machine.
 
-use std::io::Read;
-use std::path::PathBuf;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
@@ -16,6 +16,7 @@ use translate::search::SearchOptions;
 use translate::{Error, Request, Result, Translator};
 
 use super::Ending;
+use super::corpus::Corpus;
 use super::options::ModelOptions;
 
 /// Arguments of `bench`.
@@ -82,28 +83,26 @@ pub(super) fn run(arguments: Arguments) -> Result<Ending> {
     }
     runs.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (seconds, tokens) = runs[runs.len() / 2];
-    println!(
-        "{}",
-        json!({
-            "engine": "translate",
-            "version": env!("CARGO_PKG_VERSION"),
-            "kernels": kernels::describe(),
-            "model": arguments.model.model,
-            "backend": translator.compute().backend()?.to_string(),
-            "device": translator.compute().device.to_string(),
-            "precision": translator.compute().precision.to_string(),
-            "beam": options.beam_size,
-            "batch": batch_size,
-            "workers": workers,
-            "threads": threads,
-            "sentences": requests.len(),
-            "tokens": tokens,
-            "seconds": (seconds * 1e3).round() / 1e3,
-            "tokens_per_second": (tokens as f64 / seconds * 10.0).round() / 10.0,
-            "load_seconds": (load.as_secs_f64() * 1e3).round() / 1e3,
-            "peak_mb": peak_memory().map(|bytes| bytes >> 20),
-        })
-    );
+    let line = json!({
+        "engine": "translate",
+        "version": env!("CARGO_PKG_VERSION"),
+        "kernels": kernels::describe(),
+        "model": arguments.model.model,
+        "backend": translator.compute().backend()?.to_string(),
+        "device": translator.compute().device.to_string(),
+        "precision": translator.compute().precision.to_string(),
+        "beam": options.beam_size,
+        "batch": batch_size,
+        "workers": workers,
+        "threads": threads,
+        "sentences": requests.len(),
+        "tokens": tokens,
+        "seconds": (seconds * 1e3).round() / 1e3,
+        "tokens_per_second": (tokens as f64 / seconds * 10.0).round() / 10.0,
+        "load_seconds": (load.as_secs_f64() * 1e3).round() / 1e3,
+        "peak_mb": peak_memory().map(|bytes| bytes >> 20),
+    });
+    writeln!(std::io::stdout(), "{line}").map_err(|source| Error::io("standard output", source))?;
     Ok(Ending::Done)
 }
 
@@ -143,13 +142,7 @@ fn translate(
 
 /// The lines that are not blank.
 fn read(file: Option<&PathBuf>) -> Result<Vec<Request>> {
-    let mut text = String::new();
-    match file.filter(|path| path.as_os_str() != "-") {
-        Some(path) => text = std::fs::read_to_string(path).map_err(|error| Error::io(path, error))?,
-        None => {
-            std::io::stdin().read_to_string(&mut text).map_err(|error| Error::io("standard input", error))?;
-        }
-    }
+    let Corpus { text, .. } = Corpus::read(file.map_or(Path::new("-"), PathBuf::as_path))?;
     let requests: Vec<Request> = text.lines().filter(|line| !line.trim().is_empty()).map(Request::from).collect();
     if requests.is_empty() {
         return Err(Error::Usage("there are no lines to measure with; name a FILE that has some".into()));

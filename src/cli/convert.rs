@@ -9,6 +9,7 @@ use translate::layouts;
 
 use super::Ending;
 use super::download::find_model;
+use super::message;
 
 /// Arguments of `convert`.
 #[derive(Debug, Args)]
@@ -46,6 +47,6 @@ pub(super) fn run(arguments: Arguments) -> Result<Ending> {
         DtypeName::Int8 => Dtype::I8,
     };
     layouts::convert(&files, &arguments.out, dtype)?;
-    eprintln!("translate: wrote {}", arguments.out.display());
+    message::say(format_args!("wrote {}", arguments.out.display()));
     Ok(Ending::Done)
 }

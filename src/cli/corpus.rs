@@ -1,10 +1,15 @@
 //! Files that are compared line by line.
 
-use std::io::Read;
 use std::path::Path;
 
-use translate::pipeline::STDIN_NAME;
+use translate::pipeline::Input;
 use translate::{Error, Result};
+
+/// The name and the contents of a file, or of standard input for `-`, as a run would read them.
+pub(super) fn read_bytes(path: &Path) -> Result<(String, Vec<u8>)> {
+    let input = if path == Path::new("-") { Input::Stdin } else { Input::File(path.to_owned()) };
+    input.read_whole()
+}
 
 /// The lines of a file that is compared with others.
 pub(super) struct Corpus {
@@ -17,13 +22,7 @@ pub(super) struct Corpus {
 impl Corpus {
     /// Reads a file, or standard input for `-`.
     pub(super) fn read(path: &Path) -> Result<Self> {
-        let (name, bytes) = if path == Path::new("-") {
-            let mut bytes = Vec::new();
-            std::io::stdin().read_to_end(&mut bytes).map_err(|source| Error::io(STDIN_NAME, source))?;
-            (STDIN_NAME.to_owned(), bytes)
-        } else {
-            (path.display().to_string(), std::fs::read(path).map_err(|source| Error::io(path, source))?)
-        };
+        let (name, bytes) = read_bytes(path)?;
         match String::from_utf8(bytes) {
             Ok(text) => Ok(Self { name, text }),
             Err(error) => {

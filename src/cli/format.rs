@@ -1,5 +1,7 @@
 //! What is written for a line.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use clap::ValueEnum;
@@ -8,7 +10,7 @@ use translate::inspect::pharaoh;
 use translate::pipeline::{Done, Line};
 
 use super::job::{Translated, TranslationJob};
-use super::request::{InputFormat, fields_of_failed};
+use super::request::{Fields, InputFormat, fields_of_failed};
 
 /// Formats of translations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -29,6 +31,8 @@ pub(super) struct Formatter {
     pub(super) n_best: usize,
     pub(super) scores: bool,
     pub(super) word_scores: bool,
+    /// Fields of JSON input that were left out because results have their names.
+    pub(super) left_out: RefCell<BTreeSet<String>>,
 }
 
 impl Formatter {
@@ -41,7 +45,7 @@ impl Formatter {
     pub(super) fn write(&self, job: &TranslationJob, line: &Line, done: &Done<'_, Translated>, buffer: &mut Vec<u8>) {
         let mut text = String::new();
         match (self.format, done) {
-            (Format::Json, done) => text = Value::Object(self.json(job, line, done)).to_string(),
+            (Format::Json, done) => text = self.json(job, line, done),
             (Format::Text, Done::Translated(translated)) => self.each(translated, &mut text, |text, rank| {
                 if self.scores {
                     let _ = write!(text, "{:.6}\t", translated.score(rank));
@@ -91,22 +95,29 @@ impl Formatter {
         }
     }
 
-    fn json(&self, job: &TranslationJob, line: &Line, done: &Done<'_, Translated>) -> Map<String, Value> {
+    /// The warning about fields that were left out, if any were.
+    pub(super) fn warning(&self) -> Option<String> {
+        let names: Vec<String> = self.left_out.borrow().iter().map(|name| format!("\"{name}\"")).collect();
+        let names = names.join(", ");
+        (!names.is_empty()).then(|| format!("fields of the input are left out, as results have their names: {names}"))
+    }
+
+    /// One object: the fields of the input as they were written, then the results.
+    fn json(&self, job: &TranslationJob, line: &Line, done: &Done<'_, Translated>) -> String {
         let mut object = Map::new();
+        let mut fields = Fields::default();
         match done {
             Done::Blank => {
                 object.insert("translation".into(), "".into());
             }
             Done::Failed(error) => {
                 if job.input == InputFormat::Json {
-                    object = fields_of_failed(line);
-                    // A field of that name in the input is not what this program made of the line.
-                    object.remove("translation");
+                    fields = fields_of_failed(line);
                 }
                 object.insert("error".into(), error.to_string().into());
             }
             Done::Translated(translated) => {
-                object.clone_from(&translated.fields);
+                fields = translated.fields.clone();
                 self.candidate(job, translated, 0, &mut object);
                 if self.n_best > 1 {
                     let candidates = (0..self.n_best.min(translated.candidates())).map(|rank| {
@@ -120,7 +131,21 @@ impl Formatter {
                 object.insert("looping".into(), translated.looping().into());
             }
         }
-        object
+        let is_failed = matches!(done, Done::Failed(_));
+        let mut text = String::from("{");
+        fields.write(&mut text, |name| {
+            // A field of that name in the input is not what this program made of the line.
+            let is_ours = object.contains_key(name) || (is_failed && name == "translation");
+            if is_ours {
+                self.left_out.borrow_mut().insert(name.to_owned());
+            }
+            !is_ours
+        });
+        if text.len() > 1 {
+            text.push(',');
+        }
+        text.push_str(&Value::Object(object).to_string()[1..]);
+        text
     }
 
     fn candidate(&self, job: &TranslationJob, translated: &Translated, rank: usize, object: &mut Map<String, Value>) {

@@ -1,17 +1,16 @@
 //! Between lines and the translator: what a line of input asks for, and translating several at once.
 
-use serde_json::{Map, Value};
 use translate::Workspace;
 use translate::inspect::align::{Link, Rule};
 use translate::inspect::{AttentionMap, Kind, Selection};
 use translate::model::Record;
 use translate::pipeline::{BatchTranslator, Line, Tokens};
-use translate::search::SearchOptions;
+use translate::search::{Hypothesis, SearchOptions};
 use translate::text::{Languages, join_sentences, split_sentences};
 
-use translate::{Request, Result, Translation, Translator};
+use translate::{Request, Result, SOURCE_LIMIT, Translation, Translator};
 
-use super::request::{InputFormat, LineRequest};
+use super::request::{Fields, InputFormat, LineRequest};
 
 /// Lines to be translated: everything that stays the same over a run.
 pub(super) struct TranslationJob {
@@ -47,7 +46,7 @@ const SENTENCES_TOGETHER: usize = 128;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Translated {
     /// The JSON fields of the input line, to be passed through.
-    pub(super) fields: Map<String, Value>,
+    pub(super) fields: Fields,
     /// Whether the line was too long to be read whole.
     pub(super) line_truncated: bool,
     /// The translation of each sentence of the line; one, unless sentences are split.
@@ -74,6 +73,13 @@ impl TranslationJob {
             replace_unknown: false,
             attention: AttentionUse::default(),
         }
+    }
+
+    /// What is wrong with a prefix, if anything: decoding along one costs the square of its length.
+    pub(super) fn prefix_problem(&self, prefix: &str) -> Option<String> {
+        let limit = self.options.max_length.max(self.translator.search_options().max_length).min(SOURCE_LIMIT);
+        let pieces = self.translator.target_ids(prefix).len();
+        (pieces > limit).then(|| format!("the prefix has {pieces} pieces, but a whole translation has at most {limit}"))
     }
 
     /// Takes the target-language token a text begins with (`>>fra<<`), if the model has it, off the text.
@@ -132,6 +138,25 @@ impl TranslationJob {
     }
 }
 
+/// Refuses what comes of scores that are no numbers: with them no token is better than another. A beam has no hypothesis then,
+/// as it has none where every token is forbidden.
+pub(super) fn check_scores(line: &Line, translation: &Translation) -> Result<()> {
+    if translation.source.is_empty() {
+        // A blank sentence was not translated.
+        return Ok(());
+    }
+    let hypotheses = || translation.candidates.iter().map(|candidate| &candidate.hypothesis);
+    if hypotheses().any(|hypothesis| !hypothesis.log_prob.is_finite() || hypothesis.score.is_nan()) {
+        return Err(line.error("the model's scores for it are no numbers (NaN), so there is no translation"));
+    }
+    if hypotheses().all(|hypothesis| *hypothesis == Hypothesis::default()) {
+        let problem =
+            "there is no translation: the model's scores for it are no numbers (NaN), or every token is forbidden";
+        return Err(line.error(problem));
+    }
+    Ok(())
+}
+
 impl BatchTranslator for TranslationJob {
     type Output = Translated;
 
@@ -159,6 +184,10 @@ impl BatchTranslator for TranslationJob {
                 }
             };
             let prefix = prefix.or_else(|| self.prefix.clone());
+            if let Some(problem) = prefix.as_deref().and_then(|prefix| self.prefix_problem(prefix)) {
+                outcomes.push(Err(line.error(problem)));
+                continue;
+            }
             let first = requests.len();
             let mut sources = Vec::new();
             // Split into sentences, a line's own language token holds for each of them.
@@ -204,6 +233,7 @@ impl BatchTranslator for TranslationJob {
             .map(|(outcome, line)| {
                 outcome.and_then(|(mut translated, count)| {
                     let mut texts = Vec::new();
+                    let mut scores = Ok(());
                     for (request, mut translation) in requests.by_ref().zip(translations.by_ref()).take(count) {
                         if self.replace_unknown {
                             for candidate in &mut translation.candidates {
@@ -212,9 +242,11 @@ impl BatchTranslator for TranslationJob {
                                 candidate.text = self.translator.text_replacing_unknown(text, languages, hypothesis);
                             }
                         }
+                        scores = scores.and_then(|()| check_scores(line, &translation));
                         translated.sentences.push(translation);
                         texts.push(request.text);
                     }
+                    scores?;
                     self.use_attention(line, &texts, &mut translated)?;
                     Ok(translated)
                 })

@@ -9,9 +9,12 @@ mod completions;
 mod convert;
 mod corpus;
 mod download;
+mod environment;
 mod eval;
 mod format;
 mod job;
+mod lost;
+mod message;
 mod models;
 mod options;
 mod progress;
@@ -21,6 +24,7 @@ mod score;
 mod signals;
 mod translate;
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::LazyLock;
 
@@ -63,6 +67,7 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     version,
     long_version = LONG_VERSION.as_str(),
     args_conflicts_with_subcommands = true,
+    args_override_self = true,
     before_help = EXAMPLES,
     after_help = AFTER_HELP,
     max_term_width = 100
@@ -94,11 +99,6 @@ enum Command {
     Man(completions::ManArguments),
 }
 
-/// The names of all commands.
-fn command_names() -> Vec<String> {
-    Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect()
-}
-
 /// How a command that did its work ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
@@ -124,17 +124,14 @@ fn refuse_beam_beside_sampling(matches: &ArgMatches) -> Result<(), clap::Error> 
 
 /// Parses the arguments, runs the command, and reports an error in one line on stderr.
 pub(super) fn main() -> ExitCode {
-    let parsed = Cli::command().try_get_matches().and_then(|matches| {
+    let command = environment::without_empty(Cli::command());
+    let parsed = command.clone().try_get_matches().and_then(|matches| {
         refuse_beam_beside_sampling(&matches)?;
-        Cli::from_arg_matches(&matches)
+        Ok((Cli::from_arg_matches(&matches)?, matches))
     });
-    let cli = match parsed {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Help and version go to stdout with status 0; a closed pipe there is no reason to complain.
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-        }
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return refuse(&command, &error),
     };
     let result = match cli.command {
         None => translate::run(cli.translate),
@@ -154,10 +151,45 @@ pub(super) fn main() -> ExitCode {
         Ok(Ending::Interrupted(signal)) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(130)),
         Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("translate: {error}");
+            // What a variable set somewhere else says is not on the command line that the person sees.
+            let variables = match &error {
+                Error::Usage(_) | Error::Model { .. } | Error::Device { .. } => {
+                    environment::in_force(&command, &matches)
+                }
+                _ => String::new(),
+            };
+            message::say(format_args!("{error}{variables}"));
             ExitCode::from(if matches!(error, Error::Usage(_)) { 2 } else { 1 })
         }
     }
+}
+
+/// Prints what clap has to say: help and version on stdout with status 0, an error on stderr with status 2.
+fn refuse(command: &clap::Command, error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        return match error.print().and_then(|()| std::io::stdout().flush()) {
+            Err(problem) if problem.kind() != std::io::ErrorKind::BrokenPipe => {
+                message::say(Error::io("standard output", problem));
+                ExitCode::FAILURE
+            }
+            _ => ExitCode::SUCCESS,
+        };
+    }
+    let has_controls = std::env::args_os().any(|argument| argument.to_string_lossy().contains(char::is_control));
+    if has_controls {
+        // An argument is quoted in it, and must not reach the terminal as it is.
+        error.to_string().lines().for_each(message::line);
+    } else {
+        // Where it cannot be written there is nobody to read it.
+        let _ = error.print();
+    }
+    if let Some(variable) = environment::culprit(command, error) {
+        message::line(format_args!("The value is that of the environment variable {variable}."));
+    }
+    if let Some(hint) = lost::command_after_options(std::env::args_os().skip(1)) {
+        message::line(hint);
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 #[cfg(test)]

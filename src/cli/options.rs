@@ -5,10 +5,14 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use translate::layouts::MOST_BEAMS;
+use translate::pipeline::descriptor_of;
 use translate::search::{CoveragePenalty, EarlyStopping, Sampling, SearchOptions};
 use translate::text::Vocabulary;
 use translate::{BackendName, Device, Precision};
 use translate::{Error, Result, Translator};
+
+/// The most threads a run may be told to use; a system may refuse fewer.
+const MOST_THREADS: i64 = 1024;
 
 /// Which model, and how it computes.
 #[derive(Clone, Debug, Args)]
@@ -35,7 +39,7 @@ pub(super) struct ModelOptions {
     pub pieces: bool,
 
     /// Processor threads to use [default: all cores]
-    #[arg(short, long, value_name = "N", env = "TRANSLATE_THREADS", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(short, long, value_name = "N", env = "TRANSLATE_THREADS", value_parser = clap::value_parser!(u16).range(1..=MOST_THREADS))]
     pub(super) threads: Option<u16>,
 
     /// Language of the text, for models of several: as the model writes it (deu_Latn), as an ISO 639 code or in English
@@ -135,7 +139,7 @@ pub(super) struct SearchArguments {
     pub(super) max_length: Option<u32>,
 
     /// At most RATIO tokens for each source token, plus 10
-    #[arg(long, value_name = "RATIO", value_parser = positive)]
+    #[arg(long, value_name = "RATIO", allow_negative_numbers = true, value_parser = positive)]
     pub(super) max_length_ratio: Option<f32>,
 
     /// At least this many tokens a translation, sentence end included
@@ -147,7 +151,7 @@ pub(super) struct SearchArguments {
     pub(super) length_penalty: Option<f32>,
 
     /// Lower a translation's score by BETA for source tokens left without attention (Wu et al. 2016)
-    #[arg(long, value_name = "BETA", value_parser = finite)]
+    #[arg(long, value_name = "BETA", allow_negative_numbers = true, value_parser = finite)]
     pub(super) coverage_penalty: Option<f32>,
 
     /// Never generate the same N tokens in a row twice
@@ -155,7 +159,7 @@ pub(super) struct SearchArguments {
     pub(super) no_repeat_ngram: Option<usize>,
 
     /// Lower the score of tokens generated before by the factor P (above 1 discourages repetition; Keskar et al. 2019)
-    #[arg(long, value_name = "P", value_parser = positive)]
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = positive)]
     pub(super) repetition_penalty: Option<f32>,
 
     /// Never generate this word; may be repeated
@@ -171,11 +175,11 @@ pub(super) struct SearchArguments {
     pub(super) top_k: usize,
 
     /// Draw among the fewest tokens whose probabilities reach P (1: all)
-    #[arg(long, value_name = "P", default_value_t = 1.0, requires = "sampling", value_parser = probability)]
+    #[arg(long, value_name = "P", default_value_t = 1.0, requires = "sampling", allow_negative_numbers = true, value_parser = probability)]
     pub(super) top_p: f32,
 
     /// Divide scores by T before drawing: below 1 is more cautious, above 1 more daring
-    #[arg(long, value_name = "T", default_value_t = 1.0, requires = "sampling", value_parser = positive)]
+    #[arg(long, value_name = "T", default_value_t = 1.0, requires = "sampling", allow_negative_numbers = true, value_parser = positive)]
     pub(super) temperature: f32,
 
     /// Start of the random numbers; the same seed draws the same translation of a sentence
@@ -274,6 +278,9 @@ impl SearchArguments {
 
 /// The pieces that are this whole word, inside a text and after another piece.
 fn suppressed_ids(vocabulary: &dyn Vocabulary, word: &str) -> Result<Vec<u32>> {
+    if word.trim().is_empty() {
+        return Err(Error::Usage(format!("--suppress {word:?}: there is no word to suppress")));
+    }
     let ids: Vec<u32> = [word.to_owned(), format!("▁{word}")].iter().filter_map(|piece| vocabulary.id(piece)).collect();
     if !ids.is_empty() {
         return Ok(ids);
@@ -301,9 +308,10 @@ pub(super) struct FileArguments {
     pub(super) output: Option<PathBuf>,
 }
 
-/// The file that `--output` names; `-` is standard output, as it is standard input among the inputs.
+/// The file that `--output` names; `-` is standard output, as it is standard input among the inputs, and so is every name
+/// of its descriptor, such as `/dev/stdout`.
 pub(super) fn named_file(output: Option<PathBuf>) -> Option<PathBuf> {
-    output.filter(|path| path.as_os_str() != "-")
+    output.filter(|path| path.as_os_str() != "-" && descriptor_of(path) != Some(1))
 }
 
 fn finite(text: &str) -> Result<f32, String> {

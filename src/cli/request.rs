@@ -2,7 +2,10 @@
 //!
 //! Nothing here knows the rest of the command line: the fuzz targets compile this file on its own.
 
-use serde_json::{Map, Value};
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use translate::Result;
 use translate::pipeline::Line;
 
@@ -18,10 +21,10 @@ pub(super) enum InputFormat {
 }
 
 /// The sentence of a line, and what the line itself says about its translation.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct LineRequest {
     /// The JSON fields to be passed through.
-    pub(super) fields: Map<String, Value>,
+    pub(super) fields: Fields,
     /// What to translate; may be blank.
     pub(super) text: String,
     /// What the translation must begin with.
@@ -53,38 +56,90 @@ impl LineRequest {
     }
 
     fn parse_json(line: &Line) -> Result<Self> {
-        let value: Value =
-            serde_json::from_str(&line.text).map_err(|error| line.error(format!("not a JSON object: {error}")))?;
-        let Value::Object(mut fields) = value else {
-            return Err(line.error("not a JSON object; write {\"text\": \"…\"}"));
-        };
-        let text = match fields.get("text") {
-            Some(Value::String(text)) => text.clone(),
+        let problem = |error| line.error(format!("not a JSON object: {error}; write {{\"text\": \"…\"}}"));
+        let mut fields: Fields = serde_json::from_str(&line.text).map_err(problem)?;
+        let text = match fields.get("text").map(serde_json::from_str::<String>) {
+            Some(Ok(text)) => text,
+            Some(Err(error)) if !error.is_data() => return Err(line.error(format!("\"text\" cannot be read: {error}"))),
             _ => return Err(line.error("the JSON object has no string in \"text\"")),
         };
-        let mut string = |key: &str| match fields.remove(key) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(value)) => Ok(Some(value)),
-            Some(_) => Err(line.error(format!("\"{key}\" must be a string"))),
+        let string = |key: &str| match fields.get(key).map(serde_json::from_str::<Option<String>>) {
+            None => Ok(None),
+            Some(Ok(value)) => Ok(value),
+            Some(Err(_)) => Err(line.error(format!("\"{key}\" must be a string"))),
         };
         let prefix = string("target_prefix")?;
         let languages = (string("source_lang")?, string("target_lang")?);
-        let max_length = match fields.remove("max_length") {
-            None | Some(Value::Null) => None,
-            Some(value) => match value.as_u64() {
-                Some(length) if length > 0 => usize::try_from(length).ok(),
-                _ => return Err(line.error("\"max_length\" must be a whole number above 0")),
-            },
+        let max_length = match fields.get("max_length").map(serde_json::from_str::<Option<u64>>) {
+            None | Some(Ok(None)) => None,
+            Some(Ok(Some(length))) if length > 0 => usize::try_from(length).ok(),
+            Some(_) => return Err(line.error("\"max_length\" must be a whole number above 0")),
         };
+        let for_us = ["target_prefix", "source_lang", "target_lang", "max_length"];
+        fields.0.retain(|field| !for_us.contains(&field.name.as_str()));
         Ok(Self { fields, text, prefix, max_length, languages })
+    }
+}
+
+/// The fields of a JSON object, in their order and as they were written: numbers keep their digits, texts their escapes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fields(Vec<Field>);
+
+#[derive(Clone, Debug)]
+struct Field {
+    /// The name itself.
+    name: String,
+    /// The name as it was written, in its quotes.
+    key: Box<RawValue>,
+    value: Box<RawValue>,
+}
+
+impl Fields {
+    /// The value of a field as it was written; the last one if there are several of the name.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().rfind(|field| field.name == name).map(|field| field.value.get())
+    }
+
+    /// Appends `"name":value` of each field that `is_wanted` by its name, with commas between them.
+    pub(super) fn write(&self, text: &mut String, mut is_wanted: impl FnMut(&str) -> bool) {
+        for field in self.0.iter().filter(|field| is_wanted(&field.name)) {
+            if !text.is_empty() && !text.ends_with('{') {
+                text.push(',');
+            }
+            text.push_str(field.key.get());
+            text.push(':');
+            text.push_str(field.value.get());
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(key) = map.next_key::<Box<RawValue>>()? {
+                    let name = serde_json::from_str(key.get()).map_err(serde::de::Error::custom)?;
+                    fields.push(Field { name, key, value: map.next_value()? });
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Object)
     }
 }
 
 /// The fields of a line that could not be translated, so that its record can still be told from others; none if the line
 /// is no JSON object.
-pub(super) fn fields_of_failed(line: &Line) -> Map<String, Value> {
-    match serde_json::from_str(&line.text) {
-        Ok(Value::Object(fields)) => fields,
-        _ => Map::new(),
-    }
+pub(super) fn fields_of_failed(line: &Line) -> Fields {
+    serde_json::from_str(&line.text).unwrap_or_default()
 }

@@ -1,5 +1,6 @@
 //! The one way a command runs a pipeline: signals, progress bar, warnings, statistics, and how it ends.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use translate::pipeline::{
 use translate::{Error, Result};
 
 use super::Ending;
+use super::message;
 use super::options::ModelOptions;
 use super::progress::Bar;
 use super::signals;
@@ -29,7 +31,7 @@ impl Plan {
     pub(super) fn new(inputs: Vec<Input>, output: Output, model: &ModelOptions, batch_size: u16, quiet: bool) -> Self {
         let settings =
             Settings { threads: model.threads(), batch_size: usize::from(batch_size), ..Settings::default() };
-        let shown = Shown { progress: !quiet, warnings: !quiet, ..Shown::default() };
+        let shown = Shown { progress: !quiet, warnings: !quiet, waiting: !quiet, ..Shown::default() };
         Self { inputs, output, settings, shown, notes: Vec::new() }
     }
 }
@@ -46,6 +48,8 @@ pub(super) struct Shown {
     pub(super) progress: bool,
     /// Warnings.
     pub(super) warnings: bool,
+    /// That lines are awaited from a terminal.
+    pub(super) waiting: bool,
     /// What an interrupted run can be resumed with.
     pub(super) resuming: bool,
     /// The figures at the end, for a model that took this long to load.
@@ -116,8 +120,11 @@ pub(super) fn run<T: BatchTranslator>(
     mut format: impl FnMut(&Console, &Line, Done<'_, T::Output>, &mut Vec<u8>),
 ) -> Result<Finished> {
     let Plan { inputs, output, settings, shown, notes } = plan;
-    let to_file = matches!(output, Output::File(_) | Output::Resume(_));
-    let bar = Bar::new(&inputs, to_file, shown.progress);
+    let bar = Bar::new(&inputs, output.is_own_file(), shown.progress);
+    if shown.waiting && inputs.iter().any(|input| matches!(input, Input::Stdin)) && std::io::stdin().is_terminal() {
+        let end = if cfg!(windows) { "Ctrl-Z and Enter end" } else { "Ctrl-D ends" };
+        bar.print(&format!("reading lines from the terminal; {end} the input, --help tells of more"));
+    }
     let interrupt = signals::interrupt().map_err(|source| Error::io("signal handler", source))?;
     let run = pipeline::Run { inputs, output, settings, interrupt: interrupt.clone() };
     let console = Console { bar, shown, interrupt };
@@ -138,7 +145,14 @@ impl Finished {
         if summary.replaced.count > 0 {
             console.warn(&summary.replaced.to_string());
         }
-        if summary.end == End::Interrupted && console.shown.resuming {
+        if summary.nul.count > 0 {
+            console.warn(&summary.nul.warning("NUL characters (is this text?)"));
+        }
+        if let Some(path) = &summary.restored {
+            let path = path.display();
+            let advice = if console.shown.resuming { "; --resume would have kept what was finished" } else { "" };
+            console.warn(&format!("interrupted after {} lines: {path} is left as it was{advice}", summary.lines));
+        } else if summary.end == End::Interrupted && console.shown.resuming {
             let lines = summary.resumed + summary.lines;
             console.warn(&format!("interrupted after {lines} lines; --resume goes on from there"));
         }
@@ -147,8 +161,8 @@ impl Finished {
         if let Some((format, load_time)) = shown.statistics {
             let stats = Stats::new(&summary, load_time);
             match format {
-                StatsFormat::Text => eprintln!("{stats}"),
-                StatsFormat::Json => eprintln!("{}", stats.to_json()),
+                StatsFormat::Text => message::line(stats),
+                StatsFormat::Json => message::line(stats.to_json()),
             }
         }
         match (summary.end, interrupt.signal()) {

@@ -10,11 +10,12 @@ use translate::Workspace;
 use translate::model::Record;
 use translate::pipeline::{BatchTranslator, Done, End, Input, Line, Output, Tokens};
 use translate::search::SearchOptions;
-use translate::{Error, Result, Translation, Translator};
+use translate::{Error, Result, SOURCE_LIMIT, Translation, Translator};
 
 use super::Ending;
 use super::corpus::Corpus;
 use super::format::number;
+use super::job::check_scores;
 use super::options::{ModelOptions, named_file};
 use super::run::{self, Plan};
 
@@ -78,7 +79,9 @@ impl BatchTranslator for Scorer {
     type Output = Translation;
 
     fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<Translation>>> {
-        let pairs: Vec<Option<(&str, &str)>> = lines.iter().map(|line| line.text.split_once('\t')).collect();
+        let is_scorable = |target: &str| self.translator.target_ids(target).len() <= SOURCE_LIMIT;
+        let pairs = lines.iter().map(|line| line.text.split_once('\t').filter(|(_, target)| is_scorable(target)));
+        let pairs: Vec<Option<(&str, &str)>> = pairs.collect();
         let whole: Vec<(&str, &str)> = pairs.iter().copied().flatten().collect();
         let mut scored = if whole.is_empty() {
             Vec::new()
@@ -88,7 +91,11 @@ impl BatchTranslator for Scorer {
         .into_iter();
         let results = lines.iter().zip(&pairs).map(|(line, pair)| {
             let scored = pair.as_ref().and_then(|_| scored.next());
-            scored.ok_or_else(|| line.error("there is no tab; write the source sentence, a tab and the translation"))
+            let scored = scored.ok_or_else(|| match line.text.contains('\t') {
+                true => line.error(format!("the translation has more than {SOURCE_LIMIT} pieces")),
+                false => line.error("there is no tab; write the source sentence, a tab and the translation"),
+            })?;
+            check_scores(line, &scored).map(|()| scored)
         });
         Ok(results.collect())
     }

@@ -1,18 +1,20 @@
 //! The default command: lines in, one translation out for each.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum, ValueHint};
 use translate::inspect::{Format as AttentionFormat, HeadChoice, LayerChoice, RenderOptions, Selection};
 use translate::model::Record;
-use translate::pipeline::{Done, Input, InvalidUtf8, Output};
+use translate::pipeline::{Done, End, Input, InvalidUtf8, Line, Output};
 use translate::{Error, Result, Translation};
 
 use super::Ending;
 use super::attention::{AttentionWriter, best};
 use super::format::{Format, Formatter};
 use super::job::{AttentionUse, Translated, TranslationJob};
+use super::lost;
 use super::options::{FileArguments, ModelOptions, SearchArguments, named_file};
 use super::request::InputFormat;
 use super::run::{self, Plan, StatsFormat};
@@ -83,7 +85,7 @@ pub(super) struct Arguments {
     resume: bool,
 
     /// Print lines, tokens, seconds, tokens/s, load time and peak memory on stderr at the end
-    #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, default_missing_value = "text")]
+    #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "text")]
     stats: Option<StatsFormat>,
 
     /// Draw no progress bar
@@ -107,19 +109,8 @@ enum InvalidBytes {
     Error,
 }
 
-/// `translate -m gru attn-dump` reads as a file named attn-dump; say what was meant when there is none.
-fn check_for_command(files: &[PathBuf]) -> Result<()> {
-    let commands = super::command_names();
-    match files.iter().find(|file| !file.exists() && commands.iter().any(|name| file.as_os_str() == name.as_str())) {
-        None => Ok(()),
-        Some(file) => {
-            let name = file.display();
-            Err(Error::Usage(format!("there is no file {name}; the command comes first: translate {name} [OPTIONS]")))
-        }
-    }
-}
-
 /// Watches for sentences beyond what the model can take.
+#[derive(Default)]
 struct Limits {
     /// Source pieces beyond this many are cut off.
     source: usize,
@@ -127,10 +118,35 @@ struct Limits {
     trained: Option<usize>,
     /// Whether the user knows that a sentence was longer.
     warned: bool,
+    /// Lines whose translations repeat themselves; named together at the end.
+    looping: u64,
+    /// The first of them.
+    first_looping: Vec<String>,
 }
 
 impl Limits {
-    fn warnings(&mut self, translated: &Translated) -> Vec<String> {
+    /// Most looping lines that are named.
+    const NAMED: usize = 5;
+
+    /// The warning about all looping translations, if there is one.
+    fn looping(&self) -> Option<String> {
+        let more = if self.looping > Self::NAMED as u64 { ", …" } else { "" };
+        let lines = self.first_looping.join(", ");
+        (self.looping > 0).then(|| {
+            let what =
+                if self.looping == 1 { "1 translation repeats itself" } else { "translations repeat themselves" };
+            let count = if self.looping == 1 { String::new() } else { format!("{} ", self.looping) };
+            format!("{count}{what} over and over ({lines}{more}); try --no-repeat-ngram 4")
+        })
+    }
+
+    fn warnings(&mut self, line: &Line, translated: &Translated) -> Vec<String> {
+        if translated.looping() {
+            self.looping += 1;
+            if self.first_looping.len() < Self::NAMED {
+                self.first_looping.push(format!("{} line {}", line.name, line.number));
+            }
+        }
         let mut warnings = Vec::new();
         if translated.sentences.iter().any(|sentence| sentence.source_truncated) {
             let limit = self.source;
@@ -158,12 +174,13 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     if arguments.resume && arguments.files.output.is_none() {
         return Err(Error::Usage("--resume goes on with a file: give --output FILE, not standard output".into()));
     }
-    check_for_command(&arguments.files.files)?;
+    lost::check_files(&arguments.files.files)?;
     let formatter = Formatter {
         format: arguments.format,
         n_best: usize::from(arguments.n_best),
         scores: arguments.scores,
         word_scores: arguments.word_scores,
+        left_out: RefCell::default(),
     };
     if arguments.resume && formatter.several_lines() {
         return Err(Error::Usage("--resume needs one line of output a line: no --n-best, or --format json".into()));
@@ -199,6 +216,9 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
         languages: (arguments.model.from.clone(), arguments.model.to.clone()),
         ..TranslationJob::new(translator, options)
     });
+    if let Some(problem) = job.prefix.as_deref().and_then(|prefix| job.prefix_problem(prefix)) {
+        return Err(Error::Usage(format!("--prefix: {problem}")));
+    }
     let mut attention = arguments.attention.map(open_attention).transpose()?;
 
     let resuming = arguments.files.output.is_some() && !formatter.several_lines();
@@ -208,7 +228,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
         (None, _) => Output::Stdout,
     };
     let mut limits =
-        Limits { source: job.translator.source_limit(), trained: job.translator.trained_length(), warned: false };
+        Limits { source: job.translator.source_limit(), trained: job.translator.trained_length(), ..Limits::default() };
     let mut plan = Plan::new(inputs, output, &arguments.model, arguments.batch_size, arguments.quiet);
     plan.notes = job.translator.notes().to_vec();
     plan.shown.progress &= !arguments.no_progress;
@@ -224,7 +244,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     }
     let ended = run::run(&job, plan, |console, line, done, buffer| {
         if let Done::Translated(translated) = done {
-            for warning in limits.warnings(translated) {
+            for warning in limits.warnings(line, translated) {
                 console.warn_of(line, &warning);
             }
             if let Some(attention) = &mut attention
@@ -236,9 +256,18 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
         formatter.write(&job, line, &done, buffer);
     });
     let finished = match attention {
-        Some(attention) => attention.end(ended)?,
+        Some(attention) => {
+            let is_interrupted = ended.as_ref().is_ok_and(|finished| finished.summary.end == End::Interrupted);
+            attention.end(ended, is_interrupted)?
+        }
         None => ended?,
     };
+    if let Some(warning) = formatter.warning() {
+        finished.console.warn(&warning);
+    }
+    if let Some(warning) = limits.looping() {
+        finished.console.warn(&warning);
+    }
     Ok(finished.close())
 }
 

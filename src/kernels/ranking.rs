@@ -55,6 +55,36 @@ pub(super) fn insert(ranking: &mut [Scored], scored: Scored) {
     }
 }
 
+/// From this many places on, many scores are merged into a ranking at once: putting each in its place alone would take the
+/// square of the places.
+pub(super) const MERGED: usize = 64;
+
+/// Puts all of `found`, best first, in their places, as [`insert`] would one by one.
+pub(super) fn merge(ranking: &mut [Scored], found: &[Scored]) {
+    let better = |a: &Scored, b: &Scored| a.value > b.value || (a.value == b.value && a.token < b.token);
+    let found = &found[..found.partition_point(|scored| scored.value > f32::NEG_INFINITY)];
+    let Some(best) = found.first() else { return };
+    let first = ranking.partition_point(|other| !better(best, other));
+    let ranking = &mut ranking[first..];
+    // How many of either stay.
+    let (mut old, mut new) = (0, 0);
+    while old + new < ranking.len() {
+        if new < found.len() && better(&found[new], &ranking[old]) { new += 1 } else { old += 1 }
+    }
+    for place in (0..ranking.len()).rev() {
+        if new == 0 {
+            break;
+        }
+        ranking[place] = if old > 0 && better(&found[new - 1], &ranking[old - 1]) {
+            old -= 1;
+            ranking[old]
+        } else {
+            new -= 1;
+            found[new]
+        };
+    }
+}
+
 /// Gives the places that nobody took to the lowest tokens not in the ranking.
 pub(super) fn fill_up(ranking: &mut [Scored]) {
     let taken = ranking.iter().take_while(|scored| scored.token != u32::MAX).count();
@@ -64,5 +94,39 @@ pub(super) fn fill_up(ranking: &mut [Scored]) {
             token += 1;
         }
         ranking[place].token = token;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn merging_is_inserting_one_by_one() {
+        let mut state = 1u32;
+        let mut random = |below: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 16) % below
+        };
+        for round in 0..200 {
+            let places = 1 + random(90) as usize;
+            let mut one_by_one = vec![EMPTY; places];
+            let mut merged = one_by_one.clone();
+            let mut token = 0;
+            for _ in 0..3 {
+                // Few different values, so that many are equal.
+                let mut found: Vec<Scored> = (0..random(60))
+                    .map(|_| {
+                        token += 1;
+                        Scored { value: random(20) as f32, token }
+                    })
+                    .collect();
+                found.iter().for_each(|&scored| insert(&mut one_by_one, scored));
+                found.sort_by(|a, b| b.value.total_cmp(&a.value).then(a.token.cmp(&b.token)));
+                found.push(EMPTY);
+                merge(&mut merged, &found);
+                assert_eq!(one_by_one, merged, "round {round}");
+            }
+        }
     }
 }

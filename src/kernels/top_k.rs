@@ -1,8 +1,10 @@
 //! The best tokens of an output layer, found while its products are in the cache.
 
+use std::cmp::Ordering;
+
 use super::elementwise::{max_of, sum_of_exp};
 use super::matrix::at_least;
-use super::ranking::{EMPTY, LogSumExp, Scored, ban, fill_up, insert};
+use super::ranking::{EMPTY, LogSumExp, MERGED, Scored, ban, fill_up, insert, merge};
 use super::simd::{LANES, Simd, dispatch};
 use super::tile::{Output, PANEL_BLOCK};
 use super::{Activation, PackedMatrix, Workspace};
@@ -131,8 +133,11 @@ impl PackedMatrix {
             best.extend_from_slice(&ranking[row * k..][..k]);
             let merged = &mut best[row * k..];
             for task in 1..tasks {
-                for &scored in &ranking[(task * rows + row) * k..][..k] {
-                    insert(merged, scored);
+                let found = &ranking[(task * rows + row) * k..][..k];
+                if k >= MERGED {
+                    merge(merged, found);
+                } else {
+                    found.iter().for_each(|&scored| insert(merged, scored));
                 }
             }
             fill_up(merged);
@@ -193,6 +198,31 @@ fn sum_block_generic<S: Simd>(simd: S, scores: &[f32]) -> (f32, f32) {
 fn rank_block_generic<S: Simd>(simd: S, scores: &[f32], first: u32, ranking: &mut [Scored]) {
     let last = ranking.len() - 1;
     let (chunks, tail) = scores.as_chunks::<LANES>();
+    if ranking.len() >= MERGED {
+        let mut found = [EMPTY; BLOCK];
+        let mut count = 0;
+        let worst = ranking[last].value;
+        for (index, chunk) in chunks.iter().enumerate() {
+            let mut beaten = simd.greater_mask(simd.read(chunk), simd.splat(worst));
+            while beaten != 0 {
+                let lane = beaten.trailing_zeros();
+                beaten &= beaten - 1;
+                found[count] = Scored { value: chunk[lane as usize], token: first + (index * LANES) as u32 + lane };
+                count += 1;
+            }
+        }
+        for (index, &value) in tail.iter().enumerate().filter(|(_, value)| **value > worst) {
+            found[count] = Scored { value, token: first + (chunks.len() * LANES + index) as u32 };
+            count += 1;
+        }
+        let found = &mut found[..count];
+        // None is NaN, and zeros are equal whatever their sign.
+        found.sort_unstable_by(|a, b| {
+            b.value.partial_cmp(&a.value).unwrap_or(Ordering::Equal).then(a.token.cmp(&b.token))
+        });
+        merge(ranking, found);
+        return;
+    }
     for (index, chunk) in chunks.iter().enumerate() {
         let mut beaten = simd.greater_mask(simd.read(chunk), simd.splat(ranking[last].value));
         while beaten != 0 {

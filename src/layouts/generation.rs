@@ -56,6 +56,14 @@ pub struct GenerationConfig {
     pub no_repeat_ngram_size: usize,
     /// Divides the positive logits of tokens already produced; 1 for no such rule.
     pub repetition_penalty: f32,
+    /// Tokens that are not the first one (`begin_suppress_tokens`).
+    pub begin_banned_tokens: Vec<u32>,
+    /// No run of this many tokens of the source is produced; 0 for no such rule.
+    pub encoder_no_repeat_ngram_size: usize,
+    /// After so many tokens the sentence end's score grows, by this factor to the power of the tokens since.
+    pub exponential_decay: Option<(usize, f32)>,
+    /// Keys that ask for something else than this program does.
+    pub ignored: Vec<String>,
 }
 
 impl Default for GenerationConfig {
@@ -76,6 +84,10 @@ impl Default for GenerationConfig {
             renormalize_logits: false,
             no_repeat_ngram_size: 0,
             repetition_penalty: 1.0,
+            begin_banned_tokens: Vec::new(),
+            encoder_no_repeat_ngram_size: 0,
+            exponential_decay: None,
+            ignored: Vec::new(),
         }
     }
 }
@@ -99,6 +111,17 @@ impl GenerationConfig {
         Ok(generation)
     }
 
+    /// What a person should know of these settings: the keys that have no effect, in one line.
+    pub fn notes(&self, files: &ModelFiles) -> Vec<String> {
+        if self.ignored.is_empty() {
+            return Vec::new();
+        }
+        let is_separate = files.read("generation_config.json").is_ok_and(|found| found.is_some());
+        let path = files.path(if is_separate { "generation_config.json" } else { "config.json" });
+        let (keys, has) = (self.ignored.join(", "), if self.ignored.len() == 1 { "has" } else { "have" });
+        vec![format!("{}: {keys} {has} no effect here", path.display())]
+    }
+
     /// Checks the token ids against the size of the target vocabulary. Banned tokens beyond it are forgotten: nothing
     /// could produce them.
     ///
@@ -107,6 +130,7 @@ impl GenerationConfig {
     pub fn check(&mut self, files: &ModelFiles, vocabulary: usize) -> Result<()> {
         let is_in = |id: &u32| (*id as usize) < vocabulary;
         self.banned_tokens.retain(is_in);
+        self.begin_banned_tokens.retain(is_in);
         self.banned_sequences.retain(|sequence| sequence.iter().all(is_in));
         let ids = [
             ("forced_eos_token_id", self.forced_eos_token_id),
@@ -149,6 +173,17 @@ impl GenerationConfig {
                 }
             }
         }
+        banned_tokens.extend(token_ids(keys, "suppress_tokens")?);
+        let exponential_decay = match keys.value("exponential_decay_length_penalty") {
+            None => None,
+            Some(value) => {
+                let pair = value.as_array().filter(|pair| pair.len() == 2);
+                let pair =
+                    pair.and_then(|pair| Some((usize::try_from(pair[0].as_u64()?).ok()?, pair[1].as_f64()? as f32)));
+                let expected = "a start and a factor, [5, 1.1]";
+                Some(pair.ok_or_else(|| keys.wrong("exponential_decay_length_penalty", value, expected))?)
+            }
+        };
         let repetition_penalty = keys.float("repetition_penalty")?.unwrap_or(default.repetition_penalty);
         if repetition_penalty <= 0.0 {
             return Err(keys.error(format!("`repetition_penalty` is {repetition_penalty}, but it must be positive")));
@@ -164,7 +199,11 @@ impl GenerationConfig {
                 Some(new) => new + 1,
                 None => positive("max_length", default.max_length)?,
             },
-            min_length: keys.number("min_length")?.unwrap_or(default.min_length),
+            // Likewise `min_new_tokens`.
+            min_length: match keys.number("min_new_tokens")? {
+                Some(new) => new + 1,
+                None => keys.number("min_length")?.unwrap_or(default.min_length),
+            },
             length_penalty: keys.float("length_penalty")?.unwrap_or(default.length_penalty),
             early_stopping,
             banned_tokens,
@@ -177,6 +216,10 @@ impl GenerationConfig {
             renormalize_logits: keys.flag("renormalize_logits", default.renormalize_logits)?,
             no_repeat_ngram_size: keys.number("no_repeat_ngram_size")?.unwrap_or(default.no_repeat_ngram_size),
             repetition_penalty,
+            begin_banned_tokens: token_ids(keys, "begin_suppress_tokens")?,
+            encoder_no_repeat_ngram_size: keys.number("encoder_no_repeat_ngram_size")?.unwrap_or(0),
+            exponential_decay,
+            ignored: ignored(keys),
         })
     }
 
@@ -203,6 +246,50 @@ impl GenerationConfig {
             "renormalize_logits": self.renormalize_logits,
             "no_repeat_ngram_size": self.no_repeat_ngram_size,
             "repetition_penalty": self.repetition_penalty,
+            "begin_suppress_tokens": if self.begin_banned_tokens.is_empty() { Value::Null } else { json!(self.begin_banned_tokens) },
+            "encoder_no_repeat_ngram_size": self.encoder_no_repeat_ngram_size,
+            "exponential_decay_length_penalty": self.exponential_decay.map(|(start, factor)| json!([start, factor])),
         })
     }
+}
+
+/// A list of token ids.
+fn token_ids(keys: &Keys, key: &str) -> Result<Vec<u32>> {
+    let Some(value) = keys.value(key) else { return Ok(Vec::new()) };
+    let ids = value.as_array().and_then(|ids| ids.iter().map(|id| u32::try_from(id.as_u64()?).ok()).collect());
+    ids.ok_or_else(|| keys.wrong(key, value, "a list of token ids"))
+}
+
+/// The keys of Hugging Face's `GenerationConfig` that would change a translation there and do not here.
+fn ignored(keys: &Keys) -> Vec<String> {
+    /// Each with the value that changes nothing.
+    const UNSUPPORTED: [(&str, Option<f64>); 17] = [
+        ("num_beam_groups", Some(1.0)),
+        ("diversity_penalty", Some(0.0)),
+        ("encoder_repetition_penalty", Some(1.0)),
+        ("guidance_scale", Some(1.0)),
+        ("num_return_sequences", Some(1.0)),
+        ("do_sample", None),
+        ("sequence_bias", None),
+        ("force_words_ids", None),
+        ("constraints", None),
+        ("forced_decoder_ids", None),
+        ("penalty_alpha", Some(0.0)),
+        ("dola_layers", None),
+        ("stop_strings", None),
+        ("max_time", None),
+        ("watermarking_config", None),
+        ("remove_invalid_values", None),
+        ("prompt_lookup_num_tokens", None),
+    ];
+    let is_set = |key: &str, neutral: Option<f64>| match keys.value(key) {
+        None | Some(Value::Bool(false)) => false,
+        Some(value) => value.as_f64().is_none() || value.as_f64() != neutral,
+    };
+    let mut found: Vec<String> =
+        UNSUPPORTED.iter().filter(|(key, neutral)| is_set(key, *neutral)).map(|(key, _)| format!("`{key}`")).collect();
+    if keys.value("eos_token_id").and_then(Value::as_array).is_some_and(|ends| ends.len() > 1) {
+        found.push("`eos_token_id` but for its first".to_owned());
+    }
+    found
 }

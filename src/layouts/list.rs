@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::{by_model_type, by_tensors};
+use super::{Opened, by_model_type, by_tensors};
 use crate::checkpoint::{Dtype, ModelFiles, WEIGHT_FILES, Weights};
 use crate::store::hub::HubSettings;
 use crate::store::{Found, Location, find_all};
@@ -72,6 +72,10 @@ fn weights(files: &ModelFiles) -> crate::Result<WeightSummary> {
         None => Weights::open(files)?,
     };
     let layout = key("model_type").and_then(by_model_type).or_else(|| by_tensors(&weights));
+    // What it takes to be used, but for the values of the weights.
+    let opened = Opened::open(files)?;
+    opened.check_layers()?;
+    opened.vocabularies(files)?;
     let (parameters, bytes, precision) = weights.size();
     Ok(WeightSummary { network: layout.map_or("?", |layout| layout.network()), parameters, bytes, precision })
 }

@@ -29,7 +29,7 @@ pub use list::{ModelSummary, WeightSummary, list_models};
 
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
 use crate::spec::{AlignmentHead, Spec};
-use crate::text::{Frame, Kind, Part, Task};
+use crate::text::{Frame, Kind, Part, Task, Vocabularies};
 use crate::{Error, Result};
 use rules::Rule;
 
@@ -203,6 +203,61 @@ impl Opened {
             notes,
             config,
         })
+    }
+
+    /// Opens the vocabularies and checks that they fit the network.
+    ///
+    /// # Errors
+    /// If one is missing, cannot be used, or has more entries than its embedding has rows.
+    pub fn vocabularies(&self, files: &ModelFiles) -> Result<Vocabularies> {
+        let kinds = self.layout.vocabulary();
+        let vocabularies = match &self.vocabulary {
+            Some(directory) => Vocabularies::open(&files.directory(directory)?, kinds)?,
+            None => Vocabularies::open(files, kinds)?,
+        };
+        let vocabularies = match &self.target_characters {
+            Some(characters) => vocabularies.with_target_characters(characters),
+            None => vocabularies,
+        };
+        let sizes = self.spec.vocabulary_sizes();
+        for (side, vocabulary, size) in
+            [("source", &vocabularies.source, sizes.0), ("target", &vocabularies.target, sizes.1)]
+        {
+            if vocabulary.size() > size {
+                return Err(Error::model(
+                    files.path("config.json"),
+                    format!(
+                        "the {side} vocabulary has {} entries but the embedding only {size} rows; \
+                         the vocabulary files belong to another model",
+                        vocabulary.size()
+                    ),
+                ));
+            }
+        }
+        Ok(vocabularies)
+    }
+
+    /// Checks that every layer the configuration has is stored with all the tensors of the first. Reads no values.
+    ///
+    /// # Errors
+    /// If one is missing; the message names it.
+    pub fn check_layers(&self) -> Result<()> {
+        let Spec::Transformer(spec) = &self.spec else { return Ok(()) };
+        for (side, layers) in [("encoder", spec.encoder.layers), ("decoder", spec.decoder.layers)] {
+            let first = format!("{side}.layers.0.");
+            let mut of_first = self.parameters.names().filter(|name| name.contains(&first)).peekable();
+            if of_first.peek().is_none() {
+                return Err(self.parameters.missing(&format!("model.{first}self_attn.q_proj.weight")));
+            }
+            // What only the first layer has (T5's table of relative positions) is not among these.
+            for name in of_first.filter(|name| name.contains("_proj.") || name.contains(".fc")) {
+                let other = |layer| name.replace(&first, &format!("{side}.layers.{layer}."));
+                if let Some(missing) = (1..layers).map(other).find(|name| !self.parameters.contains(name)) {
+                    return Err(self.parameters.missing(&missing));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The complete config.json of the model: what it says, and what its family fills in.

@@ -3,7 +3,7 @@
 //! A stream is only ever read forwards: it is never sized and never sought in, so pipes, FIFOs and terminals work like
 //! files. A read that returns less than asked for is normal.
 
-use super::Line;
+use super::{Line, content};
 use crate::error::{Error, Result};
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -38,9 +38,10 @@ pub enum InvalidUtf8 {
 pub enum Input {
     /// Standard input, to its end.
     Stdin,
-    /// A file, FIFO or device.
+    /// A file, FIFO or device: text, which may be compressed with gzip, Zstandard, xz or bzip2, or be UTF-16 with a byte
+    /// order mark. So may standard input.
     File(PathBuf),
-    /// Any other stream, with the name messages give it.
+    /// Any other stream, taken as it is, with the name messages give it.
     Stream(String, Box<dyn Read + Send>),
 }
 
@@ -57,10 +58,14 @@ impl Input {
         files.iter().map(input).collect()
     }
 
-    /// Size in bytes of a regular file, `None` for everything else.
+    /// Size in bytes of a regular file of plain text, `None` for everything else.
     pub fn size(&self) -> Option<u64> {
         match self {
-            Self::File(path) => fs::metadata(path).ok().filter(|found| found.is_file()).map(|found| found.len()),
+            Self::File(path) => {
+                let size = fs::metadata(path).ok().filter(|found| found.is_file())?.len();
+                let start = File::open(path).and_then(|mut file| content::start_of(&mut file)).ok()?;
+                content::is_plain(&start).then_some(size)
+            }
             Self::Stdin | Self::Stream(..) => None,
         }
     }
@@ -68,7 +73,7 @@ impl Input {
     /// Whether the input can be read, as far as can be told without reading it.
     ///
     /// # Errors
-    /// [`Error::Io`] if a file is missing, is a directory or may not be read.
+    /// [`Error::Io`] if a file is missing, is a directory, may not be read or is a document, picture or program and no text.
     pub fn check(&self) -> Result<()> {
         let Self::File(path) = self else { return Ok(()) };
         let found = fs::metadata(path).map_err(|source| Error::io(path, source))?;
@@ -77,17 +82,33 @@ impl Input {
         }
         // Opening a FIFO and closing it again would break the pipe for whoever writes to it.
         if found.is_file() {
-            File::open(path).map_err(|source| Error::io(path, source))?;
+            let start = File::open(path).and_then(|mut file| content::start_of(&mut file));
+            start.and_then(|start| content::refuse(&start)).map_err(|source| Error::io(path, source))?;
         }
         Ok(())
     }
 
+    /// All of the input at once, and its name: what a run would read, in one piece.
+    ///
+    /// # Errors
+    /// If it cannot be read, or holds no text.
+    pub fn read_whole(self) -> Result<(String, Vec<u8>)> {
+        let Open { name, mut stream, .. } = self.open()?;
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).map_err(|source| Error::io(&*name, source))?;
+        Ok((name.to_string(), bytes))
+    }
+
     fn open(self) -> Result<Open> {
         let (name, stream): (String, Box<dyn Read + Send>) = match self {
-            Self::Stdin => (STDIN_NAME.to_owned(), Box::new(io::stdin())),
+            Self::Stdin => {
+                let text = content::text_of(Box::new(io::stdin())).map_err(|source| Error::io(STDIN_NAME, source))?;
+                (STDIN_NAME.to_owned(), text)
+            }
             Self::File(path) => {
-                let file = File::open(&path).map_err(|source| Error::io(&path, source))?;
-                (path.display().to_string(), Box::new(file))
+                let file = File::open(&path).and_then(|file| content::text_of(Box::new(file)));
+                let text = file.map_err(|source| Error::io(&path, source))?;
+                (path.display().to_string(), text)
             }
             Self::Stream(name, stream) => (name, stream),
         };

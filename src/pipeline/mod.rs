@@ -21,6 +21,8 @@
 //! Nothing here prints, and nothing here knows what a model is.
 
 mod batcher;
+mod content;
+mod descriptor;
 mod input;
 mod interrupt;
 mod output;
@@ -35,6 +37,7 @@ use crate::compute::Workspace;
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
+pub use descriptor::descriptor_of;
 pub use input::{Input, InvalidUtf8, LONGEST_LINE, STDIN_NAME};
 pub use interrupt::Interrupt;
 pub use output::{Output, Sink};

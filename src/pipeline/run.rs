@@ -1,7 +1,7 @@
 //! The run itself: starts the reader and the workers, and writes their results in input order.
 
 use super::batcher::{Queue, Weighed};
-use super::input::{Input, Reader};
+use super::input::{Input, Reader, STDIN_NAME};
 use super::interrupt::Interrupt;
 use super::output::{Output, Sink};
 use super::worker::{self, Message};
@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::time::{Duration, Instant};
@@ -60,11 +61,13 @@ pub struct Progress {
     pub finished: u64,
     /// Lines written.
     pub written: u64,
-    /// Bytes of input up to the last line written; compare with the sum of [`Input::size`].
+    /// Bytes of input in the lines finished, those before them included; compare with the sum of [`Input::size`].
     pub bytes: u64,
-    /// Tokens the translator read.
+    /// Bytes of input that an earlier run had done.
+    pub resumed_bytes: u64,
+    /// Tokens the translator read in the lines finished.
     pub source_tokens: u64,
-    /// Tokens the translator wrote.
+    /// Tokens the translator wrote for them.
     pub target_tokens: u64,
 }
 
@@ -98,11 +101,15 @@ pub struct Summary {
     pub target_tokens: u64,
     /// Lines with invalid UTF-8.
     pub replaced: Replaced,
+    /// Lines with NUL characters, which text does not have.
+    pub nul: Replaced,
+    /// The file that was there before and that an interrupted run left as it was.
+    pub restored: Option<PathBuf>,
     /// From the start to the end.
     pub duration: Duration,
 }
 
-/// The lines in which invalid UTF-8 was replaced. `Display` gives a warning.
+/// Lines with something odd in them: with invalid UTF-8 that was replaced, of which `Display` warns, or with NUL characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replaced {
     /// How many there are.
@@ -113,8 +120,34 @@ pub struct Replaced {
 
 impl fmt::Display for Replaced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, "invalid UTF-8 replaced by U+FFFD")
+    }
+}
+
+impl Replaced {
+    /// A warning that `what` is in these lines.
+    pub fn warning(&self, what: &str) -> String {
+        struct Warning<'a>(&'a Replaced, &'a str);
+
+        impl fmt::Display for Warning<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.write(f, self.1)
+            }
+        }
+
+        Warning(self, what).to_string()
+    }
+
+    fn add(&mut self, line: &Line) {
+        self.count += 1;
+        if self.first.len() < NAMED_LINES {
+            self.first.push((line.name.clone(), line.number));
+        }
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, what: &str) -> fmt::Result {
         let plural = if self.count == 1 { "" } else { "s" };
-        write!(f, "invalid UTF-8 replaced by U+FFFD in {} line{plural}", self.count)?;
+        write!(f, "{what} in {} line{plural}", self.count)?;
         for (position, (name, number)) in self.first.iter().enumerate() {
             match position.checked_sub(1).map(|previous| &self.first[previous].0) {
                 None => write!(f, ": {name} line {number}")?,
@@ -138,7 +171,8 @@ impl fmt::Display for Replaced {
 /// - an input that cannot be opened: before anything is written;
 /// - an input that cannot be read further, or invalid UTF-8 where that is an error: after all lines before it are
 ///   written, unless the output is [`Output::File`], which is then left as it was;
-/// - an outer error of the translator, or an output that cannot be written.
+/// - an outer error of the translator, or an output that cannot be written;
+/// - an output to resume whose last lines are not what this run makes of the same lines of input.
 pub fn run<T: BatchTranslator>(
     translator: Arc<T>,
     run: Run,
@@ -146,25 +180,35 @@ pub fn run<T: BatchTranslator>(
     observe: impl FnMut(Event<'_>),
 ) -> Result<Summary> {
     let start = Instant::now();
-    let Run { inputs, output, settings, interrupt } = run;
+    let Run { inputs, output, mut settings, interrupt } = run;
     for input in &inputs {
         input.check()?;
-        if let Input::File(path) = input
-            && output.adds_to(path)
-        {
-            return Err(Error::Usage(format!("{}: the output would be added to the input", path.display())));
+        let path = match input {
+            Input::File(path) => Some(path.as_path()),
+            Input::Stdin => None,
+            Input::Stream(..) => continue,
+        };
+        if output.adds_to(path) {
+            let name = path.map_or(STDIN_NAME.to_owned(), |path| path.display().to_string());
+            return Err(Error::Usage(format!("{name}: the output would be added to the input")));
         }
+    }
+    if matches!(output, Output::Resume(_)) {
+        // What is finished but waits for an earlier line is lost if the process is killed, so few lines may overtake.
+        settings.window = settings.window.min(settings.threads.max(1) * settings.batch_size.max(1));
     }
     if settings.several_lines && matches!(output, Output::Resume(_)) {
         let problem = "a run can be resumed only if each line of input gives one line of output";
         return Err(Error::Usage(problem.to_owned()));
     }
-    let (sink, resumed) = Sink::open(output)?;
+    let (mut sink, resumed) = Sink::open(output)?;
+    let compared = sink.take_last_lines();
+    let first = resumed - compared.len() as u64;
 
     let (results, inbox) = mpsc::channel();
     let queue = Arc::new(Queue::new(&settings));
     let reader = Reader::new(inputs, settings.invalid_utf8);
-    let threads = match start_threads(&translator, reader, resumed, &queue, &results, &settings) {
+    let threads = match start_threads(&translator, reader, first, resumed, &queue, &results, &settings) {
         Ok(threads) => threads,
         Err(source) => {
             queue.close();
@@ -182,7 +226,9 @@ pub fn run<T: BatchTranslator>(
         observe,
         sink,
         finished: VecDeque::new(),
-        next: resumed,
+        compared,
+        first,
+        next: first,
         end: None,
         progress: Progress::default(),
         summary: Summary {
@@ -194,13 +240,15 @@ pub fn run<T: BatchTranslator>(
             source_tokens: 0,
             target_tokens: 0,
             replaced: Replaced::default(),
+            nul: Replaced::default(),
+            restored: None,
             duration: Duration::ZERO,
         },
     };
     let ended = writer.serve(&inbox);
     queue.close();
     interrupt.detach();
-    let OrderedWriter { sink, mut summary, progress, .. } = writer;
+    let OrderedWriter { sink, mut summary, .. } = writer;
     summary.end = match ended {
         Ok(end) => end,
         Err(Stop::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => End::OutputClosed,
@@ -214,11 +262,11 @@ pub fn run<T: BatchTranslator>(
         // All of them are on their way home. A panic in a thread was dealt with where it happened.
         threads.into_iter().for_each(|thread| drop(thread.join()));
     }
-    if summary.end != End::OutputClosed {
-        sink.finish()?;
+    match summary.end {
+        End::Complete => sink.finish()?,
+        End::Interrupted => summary.restored = sink.interrupt()?,
+        End::OutputClosed => {}
     }
-    summary.source_tokens = progress.source_tokens;
-    summary.target_tokens = progress.target_tokens;
     summary.duration = start.elapsed();
     Ok(summary)
 }
@@ -228,6 +276,7 @@ fn start_threads<T: BatchTranslator>(
     translator: &Arc<T>,
     reader: Reader,
     skip: u64,
+    resumed: u64,
     queue: &Arc<Queue>,
     results: &Sender<Message<T::Output>>,
     settings: &Settings,
@@ -243,25 +292,26 @@ fn start_threads<T: BatchTranslator>(
     let results = results.clone();
     let read = move || {
         let mut reader = reader;
-        let (lines, ended) = match skip_lines(&mut reader, skip) {
-            Ok(()) => read(&*shared.translator, &mut reader, skip, &shared.queue, &results),
+        let (lines, ended) = match reader.skip(skip) {
+            Ok(found) if found == skip => read(&*shared.translator, &mut reader, skip, &shared.queue, &results),
+            Ok(found) => (found, Ok(())),
             Err(error) => (skip, Err(error)),
         };
+        let ended = match ended {
+            Ok(()) if lines < resumed => (lines, Err(too_short(resumed, lines))),
+            ended => (lines, ended),
+        };
         shared.queue.end();
-        let _ = results.send(Message::End(lines, ended));
+        let _ = results.send(Message::End(ended.0, ended.1));
     };
     threads.push(std::thread::Builder::new().name("reader".to_owned()).spawn(read)?);
     Ok(threads)
 }
 
-/// Passes over the lines an earlier run has translated.
-fn skip_lines(reader: &mut Reader, count: u64) -> Result<()> {
-    match reader.skip(count)? {
-        found if found == count => Ok(()),
-        found => Err(Error::Usage(format!(
-            "the output to resume has {count} lines but the input only {found}: it was made from another input"
-        ))),
-    }
+fn too_short(resumed: u64, found: u64) -> Error {
+    Error::Usage(format!(
+        "the output to resume has {resumed} lines but the input only {found}: it was made from another input"
+    ))
 }
 
 /// Reads lines into the queue, as many at a time as can be had without waiting. Returns the index after the last line,
@@ -330,6 +380,10 @@ struct OrderedWriter<'a, T: BatchTranslator, F, E> {
     sink: Sink,
     /// Results by `index - next`.
     finished: VecDeque<Option<Finished<T::Output>>>,
+    /// The last lines that an earlier run wrote, not yet made again.
+    compared: VecDeque<Vec<u8>>,
+    /// Index of the first line that is read.
+    first: u64,
     /// Index of the next line to write.
     next: u64,
     /// There are no lines from this index on.
@@ -382,6 +436,18 @@ where
             self.finished.resize_with(position + 1, || None);
         }
         self.progress.finished += 1;
+        // With its line end.
+        let bytes = line.text.len() as u64 + 1;
+        if line.index == self.first {
+            self.progress.resumed_bytes = line.end.saturating_sub(bytes);
+            self.progress.bytes += self.progress.resumed_bytes;
+        }
+        self.progress.bytes += bytes;
+        if let Some(Ok(output)) = &result {
+            let tokens = self.translator.tokens(output);
+            self.progress.source_tokens += tokens.source as u64;
+            self.progress.target_tokens += tokens.target as u64;
+        }
         self.finished[position] = Some((line, result));
     }
 
@@ -393,15 +459,41 @@ where
             lines += 1;
             bytes += line.text.len();
             self.next += 1;
+            if let Some(earlier) = self.compared.pop_front() {
+                self.compare_line(&line, result, &earlier)?;
+                continue;
+            }
             self.write_line(&line, result);
             self.progress.written += 1;
-            self.progress.bytes = line.end;
+            self.progress.bytes = self.progress.bytes.max(line.end);
             self.sink.write().map_err(Stop::Write)?;
         }
         if lines > 0 {
             self.queue.release(lines, bytes);
         }
         Ok(())
+    }
+
+    /// Compares what an earlier run wrote for a line with what this one makes of it.
+    fn compare_line(&mut self, line: &Line, result: Option<Result<T::Output>>, earlier: &[u8]) -> Result<(), Stop> {
+        let done = match &result {
+            None => Done::Blank,
+            Some(Ok(output)) => Done::Translated(output),
+            // What was said of a failure names the file, which may have another name now.
+            Some(Err(_)) => return Ok(()),
+        };
+        let mut text = Vec::new();
+        (self.format)(line, done, &mut text);
+        join_lines(&mut text);
+        if text == earlier {
+            return Ok(());
+        }
+        Err(Stop::Error(Error::Usage(format!(
+            "{}: line {} is not what this run makes of that line of the input, so it was made with another model, other \
+             options or another input; resume it with those, or write to another file",
+            self.sink.path().display(),
+            line.index + 1
+        ))))
     }
 
     fn write_line(&mut self, line: &Line, result: Option<Result<T::Output>>) {
@@ -411,10 +503,10 @@ where
         }
         if line.replaced {
             (self.observe)(Event::Replaced(line));
-            self.summary.replaced.count += 1;
-            if self.summary.replaced.first.len() < NAMED_LINES {
-                self.summary.replaced.first.push((line.name.clone(), line.number));
-            }
+            self.summary.replaced.add(line);
+        }
+        if line.text.contains('\0') {
+            self.summary.nul.add(line);
         }
         let done = match &result {
             None => {
@@ -423,8 +515,8 @@ where
             }
             Some(Ok(output)) => {
                 let tokens = self.translator.tokens(output);
-                self.progress.source_tokens += tokens.source as u64;
-                self.progress.target_tokens += tokens.target as u64;
+                self.summary.source_tokens += tokens.source as u64;
+                self.summary.target_tokens += tokens.target as u64;
                 Done::Translated(output)
             }
             Some(Err(error)) => {
@@ -437,14 +529,15 @@ where
         let start = pending.len();
         (self.format)(line, done, pending);
         if !self.several_lines {
-            for byte in &mut pending[start..] {
-                if *byte == b'\n' {
-                    *byte = b' ';
-                }
-            }
+            join_lines(&mut pending[start..]);
         }
         pending.push(b'\n');
     }
+}
+
+/// Makes one line of several.
+fn join_lines(text: &mut [u8]) {
+    text.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
 }
 
 #[cfg(test)]

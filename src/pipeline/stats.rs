@@ -105,6 +105,8 @@ mod tests {
             source_tokens: 90,
             target_tokens: 100,
             replaced: Replaced::default(),
+            nul: Replaced::default(),
+            restored: None,
             duration: Duration::from_secs(2),
         }
     }

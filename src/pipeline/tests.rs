@@ -412,7 +412,10 @@ fn progress_reaches_the_end_of_the_input() {
     };
     let job = job(bytes(input), Output::Stream(Box::new(io::sink())), settings(1, 4, 4));
     run(Arc::new(Upper::default()), job, plain, &mut observe).unwrap();
-    assert_eq!(last, Progress { finished: 3, written: 3, bytes: 6, source_tokens: 2, target_tokens: 2 });
+    assert_eq!(
+        last,
+        Progress { finished: 3, written: 3, bytes: 6, resumed_bytes: 0, source_tokens: 2, target_tokens: 2 }
+    );
 }
 
 #[test]
@@ -421,4 +424,56 @@ fn a_line_of_a_megabyte_and_odd_characters_pass_through() {
     let input = format!("{long}\na\0b\u{1b}\u{202e}שלום 👩‍👩‍👧\nende");
     let (output, _) = translated(Upper::default(), input.clone(), settings(2, 4, 8));
     assert!(output == format!("{}\n", input.to_uppercase()).into_bytes());
+}
+
+/// Translates nothing, and the first line last: notes how many lines were translated by then.
+#[derive(Default)]
+struct FirstIsSlow {
+    translated: AtomicUsize,
+    overtaken: AtomicUsize,
+}
+
+impl BatchTranslator for FirstIsSlow {
+    type Output = String;
+
+    fn translate(&self, lines: &[Line], _: &mut Workspace) -> Result<Vec<Result<String>>> {
+        if lines.iter().any(|line| line.index == 0) {
+            std::thread::sleep(Duration::from_millis(200));
+            self.overtaken.store(self.translated.load(Ordering::SeqCst), Ordering::SeqCst);
+        }
+        self.translated.fetch_add(lines.len(), Ordering::SeqCst);
+        Ok(lines.iter().map(upper).collect())
+    }
+
+    fn tokens(&self, _: &String) -> Tokens {
+        Tokens::default()
+    }
+}
+
+#[test]
+fn few_finished_lines_wait_for_an_earlier_one_in_a_run_that_can_be_resumed() {
+    let directory = tempfile::tempdir().unwrap();
+    let translator = Arc::new(FirstIsSlow::default());
+    let input = "a line\n".repeat(3000);
+    let job = job(bytes(input), Output::Resume(directory.path().join("out")), settings(2, 4, 1024));
+    run(translator.clone(), job, plain, |_| ()).unwrap();
+    // What a kill would lose: three windows of a batch for each thread.
+    let overtaken = translator.overtaken.load(Ordering::SeqCst);
+    assert!((1..=3 * 2 * 4).contains(&overtaken), "{overtaken} lines");
+}
+
+#[test]
+fn progress_counts_lines_that_wait_for_an_earlier_one() {
+    let mut ahead = 0;
+    let observe = |event: Event<'_>| {
+        if let Event::Progress(progress) = event
+            && progress.written == 0
+        {
+            assert_eq!(progress.bytes, 7 * progress.finished);
+            ahead = ahead.max(progress.finished);
+        }
+    };
+    let job = job(bytes("a line\n".repeat(300)), Output::Stream(Box::new(io::sink())), settings(2, 4, 1024));
+    run(Arc::new(FirstIsSlow::default()), job, plain, observe).unwrap();
+    assert!(ahead > 4, "{ahead} lines");
 }

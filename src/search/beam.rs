@@ -107,22 +107,36 @@ pub(super) fn search(
 impl Beam<'_> {
     /// The best continuations of this sentence's running hypotheses, best first, at most `width`.
     fn extend(&self, proposals: &Proposals, extensions: &mut Vec<Extension>, step: Step, width: usize) {
+        // Stable: equal sums keep the order of beam, then token.
+        let keep_best = |extensions: &mut Vec<Extension>| {
+            extensions.sort_by(|a, b| b.log_prob.total_cmp(&a.log_prob));
+            extensions.truncate(width);
+        };
         extensions.clear();
+        // What this or less cannot be among the best any more.
+        let mut hopeless = f32::NEG_INFINITY;
         for &parent in &self.running {
-            let mut push = |Candidate { token, log_prob }| {
+            let extend = |Candidate { token, log_prob }| {
                 let extended = parent.log_prob + log_prob;
-                extensions.push(Extension { parent, token, token_log_prob: log_prob, log_prob: extended });
+                Extension { parent, token, token_log_prob: log_prob, log_prob: extended }
             };
             match step.choice {
-                Choice::Prefix(token) | Choice::Forced(token) => push(Candidate { token, log_prob: 0.0 }),
+                Choice::Prefix(token) | Choice::Forced(token) => {
+                    extensions.push(extend(Candidate { token, log_prob: 0.0 }));
+                }
                 Choice::Free => {
-                    proposals.of(parent.row).iter().copied().filter(|c| c.log_prob > f32::NEG_INFINITY).for_each(push);
+                    // Best first, so that a wide beam looks at few of them: the time is not that of its square.
+                    let candidates = proposals.of(parent.row).iter().filter(|c| c.log_prob > f32::NEG_INFINITY);
+                    let hopeful = candidates.map(|&candidate| extend(candidate));
+                    extensions.extend(hopeful.take_while(|extension| extension.log_prob > hopeless));
                 }
             }
+            if extensions.len() >= 2 * width {
+                keep_best(extensions);
+                hopeless = extensions[width - 1].log_prob;
+            }
         }
-        // Stable: equal sums keep the order of beam, then token.
-        extensions.sort_by(|a, b| b.log_prob.total_cmp(&a.log_prob));
-        extensions.truncate(width);
+        keep_best(extensions);
     }
 
     /// Finishes and continues hypotheses; says whether the sentence is done.
@@ -154,7 +168,8 @@ impl Beam<'_> {
         if options.early_stopping == EarlyStopping::Shrink {
             self.running.truncate(options.beam_size - self.finished.len());
         }
-        self.running.is_empty() || (!step.is_prefix() && self.may_stop(options, step))
+        self.running.is_empty()
+            || (!step.is_prefix() && (self.may_stop(options, step) || self.is_decided(options, step)))
     }
 
     /// Keeps a finished hypothesis if it is among the best.
@@ -162,6 +177,21 @@ impl Beam<'_> {
         let at = self.finished.partition_point(|other| other.score >= finished.score);
         self.finished.insert(at, finished);
         self.finished.truncate(options.beam_size);
+    }
+
+    /// Whether nothing that comes can be among the hypotheses that are returned: the sum of log-probabilities only falls, so
+    /// even at the length that favours the best running one most it is no better than the last of them. Such steps change
+    /// nothing, and a wide beam, which fills slowly, would take many.
+    fn is_decided(&self, options: &SearchOptions, step: Step) -> bool {
+        let ([best, ..], Some(last)) = (self.running.as_slice(), self.finished.get(options.n_best.max(1) - 1)) else {
+            return false;
+        };
+        // Either may raise a score again.
+        if options.coverage_penalty.is_some() || options.exponential_decay.is_some() {
+            return false;
+        }
+        let length = if options.length_penalty > 0.0 { step.limit } else { step.length };
+        step.score_at(length, best.log_prob) <= last.score
     }
 
     fn may_stop(&self, options: &SearchOptions, step: Step) -> bool {

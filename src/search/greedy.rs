@@ -57,7 +57,8 @@ pub(super) fn search(
         history.record_step(&*decoder);
         // A prefix does not count towards the minimum length, so that sentences reach it at different steps.
         let has_prefix = |row: &Row| !row.source.prefix.is_empty();
-        if options.needs_logits() || (options.min_length > 0 && rows.iter().any(has_prefix)) {
+        let depends_on_length = options.min_length > 0 || !options.banned_at_begin.is_empty();
+        if options.needs_logits() || (depends_on_length && rows.iter().any(has_prefix)) {
             let rows = rows.iter_mut().map(|row| (row.node, Step::new(options, row.source, at), &mut row.random));
             let choose = |logits: &[f32], random: &mut Random, chosen: &mut Vec<Candidate>| match options.sampling {
                 Some(sampling) => chosen.push(sample(logits, sampling, random)),
@@ -109,7 +110,7 @@ pub(super) fn search(
 /// is the model's own.
 fn sample(log_probs: &[f32], sampling: Sampling, random: &mut Random) -> Candidate {
     let mut candidates = Vec::new();
-    let k = if sampling.top_k == 0 { log_probs.len() } else { sampling.top_k };
+    let k = if sampling.top_k == 0 { log_probs.len() } else { sampling.top_k.min(log_probs.len()) };
     best_candidates(log_probs, k, &mut candidates);
     let best = candidates[0].log_prob;
     let weight = |log_prob: f32| f64::from((log_prob - best) / sampling.temperature).exp();

@@ -59,6 +59,13 @@ pub struct SearchOptions {
     pub renormalise: bool,
     /// No sequence of this many tokens occurs twice in a hypothesis; 0 is off.
     pub no_repeat_ngram: usize,
+    /// Tokens that are not the first to be generated (`begin_suppress_tokens`).
+    pub banned_at_begin: Vec<u32>,
+    /// No sequence of this many source tokens is generated (`encoder_no_repeat_ngram_size`); 0 is off.
+    pub encoder_no_repeat_ngram: usize,
+    /// Beyond so many generated tokens the score s of the sentence end becomes s + |s| (f^n − 1), f being the factor given and
+    /// n the tokens beyond (`exponential_decay_length_penalty`).
+    pub exponential_decay: Option<(usize, f32)>,
     /// Divides the score of tokens already generated (Keskar et al. 2019); 1 is off.
     pub repetition_penalty: f32,
     /// Coverage penalty, if any.
@@ -87,6 +94,9 @@ impl Default for SearchOptions {
             banned_sequences: Vec::new(),
             renormalise: false,
             no_repeat_ngram: 0,
+            banned_at_begin: Vec::new(),
+            encoder_no_repeat_ngram: 0,
+            exponential_decay: None,
             repetition_penalty: 1.0,
             coverage_penalty: None,
             scores: true,
@@ -118,6 +128,8 @@ impl SearchOptions {
     pub(super) fn needs_logits(&self) -> bool {
         self.no_repeat_ngram > 0
             || self.repetition_penalty != 1.0
+            || self.encoder_no_repeat_ngram > 0
+            || self.exponential_decay.is_some()
             || self.sampling.is_some()
             || !self.banned_sequences.is_empty()
     }

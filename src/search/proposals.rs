@@ -1,6 +1,7 @@
 //! What the model proposes in one step, after the rules for single tokens.
 
 use super::history::History;
+use super::scores::Past;
 use super::step::Step;
 use super::{SearchOptions, scores};
 use crate::Result;
@@ -57,7 +58,8 @@ impl Proposals {
         for (logits, (node, step, row)) in self.logits.chunks_exact_mut(vocabulary).zip(rows) {
             history.tokens(node, &mut self.generated);
             step.banned(&mut self.banned);
-            scores::process(logits, options, step.start, &self.generated, &self.banned);
+            let past = Past { source: step.source, start: step.start, generated: &self.generated, length: step.length };
+            scores::process(logits, options, past, &self.banned);
             choose(logits, row, &mut self.candidates);
         }
         Ok(())

@@ -3,28 +3,52 @@
 use super::{CoveragePenalty, SearchOptions};
 use crate::compute::log_sum_exp;
 
+/// What a hypothesis stands on when its next token is scored.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Past<'a> {
+    /// The source tokens.
+    pub(super) source: &'a [u32],
+    /// What the decoder was fed first.
+    pub(super) start: u32,
+    /// Everything after it, a prefix included.
+    pub(super) generated: &'a [u32],
+    /// Which token this will be, from 1, a prefix not counted.
+    pub(super) length: usize,
+}
+
 /// Turns a row of logits `[V]` into log-probabilities and applies `options`' rules in Hugging Face's order: log-softmax and
 /// repetition penalty (which comes first when there is no beam), repeated n-grams, banned tokens and sequences, minimum length, and a second log-softmax when
 /// renormalising.
 ///
-/// `generated` is everything after `start_token`; `banned` the tokens that may not come next.
-pub(super) fn process(
-    logits: &mut [f32],
-    options: &SearchOptions,
-    start_token: u32,
-    generated: &[u32],
-    banned: &[u32],
-) {
+/// `banned` are the tokens that may not come next.
+pub(super) fn process(logits: &mut [f32], options: &SearchOptions, past: Past<'_>, banned: &[u32]) {
+    let Past { source, start: start_token, generated, length } = past;
     let penalise = options.repetition_penalty != 1.0;
     // Hugging Face hands beam search log-probabilities, greedy search and sampling the logits themselves.
     let before_softmax = options.beam_size <= 1 || options.sampling.is_some();
     if penalise && before_softmax {
         repetition_penalty(logits, options.repetition_penalty, start_token, generated);
     }
+    if before_softmax {
+        favour_end(logits, options, length);
+    }
     let norm = log_sum_exp(logits);
     logits.iter_mut().for_each(|x| *x -= norm);
     if penalise && !before_softmax {
         repetition_penalty(logits, options.repetition_penalty, start_token, generated);
+    }
+    if !before_softmax {
+        favour_end(logits, options, length);
+    }
+    if options.encoder_no_repeat_ngram > 0 {
+        let n = options.encoder_no_repeat_ngram;
+        for ngram in source.windows(n) {
+            if ends_with(start_token, generated, &ngram[..n - 1])
+                && let Some(score) = logits.get_mut(ngram[n - 1] as usize)
+            {
+                *score = f32::NEG_INFINITY;
+            }
+        }
     }
     if options.no_repeat_ngram > 0 {
         for token in repeated_ngram_ends(generated, options.no_repeat_ngram) {
@@ -44,6 +68,18 @@ pub(super) fn process(
     if options.renormalise {
         let norm = log_sum_exp(logits);
         logits.iter_mut().for_each(|x| *x -= norm);
+    }
+}
+
+/// Raises the score of the sentence end once more tokens are generated than `exponential_decay` says; this one is the
+/// `length`-th.
+fn favour_end(scores: &mut [f32], options: &SearchOptions, length: usize) {
+    let Some((start, factor)) = options.exponential_decay else { return };
+    let score = &mut scores[options.end_token as usize];
+    if let Some(beyond) = (length - 1).checked_sub(start).filter(|&beyond| beyond > 0)
+        && score.is_finite()
+    {
+        *score += score.abs() * (factor.powi(beyond.min(1 << 20) as i32) - 1.0);
     }
 }
 
@@ -90,6 +126,25 @@ mod tests {
     #[test]
     fn too_short_a_past_bans_nothing() {
         assert_eq!(repeated_ngram_ends(&[5], 3).count(), 0);
+    }
+
+    #[test]
+    fn the_sentence_end_grows_beyond_the_start_of_the_decay() {
+        let options = SearchOptions { end_token: 1, exponential_decay: Some((2, 2.0)), ..SearchOptions::default() };
+        let score = |length| {
+            let mut scores = [-1.0, -4.0];
+            favour_end(&mut scores, &options, length);
+            scores[1]
+        };
+        assert_eq!([1, 3, 4, 5].map(score), [-4.0, -4.0, 0.0, 8.0], "s + |s| (2^n - 1)");
+    }
+
+    #[test]
+    fn runs_of_source_tokens_may_be_forbidden() {
+        let options = SearchOptions { encoder_no_repeat_ngram: 2, beam_size: 2, ..SearchOptions::default() };
+        let mut scores = [0.0; 4];
+        process(&mut scores, &options, Past { source: &[1, 2, 3], start: 0, generated: &[2], length: 2 }, &[]);
+        assert!(scores[3] == f32::NEG_INFINITY && scores[..3].iter().all(|score| score.is_finite()), "{scores:?}");
     }
 
     #[test]

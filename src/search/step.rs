@@ -18,6 +18,10 @@ pub(super) enum Choice {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step<'o> {
     options: &'o SearchOptions,
+    /// The source tokens.
+    pub(super) source: &'o [u32],
+    /// Whether this is the first token that the search is free to choose.
+    begins: bool,
     pub(super) choice: Choice,
     /// Tokens generated once this one is chosen, prefix excluded.
     pub(super) length: usize,
@@ -29,7 +33,7 @@ pub(super) struct Step<'o> {
 
 impl<'o> Step<'o> {
     /// The choice of the `step`-th token of a sentence, counted from 0 with the prefix.
-    pub(super) fn new(options: &'o SearchOptions, source: &Source, step: usize) -> Self {
+    pub(super) fn new(options: &'o SearchOptions, source: &'o Source, step: usize) -> Self {
         let (limit, beginning) = (options.limit(source), options.beginning(source));
         let length = (step + 1).saturating_sub(source.prefix.len());
         let choice = match (source.prefix.get(step), beginning.first) {
@@ -38,12 +42,22 @@ impl<'o> Step<'o> {
             _ if options.force_end && length == limit => Choice::Forced(options.end_token),
             _ => Choice::Free,
         };
-        Self { options, choice, length, limit, start: beginning.start }
+        let forced = usize::from(source.prefix.is_empty() && beginning.first.is_some());
+        Self {
+            options,
+            source: &source.ids,
+            begins: length == 1 + forced,
+            choice,
+            length,
+            limit,
+            start: beginning.start,
+        }
     }
 
     /// The `step`-th token of a given target, which has no prefix and no limit.
     pub(super) fn along_target(options: &'o SearchOptions, step: usize) -> Self {
-        Self { options, choice: Choice::Free, length: step + 1, limit: usize::MAX, start: options.start_token }
+        let (choice, length, limit) = (Choice::Free, step + 1, usize::MAX);
+        Self { options, source: &[], begins: false, choice, length, limit, start: options.start_token }
     }
 
     /// Whether the token belongs to the prefix.
@@ -58,6 +72,11 @@ impl<'o> Step<'o> {
             && let Err(at) = banned.binary_search(&self.options.end_token)
         {
             banned.insert(at, self.options.end_token);
+        }
+        if self.begins && !self.options.banned_at_begin.is_empty() {
+            banned.extend(&self.options.banned_at_begin);
+            banned.sort_unstable();
+            banned.dedup();
         }
     }
 
@@ -138,5 +157,23 @@ mod tests {
         assert_eq!(banned, [1, 2, 4], "the first token after the prefix");
         Step::new(&options, &source(&[7]), 2).banned(&mut banned);
         assert_eq!(banned, [1, 4]);
+    }
+
+    #[test]
+    fn some_tokens_are_banned_at_the_beginning_alone() {
+        let options = SearchOptions { banned_at_begin: vec![7, 3], banned: vec![5], ..options() };
+        let banned = |options: &SearchOptions, prefix: &[u32], at: usize| {
+            let mut banned = Vec::new();
+            Step::new(options, &source(prefix), at).banned(&mut banned);
+            banned
+        };
+        assert_eq!([0, 1].map(|at| banned(&options, &[], at)), [vec![3, 5, 7], vec![5]]);
+        assert_eq!([1, 2].map(|at| banned(&options, &[8], at)), [vec![3, 5, 7], vec![5]], "after a prefix");
+        let forced = SearchOptions { force_begin: Some(9), ..options };
+        assert_eq!(
+            [0, 1, 2].map(|at| banned(&forced, &[], at)),
+            [vec![5], vec![3, 5, 7], vec![5]],
+            "after what is forced"
+        );
     }
 }

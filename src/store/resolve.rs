@@ -34,9 +34,11 @@ pub fn resolve_with(name: &str, settings: &HubSettings, progress: &mut dyn FnMut
     if hub::is_hub_name(name) {
         return hub::find(name, settings, progress).map(ModelFiles::Directory);
     }
-    let mut builtin: Vec<&str> = builtin::names().collect();
+    let builtin: Vec<&str> = builtin::names().collect();
     if builtin.is_empty() {
-        builtin.push("(none in this build)");
+        let problem = "no such model directory, and this build has no built-in models: name a model with --model, a directory \
+             or a Hugging Face name (org/name)";
+        return Err(Error::model(PathBuf::from(name), problem));
     }
     Err(Error::model(
         PathBuf::from(name),

@@ -6,6 +6,9 @@ use std::path::Path;
 use super::check_density;
 use crate::{Error, Result};
 
+/// More entries than any vocabulary has.
+const MOST_ENTRIES: usize = 2_000_000;
+
 /// A piece-to-id table: a `vocab.json`, or the numbering of a family.
 #[derive(Debug)]
 pub struct VocabularyTable {
@@ -22,6 +25,12 @@ impl VocabularyTable {
     /// If it is not a JSON object from pieces to ids that count up from 0 (with few gaps), or has no `<unk>`.
     pub fn parse(bytes: &[u8], path: impl AsRef<Path>) -> Result<Self> {
         let problem = |problem: String| Error::model(&path, format!("not a usable vocabulary: {problem}"));
+        // Each entry has a colon after its quotes, and a comma; what is beyond any vocabulary is not worth the memory.
+        let commas = bytes.iter().filter(|&&byte| byte == b',').count();
+        let entries = bytes.windows(2).filter(|pair| pair == b"\":").count();
+        if entries.min(commas) > MOST_ENTRIES {
+            return Err(problem(format!("it has more than {MOST_ENTRIES} entries, which no model has")));
+        }
         let ids: HashMap<String, u32> = serde_json::from_slice(bytes)
             .map_err(|error| problem(format!("{error}; it should be a JSON object from pieces to ids")))?;
         let highest = ids.values().copied().max().unwrap_or_default();

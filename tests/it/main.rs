@@ -19,11 +19,15 @@ mod fuzz;
 mod gru_published_size;
 #[cfg(feature = "hub")]
 mod hub;
+mod input_contents;
 mod layouts;
 #[cfg(target_os = "linux")]
 mod loading_memory;
+mod messages;
 mod metrics;
+mod model_files;
 mod moses;
+mod outputs;
 mod parity;
 mod pipeline;
 mod pipeline_properties;

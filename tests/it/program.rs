@@ -137,6 +137,15 @@ pub(crate) fn signal(name: &str, child: &Child) {
     assert!(Command::new("kill").arg(format!("-{name}")).arg(child.id().to_string()).status().unwrap().success());
 }
 
+/// Has signals that a background job ignores delivered to what is started from now on, as to what a person starts.
+#[cfg(unix)]
+pub(crate) fn handle_interrupts() {
+    // A test run may be a background job, which is started with SIGINT ignored, and what it starts ignores it too, as it
+    // should. A signal that a process handles is no longer ignored by what it starts.
+    let always = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    signal_hook::flag::register_conditional_shutdown(signal_hook::consts::SIGINT, 130, always).unwrap();
+}
+
 /// The most memory (resident, in bytes) a process that is still there held so far.
 #[cfg(target_os = "linux")]
 pub(crate) fn peak_memory(child: &Child) -> u64 {

@@ -6,7 +6,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -23,6 +23,14 @@ const ATTEMPTS: u32 = 5;
 /// The wait before the second attempt; each further one waits twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const MAX_REDIRECTS: usize = 8;
+/// A server that says nothing for so long, or sends less than `LEAST` bytes in that time, is given up on.
+const SLOWEST: Duration = Duration::from_secs(8);
+/// Bytes that are too few for that time.
+const LEAST: u64 = 8 << 10;
+/// The longest listing of a model's files, in bytes.
+const LONGEST_LISTING: u64 = 10 << 20;
+/// The largest file whose size the hub does not say.
+const LARGEST_UNKNOWN: u64 = 1 << 30;
 
 /// Downloads what the cache lacks of a model and returns its snapshot.
 pub(super) fn download(name: &str, settings: &HubSettings, progress: &mut dyn FnMut(&Progress)) -> Result<PathBuf> {
@@ -77,7 +85,8 @@ fn agent() -> Agent {
         .http_status_as_error(false)
         .max_redirects(0)
         .timeout_connect(Some(Duration::from_secs(10)))
-        .timeout_recv_response(Some(Duration::from_secs(30)))
+        .timeout_recv_response(Some(SLOWEST))
+        .timeout_per_read(Some(SLOWEST))
         .user_agent(concat!("translate/", env!("CARGO_PKG_VERSION")));
     config.build().into()
 }
@@ -114,8 +123,14 @@ impl Hub<'_> {
     fn list(&self) -> Result<(String, Vec<String>)> {
         let url = format!("{}/api/models/{}/revision/main", self.settings.endpoint, self.name);
         let text = self.retry(|| {
-            let mut response = self.get(&url, "GET", 0)?;
-            response.body_mut().read_to_string().map_err(|error| Failure::Transient(error.to_string()))
+            let response = self.get(&url, "GET", 0)?;
+            let mut listing = Vec::new();
+            read_body(response.into_body().into_reader(), LONGEST_LISTING, |bytes| {
+                listing.extend_from_slice(bytes);
+                Ok(())
+            })?;
+            // What is not UTF-8 is no listing either, as is seen below.
+            Ok(String::from_utf8_lossy(&listing).into_owned())
         });
         let text = text.map_err(|failure| match failure {
             Failure::Final(error) => error,
@@ -163,8 +178,9 @@ impl Hub<'_> {
             partial.lock().map_err(io)?;
             if !blob.exists() {
                 let mut idle = 0;
+                // The same bytes once more are no progress.
+                let mut most = partial.metadata().map_err(io)?.len();
                 loop {
-                    let before = partial.metadata().map_err(io)?.len();
                     let result = self.attempt(&url, file, &remote, &path, &mut partial, progress);
                     let done = partial.metadata().map_err(io)?.len();
                     let why = match result {
@@ -172,7 +188,8 @@ impl Hub<'_> {
                         Err(Failure::Final(error)) => return Err(error),
                         Err(Failure::Transient(why)) => why,
                     };
-                    idle = if done > before { 1 } else { idle + 1 };
+                    idle = if done > most { 1 } else { idle + 1 };
+                    most = most.max(done);
                     if idle >= ATTEMPTS {
                         return Err(broken(done, why));
                     }
@@ -209,8 +226,11 @@ impl Hub<'_> {
                 206 if continues => {}
                 // The server sends the whole file, whatever we asked for.
                 200 => done = 0,
-                _ => {
-                    partial.set_len(0).map_err(io)?;
+                status => {
+                    // Another part than was asked for says nothing against what is there.
+                    if status != 206 {
+                        partial.set_len(0).map_err(io)?;
+                    }
                     return Err(Failure::Transient("the server has no such part of the file".to_owned()));
                 }
             }
@@ -219,17 +239,19 @@ impl Hub<'_> {
             let total = remote.size.or_else(|| Some(done + response.body().content_length()?)).unwrap_or(0);
             let mut report = |done| progress(&Progress { file: file.to_owned(), done, total });
             report(done);
-            let mut body = response.into_body().into_reader();
-            let mut buffer = vec![0; 1 << 16];
-            loop {
-                let count = body.read(&mut buffer).map_err(|error| Failure::Transient(error.to_string()))?;
-                if count == 0 {
-                    break;
-                }
-                partial.write_all(&buffer[..count]).map_err(io)?;
-                done += count as u64;
+            let most = remote.size.unwrap_or(LARGEST_UNKNOWN).saturating_sub(done);
+            let body = response.into_body().into_reader();
+            let read = read_body(body, most, |bytes| {
+                partial.write_all(bytes).map_err(io)?;
+                done += bytes.len() as u64;
                 report(done);
+                Ok(())
+            });
+            if matches!(read, Err(Failure::Final(_))) {
+                // Whatever this is, it is not the file.
+                partial.set_len(0).map_err(io)?;
             }
+            read?;
         }
         if remote.size.is_some_and(|size| done < size) {
             return Err(Failure::Transient("the connection was closed".to_owned()));
@@ -252,7 +274,10 @@ impl Hub<'_> {
         })?;
         let (etag, size) = match found {
             Some(found) => found,
-            None => (text_header(&last, "etag").unwrap_or_default().to_owned(), last.body().content_length()),
+            None => {
+                let size = text_header(&last, "content-length").and_then(|size| size.parse().ok());
+                (text_header(&last, "etag").unwrap_or_default().to_owned(), size)
+            }
         };
         let etag = etag.trim_start_matches("W/").trim_matches('"').to_owned();
         let is_name = !etag.is_empty() && etag.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
@@ -323,6 +348,36 @@ impl Hub<'_> {
             wait *= 2;
         }
         work()
+    }
+}
+
+/// Hands on the bytes of a body as they come, at most `most` of them.
+fn read_body(
+    mut body: impl Read,
+    most: u64,
+    mut sink: impl FnMut(&[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut buffer = vec![0; 1 << 16];
+    let mut total = 0;
+    let (mut since, mut bytes) = (Instant::now(), 0);
+    loop {
+        let count = body.read(&mut buffer).map_err(|error| Failure::Transient(error.to_string()))?;
+        if count == 0 {
+            return Ok(());
+        }
+        total += count as u64;
+        if total > most {
+            let problem = format!("sent more than the {most} bytes that were expected; is HF_ENDPOINT right?");
+            return Err(Failure::Final(Error::model("the hub", problem)));
+        }
+        sink(&buffer[..count])?;
+        bytes += count as u64;
+        if since.elapsed() >= SLOWEST {
+            if bytes < LEAST {
+                return Err(Failure::Transient(format!("only {bytes} bytes came in {} s", SLOWEST.as_secs())));
+            }
+            (since, bytes) = (Instant::now(), 0);
+        }
     }
 }
 
