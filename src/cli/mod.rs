@@ -5,6 +5,7 @@
 mod attention;
 mod attn_dump;
 mod bench;
+mod complete;
 mod completions;
 mod convert;
 mod corpus;
@@ -14,6 +15,7 @@ mod eval;
 mod format;
 mod job;
 mod lost;
+mod man;
 mod message;
 mod models;
 mod options;
@@ -83,7 +85,7 @@ struct Cli {
 enum Command {
     /// Show what the model looked at: attention of every layer and head, as text, data, pictures or a page
     AttnDump(attn_dump::Arguments),
-    /// Compute BLEU and chrF of translations, given or made on the spot
+    /// Compute BLEU, chrF and TER of translations, given or made on the spot, and compare systems
     Eval(eval::Arguments),
     /// Compute the log-probability and perplexity of given translations
     Score(score::Arguments),
@@ -94,9 +96,12 @@ enum Command {
     /// List built-in, cached and local models
     Models(models::Arguments),
     /// Print a completion script for a shell
-    Completions(completions::CompletionArguments),
+    Completions(completions::Arguments),
     /// Print the manual page
-    Man(completions::ManArguments),
+    Man(man::Arguments),
+    /// What can stand at the cursor, for the completion scripts
+    #[command(hide = true)]
+    CompleteWords(complete::Arguments),
 }
 
 /// How a command that did its work ends.
@@ -141,8 +146,9 @@ pub(super) fn main() -> ExitCode {
         Some(Command::Bench(arguments)) => bench::run(arguments),
         Some(Command::Convert(arguments)) => convert::run(arguments),
         Some(Command::Models(arguments)) => models::run(arguments),
-        Some(Command::Completions(arguments)) => completions::completions(&arguments, Cli::command()),
-        Some(Command::Man(arguments)) => completions::man(&arguments, Cli::command()),
+        Some(Command::Completions(arguments)) => completions::run(&arguments, Cli::command()),
+        Some(Command::Man(arguments)) => man::run(&arguments, Cli::command()),
+        Some(Command::CompleteWords(arguments)) => complete::run(arguments, Cli::command()),
     };
     match result {
         Ok(Ending::Done) => ExitCode::SUCCESS,
