@@ -18,7 +18,7 @@ use unicode_width::UnicodeWidthStr;
 use super::Ending;
 use super::corpus::Corpus;
 use super::job::TranslationJob;
-use super::options::{ModelOptions, SearchArguments, named_file};
+use super::options::{ModelOptions, ResultArguments, SearchArguments, named_file};
 use super::run::{self, Plan};
 
 const EXAMPLES: &str = "\
@@ -26,7 +26,7 @@ Examples:
   translate eval --reference ref.txt hyp.txt
   translate eval --reference ref1.txt --reference ref2.txt --metric chrf++ < hyp.txt
   translate eval --source test.de --reference test.en --model gru --beam-size 5
-  translate eval --reference ref.txt hyp.txt --sentence-level --json
+  translate eval --reference ref.txt hyp.txt --sentence-level --format json
   translate eval --reference ref.txt baseline.txt better.txt --metric bleu --metric ter --paired-bootstrap
 
 Of several systems the result is a table; the first is the baseline that --paired-bootstrap compares the others with: p
@@ -106,9 +106,8 @@ pub(super) struct Arguments {
     #[arg(long)]
     sentence_level: bool,
 
-    /// Print one JSON object for each score, with sacreBLEU's keys
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    results: ResultArguments,
 
     /// Decimals of the scores
     #[arg(short, long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(..=12))]
@@ -279,7 +278,7 @@ fn report(arguments: &Arguments, hypotheses: &Corpus, references: &[Corpus]) -> 
     let mut reference_lines: Vec<_> = references.iter().map(Corpus::lines).collect();
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut print = |scores: Vec<Score>, line: Option<usize>| {
-        let text = if arguments.json {
+        let text = if arguments.results.is_json() {
             json(&scores, &signatures, arguments.width.into(), line)
         } else {
             text(&scores, &signatures, arguments.width.into(), line)
@@ -323,7 +322,7 @@ fn compare(arguments: &Arguments, systems: &[Corpus], references: &[Corpus]) -> 
     let columns: Vec<Vec<Cell>> =
         metrics.iter().map(|metric| column(&**metric, bootstrap, systems, references)).collect();
     let width = usize::from(arguments.width);
-    let text = if arguments.json {
+    let text = if arguments.results.is_json() {
         let objects = systems.iter().enumerate().flat_map(|(number, system)| {
             let cells = columns.iter().map(move |column| &column[number]);
             cells.zip(&signatures).map(move |(cell, signature)| {

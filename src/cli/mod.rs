@@ -79,6 +79,25 @@ struct Cli {
     command: Option<Command>,
     #[command(flatten)]
     translate: translate::Arguments,
+    /// Colours in help and messages: where there is a terminal (and NO_COLOR is not set), everywhere, or nowhere
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
+    color: clap::ColorChoice,
+}
+
+/// What `--color` says, found before the rest is understood: help and errors come while it is.
+fn color_of(mut arguments: impl Iterator<Item = std::ffi::OsString>) -> clap::ColorChoice {
+    let mut choice = clap::ColorChoice::Auto;
+    while let Some(argument) = arguments.next() {
+        let argument = argument.to_string_lossy();
+        let value = match argument.strip_prefix("--color") {
+            Some("") => arguments.next().map(|value| value.to_string_lossy().into_owned()),
+            Some(value) => value.strip_prefix('=').map(str::to_owned),
+            None if argument == "--" => break,
+            None => None,
+        };
+        choice = value.and_then(|value| clap::ValueEnum::from_str(&value, false).ok()).unwrap_or(choice);
+    }
+    choice
 }
 
 #[derive(Debug, Subcommand)]
@@ -129,7 +148,7 @@ fn refuse_beam_beside_sampling(matches: &ArgMatches) -> Result<(), clap::Error> 
 
 /// Parses the arguments, runs the command, and reports an error in one line on stderr.
 pub(super) fn main() -> ExitCode {
-    let command = environment::without_empty(Cli::command());
+    let command = environment::without_empty(Cli::command()).color(color_of(std::env::args_os().skip(1)));
     let parsed = command.clone().try_get_matches().and_then(|matches| {
         refuse_beam_beside_sampling(&matches)?;
         Ok((Cli::from_arg_matches(&matches)?, matches))
