@@ -54,7 +54,6 @@ fn candidates(mut command: Command, words: Vec<String>) -> Candidates {
         is_first = found.is_some() && found.is_some_and(Command::has_subcommands);
         command = found.unwrap_or(command);
     }
-    is_first |= words.is_empty();
 
     let mut found = Candidates::default();
     let only_operands = words.iter().any(|word| word == "--");

@@ -178,7 +178,9 @@ fn paired_bootstrap_resampling_equals_sacrebleu() {
             let bootstrap = PairedBootstrap { resamples: comparison.resamples, seed: comparison.seed };
             for (number, (ours, expected)) in bootstrap.compare(&*metric, &systems).iter().zip(results).enumerate() {
                 let case = format!("{name}, seed {}, system {number}", comparison.seed);
-                assert_eq!(ours.p_value, expected.p_value, "{case}");
+                // A resample more or less would change it by 1e-3; the last bit is what reading JSON may lose.
+                let difference = ours.p_value.unwrap_or(-1.0) - expected.p_value.unwrap_or(-1.0);
+                assert!(difference.abs() < 1e-12, "{case}: {:?} and {:?}", ours.p_value, expected.p_value);
                 assert!((ours.mean - expected.mean).abs() < 1e-4, "{case}: {} and {}", ours.mean, expected.mean);
                 assert!((ours.interval - expected.ci).abs() < 1e-4, "{case}: {} and {}", ours.interval, expected.ci);
             }
