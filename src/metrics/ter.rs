@@ -97,7 +97,13 @@ impl Metric for Ter {
     /// Against several references: the edits to the nearest, and the words of all of them for their mean length.
     fn statistics(&self, hypothesis: &str, references: &[&str]) -> Statistics {
         let hypothesis = self.tokenize(hypothesis);
-        let references: Vec<Cow<'_, str>> = references.iter().map(|reference| self.tokenize(reference)).collect();
+        // sacreBLEU tokenises references a second time, which matters where they are normalised: of several commas or
+        // full stops in a row the first pass separates only every other one.
+        let twice = |reference: &str| {
+            let once = words(&self.tokenize(reference)).collect::<Vec<_>>().join(" ");
+            self.tokenize(&once).into_owned()
+        };
+        let references: Vec<String> = references.iter().map(|reference| twice(reference)).collect();
         let mut numbers: HashMap<&str, u32> = HashMap::new();
         let mut numbered = |line| -> Vec<u32> {
             words(line)

@@ -56,7 +56,7 @@ fn zsh(words: &[&str]) -> Option<Vec<String>> {
         r#"
         compdef() {{ }}
         compset() {{ }}
-        _files() {{ print -l -- ${{words[CURRENT]}}*(N) }}
+        _files() {{ local -a found=(${{words[CURRENT]}}*(N)); (( $#found )) && print -l -- $found }}
         _describe() {{ print -l -- ${{${{(P)2}}%%:*}} }}
         source "$SCRIPT"
         words=(translate {}); CURRENT={}

@@ -99,6 +99,7 @@ CASES = [
       " ".join(f"w{index}" for index in range(30, 130)), "w0 " * 70],
      [[" ".join(f"w{index}" for index in range(64)), " ".join("ba"[index % 2] for index in range(80)),
        " ".join(f"w{index}" for index in range(100)), "w0"]]),
+    ("several marks in a row", ["well ,,, yes .... 8,,9", "a,,88 5..x"], [["well,,, yes.... 8,,9", "a,,88 5..x,,"]]),
     ("line breaks inside", ["a hyphen-\nated word\nand a line", "x\r"], [["a hyphenated word and a line", "x"]]),
 ]
 
