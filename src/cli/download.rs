@@ -41,7 +41,7 @@ fn announce(model: &Announcement<'_>) {
     let size =
         model.bytes.map_or("of unknown size".to_owned(), |bytes| format!("{:.0} MB", (bytes as f64 / 1e6).ceil()));
     let licence = model.licence.unwrap_or("not named");
-    eprintln!("translate: downloading {}: {size}, licence {licence}", model.name);
+    super::message::say(format_args!("downloading {}: {size}, licence {licence}", model.name));
 }
 
 fn new_bar(progress: &Progress) -> ProgressBar {
