@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 use translate::kernels::{self, Workspace};
 use translate::model::Record;
 use translate::pipeline::peak_memory;
@@ -17,7 +17,7 @@ use translate::{Error, Request, Result, Translator};
 
 use super::Ending;
 use super::corpus::Corpus;
-use super::options::ModelOptions;
+use super::options::{ModelOptions, ResultFormat};
 
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
@@ -49,9 +49,13 @@ pub(super) struct Arguments {
     /// Measure N times and report the median
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     repeat: u16,
+
+    /// How the measurement is printed
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "json")]
+    format: ResultFormat,
 }
 
-/// Runs the command: one JSON object on standard output.
+/// Runs the command: one JSON object on standard output, or a line for each of its fields.
 pub(super) fn run(arguments: Arguments) -> Result<Ending> {
     let (translator, load) = arguments.model.load()?;
     let mut options = translator.search_options();
@@ -83,26 +87,34 @@ pub(super) fn run(arguments: Arguments) -> Result<Ending> {
     }
     runs.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (seconds, tokens) = runs[runs.len() / 2];
-    let line = json!({
-        "engine": "translate",
-        "version": env!("CARGO_PKG_VERSION"),
-        "kernels": kernels::describe(),
-        "model": arguments.model.model,
-        "backend": translator.compute().backend()?.to_string(),
-        "device": translator.compute().device.to_string(),
-        "precision": translator.compute().precision.to_string(),
-        "beam": options.beam_size,
-        "batch": batch_size,
-        "workers": workers,
-        "threads": threads,
-        "sentences": requests.len(),
-        "tokens": tokens,
-        "seconds": (seconds * 1e3).round() / 1e3,
-        "tokens_per_second": (tokens as f64 / seconds * 10.0).round() / 10.0,
-        "load_seconds": (load.as_secs_f64() * 1e3).round() / 1e3,
-        "peak_mb": peak_memory().map(|bytes| bytes >> 20),
+    let measured = json!({
+            "engine": "translate",
+            "version": env!("CARGO_PKG_VERSION"),
+            "kernels": kernels::describe(),
+            "model": arguments.model.model,
+            "backend": translator.compute().backend()?.to_string(),
+            "device": translator.compute().device.to_string(),
+            "precision": translator.compute().precision.to_string(),
+            "beam": options.beam_size,
+            "batch": batch_size,
+            "workers": workers,
+            "threads": threads,
+            "sentences": requests.len(),
+            "tokens": tokens,
+            "seconds": (seconds * 1e3).round() / 1e3,
+            "tokens_per_second": (tokens as f64 / seconds * 10.0).round() / 10.0,
+            "load_seconds": (load.as_secs_f64() * 1e3).round() / 1e3,
+            "peak_mb": peak_memory().map(|bytes| bytes >> 20),
     });
-    writeln!(std::io::stdout(), "{line}").map_err(|source| Error::io("standard output", source))?;
+    let text = match (arguments.format, measured.as_object()) {
+        (ResultFormat::Text, Some(fields)) => {
+            let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let lines = fields.iter().map(|(name, value)| format!("{name:17}  {}", plain(value)));
+            lines.collect::<Vec<_>>().join("\n")
+        }
+        _ => measured.to_string(),
+    };
+    writeln!(std::io::stdout(), "{text}").map_err(|source| Error::io("standard output", source))?;
     Ok(Ending::Done)
 }
 

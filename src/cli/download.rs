@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use translate::Result;
 use translate::checkpoint::ModelFiles;
-use translate::store::hub::{HubSettings, Progress};
+use translate::store::hub::{Announcement, HubSettings, Progress};
 use translate::store::resolve_with;
 
 /// Finds a model by name; downloads show their progress on stderr if that is a terminal.
@@ -28,12 +28,20 @@ pub(super) fn find_model(name: &str) -> Result<ModelFiles> {
             }
         }
     };
-    let settings = HubSettings { refuses: translate::layouts::refuses, ..HubSettings::from_environment() };
+    let settings = HubSettings { refuses: translate::layouts::refuses, announce, ..HubSettings::from_environment() };
     let files = resolve_with(name, &settings, &mut report);
     if let Some((_, bar)) = bar {
         bar.finish_and_clear();
     }
     files
+}
+
+/// Says what a person is about to wait for, and under which licence it comes.
+fn announce(model: &Announcement<'_>) {
+    let size =
+        model.bytes.map_or("of unknown size".to_owned(), |bytes| format!("{:.0} MB", (bytes as f64 / 1e6).ceil()));
+    let licence = model.licence.unwrap_or("not named");
+    super::message::say(format_args!("downloading {}: {size}, licence {licence}", model.name));
 }
 
 fn new_bar(progress: &Progress) -> ProgressBar {

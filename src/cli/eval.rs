@@ -1,4 +1,4 @@
-//! `translate eval`: BLEU and chrF of given translations, or of translations made on the spot.
+//! `translate eval`: BLEU, chrF and TER of given translations, or of translations made on the spot.
 
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
@@ -7,15 +7,18 @@ use std::sync::Arc;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
-use translate::metrics::{Bleu, Chrf, Metric, Score, Smoothing, Statistics, Tokenizer};
+use translate::metrics::{
+    Bleu, Chrf, Metric, PairedBootstrap, Resampled, Score, Smoothing, Statistics, Ter, Tokenizer, resampled_signature,
+};
 use translate::model::Record;
 use translate::pipeline::{Done, Input, Output};
 use translate::{Error, Result};
+use unicode_width::UnicodeWidthStr;
 
 use super::Ending;
 use super::corpus::Corpus;
 use super::job::TranslationJob;
-use super::options::{ModelOptions, SearchArguments, named_file};
+use super::options::{ModelOptions, ResultArguments, SearchArguments, named_file};
 use super::run::{self, Plan};
 
 const EXAMPLES: &str = "\
@@ -23,7 +26,11 @@ Examples:
   translate eval --reference ref.txt hyp.txt
   translate eval --reference ref1.txt --reference ref2.txt --metric chrf++ < hyp.txt
   translate eval --source test.de --reference test.en --model gru --beam-size 5
-  translate eval --reference ref.txt hyp.txt --sentence-level --json
+  translate eval --reference ref.txt hyp.txt --sentence-level --format json
+  translate eval --reference ref.txt baseline.txt better.txt --metric bleu --metric ter --paired-bootstrap
+
+Of several systems the result is a table; the first is the baseline that --paired-bootstrap compares the others with: p
+is the probability of a difference as large as theirs if both were equally good, and * marks p below 0.05.
 
 The numbers are those of sacreBLEU 2.x, and so are the signatures; only their version names this program.";
 
@@ -31,9 +38,9 @@ The numbers are those of sacreBLEU 2.x, and so are the signatures; only their ve
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// Translations to evaluate, one a line; - or nothing means standard input
+    /// Translations to evaluate, one a line; several files are compared; - or nothing means standard input
     #[arg(value_name = "HYPOTHESES", conflicts_with = "source")]
-    hypotheses: Option<PathBuf>,
+    hypotheses: Vec<PathBuf>,
 
     /// Reference translations, line by line; repeat the option for several references
     #[arg(short, long, value_name = "FILE", required = true)]
@@ -67,13 +74,40 @@ pub(super) struct Arguments {
     #[arg(long)]
     whitespace: bool,
 
+    /// Let TER separate punctuation and undo SGML entities, as Tercom does
+    #[arg(long)]
+    ter_normalized: bool,
+
+    /// Let TER leave out punctuation
+    #[arg(long)]
+    ter_no_punct: bool,
+
+    /// Let --ter-normalized and --ter-no-punct treat Chinese and Japanese, too
+    #[arg(long)]
+    ter_asian_support: bool,
+
+    /// Let TER distinguish capital and small letters
+    #[arg(long, conflicts_with = "lowercase")]
+    ter_case_sensitive: bool,
+
+    /// Compare every system with the first by paired bootstrap resampling (Koehn 2004)
+    #[arg(long, visible_alias = "paired-bs", conflicts_with_all = ["sentence_level", "source"])]
+    paired_bootstrap: bool,
+
+    /// How often --paired-bootstrap draws
+    #[arg(long, value_name = "N", default_value_t = PairedBootstrap::default().resamples as u32, requires = "paired_bootstrap", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    resamples: u32,
+
+    /// Start of its random numbers, which are those of sacreBLEU
+    #[arg(long, value_name = "N", default_value_t = PairedBootstrap::default().seed, requires = "paired_bootstrap")]
+    resample_seed: u64,
+
     /// Score each line on its own: one line of output a line, metrics separated by tabs (BLEU with effective order)
     #[arg(long)]
     sentence_level: bool,
 
-    /// Print one JSON object for each score, with sacreBLEU's keys
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    results: ResultArguments,
 
     /// Decimals of the scores
     #[arg(short, long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(..=12))]
@@ -112,6 +146,8 @@ enum MetricName {
     /// chrF2++: over characters and words
     #[value(name = "chrf++")]
     ChrfPlusPlus,
+    /// TER: words to insert, delete, replace and move; lower is better
+    Ter,
 }
 
 fn tokenizer_parser() -> impl TypedValueParser<Value = Tokenizer> {
@@ -124,22 +160,42 @@ pub(super) fn run(arguments: Arguments) -> Result<Ending> {
         return Err(Error::Usage("standard output is for the scores: name a file for the translations".to_owned()));
     }
     let references = arguments.reference.iter().map(|path| Corpus::read(path)).collect::<Result<Vec<_>>>()?;
-    let given = arguments.source.as_deref().or(arguments.hypotheses.as_deref()).unwrap_or(Path::new("-"));
-    let given = Corpus::read(given)?;
-    for reference in &references {
-        reference.must_match(&given)?;
+    if arguments.hypotheses.len() > 1 {
+        if arguments.sentence_level {
+            return Err(Error::Usage("--sentence-level is for one system: name one file of translations".to_owned()));
+        }
+    } else if arguments.paired_bootstrap {
+        return Err(Error::Usage(
+            "--paired-bootstrap compares systems: name two files of translations or more, the baseline first"
+                .to_owned(),
+        ));
     }
-    if given.lines().next().is_none() {
-        return Err(Error::Usage(format!("{}: there are no lines to evaluate", given.name)));
+    let given: Vec<&Path> = match &arguments.source {
+        Some(source) => vec![source],
+        None if arguments.hypotheses.is_empty() => vec![Path::new("-")],
+        None => arguments.hypotheses.iter().map(PathBuf::as_path).collect(),
+    };
+    let mut given = given.into_iter().map(Corpus::read).collect::<Result<Vec<_>>>()?;
+    let must_match = |given: &[Corpus]| {
+        given.iter().try_for_each(|given| references.iter().try_for_each(|reference| reference.must_match(given)))
+    };
+    must_match(&given)?;
+    if given[0].lines().next().is_none() {
+        return Err(Error::Usage(format!("{}: there are no lines to evaluate", given[0].name)));
     }
-    let (hypotheses, ending) =
-        if arguments.source.is_some() { translate(&arguments, given)? } else { (given, Ending::Done) };
+    let mut ending = Ending::Done;
+    if arguments.source.is_some() {
+        let translation;
+        (translation, ending) = translate(&arguments, given.remove(0))?;
+        given.push(translation);
+    }
     if !matches!(ending, Ending::Interrupted(_)) {
         // Part of a translation (an --output pipe that closed early) must not be scored as if it were all of it.
-        for reference in &references {
-            reference.must_match(&hypotheses)?;
+        must_match(&given)?;
+        match &given[..] {
+            [one] => report(&arguments, one, &references)?,
+            several => compare(&arguments, several, &references)?,
         }
-        report(&arguments, &hypotheses, &references)?;
     }
     Ok(ending)
 }
@@ -203,6 +259,12 @@ fn metrics(arguments: &Arguments) -> Vec<Box<dyn Metric>> {
             }),
             MetricName::Chrf => Box::new(chrf.clone()),
             MetricName::ChrfPlusPlus => Box::new(Chrf { word_order: 2, ..chrf.clone() }),
+            MetricName::Ter => Box::new(Ter {
+                normalized: arguments.ter_normalized,
+                no_punctuation: arguments.ter_no_punct,
+                asian_support: arguments.ter_asian_support,
+                case_sensitive: arguments.ter_case_sensitive,
+            }),
         }
     };
     names.into_iter().map(metric).collect()
@@ -216,7 +278,7 @@ fn report(arguments: &Arguments, hypotheses: &Corpus, references: &[Corpus]) -> 
     let mut reference_lines: Vec<_> = references.iter().map(Corpus::lines).collect();
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut print = |scores: Vec<Score>, line: Option<usize>| {
-        let text = if arguments.json {
+        let text = if arguments.results.is_json() {
             json(&scores, &signatures, arguments.width.into(), line)
         } else {
             text(&scores, &signatures, arguments.width.into(), line)
@@ -237,6 +299,118 @@ fn report(arguments: &Arguments, hypotheses: &Corpus, references: &[Corpus]) -> 
         print(metrics.iter().zip(&sums).map(|(metric, sum)| metric.score(sum)).collect(), None)?;
     }
     out.flush().map_err(|source| Error::io("standard output", source))
+}
+
+/// One system by one metric.
+struct Cell {
+    score: Score,
+    resampled: Option<Resampled>,
+}
+
+/// Scores several systems and prints a table, or JSON.
+fn compare(arguments: &Arguments, systems: &[Corpus], references: &[Corpus]) -> Result<()> {
+    let bootstrap = arguments
+        .paired_bootstrap
+        .then_some(PairedBootstrap { resamples: arguments.resamples as usize, seed: arguments.resample_seed });
+    let metrics = metrics(arguments);
+    let signatures: Vec<String> = metrics
+        .iter()
+        .map(|metric| metric.signature(references.len()))
+        .map(|plain| bootstrap.map_or(plain.clone(), |bootstrap| resampled_signature(&plain, bootstrap)))
+        .collect();
+    // One column a metric.
+    let columns: Vec<Vec<Cell>> =
+        metrics.iter().map(|metric| column(&**metric, bootstrap, systems, references)).collect();
+    let width = usize::from(arguments.width);
+    let text = if arguments.results.is_json() {
+        let objects = systems.iter().enumerate().flat_map(|(number, system)| {
+            let cells = columns.iter().map(move |column| &column[number]);
+            cells.zip(&signatures).map(move |(cell, signature)| {
+                let mut object = Map::from_iter([("system".to_owned(), Value::from(system.name.clone()))]);
+                object.extend(score_fields(&cell.score, signature, width));
+                if let Some(resampled) = cell.resampled {
+                    object.insert("mean".into(), rounded(resampled.mean, width));
+                    object.insert("ci".into(), rounded(resampled.interval, width));
+                    object.insert("p_value".into(), resampled.p_value.map_or(Value::Null, |p| rounded(p, 4)));
+                }
+                Value::Object(object).to_string()
+            })
+        });
+        objects.collect::<Vec<_>>().join("\n")
+    } else {
+        table(systems, &columns, &signatures, width)
+    };
+    writeln!(std::io::stdout(), "{text}").map_err(|source| Error::io("standard output", source))
+}
+
+/// All systems by one metric.
+fn column(
+    metric: &dyn Metric,
+    bootstrap: Option<PairedBootstrap>,
+    systems: &[Corpus],
+    references: &[Corpus],
+) -> Vec<Cell> {
+    let statistics: Vec<Vec<Statistics>> = systems
+        .iter()
+        .map(|system| {
+            let mut reference_lines: Vec<_> = references.iter().map(Corpus::lines).collect();
+            let lines = system.lines().map(|hypothesis| {
+                let references: Vec<&str> = reference_lines.iter_mut().filter_map(Iterator::next).collect();
+                metric.statistics(hypothesis, &references)
+            });
+            lines.collect()
+        })
+        .collect();
+    let resampled = bootstrap.map(|bootstrap| bootstrap.compare(metric, &statistics));
+    let cells = statistics.iter().enumerate().map(|(number, lines)| {
+        let mut sum = Statistics::default();
+        lines.iter().for_each(|line| sum.add(line));
+        Cell { score: metric.score(&sum), resampled: resampled.as_ref().map(|resampled| resampled[number]) }
+    });
+    cells.collect()
+}
+
+/// A row a system; columns are aligned and two spaces apart. The signatures follow.
+fn table(systems: &[Corpus], columns: &[Vec<Cell>], signatures: &[String], width: usize) -> String {
+    let mut rows = vec![vec!["System".to_owned()]];
+    rows.extend(systems.iter().map(|system| vec![system.name.clone()]));
+    for column in columns {
+        rows[0].push(column[0].score.name.clone());
+        if column[0].resampled.is_some() {
+            rows[0].extend(["mean ± 95% CI".to_owned(), "p".to_owned()]);
+        }
+        for (row, cell) in rows[1..].iter_mut().zip(column) {
+            row.push(format!("{:.width$}", cell.score.value));
+            if let Some(Resampled { mean, interval, p_value }) = cell.resampled {
+                row.push(format!("{mean:.width$} ± {interval:.width$}"));
+                row.push(
+                    p_value.map_or("baseline".to_owned(), |p| format!("{p:.4}{}", if p < 0.05 { "*" } else { " " })),
+                );
+            }
+        }
+    }
+    let widest = |index: usize| rows.iter().map(|row| UnicodeWidthStr::width(&*row[index])).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..rows[0].len()).map(widest).collect();
+    let mut text = String::new();
+    for row in &rows {
+        let mut line = String::new();
+        for (index, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let padding = " ".repeat(width - UnicodeWidthStr::width(&**cell));
+            // Names to the left, numbers to the right.
+            line.push_str(&if index == 0 { format!("{cell}{padding}") } else { format!("  {padding}{cell}") });
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    for (column, signature) in columns.iter().zip(signatures) {
+        text.push_str(&format!("\n{}|{signature}", column[0].score.name));
+    }
+    text
+}
+
+/// A number with so many decimals, as JSON has it.
+fn rounded(value: f64, width: usize) -> Value {
+    format!("{value:.width$}").parse::<f64>().map_or(Value::Null, Value::from)
 }
 
 /// sacreBLEU's lines: for a corpus one below the other with equal signs aligned, for a sentence side by side.
@@ -260,16 +434,23 @@ fn json(scores: &[Score], signatures: &[String], width: usize, line: Option<usiz
         if let Some(line) = line {
             object.insert("line".into(), line.into());
         }
-        object.insert("name".into(), score.name.clone().into());
-        object.insert("score".into(), score.rounded(width).into());
-        object.insert("signature".into(), signature.clone().into());
-        if !score.detail.is_empty() {
-            object.insert("verbose_score".into(), score.detail.clone().into());
-        }
-        for (key, value) in signature.split('|').filter_map(|field| field.split_once(':')) {
-            object.insert(key.into(), value.into());
-        }
+        object.extend(score_fields(score, signature, width));
         Value::Object(object).to_string()
     });
     objects.collect::<Vec<_>>().join("\n")
+}
+
+/// A score and its signature, whole and in parts, with sacreBLEU's keys.
+fn score_fields(score: &Score, signature: &str, width: usize) -> Map<String, Value> {
+    let mut object = Map::new();
+    object.insert("name".into(), score.name.clone().into());
+    object.insert("score".into(), score.rounded(width).into());
+    object.insert("signature".into(), signature.into());
+    if !score.detail.is_empty() {
+        object.insert("verbose_score".into(), score.detail.clone().into());
+    }
+    for (key, value) in signature.split('|').filter_map(|field| field.split_once(':')) {
+        object.insert(key.into(), value.into());
+    }
+    object
 }

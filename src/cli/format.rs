@@ -10,7 +10,7 @@ use translate::inspect::pharaoh;
 use translate::pipeline::{Done, Line};
 
 use super::job::{Translated, TranslationJob};
-use super::request::{Fields, InputFormat, fields_of_failed};
+use super::request::{Fields, InputFormat, LineRequest, fields_of_failed};
 
 /// Formats of translations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -25,8 +25,45 @@ pub(super) enum Format {
     MarianNbest,
 }
 
+/// What is written of the line itself beside its translation.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Beside {
+    /// The source, before the translation.
+    pub(super) source: bool,
+    /// The other columns, where they stood.
+    pub(super) columns: bool,
+    /// In JSON the file, as there are several.
+    pub(super) file: bool,
+}
+
+impl Beside {
+    /// What stands before and after the translation in plain text.
+    fn around(self, job: &TranslationJob, line: &Line) -> (String, String) {
+        match job.input {
+            InputFormat::Column(column) if self.columns => {
+                let mut columns = line.text.split('\t');
+                let mut before: Vec<&str> = columns.by_ref().take(column - 1).collect();
+                if columns.next().is_none() {
+                    // There is no such column, which has been reported; the line stays what it was.
+                    return (line.text.clone(), String::new());
+                }
+                before.push("");
+                (before.join("\t"), columns.flat_map(|column| ["\t", column]).collect())
+            }
+            _ if self.source => (format!("{}\t", one_field(&source(job, line))), String::new()),
+            _ => Default::default(),
+        }
+    }
+}
+
+/// What was to be translated; empty for a line that could not be read.
+fn source(job: &TranslationJob, line: &Line) -> String {
+    LineRequest::parse(line, job.input).map(|request| request.text).unwrap_or_default()
+}
+
 /// How results are written.
 pub(super) struct Formatter {
+    pub(super) beside: Beside,
     pub(super) format: Format,
     pub(super) n_best: usize,
     pub(super) scores: bool,
@@ -44,24 +81,35 @@ impl Formatter {
     /// Appends what is written for `line` to `buffer`, without the last line end.
     pub(super) fn write(&self, job: &TranslationJob, line: &Line, done: &Done<'_, Translated>, buffer: &mut Vec<u8>) {
         let mut text = String::new();
+        let (before, after) = self.beside.around(job, line);
+        let in_columns = self.beside.source || self.beside.columns;
         match (self.format, done) {
             (Format::Json, done) => text = self.json(job, line, done),
             (Format::Text, Done::Translated(translated)) => self.each(translated, &mut text, |text, rank| {
+                text.push_str(&before);
                 if self.scores {
                     let _ = write!(text, "{:.6}\t", translated.score(rank));
                 }
-                text.push_str(&one_line(&translated.text(rank)));
+                let translation = translated.text(rank);
+                text.push_str(&if in_columns { one_field(&translation) } else { one_line(&translation) });
                 if self.word_scores {
                     let _ = write!(text, "\t{}", word_scores(translated, rank));
                 }
                 if let Some(links) = translated.alignments.get(rank) {
                     let _ = write!(text, " ||| {}", pharaoh::render(links));
                 }
+                text.push_str(&after);
             }),
-            (Format::Text, _) => {}
+            (Format::Text, _) => text = before + &after,
             (Format::Tsv, Done::Translated(translated)) => self.each(translated, &mut text, |text, rank| {
-                let translation = one_line(&translated.text(rank)).replace('\t', " ");
-                let _ = write!(text, "{}\t{}\t{:.6}\t{translation}", line.index + 1, rank + 1, translated.score(rank));
+                let translation = one_field(&translated.text(rank));
+                let _ = write!(
+                    text,
+                    "{}\t{}\t{:.6}\t{before}{translation}",
+                    line.index + 1,
+                    rank + 1,
+                    translated.score(rank)
+                );
                 if self.word_scores {
                     let _ = write!(text, "\t{}", word_scores(translated, rank));
                 }
@@ -69,7 +117,7 @@ impl Formatter {
                     let _ = write!(text, "\t{}", pharaoh::render(links));
                 }
             }),
-            (Format::Tsv, _) => drop(write!(text, "{}\t1\t0\t", line.index + 1)),
+            (Format::Tsv, _) => drop(write!(text, "{}\t1\t0\t{before}", line.index + 1)),
             (Format::MarianNbest, Done::Translated(translated)) => self.each(translated, &mut text, |text, rank| {
                 let sum: f32 = translated.hypotheses(rank).map(|hypothesis| hypothesis.log_prob).sum();
                 let _ = write!(text, "{} ||| {} |||", line.index, one_line(&translated.text(rank)));
@@ -131,6 +179,16 @@ impl Formatter {
                 object.insert("looping".into(), translated.looping().into());
             }
         }
+        if self.beside.source {
+            object.insert("source".into(), source(job, line).into());
+        }
+        // Where the line stands is no result, so fields of the input with these names stay.
+        if self.beside.file && fields.get("file").is_none() {
+            object.insert("file".into(), (*line.name).into());
+        }
+        if fields.get("line").is_none() {
+            object.insert("line".into(), line.number.into());
+        }
         let is_failed = matches!(done, Done::Failed(_));
         let mut text = String::from("{");
         fields.write(&mut text, |name| {
@@ -179,4 +237,9 @@ fn word_scores(translated: &Translated, rank: usize) -> String {
 /// Line breaks inside a translation become spaces: one line stays one line.
 fn one_line(text: &str) -> String {
     text.replace(['\n', '\r'], " ")
+}
+
+/// Nor does it become two fields.
+fn one_field(text: &str) -> String {
+    one_line(text).replace('\t', " ")
 }

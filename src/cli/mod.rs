@@ -5,6 +5,7 @@
 mod attention;
 mod attn_dump;
 mod bench;
+mod complete;
 mod completions;
 mod convert;
 mod corpus;
@@ -14,6 +15,7 @@ mod eval;
 mod format;
 mod job;
 mod lost;
+mod man;
 mod message;
 mod models;
 mod options;
@@ -77,13 +79,32 @@ struct Cli {
     command: Option<Command>,
     #[command(flatten)]
     translate: translate::Arguments,
+    /// Colours in help and messages: where there is a terminal (and NO_COLOR is not set), everywhere, or nowhere
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto")]
+    color: clap::ColorChoice,
+}
+
+/// What `--color` says, found before the rest is understood: help and errors come while it is.
+fn color_of(mut arguments: impl Iterator<Item = std::ffi::OsString>) -> clap::ColorChoice {
+    let mut choice = clap::ColorChoice::Auto;
+    while let Some(argument) = arguments.next() {
+        let argument = argument.to_string_lossy();
+        let value = match argument.strip_prefix("--color") {
+            Some("") => arguments.next().map(|value| value.to_string_lossy().into_owned()),
+            Some(value) => value.strip_prefix('=').map(str::to_owned),
+            None if argument == "--" => break,
+            None => None,
+        };
+        choice = value.and_then(|value| clap::ValueEnum::from_str(&value, false).ok()).unwrap_or(choice);
+    }
+    choice
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show what the model looked at: attention of every layer and head, as text, data, pictures or a page
     AttnDump(attn_dump::Arguments),
-    /// Compute BLEU and chrF of translations, given or made on the spot
+    /// Compute BLEU, chrF and TER of translations, given or made on the spot, and compare systems
     Eval(eval::Arguments),
     /// Compute the log-probability and perplexity of given translations
     Score(score::Arguments),
@@ -94,9 +115,12 @@ enum Command {
     /// List built-in, cached and local models
     Models(models::Arguments),
     /// Print a completion script for a shell
-    Completions(completions::CompletionArguments),
+    Completions(completions::Arguments),
     /// Print the manual page
-    Man(completions::ManArguments),
+    Man(man::Arguments),
+    /// What can stand at the cursor, for the completion scripts
+    #[command(hide = true)]
+    CompleteWords(complete::Arguments),
 }
 
 /// How a command that did its work ends.
@@ -124,7 +148,7 @@ fn refuse_beam_beside_sampling(matches: &ArgMatches) -> Result<(), clap::Error> 
 
 /// Parses the arguments, runs the command, and reports an error in one line on stderr.
 pub(super) fn main() -> ExitCode {
-    let command = environment::without_empty(Cli::command());
+    let command = environment::without_empty(Cli::command()).color(color_of(std::env::args_os().skip(1)));
     let parsed = command.clone().try_get_matches().and_then(|matches| {
         refuse_beam_beside_sampling(&matches)?;
         Ok((Cli::from_arg_matches(&matches)?, matches))
@@ -141,8 +165,9 @@ pub(super) fn main() -> ExitCode {
         Some(Command::Bench(arguments)) => bench::run(arguments),
         Some(Command::Convert(arguments)) => convert::run(arguments),
         Some(Command::Models(arguments)) => models::run(arguments),
-        Some(Command::Completions(arguments)) => completions::completions(&arguments, Cli::command()),
-        Some(Command::Man(arguments)) => completions::man(&arguments, Cli::command()),
+        Some(Command::Completions(arguments)) => completions::run(&arguments, Cli::command()),
+        Some(Command::Man(arguments)) => man::run(&arguments, Cli::command()),
+        Some(Command::CompleteWords(arguments)) => complete::run(arguments, Cli::command()),
     };
     match result {
         Ok(Ending::Done) => ExitCode::SUCCESS,

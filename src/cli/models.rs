@@ -13,6 +13,7 @@ use translate::text::languages::name_of;
 use translate::{Error, Result, languages_of};
 
 use super::Ending;
+use super::options::ResultArguments;
 
 /// Arguments of `models`.
 #[derive(Debug, Args)]
@@ -25,9 +26,8 @@ pub(super) struct Arguments {
     #[arg(long)]
     languages: bool,
 
-    /// Print one JSON object a line
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    results: ResultArguments,
 }
 
 const HEADINGS: [&str; 7] = ["MODEL", "WHERE", "LANGUAGES", "FAMILY", "PARAMETERS", "SIZE", "PRECISION"];
@@ -35,11 +35,11 @@ const HEADINGS: [&str; 7] = ["MODEL", "WHERE", "LANGUAGES", "FAMILY", "PARAMETER
 /// Prints the list.
 pub(super) fn run(arguments: Arguments) -> Result<Ending> {
     let text = if arguments.languages {
-        let lists = arguments.directories.iter().map(|name| languages(name, arguments.json));
+        let lists = arguments.directories.iter().map(|name| languages(name, arguments.results.is_json()));
         lists.collect::<Result<String>>()?
     } else {
         let models = list_models(&HubSettings::from_environment(), &arguments.directories);
-        if arguments.json { models.iter().map(json_line).collect() } else { table(&models) }
+        if arguments.results.is_json() { models.iter().map(json_line).collect() } else { table(&models) }
     };
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());

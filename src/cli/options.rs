@@ -296,6 +296,33 @@ fn suppressed_ids(vocabulary: &dyn Vocabulary, word: &str) -> Result<Vec<u32>> {
     )))
 }
 
+/// How a command prints its results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ResultFormat {
+    /// For people and line tools
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// The switch between text and JSON.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct ResultArguments {
+    /// How results are printed
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "text")]
+    format: ResultFormat,
+
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+}
+
+impl ResultArguments {
+    pub(super) fn is_json(self) -> bool {
+        self.json || self.format == ResultFormat::Json
+    }
+}
+
 /// Where text comes from and goes to.
 #[derive(Clone, Debug, Args)]
 pub(super) struct FileArguments {

@@ -16,13 +16,13 @@ use super::Ending;
 use super::corpus::Corpus;
 use super::format::number;
 use super::job::check_scores;
-use super::options::{ModelOptions, named_file};
+use super::options::{ModelOptions, ResultArguments, named_file};
 use super::run::{self, Plan};
 
 const EXAMPLES: &str = "\
 Examples:
   printf 'Ein Hund rennt.\\tA dog runs.\\n' | translate score
-  translate score pairs.tsv --model gru --json
+  translate score pairs.tsv --model gru --format json
   translate score test.de --target test.en --summary
 
 One line a pair: log-probability of the target, a tab, its perplexity. The log-probability is the natural logarithm
@@ -53,9 +53,8 @@ pub(super) struct Arguments {
     #[arg(long, conflicts_with = "summary")]
     word_scores: bool,
 
-    /// Print JSON objects
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    results: ResultArguments,
 
     #[command(flatten)]
     model: ModelOptions,
@@ -166,7 +165,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
                 console.warn_of(line, "the source is too long and was truncated");
             }
         }
-        let text = if arguments.json { json(&scorer, &done, &arguments) } else { text(&done, &arguments) };
+        let text = if arguments.results.is_json() { json(&scorer, &done, &arguments) } else { text(&done, &arguments) };
         buffer.extend_from_slice(text.as_bytes());
     })?;
     let end = finished.summary.end;
@@ -177,7 +176,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
                 "there is no pair to sum up: give lines with a sentence, a tab and its translation".into(),
             ));
         }
-        print_total(total, arguments.json)?;
+        print_total(total, arguments.results.is_json())?;
     }
     Ok(ending)
 }

@@ -12,7 +12,7 @@ use translate::{Error, Result, Translation};
 
 use super::Ending;
 use super::attention::{AttentionWriter, best};
-use super::format::{Format, Formatter};
+use super::format::{Beside, Format, Formatter};
 use super::job::{AttentionUse, Translated, TranslationJob};
 use super::lost;
 use super::options::{FileArguments, ModelOptions, SearchArguments, named_file};
@@ -43,6 +43,14 @@ pub(super) struct Arguments {
     /// Translate column N of tab-separated lines
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     column: Option<u16>,
+
+    /// With --column: print all columns, the translation in the place of its source
+    #[arg(long, requires = "column")]
+    keep_columns: bool,
+
+    /// Print the source and a tab before each translation; in JSON as "source"
+    #[arg(long, conflicts_with = "keep_columns")]
+    with_source: bool,
 
     /// Print the K best translations of each line
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -175,7 +183,18 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
         return Err(Error::Usage("--resume goes on with a file: give --output FILE, not standard output".into()));
     }
     lost::check_files(&arguments.files.files)?;
+    if arguments.keep_columns && arguments.format != Format::Text {
+        return Err(Error::Usage("--keep-columns prints lines as they came: leave out --format".into()));
+    }
+    if arguments.with_source && arguments.format == Format::MarianNbest {
+        return Err(Error::Usage("--with-source is for the formats text, tsv and json".into()));
+    }
     let formatter = Formatter {
+        beside: Beside {
+            source: arguments.with_source,
+            columns: arguments.keep_columns,
+            file: arguments.files.files.len() > 1,
+        },
         format: arguments.format,
         n_best: usize::from(arguments.n_best),
         scores: arguments.scores,

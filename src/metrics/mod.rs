@@ -1,4 +1,4 @@
-//! Translation quality: BLEU and chrF with the numbers, line format and signatures of sacreBLEU.
+//! Translation quality: BLEU, chrF and TER with the numbers, line format and signatures of sacreBLEU.
 //!
 //! Every metric turns one sentence into a handful of counts ([`Statistics`]), counts of many sentences add up, and a
 //! [`Score`] is computed from the sum, so a corpus of any size is scored in constant memory.
@@ -17,10 +17,14 @@
 
 mod bleu;
 mod chrf;
+mod significance;
+mod ter;
 mod tokenize;
 
 pub use bleu::{Bleu, BleuScore, Smoothing};
 pub use chrf::Chrf;
+pub use significance::{PairedBootstrap, Resampled};
+pub use ter::Ter;
 pub use tokenize::Tokenizer;
 
 use crate::{Error, Result};
@@ -97,12 +101,18 @@ impl Statistics {
 /// A metric's result, ready to be printed in sacreBLEU's form.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Score {
-    /// `BLEU`, `chrF2` or `chrF2++`.
+    /// `BLEU`, `chrF2`, `chrF2++` or `TER`.
     pub name: String,
-    /// From 0 to 100.
+    /// From 0 to 100, and the higher the better; TER is an error rate, so lower is better, and may be above 100.
     pub value: f64,
     /// What is printed after the number (BLEU's precisions, brevity penalty and lengths), or empty.
     pub detail: String,
+}
+
+/// A corpus signature with how many resamples were drawn from which seed, where sacreBLEU puts that.
+pub fn resampled_signature(signature: &str, bootstrap: PairedBootstrap) -> String {
+    let (references, rest) = signature.split_once('|').unwrap_or((signature, ""));
+    format!("{references}|bs:{}|seed:{}|{rest}", bootstrap.resamples, bootstrap.seed)
 }
 
 impl Score {

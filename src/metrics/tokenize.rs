@@ -30,10 +30,10 @@ pub enum Tokenizer {
 }
 
 /// A rewriting step: pattern and replacement.
-type Rule = (Regex, &'static str);
+pub(super) type Rule = (Regex, &'static str);
 
 /// Compiles constant patterns.
-fn rules<const N: usize>(patterns: [(&str, &'static str); N]) -> [Rule; N] {
+pub(super) fn rules<const N: usize>(patterns: [(&str, &'static str); N]) -> [Rule; N] {
     patterns.map(|(pattern, replacement)| (Regex::new(pattern).expect("the pattern is a valid constant"), replacement))
 }
 
@@ -54,7 +54,7 @@ static INTERNATIONAL: LazyLock<[Rule; 3]> = LazyLock::new(|| {
 });
 
 /// Applies every rule once, in order, over the whole line.
-fn rewrite<'a>(line: Cow<'a, str>, rules: &[Rule]) -> Cow<'a, str> {
+pub(super) fn rewrite<'a>(line: Cow<'a, str>, rules: &[Rule]) -> Cow<'a, str> {
     rules.iter().fold(line, |line, (pattern, replacement)| match pattern.replace_all(&line, *replacement) {
         Cow::Borrowed(_) => line,
         Cow::Owned(rewritten) => Cow::Owned(rewritten),

@@ -283,18 +283,126 @@ fn colours_are_left_out_where_nobody_wants_them() {
     assert!(!help("NO_COLOR"));
 }
 
-#[test]
-fn every_shell_gets_completions_and_every_command_a_manual_page() {
-    for shell in ["bash", "zsh", "fish"] {
-        let script = run(&["completions", shell], "");
-        assert_eq!(script.status, 0);
-        assert!(script.stdout.contains("translate") && script.stdout.contains("no-repeat-ngram"), "{shell}");
-    }
+/// A page of the manual as `translate man DIR` writes it.
+fn manual_page(name: &str) -> String {
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(run(&["man", directory.path().to_str().unwrap()], "").status, 0);
-    for page in ["translate.1", "translate-score.1", "translate-eval.1", "translate-attn-dump.1"] {
-        let text = std::fs::read_to_string(directory.path().join(page)).unwrap();
-        assert!(text.contains(".TH"), "{page}");
+    std::fs::read_to_string(directory.path().join(format!("{name}.1"))).unwrap()
+}
+
+#[test]
+fn every_command_has_a_manual_page_with_all_sections() {
+    for name in ["translate", "translate-score", "translate-eval", "translate-attn-dump", "translate-models"] {
+        let page = manual_page(name);
+        let title = format!(".TH {name} 1");
+        assert!(page.contains(&title), "{name}: {}", page.lines().take(5).collect::<Vec<_>>().join("\n"));
+        for section in [".SH ENVIRONMENT", ".SH FILES", ".SH \"EXIT STATUS\""] {
+            assert!(page.contains(section), "{name}: {section}");
+        }
     }
-    assert!(run(&["man"], "").stdout.contains(".TH translate"));
+    for name in ["translate", "translate-score", "translate-eval", "translate-attn-dump"] {
+        assert!(manual_page(name).contains(".SH EXAMPLES"), "{name}");
+    }
+    assert_eq!(run(&["man"], "").stdout, manual_page("translate"));
+}
+
+/// A distributor builds the page on one machine for all.
+#[test]
+fn manual_pages_say_nothing_of_the_machine_they_were_made_on() {
+    let page = |variables: &[(&str, &str)]| {
+        let mut program = Program::new();
+        variables.iter().for_each(|(name, value)| {
+            program.env(name, value);
+        });
+        program.arg("man").run("").stdout
+    };
+    let set = page(&[("TRANSLATE_MODEL", "gru"), ("TRANSLATE_THREADS", "3"), ("HF_HOME", "/elsewhere")]);
+    assert_eq!(set, page(&[]));
+    assert!(!set.to_lowercase().contains("avx") && !set.contains("kernels in use"), "{set}");
+}
+
+#[test]
+fn the_source_can_stand_before_its_translation() {
+    let plain = translate(&model("gru"), &[], "w010 w020\n\nw030\n");
+    let both = translate(&model("gru"), &["--with-source"], "w010 w020\n\nw030\n");
+    let expected: Vec<String> =
+        plain.stdout.lines().zip(["w010 w020", "", "w030"]).map(|(line, source)| format!("{source}\t{line}")).collect();
+    assert_eq!(both.stdout.lines().collect::<Vec<_>>(), expected);
+    let line = translate(&model("gru"), &["--with-source", "--format", "json"], "w010 w020\n").stdout;
+    assert_eq!(serde_json::from_str::<Value>(&line).unwrap()["source"], "w010 w020");
+    assert_eq!(translate(&model("gru"), &["--with-source", "--format", "marian-nbest"], "").status, 2);
+}
+
+#[test]
+fn a_translated_column_stands_among_the_others() {
+    let word = translate(&model("gru"), &[], "w010 w020\n").stdout.trim_end().to_owned();
+    let input = "1\tw010 w020\tleft  as\tit was\nonly one\n\n2\tw010 w020\n3\t\tend\n";
+    let output = translate(&model("gru"), &["--column", "2", "--keep-columns"], input);
+    assert_eq!(output.stdout, format!("1\t{word}\tleft  as\tit was\nonly one\n\n2\t{word}\n3\t\tend\n"));
+    assert_eq!(output.status, 1, "the line without the column has failed: {}", output.stderr);
+    assert_eq!(translate(&model("gru"), &["--keep-columns"], "").status, 2);
+}
+
+#[test]
+fn json_names_the_line_and_of_several_files_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["one", "two"] {
+        std::fs::write(directory.path().join(name), "w010\n\nw020\n").unwrap();
+    }
+    let places = |files: &[&str]| {
+        let mut program = Program::with_model(model("gru"));
+        let output = program.args(["--format", "json"]).args(files).current_dir(directory.path()).run("");
+        let lines = output.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.map(|line| (line["file"].as_str().map(str::to_owned), line["line"].as_u64())).collect::<Vec<_>>()
+    };
+    let file = |name: &str, line| (Some(name.to_owned()), Some(line));
+    let expected = [file("one", 1), file("one", 2), file("one", 3), file("two", 1), file("two", 2), file("two", 3)];
+    assert_eq!(places(&["one", "two"]), expected);
+    assert_eq!(places(&["one"]), [(None, Some(1)), (None, Some(2)), (None, Some(3))]);
+}
+
+#[test]
+fn format_json_is_a_switch_of_every_command_that_prints_results() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("text"), "a b\n").unwrap();
+    let gru = model("gru").display().to_string();
+    let json = ["--format", "json"];
+    for (arguments, input) in [
+        (&["eval", "text", "-r", "text"][..], ""),
+        (&["score", "--model", &gru], "w010\tw011\n"),
+        (&["models", "."], ""),
+        (&["bench", "--model", &gru], "w010\n"),
+        (&["--model", &gru], "w010\n"),
+        (&["attn-dump", "--model", &gru], "w010\n"),
+    ] {
+        let output = Program::new().current_dir(directory.path()).args(arguments).args(json).run(input);
+        assert_eq!(output.status, 0, "{arguments:?}: {}", output.stderr);
+        for line in output.stdout.lines() {
+            assert!(serde_json::from_str::<Value>(line).is_ok_and(|value| value.is_object()), "{arguments:?}: {line}");
+        }
+    }
+    let both = |switch: &[&str]| {
+        Program::new().current_dir(directory.path()).args(["eval", "text", "-r", "text"]).args(switch).run("").stdout
+    };
+    assert_eq!(both(&json), both(&["--json"]));
+}
+
+#[test]
+fn colours_can_be_asked_for_and_refused() {
+    let has_colours = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut program = Program::new();
+        variables.iter().for_each(|(name, value)| {
+            program.env(name, value);
+        });
+        let output = program.args(arguments).run("");
+        output.stdout.contains('\x1b') || output.stderr.contains('\x1b')
+    };
+    for help in [&["--help"][..], &["eval", "--help"], &["--no-such-option"]] {
+        let with = |color: &'static [&'static str]| [help, color].concat();
+        assert!(!has_colours(help, &[]), "{help:?}: nobody sees them");
+        assert!(has_colours(&with(&["--color=always"]), &[("NO_COLOR", "1")]), "{help:?}");
+        assert!(!has_colours(&with(&["--color", "never"]), &[("CLICOLOR_FORCE", "1")]), "{help:?}");
+        assert!(has_colours(&with(&["--color", "auto"]), &[("CLICOLOR_FORCE", "1")]), "{help:?}");
+    }
+    assert_eq!(run(&["--color", "sometimes"], "").status, 2);
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::program::{self, Outcome};
+use crate::program::{self, Outcome, Program};
 
 const HYPOTHESES: &str = "The cat sat on the mat.\n\nA dog runs through the deep snow.\n";
 const REFERENCES: &str = "The cat sat on a mat.\n\nA dog is running through deep snow.\n";
@@ -181,4 +181,80 @@ fn hypotheses_and_a_source_exclude_each_other() {
     let outcome = program::run(&["eval", "hyp", "--source", "src", "-r", "ref"], "");
     assert_eq!(outcome.status, 2);
     assert!(outcome.stderr.contains("cannot be used with"), "{}", outcome.stderr);
+}
+
+#[test]
+fn ter_has_the_options_of_sacrebleu() {
+    let outcome = eval(&["--metric", "ter", "--ter-normalized", "--ter-no-punct", "--ter-asian-support"]);
+    assert_eq!(
+        without_versions(&outcome.stdout),
+        "TER|nrefs:1|case:lc|tok:tercom|norm:yes|punct:no|asian:yes = 30.77\n"
+    );
+    let outcome = eval(&["--metric", "ter", "--ter-case-sensitive"]);
+    assert_eq!(
+        without_versions(&outcome.stdout),
+        "TER|nrefs:1|case:mixed|tok:tercom|norm:no|punct:yes|asian:no = 30.77\n"
+    );
+}
+
+/// Three systems: the baseline, itself again, and a better one.
+fn compare(options: &[&str]) -> Outcome {
+    let directory =
+        directory(&[("base", HYPOTHESES), ("same", HYPOTHESES), ("better", REFERENCES), ("ref", REFERENCES)]);
+    // Names without a directory, so that the table's widths do not depend on the machine.
+    let arguments = ["eval", "base", "same", "better", "-r", "ref"];
+    let outcome = Program::new().current_dir(directory.path()).args([&arguments[..], options].concat()).run("");
+    assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+    outcome
+}
+
+#[test]
+fn several_systems_are_a_table() {
+    assert_eq!(
+        without_versions(&compare(&["--metric", "bleu", "--metric", "ter"]).stdout),
+        "System    BLEU    TER\n\
+         base     33.80  30.77\n\
+         same     33.80  30.77\n\
+         better  100.00   0.00\n\
+         \n\
+         BLEU|nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp\n\
+         TER|nrefs:1|case:lc|tok:tercom|norm:no|punct:yes|asian:no\n"
+    );
+}
+
+#[test]
+fn paired_bootstrap_puts_p_values_beside_the_scores() {
+    let outcome = compare(&["--metric", "ter", "--paired-bootstrap", "--resamples", "200", "--resample-seed", "3"]);
+    let lines: Vec<&str> = outcome.stdout.lines().collect();
+    assert!(lines[0].starts_with("System    TER"), "{}", lines[0]);
+    assert!(lines[1].ends_with("baseline"), "{}", lines[1]);
+    assert!(lines[2].ends_with(" 0.0050*"), "{}", lines[2]);
+    assert!(lines[5].starts_with("TER|nrefs:1|bs:200|seed:3|case:lc|"), "{}", lines[5]);
+}
+
+#[test]
+fn json_of_several_systems_names_them() {
+    let outcome = compare(&["--metric", "bleu", "--paired-bs", "--json"]);
+    let objects: Vec<Value> = outcome.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let systems: Vec<&str> = objects.iter().map(|object| object["system"].as_str().unwrap()).collect();
+    assert_eq!(systems, ["base", "same", "better"]);
+    assert_eq!((&objects[0]["p_value"], &objects[1]["p_value"]), (&Value::Null, &0.001.into()));
+    assert_eq!((&objects[1]["score"], &objects[1]["bs"]), (&33.8.into(), &"1000".into()));
+    assert_eq!(objects[1]["mean"], objects[0]["mean"]);
+}
+
+#[test]
+fn comparing_needs_two_systems_of_as_many_lines() {
+    let directory = directory(&[("one", "a\nb\n"), ("two", "a\n"), ("ref", "a\nb\n")]);
+    let refused = |arguments: &[&str]| {
+        let outcome =
+            Program::new().current_dir(directory.path()).args([&["eval", "-r", "ref"], arguments].concat()).run("");
+        (outcome.status, outcome.stderr)
+    };
+    let (status, message) = refused(&["one", "--paired-bootstrap"]);
+    assert!(status == 2 && message.contains("two files of translations or more"), "{message}");
+    let (status, message) = refused(&["one", "one", "--sentence-level"]);
+    assert!(status == 2 && message.contains("--sentence-level is for one system"), "{message}");
+    let (status, message) = refused(&["one", "two"]);
+    assert!(status == 1 && message.contains("ref: line 2"), "{message}");
 }

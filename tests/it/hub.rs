@@ -108,7 +108,9 @@ fn sha256(bytes: &[u8]) -> String {
 fn hub(files: &HashMap<String, Vec<u8>>, request: &Request) -> Reply {
     if request.path == format!("/api/models/{NAME}/revision/main") {
         let siblings: Vec<_> = files.keys().map(|name| serde_json::json!({ "rfilename": name })).collect();
-        let body = serde_json::json!({ "sha": REVISION, "siblings": siblings }).to_string().into_bytes();
+        let body = serde_json::json!({ "sha": REVISION, "siblings": siblings, "cardData": {"license": "apache-2.0"} })
+            .to_string()
+            .into_bytes();
         return Reply { status: 200, body, ..Reply::default() };
     }
     let file = request.path.strip_prefix(&format!("/{NAME}/resolve/{REVISION}/")).and_then(|name| files.get(name));
@@ -140,6 +142,7 @@ impl Cache {
                 token: None,
                 offline: false,
                 refuses: translate::layouts::refuses,
+                announce: |_| {},
             },
         }
     }
@@ -309,7 +312,15 @@ fn refusals_and_silence_are_one_line_each() {
 
 #[test]
 fn the_program_downloads_from_where_the_environment_says() {
-    let server = Server::start(|request, _| hub(&model(), request));
+    let server = Server::start(|request, _| {
+        let mut reply = hub(&model(), request);
+        if request.path.ends_with(".safetensors") {
+            // As the hub says of large files, before it redirects to where they are.
+            reply.headers.push(("x-linked-etag", format!("\"{}\"", sha256(&reply.body))));
+            reply.headers.push(("x-linked-size", reply.body.len().to_string()));
+        }
+        reply
+    });
     let cache = Cache::new("environment", "unused");
     let out = cache.settings.cache.join("out");
     let outcome = Program::new()
@@ -321,4 +332,12 @@ fn the_program_downloads_from_where_the_environment_says() {
     assert_eq!(outcome.status, 0, "{}", outcome.stderr);
     assert!(out.join("model.safetensors").exists() && out.join("source.spm").exists());
     assert_eq!(server.gets("config.json")[0].headers["authorization"], "Bearer secret");
+    let announced = "translate: downloading someone/opus-mt-de-en: 1 MB, licence apache-2.0\n";
+    assert!(outcome.stderr.starts_with(announced), "{}", outcome.stderr);
+    let again = Program::new()
+        .args(["convert", NAME, cache.settings.cache.join("again").to_str().unwrap()])
+        .env("HF_ENDPOINT", &server.address)
+        .env("HF_HUB_CACHE", &cache.settings.cache)
+        .run("");
+    assert!(again.status == 0 && !again.stderr.contains("downloading"), "what is there is not: {}", again.stderr);
 }

@@ -9,6 +9,7 @@ mod builtin;
 mod checkpoint;
 mod checkpoint_errors;
 mod cli;
+mod completions;
 mod convert;
 mod decoding_steps;
 mod directories;

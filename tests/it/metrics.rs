@@ -1,11 +1,32 @@
-//! BLEU and chrF against sacreBLEU: tests/reference/sacrebleu_reference.py wrote the expected lines.
+//! BLEU, chrF, TER and paired bootstrap resampling against sacreBLEU: tests/reference/sacrebleu_reference.py wrote the expected lines.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use translate::metrics::{Bleu, Chrf, Metric};
+use translate::metrics::{Bleu, Chrf, Metric, PairedBootstrap, Ter, resampled_signature};
 
 #[derive(Deserialize)]
 struct Fixture {
     cases: Vec<Case>,
+    comparisons: Vec<Comparison>,
+}
+
+/// Several systems and what sacreBLEU's paired bootstrap says of them.
+#[derive(Deserialize)]
+struct Comparison {
+    seed: u64,
+    resamples: usize,
+    references: Vec<String>,
+    systems: Vec<Vec<String>>,
+    signatures: BTreeMap<String, String>,
+    results: BTreeMap<String, Vec<ExpectedResult>>,
+}
+
+#[derive(Deserialize)]
+struct ExpectedResult {
+    p_value: Option<f64>,
+    mean: f64,
+    ci: f64,
 }
 
 #[derive(Deserialize)]
@@ -30,6 +51,14 @@ struct Expected {
     whitespace: bool,
     #[serde(default)]
     word_order: usize,
+    #[serde(default)]
+    normalized: bool,
+    #[serde(default)]
+    no_punct: bool,
+    #[serde(default)]
+    asian_support: bool,
+    #[serde(default)]
+    case_sensitive: bool,
     signature: String,
     corpus: String,
     value: f64,
@@ -47,6 +76,12 @@ impl Expected {
                 smoothing: self.smoothing.parse().unwrap(),
                 effective_order: sentence_level,
             }),
+            "ter" => Box::new(Ter {
+                normalized: self.normalized,
+                no_punctuation: self.no_punct,
+                asian_support: self.asian_support,
+                case_sensitive: self.case_sensitive,
+            }),
             _ => Box::new(Chrf {
                 word_order: self.word_order,
                 lowercase: self.lowercase,
@@ -58,12 +93,16 @@ impl Expected {
 }
 
 /// The committed cases, or those of the file that TRANSLATE_SACREBLEU_CASES names.
-fn cases() -> Vec<Case> {
+fn fixture() -> Fixture {
     let text = match std::env::var_os("TRANSLATE_SACREBLEU_CASES") {
         Some(path) => std::fs::read_to_string(path).unwrap(),
         None => include_str!("../fixtures/sacrebleu.json").to_owned(),
     };
-    serde_json::from_str::<Fixture>(&text).unwrap().cases
+    serde_json::from_str::<Fixture>(&text).unwrap()
+}
+
+fn cases() -> Vec<Case> {
+    fixture().cases
 }
 
 /// Calls `check` with every case and every metric scored on it.
@@ -118,4 +157,35 @@ fn signatures_equal_sacrebleu_but_for_the_version() {
             assert!(ours.ends_with(concat!("|version:translate-", env!("CARGO_PKG_VERSION"))), "{ours}");
         }
     });
+}
+
+/// The same lines are drawn, so the p-values are the same numbers, not similar ones. Means and intervals differ by the
+/// 32-bit floats that sacreBLEU resamples with.
+#[test]
+fn paired_bootstrap_resampling_equals_sacrebleu() {
+    for comparison in fixture().comparisons {
+        for (name, results) in &comparison.results {
+            let metric: Box<dyn Metric> = match name.as_str() {
+                "BLEU" => Box::new(Bleu::default()),
+                "TER" => Box::new(Ter::default()),
+                _ => Box::new(Chrf::default()),
+            };
+            let statistics = |lines: &Vec<String>| {
+                let pairs = lines.iter().zip(&comparison.references);
+                pairs.map(|(line, reference)| metric.statistics(line, &[reference])).collect()
+            };
+            let systems: Vec<Vec<_>> = comparison.systems.iter().map(statistics).collect();
+            let bootstrap = PairedBootstrap { resamples: comparison.resamples, seed: comparison.seed };
+            for (number, (ours, expected)) in bootstrap.compare(&*metric, &systems).iter().zip(results).enumerate() {
+                let case = format!("{name}, seed {}, system {number}", comparison.seed);
+                // A resample more or less would change it by 1e-3; the last bit is what reading JSON may lose.
+                let difference = ours.p_value.unwrap_or(-1.0) - expected.p_value.unwrap_or(-1.0);
+                assert!(difference.abs() < 1e-12, "{case}: {:?} and {:?}", ours.p_value, expected.p_value);
+                assert!((ours.mean - expected.mean).abs() < 1e-4, "{case}: {} and {}", ours.mean, expected.mean);
+                assert!((ours.interval - expected.ci).abs() < 1e-4, "{case}: {} and {}", ours.interval, expected.ci);
+            }
+            let signature = resampled_signature(&metric.signature(1), bootstrap);
+            assert_eq!(without_version(&signature), without_version(&comparison.signatures[name]));
+        }
+    }
 }

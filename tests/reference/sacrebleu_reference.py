@@ -10,10 +10,12 @@ written cases are left out; TRANSLATE_SACREBLEU_CASES=/tmp/more.json makes the t
 import argparse
 import json
 import logging
+import os
 import random
 
 import sacrebleu
-from sacrebleu.metrics import BLEU, CHRF
+from sacrebleu.metrics import BLEU, CHRF, TER
+from sacrebleu.significance import PairedTest
 
 # Name, hypotheses, reference sets.
 CASES = [
@@ -87,6 +89,17 @@ CASES = [
     ("repetition", ["so so so so so so", "ha ha ha ha", "aaaa aaaa aaaa"], [["so so", "ha ha ha ha ha", "aaa aaaaa"]]),
     ("tokenised already", ["The dog , which was old , slept .", "Is it 5 o ' clock ?"],
      [["The dog, which was old, slept.", "Is it 5 o'clock?"]]),
+    ("moved words",
+     ["in the park the children play", "yesterday he bought a very old red car in the town",
+      "the the cat the dog the bird the fish sat sat", "e f g h a b c d", "x a b y c d z"],
+     [["the children play in the park", "he bought an old very red car in town yesterday",
+       "sat the fish the bird the dog the cat the", "a b c d e f g h", "c d x z a b y"]]),
+    ("moved far, and long lines",
+     [" ".join(f"w{(7 * index) % 64}" for index in range(64)), " ".join("ab"[index % 3 % 2] for index in range(90)),
+      " ".join(f"w{index}" for index in range(30, 130)), "w0 " * 70],
+     [[" ".join(f"w{index}" for index in range(64)), " ".join("ba"[index % 2] for index in range(80)),
+       " ".join(f"w{index}" for index in range(100)), "w0"]]),
+    ("several marks in a row", ["well ,,, yes .... 8,,9", "a,,88 5..x"], [["well,,, yes.... 8,,9", "a,,88 5..x,,"]]),
     ("line breaks inside", ["a hyphen-\nated word\nand a line", "x\r"], [["a hyphenated word and a line", "x"]]),
 ]
 
@@ -134,6 +147,11 @@ def metrics():
                     {"whitespace": True}, {"word_order": 2, "whitespace": True}]:
         metric = CHRF(**options)
         yield {"metric": "chrf", **options}, metric, metric
+    for options in [{}, {"normalized": True}, {"no_punct": True}, {"asian_support": True, "normalized": True},
+                    {"asian_support": True, "no_punct": True, "case_sensitive": True},
+                    {"asian_support": True, "no_punct": True, "normalized": True}]:
+        metric = TER(**options)
+        yield {"metric": "ter", **options}, metric, metric
 
 
 def bleu(smooth_method="exp", smooth_value=None, **options):
@@ -143,6 +161,31 @@ def bleu(smooth_method="exp", smooth_value=None, **options):
 
     smoothing = smooth_method if smooth_value is None else f"{smooth_method}={smooth_value}"
     return {"metric": "bleu", "smoothing": smoothing, **options}, build(False), build(True)
+
+
+def comparison(seed, lines, samples, rates, generator):
+    """Systems that damage the same reference at different rates, with sacreBLEU's paired bootstrap of them."""
+    vocabulary = [f"{consonant}{vowel}{end}" for consonant in "bdfgklmnprst" for vowel in "aeiou" for end in ["", "n"]]
+    references = [[generator.choice(vocabulary) for _ in range(generator.randrange(4, 16))] for _ in range(lines)]
+
+    def damage(words, rate):
+        words = [generator.choice(vocabulary) if generator.random() < rate else word for word in words]
+        if generator.random() < rate:
+            words.insert(generator.randrange(len(words)), words.pop())
+        return " ".join(words)
+
+    systems = [(f"system {index}", [damage(words, rate) for words in references])
+               for index, rate in enumerate(rates)]
+    references = [[" ".join(words) for words in references]]
+    os.environ["SACREBLEU_SEED"] = str(seed)
+    metrics = {"BLEU": BLEU(), "CHRF": CHRF(), "TER": TER()}
+    signatures, scores = PairedTest(systems, metrics, references, test_type="bs", n_samples=samples)()
+    results = {name: [vars(result) for result in column] for name, column in scores.items() if name != "System"}
+    return {
+        "seed": seed, "resamples": samples, "references": references[0], "systems": [lines for _, lines in systems],
+        "signatures": {name: str(signature) for name, signature in signatures.items()},
+        "results": json.loads(json.dumps(results, default=float)),
+    }
 
 
 def main():
@@ -172,6 +215,14 @@ def main():
                 "sentences": [line.format(2) for line in lines],
             })
         result["cases"].append({"name": name, "hypotheses": hypotheses, "references": references, "scores": scores})
+    generator = random.Random(arguments.seed)
+    result["comparisons"] = [
+        comparison(12345, 60, 1000, [0.3, 0.28, 0.33, 0.3], generator), comparison(7, 25, 500, [0.5, 0.2], generator),
+    ] if not arguments.random else [
+        comparison(generator.randrange(1, 10**6), generator.randrange(1, 200), 300,
+                   [generator.uniform(0.1, 0.4), generator.uniform(0.1, 0.4)], generator)
+        for _ in range(arguments.random)
+    ]
     with open(arguments.output, "w", encoding="utf-8") as file:
         json.dump(result, file, ensure_ascii=False, indent=None if arguments.random else 0, separators=(",", ":"))
         file.write("\n")

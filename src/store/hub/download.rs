@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use ureq::http::{Response, header};
 use ureq::{Agent, Body};
 
-use super::{HubSettings, Progress, not_cached, shard_names};
+use super::{Announcement, HubSettings, Progress, not_cached, shard_names};
 use crate::checkpoint::WEIGHT_FILES;
 use crate::store::VOCABULARY_FILES;
 use crate::{Error, Result};
@@ -35,7 +35,7 @@ const LARGEST_UNKNOWN: u64 = 1 << 30;
 /// Downloads what the cache lacks of a model and returns its snapshot.
 pub(super) fn download(name: &str, settings: &HubSettings, progress: &mut dyn FnMut(&Progress)) -> Result<PathBuf> {
     let hub = Hub { name, settings, agent: agent(), repository: settings.repository(name) };
-    let (revision, files) = hub.list()?;
+    let Listing { revision, files, licence } = hub.list()?;
     let snapshot = hub.repository.join("snapshots").join(&revision);
     for directory in [&snapshot, &hub.repository.join("blobs"), &hub.repository.join("refs")] {
         fs::create_dir_all(directory).map_err(|error| Error::io(directory, error))?;
@@ -54,9 +54,19 @@ pub(super) fn download(name: &str, settings: &HubSettings, progress: &mut dyn Fn
     for file in VOCABULARY_FILES.into_iter().chain(["generation_config.json"]).filter(|file| has(file)) {
         fetch(file)?;
     }
+    let mut parts = vec![weights.to_owned()];
+    if weights.ends_with(".index.json") {
+        fetch(weights)?;
+        parts = shard_names(&snapshot, weights);
+    }
+    if parts.iter().any(|part| !snapshot.join(part).exists()) {
+        let sizes = parts.iter().map(|part| has(part).then(|| hub.size(&revision, part))?);
+        let announcement = Announcement { name, bytes: sizes.sum(), licence: licence.as_deref() };
+        (settings.announce)(&announcement);
+    }
     fetch(weights)?;
     if weights.ends_with(".index.json") {
-        for shard in shard_names(&snapshot, weights) {
+        for shard in parts {
             if !has(&shard) {
                 return Err(Error::model(name, format!("the hub lacks {shard}, which {weights} names")));
             }
@@ -111,6 +121,13 @@ impl From<Error> for Failure {
     }
 }
 
+/// What the hub says of a model.
+struct Listing {
+    revision: String,
+    files: Vec<String>,
+    licence: Option<String>,
+}
+
 struct Hub<'a> {
     name: &'a str,
     settings: &'a HubSettings,
@@ -120,7 +137,7 @@ struct Hub<'a> {
 
 impl Hub<'_> {
     /// The current revision and its files.
-    fn list(&self) -> Result<(String, Vec<String>)> {
+    fn list(&self) -> Result<Listing> {
         let url = format!("{}/api/models/{}/revision/main", self.settings.endpoint, self.name);
         let text = self.retry(|| {
             let response = self.get(&url, "GET", 0)?;
@@ -149,7 +166,18 @@ impl Hub<'_> {
         let names = files.iter().filter_map(|file| file.get("rfilename")?.as_str());
         // Files in folders are never ours, and a name must not lead out of the snapshot.
         let names = names.filter(|name| !name.contains(['/', '\\']) && !name.starts_with('.'));
-        Ok((revision.to_owned(), names.map(str::to_owned).collect()))
+        let files = names.map(str::to_owned).collect();
+        let licence = json.pointer("/cardData/license").and_then(Value::as_str).filter(|name| {
+            // It is shown as it is.
+            name.len() <= 100 && name.chars().all(|c| c.is_ascii_graphic())
+        });
+        Ok(Listing { revision: revision.to_owned(), files, licence: licence.map(str::to_owned) })
+    }
+
+    /// The bytes of a file, if the hub says.
+    fn size(&self, revision: &str, file: &str) -> Option<u64> {
+        let url = format!("{}/{}/resolve/{revision}/{file}", self.settings.endpoint, self.name);
+        self.head(&url).ok()?.size
     }
 
     /// Downloads one file unless the snapshot has it.

@@ -25,6 +25,19 @@ pub struct HubSettings {
     pub offline: bool,
     /// What is wrong with a `model_type`, if anything: asked before large files are downloaded.
     pub refuses: fn(&str) -> Option<String>,
+    /// Told what is about to be downloaded, before its weights are.
+    pub announce: fn(&Announcement<'_>),
+}
+
+/// A model that is about to be downloaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announcement<'a> {
+    /// `org/name`.
+    pub name: &'a str,
+    /// Bytes of its weights, if the hub says.
+    pub bytes: Option<u64>,
+    /// The licence its authors name, as the hub abbreviates it (`apache-2.0`), if they do.
+    pub licence: Option<&'a str>,
 }
 
 impl HubSettings {
@@ -57,6 +70,7 @@ impl HubSettings {
             token: token.filter(|token| !token.is_empty()),
             offline: variable("HF_HUB_OFFLINE").is_some_and(is_true),
             refuses: |_| None,
+            announce: |_| {},
         }
     }
 
