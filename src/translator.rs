@@ -131,8 +131,8 @@ impl TranslatorBuilder {
     /// Loads the model.
     ///
     /// # Errors
-    /// If the model has no such language, cannot be found, read or understood, its vocabulary does not fit its embeddings, or the backend or
-    /// the device cannot be used.
+    /// If the model has no such language, cannot be found, read or understood, its vocabulary does not fit its
+    /// embeddings, or the backend or the device cannot be used.
     pub fn build(self) -> Result<Translator> {
         let files = match self.files {
             Some(files) => files,
@@ -691,8 +691,9 @@ impl Translator {
                 ids.truncate(ids.len() - after.len());
             }
         }
-        let cut = ids.len() > self.source_limit();
-        ids.truncate(self.source_limit());
+        let limit = self.source_limit();
+        let cut = ids.len() > limit;
+        ids.truncate(limit);
         ids.splice(0..0, before);
         ids.extend(after);
         (ids, cut)

@@ -32,11 +32,7 @@ impl Layout for Bart {
     }
 
     fn rules(&self) -> &'static [Rule] {
-        &[
-            Rule::Copy("shared.{rest}", &["model.shared.{rest}"]),
-            Rule::Copy("encoder.{rest}", &["model.encoder.{rest}"]),
-            Rule::Copy("decoder.{rest}", &["model.decoder.{rest}"]),
-        ]
+        &hugging_face::WITHOUT_HEAD
     }
 
     fn spec(&self, keys: &Keys, parameters: &Parameters) -> Result<Spec> {

@@ -2,11 +2,19 @@
 
 use serde_json::{Map, Value, json};
 
+use super::rules::Rule;
 use crate::Result;
 use crate::checkpoint::{Keys, Parameters};
 use crate::compute::{Activation, NormKind};
 use crate::spec::{Frequencies, Norm, Order, Positions, Spec, Stack, Transformer};
 use crate::text::{Frame, Part, Task};
+
+/// The names of a model that was saved without its language-model head.
+pub(super) const WITHOUT_HEAD: [Rule; 3] = [
+    Rule::Copy("shared.{rest}", &["model.shared.{rest}"]),
+    Rule::Copy("encoder.{rest}", &["model.encoder.{rest}"]),
+    Rule::Copy("decoder.{rest}", &["model.decoder.{rest}"]),
+];
 
 /// The first of several keys that is there.
 pub(super) fn first<'k>(keys: &Keys, names: &[&'k str]) -> &'k str {
@@ -236,6 +244,11 @@ pub(super) fn complete(spec: &Transformer, frame: &Frame, config: &mut Map<Strin
         "eos_token_id": frame.end,
         "use_cache": true,
     });
+    write_keys(keys, frame, config);
+}
+
+/// Puts keys into a configuration, and what the decoder is fed first, where that is fixed.
+pub(super) fn write_keys(keys: Value, frame: &Frame, config: &mut Map<String, Value>) {
     if let Value::Object(keys) = keys {
         config.extend(keys);
     }

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::{Opened, by_model_type, by_tensors};
-use crate::checkpoint::{Dtype, ModelFiles, WEIGHT_FILES, Weights};
+use super::{Opened, by_model_type};
+use crate::checkpoint::{Dtype, ModelFiles, WEIGHT_FILES};
 use crate::store::hub::HubSettings;
 use crate::store::{Found, Location, find_all};
+use crate::text::Vocabularies;
 
 /// What `translate models` shows of one model.
 #[derive(Clone, Debug)]
@@ -65,19 +66,12 @@ fn summarise(found: Found) -> ModelSummary {
 }
 
 fn weights(files: &ModelFiles) -> crate::Result<WeightSummary> {
-    let config = json(files, "config.json");
-    let key = |key: &str| config.as_ref().and_then(|config| config.get(key)?.as_str());
-    let weights = match key("weights") {
-        Some(name) => Weights::open_file(files, name)?,
-        None => Weights::open(files)?,
-    };
-    let layout = key("model_type").and_then(by_model_type).or_else(|| by_tensors(&weights));
     // What it takes to be used, but for the values of the weights.
     let opened = Opened::open(files)?;
     opened.check_layers()?;
     opened.vocabularies(files)?;
-    let (parameters, bytes, precision) = weights.size();
-    Ok(WeightSummary { network: layout.map_or("?", |layout| layout.network()), parameters, bytes, precision })
+    let (parameters, bytes, precision) = opened.parameters.weights().size();
+    Ok(WeightSummary { network: opened.layout.network(), parameters, bytes, precision })
 }
 
 /// What the tokenizer's config says, else what the name of an OPUS-MT model says (`opus-mt-tc-big-en-pt`).
@@ -85,14 +79,8 @@ fn languages(name: &str, files: &ModelFiles) -> (Option<String>, Option<String>)
     let config = json(files, "config.json");
     let elsewhere = config.as_ref().and_then(|config| config.get("vocabulary")?.as_str());
     let vocabulary = elsewhere.map_or_else(|| Ok(files.clone()), |elsewhere| files.directory(elsewhere));
-    if let Some(tokenizer) = vocabulary.ok().and_then(|vocabulary| json(&vocabulary, "tokenizer_config.json")) {
-        let language = |key: &str, side: usize| {
-            let language = tokenizer.get(key).or_else(|| tokenizer.get("langs")?.get(side))?;
-            language.as_str().map(str::to_owned)
-        };
-        if let (Some(source), Some(target)) = (language("source_lang", 0), language("target_lang", 1)) {
-            return (Some(source), Some(target));
-        }
+    if let Some((source, target)) = vocabulary.ok().as_ref().and_then(Vocabularies::pair) {
+        return (Some(source), Some(target));
     }
     let parts: Vec<&str> = name.rsplit(['/', '\\']).next().unwrap_or_default().split('-').collect();
     match parts.as_slice() {

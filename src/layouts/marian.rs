@@ -29,12 +29,7 @@ impl Layout for Marian {
     }
 
     fn rules(&self) -> &'static [Rule] {
-        // A model saved without its language-model head.
-        &[
-            Rule::Copy("shared.{rest}", &["model.shared.{rest}"]),
-            Rule::Copy("encoder.{rest}", &["model.encoder.{rest}"]),
-            Rule::Copy("decoder.{rest}", &["model.decoder.{rest}"]),
-        ]
+        &hugging_face::WITHOUT_HEAD
     }
 
     fn spec(&self, keys: &Keys, parameters: &Parameters) -> Result<Spec> {

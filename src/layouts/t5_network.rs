@@ -8,7 +8,7 @@ use crate::checkpoint::{Keys, Parameters};
 use crate::compute::{Activation, NormKind};
 use crate::model::EmbeddingNames;
 use crate::spec::{Norm, Positions, RelativeBias, Spec, Stack, Transformer};
-use crate::text::{Frame, Part};
+use crate::text::Frame;
 
 /// The family's classes.
 pub(super) enum Class {
@@ -105,12 +105,7 @@ impl Class {
             "eos_token_id": frame.end,
             "use_cache": true,
         });
-        if let Value::Object(keys) = keys {
-            config.extend(keys);
-        }
-        if let Part::Id(start) = frame.start {
-            config.insert("decoder_start_token_id".to_owned(), json!(start));
-        }
+        hugging_face::write_keys(keys, frame, config);
     }
 
     fn relative_bias(&self, keys: &Keys) -> Result<RelativeBias> {

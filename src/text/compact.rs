@@ -40,9 +40,9 @@ pub(super) fn open(files: &ModelFiles) -> Result<Option<TokenizerJson>> {
     if reader.u64() != Some(original.len() as u64) || reader.u64() != Some(checksum(&original)) {
         return Ok(None);
     }
-    let tokenizer = std::panic::catch_unwind(|| read(reader)).ok().flatten();
+    let tokenizer = std::panic::catch_unwind(|| read(reader).map(TokenizerJson::of)).ok().flatten();
     let tokenizer = tokenizer.ok_or_else(|| problem("the compact tokenizer is damaged"))?;
-    TokenizerJson::of(tokenizer).map(Some).map_err(|unusable| problem(&unusable))
+    tokenizer.map(Some).map_err(|unusable| problem(&unusable))
 }
 
 /// The compact form of a `tokenizer.json`, if it is of a kind that has one (byte-pair encoding or unigram) and is read back

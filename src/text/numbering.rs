@@ -72,7 +72,7 @@ impl TokenizerConfig {
     pub(super) fn read(files: &ModelFiles) -> Result<Self> {
         let read = |name| match files.read(name)? {
             None => Ok(Value::Null),
-            Some(bytes) => serde_json::from_slice(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes))
+            Some(bytes) => serde_json::from_slice(&bytes)
                 .map_err(|error| Error::model(files.path(name), format!("not valid JSON: {error}; fix or remove it"))),
         };
         let (config, specials) = (read("tokenizer_config.json")?, read("special_tokens_map.json")?);

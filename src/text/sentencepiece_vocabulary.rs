@@ -32,12 +32,7 @@ impl SentencePieceVocabulary {
     pub fn new(model: Arc<SentencePiece>, table: Arc<VocabularyTable>) -> Self {
         let id_of = |id| model.piece(id).and_then(|piece| table.id(piece)).unwrap_or(table.unknown());
         let ids = (0..model.size() as u32).map(id_of).collect();
-        let specials = Specials {
-            unknown: Some(table.unknown()),
-            padding: table.id("<pad>"),
-            begin: table.id("<s>"),
-            end: table.id("</s>"),
-        };
+        let specials = table.specials();
         let languages = Language::all(table.pieces().filter(|&(_, piece)| piece.starts_with(['<', '>'])));
         let (hidden, splits_language, clean_up_spaces) = (BTreeSet::new(), false, false);
         Self { model, table, ids, specials, languages, hidden, splits_language, clean_up_spaces }

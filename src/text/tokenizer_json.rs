@@ -19,6 +19,8 @@ pub struct TokenizerJson {
     languages: Vec<Language>,
     style: Style,
     clean_up_spaces: bool,
+    /// What stands before and after every text.
+    template: Option<(Vec<u32>, Vec<u32>)>,
 }
 
 /// How pieces show where words begin.
@@ -44,7 +46,10 @@ impl TokenizerJson {
     pub fn parse(bytes: &[u8], path: impl AsRef<Path>) -> Result<Self> {
         let problem = |problem: String| Error::model(&path, format!("not a usable tokenizer: {problem}"));
         // The crate panics on some of what is not even JSON, and on some of what is no tokenizer.
-        serde_json::from_slice::<Value>(bytes).map_err(|error| problem(error.to_string()))?;
+        let file = serde_json::from_slice::<Value>(bytes).map_err(|error| problem(error.to_string()))?;
+        if let Some(token) = undefined_in_template(&file["post_processor"]) {
+            return Err(problem(format!("its post_processor puts in `{token}` without saying what that is")));
+        }
         let read = std::panic::catch_unwind(|| Tokenizer::from_bytes(bytes));
         let read = read.map_err(|_| problem("the tokenizers crate cannot read it".to_owned()))?;
         let tokenizer = read.map_err(|error| problem(error.to_string()))?;
@@ -134,7 +139,8 @@ impl TokenizerJson {
         let specials = specials_by_name(|name| tokenizer.token_to_id(name));
         let added = tokenizer.get_added_tokens_decoder();
         let languages = Language::all(added.iter().map(|(&id, token)| (id, token.content.as_str())));
-        Ok(Self { tokenizer, pieces, specials, languages, style, clean_up_spaces: false })
+        let template = template(&tokenizer);
+        Ok(Self { tokenizer, pieces, specials, languages, style, clean_up_spaces: false, template })
     }
 
     /// Whether decoding takes out spaces before English punctuation and clitics, as a `tokenizer_config.json` with
@@ -227,14 +233,27 @@ impl Vocabulary for TokenizerJson {
     }
 
     fn template(&self) -> Option<(Vec<u32>, Vec<u32>)> {
-        self.tokenizer.get_post_processor()?;
-        // Any text will do: it stands between what the template adds.
-        let bare = self.tokenizer.encode_fast("a", false).ok()?.get_ids().to_vec();
-        let whole = self.tokenizer.encode_fast("a", true).ok()?.get_ids().to_vec();
-        let at = whole.windows(bare.len().max(1)).position(|window| window == bare)?;
-        let (before, after) = (whole[..at].to_vec(), whole[at + bare.len()..].to_vec());
-        (!before.is_empty() || !after.is_empty()).then_some((before, after))
+        self.template.clone()
     }
+}
+
+/// A token that a template names and does not define, on which the `tokenizers` crate panics.
+fn undefined_in_template(processor: &Value) -> Option<&str> {
+    let inner = processor["processors"].as_array().into_iter().flatten().find_map(undefined_in_template);
+    let parts = processor["single"].as_array().into_iter().flatten();
+    let mut tokens = parts.filter_map(|part| part["SpecialToken"]["id"].as_str());
+    inner.or_else(|| tokens.find(|token| processor["special_tokens"].get(token).is_none()))
+}
+
+/// What the post-processor puts before and after a text.
+fn template(tokenizer: &Tokenizer) -> Option<(Vec<u32>, Vec<u32>)> {
+    tokenizer.get_post_processor()?;
+    // Any text will do: it stands between what the template adds.
+    let bare = tokenizer.encode_fast("a", false).ok()?.get_ids().to_vec();
+    let whole = tokenizer.encode_fast("a", true).ok()?.get_ids().to_vec();
+    let at = whole.windows(bare.len().max(1)).position(|window| window == bare)?;
+    let (before, after) = (whole[..at].to_vec(), whole[at + bare.len()..].to_vec());
+    (!before.is_empty() || !after.is_empty()).then_some((before, after))
 }
 
 #[cfg(test)]
@@ -318,7 +337,11 @@ mod tests {
         let no_unknown =
             br#"{"version": "1.0", "added_tokens": [], "model": {"type": "WordLevel", "unk_token": "<unk>",
                               "vocab": {"a": 1}}}"#;
-        for bytes in [&b"{}"[..], b"", b"\xff", no_unknown] {
+        let unknown_template = br#"{"version": "1.0", "added_tokens": [], "model": {"type": "WordLevel",
+            "unk_token": "<unk>", "vocab": {"<unk>": 0, "a": 1}}, "post_processor": {"type": "TemplateProcessing",
+            "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+            "pair": [{"Sequence": {"id": "A", "type_id": 0}}], "special_tokens": {}}}"#;
+        for bytes in [&b"{}"[..], b"", b"\xff", no_unknown, unknown_template] {
             let error = TokenizerJson::parse(bytes, "m/tokenizer.json").err().unwrap().to_string();
             assert!(
                 error.starts_with("m/tokenizer.json: not a usable tokenizer: ") && !error.contains('\n'),

@@ -75,6 +75,11 @@ impl Vocabularies {
         Err(Error::model(files.path(""), format!("no vocabulary: needs {}", needed.join(", or "))))
     }
 
+    /// The one pair of languages that the files of a vocabulary say it is for, whether it can be used or not.
+    pub fn pair(files: &ModelFiles) -> Option<(String, String)> {
+        TokenizerConfig::read(files).ok()?.pair()
+    }
+
     /// Opens one kind, if it is there.
     fn open_kind(files: &ModelFiles, kind: Kind, config: &TokenizerConfig) -> Result<Option<Self>> {
         let clean_up = config.flag("clean_up_tokenization_spaces");

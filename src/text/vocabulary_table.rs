@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::check_density;
+use super::{Specials, check_density};
 use crate::{Error, Result};
 
 /// More entries than any vocabulary has.
@@ -76,6 +76,11 @@ impl VocabularyTable {
     /// The id that stands for every piece without one.
     pub fn unknown(&self) -> u32 {
         self.unknown
+    }
+
+    /// The special tokens under the names that Marian, fairseq and their heirs give them.
+    pub fn specials(&self) -> Specials {
+        Specials { unknown: Some(self.unknown), padding: self.id("<pad>"), begin: self.id("<s>"), end: self.id("</s>") }
     }
 
     /// Number of ids: one more than the highest.

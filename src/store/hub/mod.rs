@@ -9,7 +9,6 @@ mod download;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::WEIGHT_FILES;
-use crate::store::VOCABULARY_FILES;
 use crate::{Error, Result};
 
 /// Where the cache is and how to reach the hub.
@@ -109,6 +108,19 @@ pub(super) fn cached_snapshot(repository: &Path) -> Option<PathBuf> {
     Some(repository.join("snapshots").join(revision)).filter(|snapshot| is_name && snapshot.is_dir())
 }
 
+/// Each of these makes a vocabulary, or shows that there is one, without Marian's three files.
+const VOCABULARIES: [&str; 9] = [
+    "tokenizer.json",
+    "source_tokenizer.json",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "sentencepiece.model",
+    "merges.txt",
+    "vocab-src.json",
+    "vocab.txt",
+    "source_vocab.txt",
+];
+
 /// What a snapshot lacks to be a model: `None` if nothing.
 fn missing_file(snapshot: &Path) -> Option<&'static str> {
     let has = |name: &str| snapshot.join(name).exists();
@@ -119,15 +131,11 @@ fn missing_file(snapshot: &Path) -> Option<&'static str> {
     if weights.ends_with(".index.json") && !shard_names(snapshot, weights).iter().all(|name| has(name)) {
         return Some("a part of its weights");
     }
-    // Any of these makes a vocabulary, Marian's of three files aside.
-    let alone = VOCABULARY_FILES.into_iter().filter(|name| {
-        !["source.spm", "target.spm", "vocab.json", "tokenizer_config.json", "special_tokens_map.json"].contains(name)
-    });
     let is_bytes = || {
         let config = std::fs::read_to_string(snapshot.join("tokenizer_config.json"));
         config.is_ok_and(|config| config.contains("ByT5Tokenizer"))
     };
-    if alone.into_iter().any(|name| name != "added_tokens.json" && has(name)) || is_bytes() {
+    if VOCABULARIES.iter().any(|name| has(name)) || is_bytes() {
         return None;
     }
     ["vocab.json", "source.spm", "target.spm"].into_iter().find(|name| !has(name))

@@ -25,12 +25,7 @@ pub struct MosesVocabulary {
 impl MosesVocabulary {
     /// Joins the rules of a language, the merges, and the table that numbers the pieces.
     pub fn new(moses: Moses, merges: Arc<Merges>, table: VocabularyTable) -> Self {
-        let specials = Specials {
-            unknown: Some(table.unknown()),
-            padding: table.id("<pad>"),
-            begin: table.id("<s>"),
-            end: table.id("</s>"),
-        };
+        let specials = table.specials();
         Self { moses, merges, table, specials, lower_case: false, clean_up_spaces: false }
     }
 
