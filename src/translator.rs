@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::checkpoint::ModelFiles;
 use crate::compute::{BackendName, Compute, Device, Precision, Workspace};
-use crate::layouts::{self, GenerationConfig, Opened};
+use crate::layouts::{self, GenerationConfig, Opened, TextDefaults};
 use crate::model::{self, Record, Seq2Seq};
 use crate::search::{self, Beginning, Hypothesis, SearchOptions, Source};
 use crate::spec::{AlignmentHead, Spec};
@@ -35,6 +35,7 @@ pub struct Translator {
     frame: Frame,
     alignment: Option<AlignmentHead>,
     generation: GenerationConfig,
+    text_defaults: TextDefaults,
     notes: Vec<String>,
     vocabularies: Vocabularies,
     languages: ModelLanguages,
@@ -163,7 +164,7 @@ impl TranslatorBuilder {
         let vocabularies = if self.pieces { vocabularies.of_pieces() } else { vocabularies };
         let model = model::load(&opened.spec, &opened.parameters, &compute)?;
         let unused = opened.parameters.unused_note();
-        let Opened { spec, alignment, generation, mut notes, .. } = opened;
+        let Opened { spec, alignment, generation, text_defaults, mut notes, .. } = opened;
         notes.extend(languages.notes(from, to));
         notes.extend(generation.notes(&files));
         notes.extend(unused);
@@ -173,6 +174,7 @@ impl TranslatorBuilder {
             frame,
             alignment,
             generation,
+            text_defaults,
             notes,
             vocabularies,
             languages,
@@ -399,6 +401,11 @@ impl Translator {
     /// The model's own generation settings.
     pub fn generation(&self) -> &GenerationConfig {
         &self.generation
+    }
+
+    /// What the model's directory says is to be done to texts. [`Translator::translate`] does nothing of it by itself.
+    pub fn text_defaults(&self) -> &TextDefaults {
+        &self.text_defaults
     }
 
     /// What the user should be told about the model, one line each.
