@@ -50,7 +50,7 @@ const MARKS: &str = r#"(?x)
     | [:;] -? [()DPp|/\\]
     | [\p{So}\p{Sm}--[°©®™+<=>|~±×÷¬]]+
     | [•‣⁃·∙]+ | \*+ | _+ | \|+ | ~+ | \^+ | \\+ | [<>]+ | \{+ | \}+ | \[+ | \]+ | `+ | =+ | \#+
-    | ^ \s* [-–—+] \s
+    | ^ \s* (?: [-–—+] | [a-z] \) | \(? \d{1,3} \) | \d{1,3} \. ) \s+ \S
 "#;
 
 /// Numbers: telephone numbers and groups with spaces in them; whatever else has digits to its left and right.
@@ -140,9 +140,12 @@ pub(super) fn marks(text: &str) -> Vec<Range<usize>> {
             {
                 None
             }
-            bullet if bullet.trim().len() < bullet.len() => {
-                let start = found.start + bullet.len() - bullet.trim_start().len();
-                Some(start..start + bullet.trim().len())
+            // What a list has before its points, up to the first character of the point.
+            point if point.contains(char::is_whitespace) && !point.starts_with('<') => {
+                let start = found.start + point.len() - point.trim_start().len();
+                let bullet = point.trim().split(char::is_whitespace).next().unwrap_or_default();
+                let is_ordinal = bullet.ends_with('.') && !point.ends_with(char::is_uppercase);
+                (!is_ordinal).then(|| start..start + bullet.len())
             }
             _ => Some(found),
         }
@@ -271,6 +274,9 @@ mod tests {
             ("Gut 👍🏽 👨‍👩‍👧 🇩🇪 1️⃣ ❤️!", &["👍🏽", "👨‍👩‍👧", "🇩🇪", "1️⃣", "❤️"]),
             ("• Eins → zwei ** drei | vier", &["•", "→", "**", "|"]),
             ("- Ein Punkt :-) <3", &["-", ":-)", "<"]),
+            ("2) Ein Punkt", &["2)"]),
+            ("3. Ein Punkt", &["3."]),
+            ("3. bis 5. Mai", &[]),
             ("Ein - Strich, 5*3, 20 °C und § 3 + 4: ja", &[]),
         ] {
             assert_eq!(texts(text, marks), found, "{text}");

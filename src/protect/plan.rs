@@ -88,7 +88,7 @@ impl Plan {
         let sides = sides(&text, &spans);
         let treatments = spans.iter().map(|span| match span.role {
             Role::Mark | Role::Quote => Treatment::Cut,
-            Role::Word | Role::Number => Treatment::Keep,
+            Role::Word | Role::Number | Role::Quotation => Treatment::Keep,
         });
         let mut plan = Self {
             treatments: treatments.collect(),
@@ -133,7 +133,7 @@ impl Plan {
         match self.spans[span].role {
             Role::Number if self.is_time(span) => own.replace('.', ":"),
             Role::Number if self.decimal_point && !self.is_version(span) => with_decimal_point(own),
-            Role::Quote if self.is_english => english_quote(own, self.sides[span].0).to_owned(),
+            Role::Quote | Role::Quotation if self.is_english => english_quote(own, self.sides[span].0).to_owned(),
             _ => own.to_owned(),
         }
     }
@@ -161,7 +161,7 @@ impl Plan {
         round: usize,
     ) -> Result<Option<Protected>> {
         if self.is_copied {
-            let edits = (0..self.spans.len()).filter(|&span| self.spans[span].role != Role::Quote);
+            let edits = (0..self.spans.len()).filter(|&span| self.spans[span].role.is_copied());
             let mut text = Edits::default();
             edits.for_each(|span| text.push(self.spans[span].bytes.clone(), self.written(span)));
             let links = word_ranges(&self.text).iter().map(|word| (word.start, text.place(word.start))).collect();
@@ -208,6 +208,13 @@ impl Plan {
                         None => failing.push(span),
                     }
                 }
+                (Treatment::Keep, Role::Quotation) => {
+                    let is_quotation = |&other: &usize| self.spans[other].role == Role::Quotation;
+                    let quotations = (0..self.spans.len()).filter(is_quotation).count();
+                    if target.matches(['"', '“', '”', '„', '»', '«']).count() != quotations {
+                        failing.push(span);
+                    }
+                }
                 (Treatment::Keep, _) if occurrences(target, own).len() == count => {}
                 (Treatment::Keep, _) => failing.push(span),
             }
@@ -235,8 +242,9 @@ impl Plan {
     fn treatment(&self, span: usize) -> Treatment {
         let tries = self.tries[span];
         let own = self.own(span);
-        let is_number = self.spans[span].role == Role::Number;
-        if tries > TRIES || (!is_number && self.is_set_off(span)) {
+        let role = self.spans[span].role;
+        let is_number = role == Role::Number;
+        if tries > TRIES || role == Role::Quotation || (!is_number && self.is_set_off(span)) {
             return Treatment::Cut;
         }
         let is_year = || own.len() == 4 && own.starts_with(['1', '2']) && own.bytes().all(|byte| byte.is_ascii_digit());
@@ -334,7 +342,7 @@ impl Plan {
     fn done(&self, translation: Translation, links: Option<Vec<(usize, usize)>>) -> Protected {
         let text = translation.text();
         let mut result = Protected { links, ..Protected::default() };
-        for span in (0..self.spans.len()).filter(|&span| self.spans[span].role != Role::Quote) {
+        for span in (0..self.spans.len()).filter(|&span| self.spans[span].role.is_copied()) {
             let own = self.own(span).to_owned();
             let written = self.written(span);
             let count = (0..self.spans.len()).filter(|&other| self.own(other) == own).count();

@@ -15,9 +15,18 @@ pub enum Role {
     Number,
     /// What it does without: markup, emoji, signs, characters the vocabulary does not have.
     Mark,
-    /// A quotation mark or a bracket around a word or around everything. The sentence does without it, too, but it is
-    /// translated.
+    /// A quotation mark or a bracket around a word or around everything, which models leave untranslated or take for
+    /// something else. The sentence does without it, too, but it is translated.
     Quote,
+    /// A quotation mark around several words, which is left to the model as long as it makes two of two.
+    Quotation,
+}
+
+impl Role {
+    /// Whether the span itself has to come back.
+    pub(super) fn is_copied(self) -> bool {
+        !matches!(self, Self::Quote | Self::Quotation)
+    }
 }
 
 /// Where a mark belongs.
@@ -73,7 +82,9 @@ impl Wanted {
             for (range, is_word) in unknown(text, knows) {
                 add(if is_word { Role::Word } else { Role::Mark }, vec![range]);
             }
-            add(Role::Quote, quotes(text));
+            for (range, role) in quotes(text) {
+                add(role, vec![range]);
+            }
         }
         if self.numbers {
             found.extend(patterns::numbers(text).into_iter().map(|bytes| Span { bytes, role: Role::Number }));
@@ -129,8 +140,8 @@ fn unknown(text: &str, knows: impl Fn(char) -> bool) -> Vec<(Range<usize>, bool)
     found
 }
 
-/// Quotation marks and brackets around one word or around the whole text, in pairs.
-fn quotes(text: &str) -> Vec<Range<usize>> {
+/// Quotation marks, and brackets around one word or around the whole text, in pairs.
+fn quotes(text: &str) -> Vec<(Range<usize>, Role)> {
     const PAIRS: [(char, &str); 8] =
         [('„', "“”"), ('“', "”"), ('"', "\""), ('»', "«"), ('«', "»"), ('‚', "‘’"), ('\'', "'"), ('(', ")")];
     let mut found = Vec::new();
@@ -148,13 +159,19 @@ fn quotes(text: &str) -> Vec<Range<usize>> {
         });
         let Some((place, close)) = close.filter(|_| opens) else { continue };
         let (place, end) = (inner + place, inner + place + close.len_utf8());
-        let is_word = !text[inner..place].contains(char::is_whitespace);
+        let content = &text[inner..place];
+        let is_word = !content.contains(char::is_whitespace);
         let is_all = text[..start].trim().is_empty() && !text[end..].contains(char::is_alphanumeric);
-        if is_word || is_all || open != '(' {
-            found.extend([start..inner, place..end]);
-        }
+        // Numbers and abbreviations in brackets are no words of the sentence.
+        let is_aside = open == '(' && (!content.contains(char::is_lowercase) || content.contains(char::is_numeric));
+        let role = match open {
+            _ if is_all || (is_word && !is_aside) => Role::Quote,
+            '(' | '\'' | '‚' => continue,
+            _ => Role::Quotation,
+        };
+        found.extend([(start..inner, role), (place..end, role)]);
     }
-    found.sort_by_key(|range| range.start);
+    found.sort_by_key(|(range, _)| range.start);
     found
 }
 

@@ -202,26 +202,30 @@ impl Aligned<'_> {
             targets
         };
         let around = |word: Option<usize>| word.map(|word| vec![word]).unwrap_or_default();
-        if side == Side::Opens {
-            let targets = linked(&content.unwrap_or_else(|| around(right)));
-            if let Some(&target) = targets.first() {
-                return (self.target_words[target].start, false);
+        if let Some(content) = content.filter(|content| !content.is_empty()) {
+            let mut targets = linked(&content);
+            if targets.is_empty() {
+                // Nothing was made of it; the word behind what comes before it is as good as any.
+                let before = content[0].checked_sub(1).and_then(|word| linked(&[word]).last().copied());
+                let next = before.map_or(0, |word| word + 1).min(self.target_words.len().saturating_sub(1));
+                targets.extend((next < self.target_words.len()).then_some(next));
+            }
+            if let (Some(&first), Some(&last)) = (targets.first(), targets.last()) {
+                return match side {
+                    Side::Opens => (self.target_words[first].start, false),
+                    _ => (self.behind(last, before), true),
+                };
             }
         }
-        let mut words = match (side, pair) {
-            (Side::Closes, Some(pair)) => (0..self.source_words.len())
-                .filter(|&w| self.source_words[w].start < pair.end && self.source_words[w].end > pair.start)
-                .collect(),
-            _ => around(left),
-        };
+        if side == Side::Opens
+            && let Some(&target) = linked(&around(right)).first()
+        {
+            return (self.target_words[target].start, false);
+        }
+        let mut words = around(left);
         loop {
             if let Some(&target) = linked(&words).last() {
-                let word = &self.target_words[target];
-                // Behind the punctuation of the word, if it was behind that in the source.
-                let punctuated = before.trim_end().ends_with(CLOSING);
-                let text = &self.target[word.clone()];
-                let bare = text.trim_end_matches(CLOSING).len();
-                return (if punctuated || bare == 0 { word.end } else { word.start + bare }, true);
+                return (self.behind(target, before), true);
             }
             match words.first().copied() {
                 Some(first) if first > 0 => words = vec![first - 1],
@@ -232,6 +236,14 @@ impl Aligned<'_> {
             Some(target) => (self.target_words[target].start, false),
             None => (self.target.len(), true),
         }
+    }
+
+    /// The place behind a word: behind its punctuation, if the source has some before that place.
+    fn behind(&self, target: usize, before: &str) -> usize {
+        let word = &self.target_words[target];
+        let bare = self.target[word.clone()].trim_end_matches(CLOSING).len();
+        let is_punctuated = before.trim_end().ends_with(CLOSING);
+        if is_punctuated || bare == 0 { word.end } else { word.start + bare }
     }
 }
 

@@ -32,7 +32,7 @@ PLACES = {
 }
 TAGS = [("<b>", "</b>"), ("<i>", "</i>"), ("<span class=\"x\">", "</span>"), ("<0>", "</0>"), ("", "<br/>"), ("&nbsp;", ""), ("", "&amp;")]
 SYMBOLS = ["😀", "👍🏽", "👩‍👩‍👧", "🇩🇪", "❤️", "☃", "→", "•", "★", "✓", "|", "|||", "*", "**", "犬", "日本語", "Москва", "ありがとう", "‣", "◆", "⇒"]
-AROUND = [("(", ")"), ("[", "]"), ("{", "}"), ("„", "“"), ("\"", "\""), ("»", "«"), ("*", "*"), ("**", "**"), ("_", "_"), ("<b>", "</b>"), ("`", "`")]
+AROUND = [("(", ")"), ("[", "]"), ("„", "“"), ("\"", "\""), ("»", "«"), ("*", "*"), ("**", "**"), ("_", "_"), ("<b>", "</b>")]
 STARTS = ["• ", "- ", "* ", "→ ", "> ", "– ", "✓ ", "😀 ", "| "]
 NUMBERS = ["Das Haus kostet X Euro.", "Es sind X Kinder im Park.", "In der Stadt leben X Menschen.", "Er lief X Meter.", "Auf dem Platz stehen X Leute."]
 PRICES = ["Das kostet X €.", "Der Eintritt kostet X Euro.", "Die Temperatur beträgt X Grad.", "Sie wiegt X kg.", "Der Preis stieg um X Prozent."]
