@@ -301,6 +301,13 @@ pub fn name_of(code: &str) -> Option<&'static str> {
     known().iter().find(|known| known.codes.contains(&language.as_str())).map(|known| known.names[0])
 }
 
+/// Whether two codes, of any form, are of the same language.
+pub fn same_language(one: &str, other: &str) -> bool {
+    let ((one, ..), (other, ..)) = (parts(one), parts(other));
+    let has_both = |known: &Known| [&one, &other].iter().all(|code| known.codes.contains(&code.as_str()));
+    one == other || known().iter().any(has_both)
+}
+
 /// Language, script and region of a code such as `zho_Hans`, `zh-TW`, `de_DE` or `deu`, in lower case.
 fn parts(code: &str) -> (String, Option<String>, Option<String>) {
     let lower = code.trim().to_lowercase();
