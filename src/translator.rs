@@ -623,21 +623,15 @@ impl Translator {
     /// al. 2015, section 2): names and numbers outside the vocabulary come through. Needs recorded cross-attention.
     pub fn text_replacing_unknown(&self, source: &str, languages: &Languages, hypothesis: &Hypothesis) -> String {
         let target = &self.vocabularies.target;
-        let (Some(unknown), Some(attention)) = (target.specials().unknown, &hypothesis.cross_attention) else {
+        let replaced = self.replaced_unknown(source, languages, hypothesis);
+        if replaced.is_empty() {
             return target.decode(&hypothesis.ids);
-        };
-        let words = self.source_words(source, languages);
-        let weights = attention.mean(self.alignment);
+        }
+        let unknown = target.specials().unknown;
         let mut text = String::new();
         let mut step = 0;
-        for run in hypothesis.ids.chunk_by(|a, b| *a != unknown && *b != unknown) {
-            let part = if run[0] == unknown {
-                let row = &weights[step * attention.columns..(step + 1) * attention.columns];
-                let column = (0..words.len()).max_by(|&a, &b| row[a].total_cmp(&row[b]));
-                column.map_or_else(String::new, |column| words[column].clone())
-            } else {
-                target.decode(run)
-            };
+        for run in hypothesis.ids.chunk_by(|a, b| Some(*a) != unknown && Some(*b) != unknown) {
+            let part = replaced[step].clone().unwrap_or_else(|| target.decode(run));
             step += run.len();
             if !text.is_empty() && !part.is_empty() {
                 text.push(' ');
@@ -645,6 +639,32 @@ impl Translator {
             text.push_str(&part);
         }
         text
+    }
+
+    /// For each piece of a hypothesis, if it is unknown, the source word it looked at most. Nothing if there is no unknown
+    /// piece or no attention.
+    pub(crate) fn replaced_unknown(
+        &self,
+        source: &str,
+        languages: &Languages,
+        hypothesis: &Hypothesis,
+    ) -> Vec<Option<String>> {
+        let (Some(unknown), Some(attention)) =
+            (self.vocabularies.target.specials().unknown, &hypothesis.cross_attention)
+        else {
+            return Vec::new();
+        };
+        if !hypothesis.ids.contains(&unknown) {
+            return Vec::new();
+        }
+        let words = self.source_words(source, languages);
+        let weights = attention.mean(self.alignment);
+        let word = |(step, &id): (usize, &u32)| {
+            let row = weights.get(step * attention.columns..(step + 1) * attention.columns)?;
+            let column = (0..words.len()).max_by(|&a, &b| row[a].total_cmp(&row[b]));
+            (id == unknown).then(|| column.map_or_else(String::new, |column| words[column].clone()))
+        };
+        hypothesis.ids.iter().enumerate().map(word).collect()
     }
 
     /// For each source id the model sees, except the sentence end, the whole word it belongs to.

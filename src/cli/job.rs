@@ -1,12 +1,14 @@
 //! Between lines and the translator: what a line of input asks for, and translating several at once.
 
+use std::ops::Range;
+
 use translate::Workspace;
 use translate::inspect::align::{Link, Rule};
 use translate::inspect::{AttentionMap, Kind, Selection};
 use translate::model::Record;
 use translate::pipeline::{BatchTranslator, Line, Tokens};
 use translate::search::{Hypothesis, SearchOptions};
-use translate::text::{Languages, join_sentences, split_sentences};
+use translate::text::{Languages, join_sentences_at, split_sentences, word_ranges};
 
 use translate::{Request, Result, SOURCE_LIMIT, Translation, Translator};
 
@@ -49,8 +51,12 @@ pub(super) struct Translated {
     pub(super) fields: Fields,
     /// Whether the line was too long to be read whole.
     pub(super) line_truncated: bool,
+    /// What was to be translated, as it was given.
+    pub(super) text: String,
     /// The translation of each sentence of the line; one, unless sentences are split.
     pub(super) sentences: Vec<Translation>,
+    /// Where each sentence begins in the text.
+    pub(super) starts: Vec<usize>,
     /// The source sentences with the white space between them, if there are several.
     pub(super) sources: Vec<String>,
     /// The word links of each translation of the whole line, best first, if asked for.
@@ -83,16 +89,16 @@ impl TranslationJob {
     }
 
     /// Takes the target-language token a text begins with (`>>fra<<`), if the model has it, off the text.
-    fn own_language(&self, text: &str) -> (Option<Languages>, String) {
+    fn own_language<'t>(&self, text: &'t str) -> (Option<Languages>, &'t str) {
         let end = text.find("<<").filter(|_| text.starts_with(">>")).map_or(0, |start| start + 2);
         let (token, rest) = text.split_at(end);
         let languages = self.translator.vocabularies().source.languages();
         match languages.iter().find(|language| end > 0 && language.token == token) {
             Some(language) => {
                 let chosen = self.translator.languages().choose(None, Some(&language.code));
-                (chosen.ok(), rest.trim_start().to_owned())
+                (chosen.ok(), rest.trim_start())
             }
-            None => (None, text.to_owned()),
+            None => (None, text),
         }
     }
 
@@ -112,27 +118,35 @@ impl TranslationJob {
             AttentionMap::of(&self.translator, Kind::Cross, line.index + 1, text, sentence, rank)
         };
         // A blank sentence was not translated, so there is nothing to look at.
-        let sentences = || texts.iter().zip(&translated.sentences).filter(|(_, sentence)| !sentence.source.is_empty());
+        let sentences = || {
+            let places = translated.starts.iter().zip(0..);
+            let all = texts.iter().zip(&translated.sentences).zip(places);
+            all.filter(|((_, sentence), _)| !sentence.source.is_empty())
+        };
         if let Some(selection) = self.attention.alignments {
+            let source_words = word_ranges(&translated.text);
             let mut alignments = Vec::new();
             for rank in 0..translated.candidates() {
+                let (translation, starts) = translated.text_at(rank);
+                let target_words = word_ranges(&translation);
                 let mut links = Vec::new();
-                let (mut source, mut target) = (0, 0);
-                for (text, sentence) in sentences() {
+                for ((text, sentence), (source, target)) in sentences() {
                     let map = map(text, sentence, rank.min(sentence.candidates.len().saturating_sub(1)))?;
-                    let shifted = map.align(&selection, Rule::Argmax)?.into_iter();
-                    links.extend(
-                        shifted.map(|link| Link { source: source + link.source, target: target + link.target }),
-                    );
-                    source += map.source_words.len();
-                    target += map.target_words.len();
+                    for link in map.align(&selection, Rule::Argmax)? {
+                        links.push(Link {
+                            source: word_at(&source_words, source + map.source_words[link.source].bytes.start),
+                            target: word_at(&target_words, starts[target] + map.target_words[link.target].bytes.start),
+                        });
+                    }
                 }
+                links.sort_unstable();
+                links.dedup();
                 alignments.push(links);
             }
             translated.alignments = alignments;
         }
         if self.attention.maps {
-            translated.maps = sentences().map(|(text, sentence)| map(text, sentence, 0)).collect::<Result<_>>()?;
+            translated.maps = sentences().map(|((text, sentence), _)| map(text, sentence, 0)).collect::<Result<_>>()?;
         }
         Ok(())
     }
@@ -155,6 +169,11 @@ pub(super) fn check_scores(line: &Line, translation: &Translation) -> Result<()>
         return Err(line.error(problem));
     }
     Ok(())
+}
+
+/// Which word a byte of a text is in; of one between two words, the word after it.
+fn word_at(words: &[Range<usize>], byte: usize) -> usize {
+    words.partition_point(|word| word.end <= byte).min(words.len().saturating_sub(1))
 }
 
 impl BatchTranslator for TranslationJob {
@@ -189,14 +208,15 @@ impl BatchTranslator for TranslationJob {
                 continue;
             }
             let first = requests.len();
-            let mut sources = Vec::new();
+            let (mut sources, mut starts) = (Vec::new(), Vec::new());
             // Split into sentences, a line's own language token holds for each of them.
-            let (own, text) = match self.split_sentences && languages.target.is_none() {
+            let (own, rest) = match self.split_sentences && languages.target.is_none() {
                 true => self.own_language(&text),
-                false => (None, text),
+                false => (None, &text[..]),
             };
             let languages = Some(own.unwrap_or(languages));
-            let mut push = |sentence: &str| {
+            let mut start = text.len() - rest.len();
+            let mut push = |sentence: &str, start: usize| {
                 // A prefix begins the translation of the line, so only its first sentence.
                 let target_prefix = if requests.len() == first { prefix.clone() } else { None };
                 requests.push(Request {
@@ -205,20 +225,25 @@ impl BatchTranslator for TranslationJob {
                     max_length,
                     languages: languages.clone(),
                 });
+                starts.push(start);
             };
-            if self.split_sentences && !text.trim().is_empty() {
-                for sentence in split_sentences(&text) {
+            if self.split_sentences && !rest.trim().is_empty() {
+                for sentence in split_sentences(rest) {
                     sources.push(sentence.to_owned());
-                    push(sentence.trim());
+                    push(sentence.trim(), start + sentence.len() - sentence.trim_start().len());
+                    start += sentence.len();
                 }
-            } else if text.trim().is_empty() {
-                requests.push(Request { text, max_length, ..Request::default() });
+            } else if rest.trim().is_empty() {
+                requests.push(Request { text: rest.to_owned(), max_length, ..Request::default() });
+                starts.push(start);
             } else {
-                push(&text);
+                push(rest, start);
             }
+            let count = requests.len() - first;
+            let line_truncated = line.truncated;
             outcomes.push(Ok((
-                Translated { fields, sources, line_truncated: line.truncated, ..Translated::default() },
-                requests.len() - first,
+                Translated { fields, text, sources, starts, line_truncated, ..Translated::default() },
+                count,
             )));
         }
         let mut translations = Vec::with_capacity(requests.len());
@@ -267,14 +292,19 @@ impl BatchTranslator for TranslationJob {
 impl Translated {
     /// The `rank`-th translation of the whole line (from 0): that of each sentence, or its last if it has fewer.
     pub(super) fn text(&self, rank: usize) -> String {
+        self.text_at(rank).0
+    }
+
+    /// The same, and where the translation of each sentence begins in it.
+    pub(super) fn text_at(&self, rank: usize) -> (String, Vec<usize>) {
         let texts: Vec<&str> = self
             .sentences
             .iter()
             .map(|sentence| sentence.candidates.get(rank).or(sentence.candidates.last()).map_or("", |best| &best.text))
             .collect();
         match &texts[..] {
-            [text] => (*text).to_owned(),
-            _ => join_sentences(&self.sources.iter().map(String::as_str).collect::<Vec<_>>(), &texts),
+            [text] => ((*text).to_owned(), vec![0]),
+            _ => join_sentences_at(&self.sources.iter().map(String::as_str).collect::<Vec<_>>(), &texts),
         }
     }
 

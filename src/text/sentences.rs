@@ -426,9 +426,16 @@ fn brackets(text: &str) -> Vec<(usize, usize)> {
 ///
 /// `translations` beyond the number of `sentences` are left out, and the other way round.
 pub fn join_sentences<T: AsRef<str>>(sentences: &[&str], translations: &[T]) -> String {
+    join_sentences_at(sentences, translations).0
+}
+
+/// The same, and where each translation begins in it.
+pub fn join_sentences_at<T: AsRef<str>>(sentences: &[&str], translations: &[T]) -> (String, Vec<usize>) {
     let mut text = String::new();
+    let mut starts = Vec::with_capacity(translations.len());
     let mut space = "";
     for (index, (sentence, translation)) in sentences.iter().zip(translations).enumerate() {
+        let leading_space = translation.as_ref().len() - translation.as_ref().trim_start().len();
         let translation = translation.as_ref().trim();
         let content = sentence.trim();
         let leading = &sentence[..sentence.len() - sentence.trim_start().len()];
@@ -442,10 +449,11 @@ pub fn join_sentences<T: AsRef<str>>(sentences: &[&str], translations: &[T]) -> 
                 space => text.push_str(space),
             }
         }
+        starts.push(text.len().saturating_sub(leading_space));
         text.push_str(translation);
         space = if content.is_empty() { "" } else { &sentence[leading.len() + content.len()..] };
     }
-    text + space
+    (text + space, starts)
 }
 
 /// Whether a character is written without spaces around it: Chinese and Japanese letters and punctuation.
@@ -489,6 +497,7 @@ mod tests {
         assert_eq!(join_sentences(&split("你好。再见！"), &["Hello.", "Goodbye!"]), "Hello. Goodbye!");
         assert_eq!(join_sentences(&split("Hello. Goodbye!"), &["你好。", "再见！"]), "你好。再见！");
         assert_eq!(join_sentences::<&str>(&[], &[]), "");
+        assert_eq!(join_sentences_at(&sentences, &["Es regnet.", "Wirklich?", "Ja!"]).1, [1, 13, 23]);
     }
 
     proptest! {

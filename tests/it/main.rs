@@ -36,3 +36,5 @@ mod program;
 mod score;
 mod text;
 mod webdriver;
+#[cfg(feature = "builtin-models")]
+mod words;
