@@ -76,7 +76,7 @@ impl Rules {
         static ALL: OnceLock<Rules> = OnceLock::new();
         static EACH: OnceLock<Vec<(&str, Rules)>> = OnceLock::new();
         let each = EACH.get_or_init(|| {
-            let mut codes: Vec<&str> = Self::rows().map(|(code, ..)| code).collect();
+            let mut codes: Vec<&str> = Self::rows().map(|(code, ..)| code).filter(|code| *code != "*").collect();
             codes.dedup();
             codes.into_iter().map(|code| (code, Self::read(Some(code)))).collect()
         });
@@ -94,7 +94,8 @@ impl Rules {
 
     fn read(language: Option<&str>) -> Self {
         let mut rules = Self::default();
-        for (_, kind, words) in Self::rows().filter(|(code, ..)| language.is_none_or(|language| language == *code)) {
+        let is_of = |code: &str| code == "*" || language.is_none_or(|language| language == code);
+        for (_, kind, words) in Self::rows().filter(|(code, ..)| is_of(code)) {
             let words = words.split(' ');
             match kind {
                 "never" => words.for_each(|word| rules.never.add(word)),
@@ -162,8 +163,12 @@ impl<'t> Splitter<'t> {
                 first_word = text[start..].find(char::is_alphanumeric).map_or(text.len(), |found| start + found);
             }
             while brackets.next_if(|&(_, close)| close < position).is_some() {}
-            let is_inside = brackets.peek().is_some_and(|&(open, _)| (start..position).contains(&open) && open > first_word);
-            if first_word < position && position <= last_word && self.ends(&text[start..position], &text[position..], is_inside) {
+            let is_inside =
+                brackets.peek().is_some_and(|&(open, _)| (start..position).contains(&open) && open > first_word);
+            if first_word < position
+                && position <= last_word
+                && self.ends(&text[start..position], &text[position..], is_inside)
+            {
                 sentences.push(&text[start..position]);
                 start = position;
             }
@@ -261,7 +266,10 @@ impl<'t> Splitter<'t> {
         }
         if next.is_lowercase() {
             // Only a text without any capitals comes here.
-            return self.is_lower && is_word && !is_single && (!self.is_abbreviation(bare) || self.is_maybe_before(bare, opened));
+            return self.is_lower
+                && is_word
+                && !is_single
+                && (!self.is_abbreviation(bare) || self.is_maybe_before(bare, opened));
         }
         // `1. Öl wechseln.`, `a. Anfang`
         if is_first && (is_single || (is_roman && bare.len() < 6) || (is_number && bare.len() < 4)) {
@@ -296,10 +304,10 @@ impl<'t> Splitter<'t> {
             return true;
         }
         if opened.starts_with(|character: char| character.is_ascii_digit()) {
-            // `3. 5. 2020`
+            // `3. 5. 2020`, `77. 000`
             let digits = opened.find(|character: char| !character.is_ascii_digit()).unwrap_or(opened.len());
             let is_date = number.len() <= 2 && (digits == 4 || (digits <= 2 && opened[digits..].starts_with('.')));
-            return !is_date;
+            return !is_date && digits != 3;
         }
         let next_word = opened.split(|character: char| !character.is_alphabetic()).next().unwrap_or_default();
         if self.rules.month.contains(next_word) {
@@ -482,7 +490,7 @@ mod tests {
     fn every_row_of_the_table_is_of_a_known_kind_and_language() {
         for (language, kind, words) in Rules::rows() {
             assert!(["never", "number", "maybe", "starter", "before-ordinal", "month"].contains(&kind), "{kind}");
-            assert!(super::super::languages::name_of(language).is_some(), "{language}");
+            assert!(language == "*" || super::super::languages::name_of(language).is_some(), "{language}");
             assert!(words.split(' ').all(|word| !word.is_empty()), "{language} {kind}");
         }
         assert!(std::ptr::eq(Rules::of(Some("deu_Latn")), Rules::of(Some("de"))));
