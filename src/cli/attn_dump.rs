@@ -341,34 +341,36 @@ impl BatchTranslator for AttentionJob {
 
     fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<AttentionMap>>> {
         let pair = |line| {
-            let (source, target) = self.pair(line)?;
-            let source = self.translator.normalized(source).text;
-            match source.trim() {
+            let (given, target) = self.pair(line)?;
+            let source = self.translator.normalized(given);
+            match source.text.trim() {
                 "" => Err(line.error("it holds invisible characters and nothing else")),
-                _ => Ok((source, target)),
+                _ => Ok((given, source, target)),
             }
         };
         let (mut sources, mut targets) = (Vec::new(), Vec::new());
         let mut read = |line| {
-            let (source, target) = pair(line)?;
-            sources.push(source);
+            let (given, source, target) = pair(line)?;
+            sources.push((given, source));
             targets.extend(target);
             Ok(())
         };
         let outcomes: Vec<Result<()>> = lines.iter().map(&mut read).collect();
         let translations = if matches!(self.targets, Targets::Search) {
-            let requests: Vec<Request> = sources.iter().map(|source: &String| source.as_str().into()).collect();
+            let requests: Vec<Request> = sources.iter().map(|(_, source)| source.text.as_str().into()).collect();
             self.translator.translate(&requests, &self.options, self.record, workspace)?
         } else {
-            let pairs: Vec<(&str, &str)> = sources.iter().map(String::as_str).zip(targets).collect();
+            let pairs: Vec<(&str, &str)> = sources.iter().map(|(_, source)| &source.text[..]).zip(targets).collect();
             self.translator.align(&pairs, &self.options, self.record, workspace)?
         };
         let mut found = sources.iter().zip(&translations);
         let maps = outcomes.into_iter().zip(lines).map(|(outcome, line)| {
             outcome.and_then(|()| match found.next() {
-                Some((source, translation)) => {
+                Some(((given, source), translation)) => {
                     check_scores(line, translation)?;
-                    AttentionMap::of(&self.translator, self.kind, line.index + 1, source, translation, 0)
+                    let text = &source.text;
+                    let map = AttentionMap::of(&self.translator, self.kind, line.index + 1, text, translation, 0)?;
+                    Ok(map.of_original(given, &source.offsets))
                 }
                 None => Err(line.error("no translation")),
             })

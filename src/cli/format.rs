@@ -176,6 +176,10 @@ impl Formatter {
                     });
                     object.insert("translations".into(), candidates.collect());
                 }
+                let lists = [("protected", &translated.protected), ("lost", &translated.lost)];
+                for (name, spans) in lists.into_iter().filter(|(_, spans)| !spans.is_empty()) {
+                    object.insert(name.into(), json!(spans));
+                }
                 object.insert("truncated".into(), translated.truncated().into());
                 object.insert("looping".into(), translated.looping().into());
             }

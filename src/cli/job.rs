@@ -7,6 +7,7 @@ use translate::inspect::align::{Link, Rule};
 use translate::inspect::{AttentionMap, Kind, Selection};
 use translate::model::Record;
 use translate::pipeline::{BatchTranslator, Line, Tokens};
+use translate::protect::{Protected, Protection};
 use translate::search::{Hypothesis, SearchOptions};
 use translate::text::{Languages, Normalized, Offsets, join_sentences_at, split_sentences, word_ranges};
 
@@ -30,6 +31,8 @@ pub(super) struct TranslationJob {
     pub(super) batch_size: usize,
     /// Whether lines are pieces of the vocabulary.
     pub(super) is_of_pieces: bool,
+    /// What comes back as it is, if anything.
+    pub(super) protection: Option<Protection>,
     /// Whether unknown pieces are replaced by the source words they looked at.
     pub(super) replace_unknown: bool,
     /// What else is made of the recorded attention.
@@ -69,6 +72,12 @@ pub(super) struct Translated {
     /// Which candidate of each sentence the translations of the whole line are made of, best first, where there are several
     /// sentences and translations.
     combinations: Vec<Vec<u16>>,
+    /// The spans of the line that were to come back as they are, and those of them that did not.
+    pub(super) protected: Vec<String>,
+    pub(super) lost: Vec<String>,
+    /// For each sentence the bytes of its text and of its translation that belong together, where those are not what the model
+    /// was given and gave.
+    links: Vec<Option<Vec<(usize, usize)>>>,
     /// The word links of each translation of the whole line, best first, if asked for.
     pub(super) alignments: Vec<Vec<Link>>,
     /// The attention behind the best translation of each sentence, if asked for.
@@ -88,6 +97,7 @@ impl TranslationJob {
             split_sentences: false,
             batch_size: 32,
             is_of_pieces: false,
+            protection: None,
             replace_unknown: false,
             attention: AttentionUse::default(),
         }
@@ -110,6 +120,14 @@ impl TranslationJob {
         self.translator.languages().choose(source, target).map(Some)
     }
 
+    /// Puts source words in the place of unknown pieces.
+    fn replace_unknown(&self, source: &str, translation: &mut Translation) {
+        for candidate in &mut translation.candidates {
+            let (languages, hypothesis) = (&translation.languages, &candidate.hypothesis);
+            candidate.text = self.translator.text_replacing_unknown(source, languages, hypothesis);
+        }
+    }
+
     /// Fills in what is made of the attention of a line's sentences, whose texts are given.
     fn use_attention(&self, line: &Line, texts: &[String], translated: &mut Translated) -> Result<()> {
         let map = |text, sentence, rank| {
@@ -117,9 +135,9 @@ impl TranslationJob {
         };
         // A blank sentence was not translated, so there is nothing to look at.
         let sentences = || {
-            let places = translated.starts.iter().zip(0..);
+            let places = translated.starts.iter().copied().zip(0..);
             let all = texts.iter().zip(&translated.sentences).zip(places);
-            all.filter(|((_, sentence), _)| !sentence.source.is_empty())
+            all.filter(|((_, sentence), (_, at))| !sentence.source.is_empty() || translated.links[*at].is_some())
         };
         if let Some(selection) = self.attention.alignments {
             let source_words = word_ranges(&translated.text);
@@ -129,14 +147,21 @@ impl TranslationJob {
                 let target_words = word_ranges(&translation);
                 let mut links = Vec::new();
                 for ((text, sentence), (source, target)) in sentences() {
-                    let map = map(text, sentence, translated.candidate_of(target, rank))?;
-                    for link in map.align(&selection, Rule::Argmax)? {
-                        let byte = source + map.source_words[link.source].bytes.start;
-                        links.push(Link {
-                            source: word_at(&source_words, translated.offsets.original(byte)),
-                            target: word_at(&target_words, starts[target] + map.target_words[link.target].bytes.start),
-                        });
-                    }
+                    let pairs = match &translated.links[target] {
+                        Some(pairs) => pairs.clone(),
+                        None => {
+                            let map = map(text, sentence, translated.candidate_of(target, rank))?;
+                            let bytes = |link: Link| {
+                                let (source, target) = (&map.source_words[link.source], &map.target_words[link.target]);
+                                (source.bytes.start, target.bytes.start)
+                            };
+                            map.align(&selection, Rule::Argmax)?.into_iter().map(bytes).collect()
+                        }
+                    };
+                    links.extend(pairs.into_iter().map(|pair| Link {
+                        source: word_at(&source_words, translated.offsets.original(source + pair.0)),
+                        target: word_at(&target_words, starts[target] + pair.1),
+                    }));
                 }
                 links.sort_unstable();
                 links.dedup();
@@ -145,7 +170,10 @@ impl TranslationJob {
             translated.alignments = alignments;
         }
         if self.attention.maps {
-            translated.maps = sentences().map(|((text, sentence), _)| map(text, sentence, 0)).collect::<Result<_>>()?;
+            // Lines are whole then.
+            let of_line = |map: AttentionMap| map.of_original(&translated.text, &translated.offsets);
+            translated.maps =
+                sentences().map(|((text, sentence), _)| map(text, sentence, 0).map(of_line)).collect::<Result<_>>()?;
         }
         Ok(())
     }
@@ -259,10 +287,25 @@ impl BatchTranslator for TranslationJob {
             };
             outcomes.push(Ok((translated, count)));
         }
-        let mut translations = Vec::with_capacity(requests.len());
-        for requests in requests.chunks(self.batch_size.max(1)) {
-            translations.extend(self.translator.translate(requests, &self.options, self.record, workspace)?);
-        }
+        let translate = |requests: &[Request], record: Record| -> Result<Vec<Translation>> {
+            let mut translations = Vec::with_capacity(requests.len());
+            for requests in requests.chunks(self.batch_size.max(1)) {
+                translations.extend(self.translator.translate(requests, &self.options, record, workspace)?);
+            }
+            if self.replace_unknown {
+                for (request, translation) in requests.iter().zip(&mut translations) {
+                    self.replace_unknown(&request.text, translation);
+                }
+            }
+            Ok(translations)
+        };
+        let translations: Vec<Protected> = match &self.protection {
+            Some(protection) => protection.translate(&self.translator, &requests, self.record, translate)?,
+            None => {
+                let mut translate = translate;
+                translate(&requests, self.record)?.into_iter().map(Protected::from).collect()
+            }
+        };
         let mut translations = translations.into_iter();
         let mut requests = requests.into_iter();
         Ok(outcomes
@@ -272,16 +315,13 @@ impl BatchTranslator for TranslationJob {
                 outcome.and_then(|(mut translated, count)| {
                     let mut texts = Vec::new();
                     let mut scores = Ok(());
-                    for (request, mut translation) in requests.by_ref().zip(translations.by_ref()).take(count) {
-                        if self.replace_unknown {
-                            for candidate in &mut translation.candidates {
-                                let hypothesis = &candidate.hypothesis;
-                                let (text, languages) = (&request.text, &translation.languages);
-                                candidate.text = self.translator.text_replacing_unknown(text, languages, hypothesis);
-                            }
-                        }
+                    for (request, protected) in requests.by_ref().zip(translations.by_ref()).take(count) {
+                        let Protected { translation, spans, lost, links } = protected;
                         scores = scores.and_then(|()| check_scores(line, &translation));
                         translated.sentences.push(translation);
+                        translated.protected.extend(spans);
+                        translated.lost.extend(lost);
+                        translated.links.push(links);
                         texts.push(request.text);
                     }
                     scores?;
