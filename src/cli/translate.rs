@@ -12,11 +12,12 @@ use translate::protect::Protection;
 use translate::{Error, Result, Translation, Translator};
 
 use super::Ending;
+use super::advice::Advice;
 use super::attention::{AttentionWriter, best};
 use super::format::{Beside, Format, Formatter};
 use super::job::{AttentionUse, Translated, TranslationJob};
 use super::lost;
-use super::options::{FileArguments, ModelOptions, SearchArguments, named_file};
+use super::options::{FileArguments, ModelOptions, SearchArguments, SentenceArguments, named_file};
 use super::request::InputFormat;
 use super::run::{self, Plan, StatsFormat};
 
@@ -69,9 +70,12 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "TEXT")]
     prefix: Option<String>,
 
-    /// Translate each line sentence by sentence and join the translations
-    #[arg(long)]
-    split_sentences: bool,
+    #[command(flatten)]
+    sentences: SentenceArguments,
+
+    /// Join the lines of each paragraph, up to a blank line, and write one line for it; a hyphen that divides a word goes
+    #[arg(long, conflicts_with_all = ["column", "json_input"])]
+    join_lines: bool,
 
     /// Carry over character by character: default (addresses, files, placeholders, markup, emoji, numbers and more), numbers,
     /// none, a REGEX, or a FILE of them; may be repeated and adds to what the model has by default; not with --n-best,
@@ -196,11 +200,11 @@ impl Limits {
         let mut warnings = Vec::new();
         if translated.sentences.iter().any(|sentence| sentence.source_truncated) {
             let limit = self.source;
-            warnings.push(format!("only the first {limit} source pieces are translated; try --split-sentences"));
+            let advice = if translated.is_split() { "shorter sentences" } else { "--split-sentences" };
+            warnings.push(format!("only the first {limit} source pieces are translated; try {advice}"));
         } else if translated.sentences.iter().any(Translation::truncated) {
-            warnings.push(
-                "the translation is truncated at its length limit; try --split-sentences or --max-length".to_owned(),
-            );
+            let more = if translated.is_split() { "" } else { "--split-sentences or " };
+            warnings.push(format!("the translation is truncated at its length limit; try {more}--max-length"));
         }
         let longest = translated.sentences.iter().map(|sentence| sentence.source.len()).max().unwrap_or(0);
         if let Some(trained) = self.trained.filter(|&trained| longest > trained && !self.warned) {
@@ -268,7 +272,9 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
             (false, None) => InputFormat::Text,
         },
         prefix: arguments.prefix,
-        split_sentences: arguments.split_sentences,
+        split_sentences: arguments.attention.is_none() && arguments.sentences.split(&translator),
+        batch_size: usize::from(arguments.batch_size),
+        is_of_pieces: arguments.model.pieces,
         protection,
         replace_unknown: arguments.replace_unk,
         attention: AttentionUse { alignments, maps: arguments.attention.is_some() },
@@ -288,7 +294,9 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     };
     let mut limits =
         Limits { source: job.translator.source_limit(), trained: job.translator.trained_length(), ..Limits::default() };
+    let mut advice = Advice::new(&job);
     let mut plan = Plan::new(inputs, output, &arguments.model, arguments.batch_size, arguments.quiet);
+    plan.settings.join_lines = arguments.join_lines;
     plan.notes = job.translator.notes().to_vec();
     plan.shown.progress &= !arguments.no_progress;
     plan.shown.resuming = resuming;
@@ -303,8 +311,9 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     }
     let ended = run::run(&job, plan, |console, line, done, buffer| {
         if let Done::Translated(translated) = done {
-            for warning in limits.warnings(line, translated) {
-                console.warn_of(line, &warning);
+            let advice = if console.has_warnings() { advice.warnings(&job, translated) } else { Vec::new() };
+            for warning in limits.warnings(line, translated).iter().chain(&advice) {
+                console.warn_of(line, warning);
             }
             if let Some(attention) = &mut attention
                 && !translated.maps.iter().all(|map| attention.add(map))

@@ -34,6 +34,7 @@ mod pipeline;
 mod pipeline_properties;
 mod program;
 mod score;
+mod sentences;
 mod text;
 mod webdriver;
 #[cfg(feature = "builtin-models")]
