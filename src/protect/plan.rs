@@ -39,11 +39,9 @@ const DAYS: [(&str, &str); 3] = [("Montag", "Monday"), ("Freitag", "Friday"), ("
 const TRIES: usize = 4;
 
 /// Numbers as a translation may write them.
-#[expect(clippy::expect_used, reason = "the pattern is a constant")]
 static NUMBER: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\d+(?:[.,:/'’\u{a0}\u{202f} -]\d+)*").expect("a valid pattern"));
 /// What an English clock time has behind it and one of 24 hours has not.
-#[expect(clippy::expect_used, reason = "the pattern is a constant")]
 static HALF_DAY: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^(?i: o['’]clock| ?[ap]\.?m\b\.?)").expect("a valid pattern"));
 

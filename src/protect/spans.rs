@@ -134,8 +134,9 @@ fn with_brackets(text: &str, mut spans: Vec<Span>) -> Vec<Span> {
 fn is_whole_word(text: &str, range: &Range<usize>) -> bool {
     let is_letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     let inside = &text[range.clone()];
-    !(is_letter(text[..range.start].chars().next_back()) && is_letter(inside.chars().next()))
-        && !(is_letter(text[range.end..].chars().next()) && is_letter(inside.chars().next_back()))
+    let continues_before = is_letter(text[..range.start].chars().next_back()) && is_letter(inside.chars().next());
+    let continues_after = is_letter(text[range.end..].chars().next()) && is_letter(inside.chars().next_back());
+    !continues_before && !continues_after
 }
 
 /// Runs of characters that the vocabulary does not have, and whether they are a word in the letters of the language around it.
