@@ -166,18 +166,15 @@ pub(super) fn numbers(text: &str) -> Vec<Range<usize>> {
     })
 }
 
-/// What `pattern` finds in `text`, as far as `check` lets it; after a refusal the search goes on a character later.
+/// What `pattern` finds in `text`, as far as `check` lets it.
 fn find(pattern: &Regex, text: &str, check: impl Fn(Range<usize>) -> Option<Range<usize>>) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut at = 0;
     while let Some(place) = pattern.find_at(text, at) {
-        match check(place.range()).filter(|range| !range.is_empty()) {
-            Some(range) => {
-                at = range.end;
-                found.push(range);
-            }
-            None => at = place.start() + text[place.start()..].chars().next().map_or(1, char::len_utf8),
-        }
+        let kept = check(place.range()).filter(|range| !range.is_empty());
+        // Never back, so that no text costs more than its length.
+        at = kept.as_ref().map_or(place.end(), |range| range.end);
+        found.extend(kept);
         if at >= text.len() {
             break;
         }

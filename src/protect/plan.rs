@@ -35,6 +35,9 @@ const HOURS: [(&str, &str); 5] = [("9", "9"), ("8", "8"), ("10", "10"), ("4", "4
 /// What a date is to a sentence, from German to English.
 const DAYS: [(&str, &str); 3] = [("Montag", "Monday"), ("Freitag", "Friday"), ("Samstag", "Saturday")];
 
+/// The most spans of one sentence that are protected: no sentence of a person has as many.
+const MOST_SPANS: usize = 256;
+
 /// Stand-ins that are tried before a span is cut out.
 const TRIES: usize = 4;
 
@@ -43,7 +46,7 @@ static NUMBER: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\d+(?:[.,:/'’\u{a0}\u{202f} -]\d+)*").expect("a valid pattern"));
 /// What an English clock time has behind it and one of 24 hours has not.
 static HALF_DAY: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^(?i: o['’]clock| ?[ap]\.?m\b\.?)").expect("a valid pattern"));
+    LazyLock::new(|| Regex::new(r"^(?i: o['’]clock| ?[ap][.?]?m\b\.?)").expect("a valid pattern"));
 
 /// One text on its way.
 pub(super) struct Plan {
@@ -53,6 +56,8 @@ pub(super) struct Plan {
     treatments: Vec<Treatment>,
     tries: Vec<usize>,
     variant: Variant,
+    /// Spans beyond [`MOST_SPANS`], which are left to the model.
+    beyond: Vec<String>,
     /// Whether the text is nothing but spans.
     is_copied: bool,
     /// Whether decimal commas become points, and whether the translation is English.
@@ -62,7 +67,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// A plan, if there is anything to protect. A text without a letter outside its spans is copied if `copies`.
-    pub(super) fn new(translator: &Translator, request: &Request, spans: Vec<Span>, copies: bool) -> Option<Self> {
+    pub(super) fn new(translator: &Translator, request: &Request, mut spans: Vec<Span>, copies: bool) -> Option<Self> {
         let text = request.text.clone();
         let mut at = 0;
         let mut has_letters = false;
@@ -83,7 +88,11 @@ impl Plan {
         let comma = [
             "de", "fr", "es", "it", "nl", "pt", "pl", "cs", "da", "sv", "nb", "fi", "ru", "uk", "tr", "id", "hu", "ro",
         ];
-        let sides = sides(&text, &spans);
+        let beyond = match has_letters {
+            true => spans.split_off(spans.len().min(MOST_SPANS)),
+            false => Vec::new(),
+        };
+        let sides = if has_letters { sides(&text, &spans) } else { vec![(Side::Alone, None); spans.len()] };
         let treatments = spans.iter().map(|span| match span.role {
             Role::Mark | Role::Quote => Treatment::Cut,
             Role::Word | Role::Number | Role::Quotation => Treatment::Keep,
@@ -95,11 +104,14 @@ impl Plan {
             decimal_point: is_english && is(&from, &comma),
             is_english,
             variant: Variant::default(),
+            beyond: beyond.into_iter().map(|span| text[span.bytes].to_owned()).collect(),
             text,
             spans,
             sides,
         };
-        plan.build();
+        if has_letters {
+            plan.build();
+        }
         Some(plan)
     }
 
@@ -159,12 +171,18 @@ impl Plan {
         round: usize,
     ) -> Result<Option<Protected>> {
         if self.is_copied {
+            // Nothing can be missing.
             let edits = (0..self.spans.len()).filter(|&span| self.spans[span].role.is_copied());
             let mut text = Edits::default();
             edits.for_each(|span| text.push(self.spans[span].bytes.clone(), self.written(span)));
-            let links = word_ranges(&self.text).iter().map(|word| (word.start, text.place(word.start))).collect();
+            let words = word_ranges(&self.text);
+            let linked = if self.spans.len() > MOST_SPANS { &[] } else { &words[..] };
+            let links = linked.iter().map(|word| (word.start, text.place(word.start))).collect();
             let text = text.apply(self.text.trim_end());
-            return Ok(Some(self.done(copied(text.trim_start().to_owned()), Some(links))));
+            let translation = copied(text.trim_start().to_owned());
+            let copied = (0..self.spans.len()).filter(|&span| self.spans[span].role.is_copied());
+            let spans = copied.map(|span| self.own(span).to_owned()).collect();
+            return Ok(Some(Protected { translation, spans, lost: Vec::new(), links: Some(links) }));
         }
         let target = translation.text().to_owned();
         let (failing, edits) = self.check(&target);
@@ -374,6 +392,7 @@ impl Plan {
             }
             result.spans.push(own);
         }
+        result.lost.extend(self.beyond.iter().cloned());
         result.translation = translation;
         result
     }

@@ -90,19 +90,26 @@ impl Wanted {
             found.extend(patterns::numbers(text).into_iter().map(|bytes| Span { bytes, role: Role::Number }));
         }
         // The user's own spans first; then the one that begins first, the longer of two.
-        let mut kept: Vec<Span> = Vec::new();
-        let (first, rest) = found.split_at_mut(own);
-        for part in [first, rest] {
-            part.sort_by_key(|span| (span.bytes.start, std::cmp::Reverse(span.bytes.end)));
-            for span in part.iter() {
-                if !kept.iter().any(|other| other.bytes.start < span.bytes.end && span.bytes.start < other.bytes.end) {
-                    kept.push(span.clone());
-                }
-            }
-        }
+        let rest = found.split_off(own);
+        let own = without_overlap(found, &[]);
+        let mut kept = without_overlap(rest, &own);
+        kept.extend(own);
         kept.sort_by_key(|span| span.bytes.start);
         with_brackets(text, kept)
     }
+}
+
+/// The spans in order, of those that overlap the one that begins first, the longer of two; and none that overlaps `others`.
+fn without_overlap(mut spans: Vec<Span>, others: &[Span]) -> Vec<Span> {
+    spans.sort_by_key(|span| (span.bytes.start, std::cmp::Reverse(span.bytes.end)));
+    let mut end = 0;
+    spans.retain(|Span { bytes, .. }| {
+        let next = others.partition_point(|other| other.bytes.end <= bytes.start);
+        let is_free = bytes.start >= end && others.get(next).is_none_or(|other| other.bytes.start >= bytes.end);
+        end = if is_free { bytes.end } else { end };
+        is_free
+    });
+    spans
 }
 
 /// Brackets around nothing but a word that is copied are copied with it.
@@ -118,12 +125,11 @@ fn with_brackets(text: &str, mut spans: Vec<Span>) -> Vec<Span> {
             }
             spans[at].bytes = start - 1..end + 1;
             // What was a mark of its own may have been longer.
-            for other in (0..spans.len()).filter(|&other| other != at) {
-                if spans[other].bytes.end == start {
-                    spans[other].bytes.end -= 1;
-                } else if spans[other].bytes.start == end {
-                    spans[other].bytes.start += 1;
-                }
+            if let Some(before) = at.checked_sub(1).filter(|&before| spans[before].bytes.end == start) {
+                spans[before].bytes.end -= 1;
+            }
+            if let Some(after) = spans.get_mut(at + 1).filter(|after| after.bytes.start == end) {
+                after.bytes.start += 1;
             }
         }
     }
@@ -167,6 +173,9 @@ fn unknown(text: &str, knows: impl Fn(char) -> bool) -> Vec<(Range<usize>, bool)
     found
 }
 
+/// The most characters between a quotation mark and the other of its pair.
+const FARTHEST: usize = 2000;
+
 /// Quotation marks, and brackets around one word or around the whole text, in pairs.
 fn quotes(text: &str) -> Vec<(Range<usize>, Role)> {
     const PAIRS: [(char, &str); 8] =
@@ -180,7 +189,8 @@ fn quotes(text: &str) -> Vec<(Range<usize>, Role)> {
         let opens = text[..start].chars().next_back().is_none_or(|c| c.is_whitespace() || "([\"„“".contains(c))
             && text[inner..].chars().next().is_some_and(|c| !c.is_whitespace());
         let closing = PAIRS.iter().find(|pair| pair.0 == open).map_or("", |pair| pair.1);
-        let close = text[inner..].char_indices().find(|&(place, c)| {
+        // A bracket that nothing closes must not cost a search to the end each time.
+        let close = text[inner..].char_indices().take(FARTHEST).find(|&(place, c)| {
             let next = text[inner + place + c.len_utf8()..].chars().next();
             closing.contains(c) && next.is_none_or(|next| !next.is_alphanumeric())
         });

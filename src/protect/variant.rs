@@ -119,8 +119,8 @@ pub(super) struct Edits(Vec<(Range<usize>, String)>);
 impl Edits {
     /// Replaces `old`. Of several insertions in one place the first comes first.
     pub(super) fn push(&mut self, old: Range<usize>, new: impl Into<String>) {
-        self.0.push((old, new.into()));
-        self.0.sort_by_key(|(old, _)| (old.start, old.end));
+        let at = self.0.partition_point(|(other, _)| (other.start, other.end) <= (old.start, old.end));
+        self.0.insert(at, (old, new.into()));
     }
 
     /// Leaves out a part, if there is one.
