@@ -71,10 +71,12 @@ pub(super) fn search(
     let mut extensions = Vec::new();
 
     for at in 0.. {
-        let [first, ..] = beams.as_slice() else { break };
+        if beams.is_empty() {
+            break;
+        }
         decoder.step(&tokens, workspace)?;
         history.record_step(&*decoder);
-        if options.needs_logits() || beams.iter().any(|beam| !beam.source.prefix.is_empty()) {
+        if options.needs_logits() {
             let rows = beams.iter().flat_map(|beam| {
                 let step = Step::new(options, beam.source, at);
                 beam.running.iter().map(move |running| (running.node, step, ()))
@@ -82,7 +84,9 @@ pub(super) fn search(
             let choose = |logits: &[f32], (), best: &mut Vec<Candidate>| best_candidates(logits, width, best);
             proposals.chosen(&mut *decoder, rows, choose, &history, options, workspace)?;
         } else {
-            proposals.best(&mut *decoder, Step::new(options, first.source, at), normalise, workspace)?;
+            let steps =
+                beams.iter().flat_map(|beam| beam.running.iter().map(move |_| Step::new(options, beam.source, at)));
+            proposals.best(&mut *decoder, steps, options, normalise, workspace)?;
         }
         tokens.clear();
         rows.clear();
