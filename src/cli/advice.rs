@@ -169,11 +169,17 @@ fn other_language(text: &str, expected: Lang) -> Option<Lang> {
         &[Lang::Nld, Lang::Afr],
         &[Lang::Ind, Lang::Jav],
     ];
-    let guess = whatlang::detect(text).filter(|guess| guess.confidence() >= CLEAR)?.lang();
+    let guess = whatlang::detect(text)?;
+    // No guess is needed where the letters are of another kind.
+    let is_foreign = !guess.script().langs().contains(&expected);
+    if guess.confidence() < CLEAR && !is_foreign {
+        return None;
+    }
+    let guess = guess.lang();
     if guess == expected || ALIKE.iter().any(|alike| alike.contains(&guess) && alike.contains(&expected)) {
         return None;
     }
-    if text.contains(char::is_lowercase) {
+    if !is_foreign && text.contains(char::is_lowercase) {
         // Names and titles are in whatever language: the small words have to say the same.
         let small = |word: &&str| word.starts_with(char::is_lowercase);
         let small: Vec<&str> = text.split_whitespace().filter(small).collect();
