@@ -119,7 +119,7 @@ impl OtherLanguage {
     const CHARACTERS: usize = 300;
     /// The first long lines are looked at, then one in so many: a guess takes a tenth of a millisecond.
     const FIRST: u64 = 4;
-    const ONE_IN: u64 = 16;
+    const ONE_IN: u64 = 32;
 
     fn warning(&mut self, translator: &Translator, translated: &Translated) -> Option<String> {
         let text = &translated.text;

@@ -169,6 +169,14 @@ fn a_line_whose_sentences_may_be_missing_is_named_once() {
 }
 
 #[test]
+fn a_line_of_more_sentences_than_memory_has_room_for_fails_alone() {
+    let input = format!("{}\nEs schneit.\n", "Ja! ".repeat((1 << 18) + 1));
+    let outcome = run("gru", &[], &input);
+    assert_eq!((outcome.status, outcome.stdout.as_str()), (1, "\nIt's snowing.\n"));
+    assert!(outcome.stderr.contains("line 1: it has more than 262144 sentences"), "{}", outcome.stderr);
+}
+
+#[test]
 fn invisible_characters_change_nothing_with_the_built_in_models() {
     let plain = "Der Briefträger bringt ein großes Paket.";
     let hidden = [
