@@ -12,6 +12,7 @@ use translate::metrics::{
 };
 use translate::model::Record;
 use translate::pipeline::{Done, Input, Output};
+use translate::protect::Protection;
 use translate::{Error, Result};
 use unicode_width::UnicodeWidthStr;
 
@@ -205,9 +206,14 @@ fn translate(arguments: &Arguments, source: Corpus) -> Result<(Corpus, Ending)> 
     let (translator, _) = arguments.model.load(arguments.quiet)?;
     let options = arguments.search.options(&translator, 1)?;
     translator.chosen_languages()?;
+    let protection = match arguments.model.pieces {
+        true => None,
+        false => Protection::parse(translator.text_defaults().protect.as_slice())?,
+    };
     let job = Arc::new(TranslationJob {
         record: Record { cross: arguments.replace_unk, ..Record::default() },
         split_sentences: arguments.sentences.split(&translator),
+        protection,
         batch_size: usize::from(arguments.batch_size),
         is_of_pieces: arguments.model.pieces,
         replace_unknown: arguments.replace_unk,

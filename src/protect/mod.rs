@@ -149,7 +149,10 @@ impl Protection {
         if request.text.trim().is_empty() || request.target_prefix.is_some() {
             return None;
         }
-        let spans = self.spans(&request.text, &*translator.vocabularies().source);
+        let mut spans = self.spans(&request.text, &*translator.vocabularies().source);
+        // `>>fra<<` is for the model.
+        let token = request.text.len() - translator.own_language(&request.text).1.len();
+        spans.retain(|span| span.bytes.start >= token);
         Plan::new(translator, request, spans, self.wanted.common)
     }
 }
@@ -211,6 +214,29 @@ mod tests {
         for (value, problem) in [("(a", "not a regular expression: unclosed group"), ("a*", "matches empty text")] {
             let error = Protection::parse(&[value]).unwrap_err().to_string();
             assert!(error.contains(&format!("--protect {value}")) && error.contains(problem), "{error}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_can_be_taken_apart(text in "(\\PC|[<>*()\"„“ .,:/@#%{}0-9a-zß]|\u{1f468}\u{200d}|\u{301}){0,40}") {
+            let wanted = Protection::parse(&["default", "Haus|[a-c]+"]).unwrap().unwrap().wanted;
+            let spans = wanted.spans(&text, |character| !(character as u32).is_multiple_of(3));
+            proptest::prop_assert!(spans.windows(2).all(|pair| pair[0].bytes.end <= pair[1].bytes.start), "{:?}", spans);
+            let sides: Vec<_> = spans::sides(&text, &spans).into_iter().map(|side| side.0).collect();
+            for treatment in [variant::Treatment::Cut, variant::Treatment::StandIn("Oslo", "Oslo")] {
+                let variant = variant::Variant::new(&text, &spans, &sides, &vec![treatment; spans.len()]);
+                let source_words = crate::text::word_ranges(&variant.text);
+                let target_words = source_words.clone();
+                let links = (0..source_words.len()).map(|word| (word, word)).collect();
+                let (source, target) = (variant.text.as_str(), variant.text.as_str());
+                let aligned = variant::Aligned { source, target, source_words, target_words, links };
+                for change in &variant.changes {
+                    let (place, _) = aligned.place(change.new.start, sides[change.span], None);
+                    proptest::prop_assert!(variant.text.is_char_boundary(place));
+                    proptest::prop_assert!(variant.origin(change.new.start) <= text.len());
+                }
+            }
         }
     }
 

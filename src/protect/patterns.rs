@@ -64,7 +64,6 @@ static WORD: LazyLock<Regex> = LazyLock::new(|| compile(WORDS));
 static MARK: LazyLock<Regex> = LazyLock::new(|| compile(MARKS));
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| compile(NUMBERS));
 
-#[expect(clippy::expect_used, reason = "the patterns are constants, which a test compiles")]
 fn compile(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a valid pattern")
 }
@@ -198,7 +197,7 @@ pub(super) fn is_single_tag(tag: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn texts<'t>(text: &'t str, find: impl Fn(&str) -> Vec<Range<usize>>) -> Vec<&'t str> {
+    fn texts(text: &str, find: impl Fn(&str) -> Vec<Range<usize>>) -> Vec<&str> {
         find(text).into_iter().map(|range| &text[range]).collect()
     }
 

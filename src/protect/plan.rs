@@ -39,13 +39,11 @@ const DAYS: [(&str, &str); 3] = [("Montag", "Monday"), ("Freitag", "Friday"), ("
 const TRIES: usize = 4;
 
 /// Numbers as a translation may write them.
-#[expect(clippy::expect_used, reason = "the pattern is a constant")]
 static NUMBER: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\d+(?:[.,:/'’\u{a0}\u{202f} -]\d+)*").expect("a valid pattern"));
 /// What an English clock time has behind it and one of 24 hours has not.
-#[expect(clippy::expect_used, reason = "the pattern is a constant")]
 static HALF_DAY: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"^(?::00)?(?i: o['’]clock| ?[ap]\.?m\b\.?)").expect("a valid pattern"));
+    LazyLock::new(|| Regex::new(r"^(?i: o['’]clock| ?[ap]\.?m\b\.?)").expect("a valid pattern"));
 
 /// One text on its way.
 pub(super) struct Plan {
@@ -191,10 +189,15 @@ impl Plan {
             let (count, rank) = ((0..self.spans.len()).filter(same).count(), (0..span).filter(same).count());
             match (self.treatments[span], self.spans[span].role) {
                 (Treatment::Cut, _) => {}
-                (Treatment::StandIn(_, name), _) => match occurrences(target, name)[..] {
-                    [start] => self.swap(span, target, start..start + name.len(), &mut edits),
-                    _ => failing.push(span),
-                },
+                (Treatment::StandIn(_, name), _) => {
+                    // The model may write a full hour so.
+                    let hour = format!("{name}:00");
+                    match (&occurrences(target, name)[..], &occurrences(target, &hour)[..]) {
+                        (&[start], []) => self.swap(span, target, start..start + name.len(), &mut edits),
+                        ([], &[start]) => self.swap(span, target, start..start + hour.len(), &mut edits),
+                        _ => failing.push(span),
+                    }
+                }
                 (Treatment::Keep, Role::Number) => {
                     let written = self.written(span);
                     let plain = written.replace(',', "");
@@ -203,7 +206,7 @@ impl Plan {
                     // The same digits under other signs.
                     let mut others = NUMBER.find_iter(target).filter(|found| digits(found.as_str()) == digits(own));
                     match others.nth(rank) {
-                        _ if is_there => {}
+                        _ if is_there => edits.remove(self.other_half(span, target)),
                         Some(other) => edits.push(other.range(), written),
                         None => failing.push(span),
                     }
@@ -220,6 +223,19 @@ impl Plan {
             }
         }
         (failing, edits)
+    }
+
+    /// The wrong half of the day behind a time of 24 hours.
+    fn other_half(&self, span: usize, target: &str) -> Option<Range<usize>> {
+        let hour: u32 = self.is_time(span).then(|| self.own(span).split(['.', ':']).next()?.parse().ok()).flatten()?;
+        let end = occurrences(target, &self.written(span)).first()? + self.written(span).len();
+        let found = HALF_DAY.find(&target[end..]).filter(|_| self.is_english)?;
+        let is_right = match found.as_str().trim_start().to_lowercase().chars().next() {
+            Some('a') => hour < 12,
+            Some('p') => hour == 12,
+            _ => false,
+        };
+        (!is_right).then(|| end..end + found.end())
     }
 
     /// Puts a span in the place of its stand-in.
@@ -276,7 +292,7 @@ impl Plan {
         let begins = before.is_empty() && after.starts_with(char::is_uppercase) && self.own(span).starts_with('@');
         let ends = !after.contains(char::is_alphanumeric)
             && (before.ends_with(['.', '!', '?', ':']) || self.own(span).starts_with('#'));
-        begins || ends || (before.ends_with(['(', '[', '<']) && after.starts_with([')', ']', '>']))
+        begins || ends || self.own(span).starts_with(['(', '[', '<'])
     }
 
     /// Puts everything in its place.

@@ -101,15 +101,42 @@ impl Wanted {
             }
         }
         kept.sort_by_key(|span| span.bytes.start);
-        kept
+        with_brackets(text, kept)
     }
+}
+
+/// Brackets around nothing but a word that is copied are copied with it.
+fn with_brackets(text: &str, mut spans: Vec<Span>) -> Vec<Span> {
+    for at in 0..spans.len() {
+        while spans[at].role == Role::Word {
+            let Range { start, end } = spans[at].bytes;
+            let is_pair = |pair: &[u8; 2]| {
+                text[..start].ends_with(char::from(pair[0])) && text[end..].starts_with(char::from(pair[1]))
+            };
+            if ![b"()", b"[]", b"<>"].into_iter().any(is_pair) {
+                break;
+            }
+            spans[at].bytes = start - 1..end + 1;
+            // What was a mark of its own may have been longer.
+            for other in (0..spans.len()).filter(|&other| other != at) {
+                if spans[other].bytes.end == start {
+                    spans[other].bytes.end -= 1;
+                } else if spans[other].bytes.start == end {
+                    spans[other].bytes.start += 1;
+                }
+            }
+        }
+    }
+    spans.retain(|span| !span.bytes.is_empty());
+    spans
 }
 
 fn is_whole_word(text: &str, range: &Range<usize>) -> bool {
     let is_letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     let inside = &text[range.clone()];
-    !(is_letter(text[..range.start].chars().next_back()) && is_letter(inside.chars().next()))
-        && !(is_letter(text[range.end..].chars().next()) && is_letter(inside.chars().next_back()))
+    let continues_before = is_letter(text[..range.start].chars().next_back()) && is_letter(inside.chars().next());
+    let continues_after = is_letter(text[range.end..].chars().next()) && is_letter(inside.chars().next_back());
+    !continues_before && !continues_after
 }
 
 /// Runs of characters that the vocabulary does not have, and whether they are a word in the letters of the language around it.
@@ -199,7 +226,7 @@ pub(super) fn sides(text: &str, spans: &[Span]) -> Vec<(Side, Option<usize>)> {
             }
         };
         let is_space = |c: Option<char>| c.is_none_or(|c| c.is_whitespace() || "([„“\"-–".contains(c));
-        let is_end = |c: Option<char>| c.is_none_or(|c| c.is_whitespace() || ".,;:!?)]“”\"…-–".contains(c));
+        let is_end = |c: Option<char>| c.is_none_or(|c| c.is_whitespace() || ".,;:!?()]“”\"…-–".contains(c));
         let side = match span.role {
             Role::Word | Role::Number => Side::Alone,
             _ if is_tag && own.starts_with("</") => Side::Closes,

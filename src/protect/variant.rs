@@ -123,6 +123,13 @@ impl Edits {
         self.0.sort_by_key(|(old, _)| (old.start, old.end));
     }
 
+    /// Leaves out a part, if there is one.
+    pub(super) fn remove(&mut self, part: Option<Range<usize>>) {
+        if let Some(part) = part {
+            self.push(part, "");
+        }
+    }
+
     /// The changed text.
     pub(super) fn apply(&self, text: &str) -> String {
         let mut changed = String::with_capacity(text.len() + 64);

@@ -33,6 +33,8 @@ mod parity;
 mod pipeline;
 mod pipeline_properties;
 mod program;
+#[cfg(feature = "builtin-models")]
+mod protect;
 mod score;
 mod sentences;
 mod text;
