@@ -59,6 +59,7 @@ pub mod metrics;
 pub mod model;
 pub mod nn;
 pub mod pipeline;
+pub mod protect;
 pub mod search;
 pub mod spec;
 pub mod store;

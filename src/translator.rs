@@ -5,13 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::checkpoint::ModelFiles;
 use crate::compute::{BackendName, Compute, Device, Precision, Workspace};
-use crate::layouts::{self, GenerationConfig, Opened};
+use crate::layouts::{self, GenerationConfig, Opened, TextDefaults};
 use crate::model::{self, Record, Seq2Seq};
 use crate::search::{self, Beginning, Hypothesis, SearchOptions, Source};
 use crate::spec::{AlignmentHead, Spec};
 use crate::store;
 use crate::store::hub::HubSettings;
-use crate::text::{Frame, Languages, ModelLanguages, Part, Vocabularies};
+use crate::text::{
+    Frame, Languages, ModelLanguages, Normalized, Part, Vocabularies, join_sentences, normalize, split_sentences,
+};
 use crate::{Error, Result};
 
 /// A model ready to translate. Cheap to share between threads: nothing in it changes after loading.
@@ -35,6 +37,7 @@ pub struct Translator {
     frame: Frame,
     alignment: Option<AlignmentHead>,
     generation: GenerationConfig,
+    text_defaults: TextDefaults,
     notes: Vec<String>,
     vocabularies: Vocabularies,
     languages: ModelLanguages,
@@ -62,6 +65,9 @@ pub struct TranslatorBuilder {
     languages: (Option<String>, Option<String>),
     source_prefix: Option<String>,
     target_in_source: bool,
+    /// If said.
+    split_sentences: Option<bool>,
+    normalize: Option<bool>,
 }
 
 impl TranslatorBuilder {
@@ -128,6 +134,19 @@ impl TranslatorBuilder {
         self
     }
 
+    /// Whether [`Translator::translate_text`] and [`Translator::translate_lines`] translate sentence by sentence; what the
+    /// model's [`TextDefaults`] say unless said.
+    pub fn split_sentences(mut self, split: bool) -> Self {
+        self.split_sentences = Some(split);
+        self
+    }
+
+    /// Whether they take invisible characters out first ([`normalize`]); what the model's [`TextDefaults`] say unless said.
+    pub fn normalize(mut self, normalize: bool) -> Self {
+        self.normalize = Some(normalize);
+        self
+    }
+
     /// Loads the model.
     ///
     /// # Errors
@@ -163,7 +182,10 @@ impl TranslatorBuilder {
         let vocabularies = if self.pieces { vocabularies.of_pieces() } else { vocabularies };
         let model = model::load(&opened.spec, &opened.parameters, &compute)?;
         let unused = opened.parameters.unused_note();
-        let Opened { spec, alignment, generation, mut notes, .. } = opened;
+        let Opened { spec, alignment, generation, mut text_defaults, mut notes, .. } = opened;
+        // Pieces are what the model gets, and nobody else's affair.
+        text_defaults.split_sentences = self.split_sentences.unwrap_or(text_defaults.split_sentences && !self.pieces);
+        text_defaults.normalize = self.normalize.unwrap_or(text_defaults.normalize && !self.pieces);
         notes.extend(languages.notes(from, to));
         notes.extend(generation.notes(&files));
         notes.extend(unused);
@@ -173,6 +195,7 @@ impl TranslatorBuilder {
             frame,
             alignment,
             generation,
+            text_defaults,
             notes,
             vocabularies,
             languages,
@@ -282,6 +305,9 @@ impl Translation {
     }
 }
 
+/// Sentences that [`Translator::translate_text`] and [`Translator::translate_lines`] translate together.
+const TOGETHER: usize = 32;
+
 /// Source pieces beyond this many are cut off whatever the model (and [`Translation::source_truncated`] says so): encoder
 /// self-attention costs the square of the length.
 pub const SOURCE_LIMIT: usize = 4096;
@@ -308,6 +334,8 @@ impl Translator {
             languages: (None, None),
             source_prefix: None,
             target_in_source: false,
+            split_sentences: None,
+            normalize: None,
         }
     }
 
@@ -327,18 +355,16 @@ impl Translator {
         Self::builder().files(files.clone()).precision(precision).build()
     }
 
-    /// Translates one text with the model's own search settings.
+    /// Translates one text with the model's own search settings, and treats it as [`Translator::text_defaults`] say.
     ///
     /// # Errors
     /// If the text cannot be expressed in the model's vocabulary, or the device fails.
     pub fn translate_text(&self, text: &str) -> Result<String> {
-        let mut translations = self.with_workspace(|workspace| {
-            self.translate(&[text.into()], &self.search_options(), Record::default(), workspace)
-        })?;
-        Ok(translations.pop().map_or_else(String::new, |translation| translation.text().to_owned()))
+        Ok(self.translate_texts(&[text])?.pop().unwrap_or_default())
     }
 
     /// Translates lines as they come, in batches and in order, one translation a line; a blank line gives a blank line.
+    /// They are treated as [`Translator::text_defaults`] say.
     ///
     /// The iterator takes as many lines as make a batch before it gives the first translation.
     pub fn translate_lines<'t, I>(&'t self, lines: I) -> impl Iterator<Item = Result<String>> + 't
@@ -346,26 +372,77 @@ impl Translator {
         I: IntoIterator<Item = String>,
         I::IntoIter: 't,
     {
-        const BATCH: usize = 32;
         let mut lines = lines.into_iter();
         let mut ready = std::collections::VecDeque::new();
         std::iter::from_fn(move || {
             if ready.is_empty() {
-                let requests: Vec<Request> =
-                    lines.by_ref().take(BATCH).map(|line| Request { text: line, ..Request::default() }).collect();
-                if requests.is_empty() {
+                let batch: Vec<String> = lines.by_ref().take(TOGETHER).collect();
+                if batch.is_empty() {
                     return None;
                 }
-                let translated = self.with_workspace(|workspace| {
-                    self.translate(&requests, &self.search_options(), Record::default(), workspace)
-                });
-                match translated {
-                    Ok(translations) => ready.extend(translations.iter().map(|t| t.text().to_owned())),
+                match self.translate_texts(&batch) {
+                    Ok(translations) => ready.extend(translations),
                     Err(error) => return Some(Err(error)),
                 }
             }
             ready.pop_front().map(Ok)
         })
+    }
+
+    /// Translates texts, each as [`Translator::text_defaults`] say.
+    fn translate_texts<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<String>> {
+        let chosen = self.chosen_languages()?;
+        let normalized: Vec<Normalized> = texts.iter().map(|text| self.normalized(text.as_ref())).collect();
+        let mut requests = Vec::new();
+        let mut sentences = Vec::new();
+        for Normalized { text, .. } in &normalized {
+            let split = self.text_defaults.split_sentences && !text.trim().is_empty();
+            let (languages, text) =
+                if split && chosen.target.is_none() { self.own_language(text) } else { (None, &text[..]) };
+            let own = match split {
+                true => split_sentences(text.trim(), self.languages.source_of(languages.as_ref().unwrap_or(&chosen))),
+                false => vec![text],
+            };
+            let of_sentence = |sentence: &&str| {
+                let text = if own.len() > 1 { sentence.trim() } else { sentence };
+                Request { languages: languages.clone(), ..text.into() }
+            };
+            requests.extend(own.iter().map(of_sentence));
+            sentences.push(own);
+        }
+        let mut translations = Vec::with_capacity(requests.len());
+        self.with_workspace(|workspace| {
+            for requests in requests.chunks(TOGETHER) {
+                translations.extend(self.translate(requests, &self.search_options(), Record::default(), workspace)?);
+            }
+            Ok(())
+        })?;
+        let mut translations = translations.iter().map(Translation::text);
+        let line = |sentences: Vec<&str>| {
+            let own: Vec<&str> = translations.by_ref().take(sentences.len()).collect();
+            if let [one] = own[..] { one.to_owned() } else { join_sentences(&sentences, &own) }
+        };
+        Ok(sentences.into_iter().map(line).collect())
+    }
+
+    /// A text without what nobody sees, if the model wants it so.
+    pub fn normalized(&self, text: &str) -> Normalized {
+        if self.text_defaults.normalize {
+            return normalize(text);
+        }
+        Normalized { text: text.to_owned(), ..Normalized::default() }
+    }
+
+    /// The languages that a text chooses by the token it begins with (`>>fra<<`), if the model has it and was told no target, and
+    /// the text after it. Cut into sentences, all of them need it.
+    pub fn own_language<'t>(&self, text: &'t str) -> (Option<Languages>, &'t str) {
+        let end = text.find("<<").filter(|_| text.starts_with(">>")).map_or(0, |start| start + 2);
+        let (token, rest) = text.split_at(end);
+        let languages = self.vocabularies.source.languages();
+        match languages.iter().find(|language| end > 0 && language.token == token) {
+            Some(language) => (self.languages.choose(None, Some(&language.code)).ok(), rest.trim_start()),
+            None => (None, text),
+        }
     }
 
     fn with_workspace<T>(&self, work: impl FnOnce(&mut Workspace) -> T) -> T {
@@ -399,6 +476,12 @@ impl Translator {
     /// The model's own generation settings.
     pub fn generation(&self) -> &GenerationConfig {
         &self.generation
+    }
+
+    /// What is done to texts: what the model's directory says, unless the builder was told otherwise. [`Translator::translate`]
+    /// does nothing of it by itself.
+    pub fn text_defaults(&self) -> &TextDefaults {
+        &self.text_defaults
     }
 
     /// What the user should be told about the model, one line each.
@@ -616,21 +699,15 @@ impl Translator {
     /// al. 2015, section 2): names and numbers outside the vocabulary come through. Needs recorded cross-attention.
     pub fn text_replacing_unknown(&self, source: &str, languages: &Languages, hypothesis: &Hypothesis) -> String {
         let target = &self.vocabularies.target;
-        let (Some(unknown), Some(attention)) = (target.specials().unknown, &hypothesis.cross_attention) else {
+        let replaced = self.replaced_unknown(source, languages, hypothesis);
+        if replaced.is_empty() {
             return target.decode(&hypothesis.ids);
-        };
-        let words = self.source_words(source, languages);
-        let weights = attention.mean(self.alignment);
+        }
+        let unknown = target.specials().unknown;
         let mut text = String::new();
         let mut step = 0;
-        for run in hypothesis.ids.chunk_by(|a, b| *a != unknown && *b != unknown) {
-            let part = if run[0] == unknown {
-                let row = &weights[step * attention.columns..(step + 1) * attention.columns];
-                let column = (0..words.len()).max_by(|&a, &b| row[a].total_cmp(&row[b]));
-                column.map_or_else(String::new, |column| words[column].clone())
-            } else {
-                target.decode(run)
-            };
+        for run in hypothesis.ids.chunk_by(|a, b| Some(*a) != unknown && Some(*b) != unknown) {
+            let part = replaced[step].clone().unwrap_or_else(|| target.decode(run));
             step += run.len();
             if !text.is_empty() && !part.is_empty() {
                 text.push(' ');
@@ -638,6 +715,32 @@ impl Translator {
             text.push_str(&part);
         }
         text
+    }
+
+    /// For each piece of a hypothesis, if it is unknown, the source word it looked at most. Nothing if there is no unknown
+    /// piece or no attention.
+    pub(crate) fn replaced_unknown(
+        &self,
+        source: &str,
+        languages: &Languages,
+        hypothesis: &Hypothesis,
+    ) -> Vec<Option<String>> {
+        let (Some(unknown), Some(attention)) =
+            (self.vocabularies.target.specials().unknown, &hypothesis.cross_attention)
+        else {
+            return Vec::new();
+        };
+        if !hypothesis.ids.contains(&unknown) {
+            return Vec::new();
+        }
+        let words = self.source_words(source, languages);
+        let weights = attention.mean(self.alignment);
+        let word = |(step, &id): (usize, &u32)| {
+            let row = weights.get(step * attention.columns..(step + 1) * attention.columns)?;
+            let column = (0..words.len()).max_by(|&a, &b| row[a].total_cmp(&row[b]));
+            (id == unknown).then(|| column.map_or_else(String::new, |column| words[column].clone()))
+        };
+        hypothesis.ids.iter().enumerate().map(word).collect()
     }
 
     /// For each source id the model sees, except the sentence end, the whole word it belongs to.

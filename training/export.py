@@ -14,6 +14,8 @@ from .train import build
 from .vocabulary import END, UNKNOWN
 
 MAXIMUM_LENGTH = 256
+# What the models have seen are single, clean sentences.
+TEXT_DEFAULTS = {"split_sentences": True, "normalize": True, "protect": "default"}
 
 
 def load_model(checkpoints, averaged=True):
@@ -81,6 +83,7 @@ def transformer_config(model, vocabulary):
         "decoder_start_token_id": model.pad,
         "torch_dtype": "float16",
         "vocabulary": vocabulary,
+        "text_defaults": TEXT_DEFAULTS,
         # The first head of every layer is guided towards alignments; the last layer's knows most.
         "alignment": {"layer": own["decoder_layers"] - 1, "head": 0},
     }
@@ -102,6 +105,7 @@ def gru_config(model, vocabulary):
         "max_length": MAXIMUM_LENGTH,
         "torch_dtype": "float16",
         "vocabulary": vocabulary,
+        "text_defaults": TEXT_DEFAULTS,
     }
 
 

@@ -19,6 +19,7 @@ use translate::search::SearchOptions;
 use translate::{Error, Request, Result, SOURCE_LIMIT, Translator};
 
 use super::Ending;
+use super::advice::KeptWhole;
 use super::attention::{AttentionWriter, best, record, shape, store};
 use super::corpus::read_bytes;
 use super::job::check_scores;
@@ -266,12 +267,18 @@ fn run_job(
     model: &ModelOptions,
     mut each: impl FnMut(&Console, &Line, Option<&AttentionMap>),
 ) -> Result<Ending> {
-    // Neither bar nor warnings. The attention of a line may take megabytes, so few lines are in memory at a time.
+    // No bar. The attention of a line may take megabytes, so few lines are in memory at a time.
     let mut plan = Plan::new(Input::from_arguments(files), run::nowhere(), model, 8, true);
+    plan.shown.warnings = true;
     plan.settings.window = 16;
     let mut lines = 0;
+    let mut whole = KeptWhole::new(&job.translator, "attn-dump");
     let finished = run::run(job, plan, |console, line, done, _| {
         lines = line.index + 1;
+        if let (Done::Translated(_), Ok((source, _))) = (&done, job.pair(line)) {
+            let warning = whole.warning_of(&job.translator, source);
+            warning.iter().for_each(|warning| console.warn_of(line, warning));
+        }
         match done {
             Done::Translated(map) => each(console, line, Some(map)),
             Done::Blank | Done::Failed(_) => each(console, line, None),
@@ -334,22 +341,37 @@ impl BatchTranslator for AttentionJob {
     type Output = AttentionMap;
 
     fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<AttentionMap>>> {
-        let pairs: Vec<Result<(&str, Option<&str>)>> = lines.iter().map(|line| self.pair(line)).collect();
-        let sources: Vec<&str> = pairs.iter().flatten().map(|(source, _)| *source).collect();
-        let targets: Vec<&str> = pairs.iter().flatten().filter_map(|(_, target)| *target).collect();
+        let pair = |line| {
+            let (given, target) = self.pair(line)?;
+            let source = self.translator.normalized(given);
+            match source.text.trim() {
+                "" => Err(line.error("it holds invisible characters and nothing else")),
+                _ => Ok((given, source, target)),
+            }
+        };
+        let (mut sources, mut targets) = (Vec::new(), Vec::new());
+        let mut read = |line| {
+            let (given, source, target) = pair(line)?;
+            sources.push((given, source));
+            targets.extend(target);
+            Ok(())
+        };
+        let outcomes: Vec<Result<()>> = lines.iter().map(&mut read).collect();
         let translations = if matches!(self.targets, Targets::Search) {
-            let requests: Vec<Request> = sources.iter().map(|&source| source.into()).collect();
+            let requests: Vec<Request> = sources.iter().map(|(_, source)| source.text.as_str().into()).collect();
             self.translator.translate(&requests, &self.options, self.record, workspace)?
         } else {
-            let pairs: Vec<(&str, &str)> = sources.iter().copied().zip(targets).collect();
+            let pairs: Vec<(&str, &str)> = sources.iter().map(|(_, source)| &source.text[..]).zip(targets).collect();
             self.translator.align(&pairs, &self.options, self.record, workspace)?
         };
         let mut found = sources.iter().zip(&translations);
-        let maps = pairs.into_iter().zip(lines).map(|(pair, line)| {
-            pair.and_then(|_| match found.next() {
-                Some((source, translation)) => {
+        let maps = outcomes.into_iter().zip(lines).map(|(outcome, line)| {
+            outcome.and_then(|()| match found.next() {
+                Some(((given, source), translation)) => {
                     check_scores(line, translation)?;
-                    AttentionMap::of(&self.translator, self.kind, line.index + 1, source, translation, 0)
+                    let text = &source.text;
+                    let map = AttentionMap::of(&self.translator, self.kind, line.index + 1, text, translation, 0)?;
+                    Ok(map.of_original(given, &source.offsets))
                 }
                 None => Err(line.error("no translation")),
             })

@@ -16,7 +16,9 @@ use translate::search::SearchOptions;
 use translate::{Error, Request, Result, Translator};
 
 use super::Ending;
+use super::advice::KeptWhole;
 use super::corpus::Corpus;
+use super::message;
 use super::options::{ModelOptions, ResultFormat};
 
 /// Arguments of `bench`.
@@ -73,7 +75,7 @@ pub(super) fn run(arguments: Arguments) -> Result<Ending> {
     let batch_size = usize::from(arguments.batch_size);
     let threads = arguments.model.threads();
     let workers = arguments.workers.map_or(threads, usize::from);
-    let mut requests = read(arguments.file.as_ref())?;
+    let mut requests = read(arguments.file.as_ref(), &translator)?;
     // Neighbours of equal length, as a run over a file arranges them.
     requests.sort_by_key(|request| std::cmp::Reverse(request.text.len()));
     let batches: Vec<&[Request]> = requests.chunks(batch_size).collect();
@@ -153,10 +155,19 @@ fn translate(
     }
 }
 
-/// The lines that are not blank.
-fn read(file: Option<&PathBuf>) -> Result<Vec<Request>> {
-    let Corpus { text, .. } = Corpus::read(file.map_or(Path::new("-"), PathBuf::as_path))?;
-    let requests: Vec<Request> = text.lines().filter(|line| !line.trim().is_empty()).map(Request::from).collect();
+/// The lines that are not blank. Each is measured whole, so that lines of any length can be.
+fn read(file: Option<&PathBuf>, translator: &Translator) -> Result<Vec<Request>> {
+    let Corpus { text, name } = Corpus::read(file.map_or(Path::new("-"), PathBuf::as_path))?;
+    let mut whole = KeptWhole::new(translator, "bench");
+    let mut requests: Vec<Request> = Vec::new();
+    for (line, number) in text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
+        if let Some(warning) = whole.warning_of(translator, line) {
+            message::say(format_args!("{name}: line {number}: {warning}"));
+        }
+        requests.push(translator.normalized(line).text.as_str().into());
+    }
+    // A line of nothing but invisible characters.
+    requests.retain(|request| !request.text.trim().is_empty());
     if requests.is_empty() {
         return Err(Error::Usage("there are no lines to measure with; name a FILE that has some".into()));
     }

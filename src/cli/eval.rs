@@ -12,13 +12,15 @@ use translate::metrics::{
 };
 use translate::model::Record;
 use translate::pipeline::{Done, Input, Output};
+use translate::protect::Protection;
 use translate::{Error, Result};
 use unicode_width::UnicodeWidthStr;
 
 use super::Ending;
+use super::advice::Advice;
 use super::corpus::Corpus;
 use super::job::TranslationJob;
-use super::options::{ModelOptions, ResultArguments, SearchArguments, named_file};
+use super::options::{ModelOptions, ResultArguments, SearchArguments, SentenceArguments, named_file};
 use super::run::{self, Plan};
 
 const EXAMPLES: &str = "\
@@ -124,9 +126,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 32, env = "TRANSLATE_BATCH_SIZE", value_parser = clap::value_parser!(u16).range(1..))]
     batch_size: u16,
 
-    /// Translate each line sentence by sentence and join the translations
-    #[arg(long)]
-    split_sentences: bool,
+    #[command(flatten)]
+    sentences: SentenceArguments,
 
     /// Put the source word that got most attention in the place of each unknown word
     #[arg(long)]
@@ -205,9 +206,16 @@ fn translate(arguments: &Arguments, source: Corpus) -> Result<(Corpus, Ending)> 
     let (translator, _) = arguments.model.load(arguments.quiet)?;
     let options = arguments.search.options(&translator, 1)?;
     translator.chosen_languages()?;
+    let protection = match arguments.model.pieces {
+        true => None,
+        false => Protection::parse(translator.text_defaults().protect.as_slice())?,
+    };
     let job = Arc::new(TranslationJob {
         record: Record { cross: arguments.replace_unk, ..Record::default() },
-        split_sentences: arguments.split_sentences,
+        split_sentences: arguments.sentences.split(&translator),
+        protection,
+        batch_size: usize::from(arguments.batch_size),
+        is_of_pieces: arguments.model.pieces,
         replace_unknown: arguments.replace_unk,
         ..TranslationJob::new(translator, options)
     });
@@ -217,8 +225,12 @@ fn translate(arguments: &Arguments, source: Corpus) -> Result<(Corpus, Ending)> 
     plan.notes = job.translator.notes().to_vec();
     let mut text = String::new();
     let mut truncated = 0;
-    let finished = run::run(&job, plan, |_, _, done, buffer| {
+    let mut advice = Advice::new(&job);
+    let finished = run::run(&job, plan, |console, line, done, buffer| {
         if let Done::Translated(translated) = done {
+            if console.has_warnings() {
+                advice.warnings(&job, translated).iter().for_each(|warning| console.warn_of(line, warning));
+            }
             truncated += usize::from(translated.truncated());
             let translation = translated.text(0).replace(['\n', '\r'], " ");
             buffer.extend_from_slice(translation.as_bytes());

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 use translate::inspect::pharaoh;
 use translate::pipeline::{Done, Line};
+use translate::text::word_ranges;
 
 use super::job::{Translated, TranslationJob};
 use super::request::{Fields, InputFormat, LineRequest, fields_of_failed};
@@ -175,6 +176,10 @@ impl Formatter {
                     });
                     object.insert("translations".into(), candidates.collect());
                 }
+                let lists = [("protected", &translated.protected), ("lost", &translated.lost)];
+                for (name, spans) in lists.into_iter().filter(|(_, spans)| !spans.is_empty()) {
+                    object.insert(name.into(), json!(spans));
+                }
                 object.insert("truncated".into(), translated.truncated().into());
                 object.insert("looping".into(), translated.looping().into());
             }
@@ -213,7 +218,10 @@ impl Formatter {
             translated.hypotheses(rank).flat_map(|hypothesis| job.translator.target_pieces(hypothesis)).collect();
         object.insert("pieces".into(), json!(pieces));
         if let Some(links) = translated.alignments.get(rank) {
+            let ranges = |text: &str| word_ranges(text).iter().map(|word| json!([word.start, word.end])).collect();
             object.insert("alignment".into(), links.iter().map(|link| json!([link.source, link.target])).collect());
+            object.insert("source_words".into(), ranges(&translated.text));
+            object.insert("target_words".into(), ranges(&translated.text(rank)));
         }
         if self.word_scores {
             let scores = translated.hypotheses(rank).flat_map(|hypothesis| &hypothesis.token_log_probs);

@@ -1,14 +1,17 @@
 //! Between lines and the translator: what a line of input asks for, and translating several at once.
 
+use std::ops::Range;
+
 use translate::Workspace;
 use translate::inspect::align::{Link, Rule};
 use translate::inspect::{AttentionMap, Kind, Selection};
 use translate::model::Record;
 use translate::pipeline::{BatchTranslator, Line, Tokens};
+use translate::protect::{Protected, Protection};
 use translate::search::{Hypothesis, SearchOptions};
-use translate::text::{Languages, join_sentences, split_sentences};
+use translate::text::{Languages, Normalized, Offsets, join_sentences_at, split_sentences, word_ranges};
 
-use translate::{Request, Result, SOURCE_LIMIT, Translation, Translator};
+use translate::{CandidateTranslation, Request, Result, SOURCE_LIMIT, Translation, Translator};
 
 use super::request::{Fields, InputFormat, LineRequest};
 
@@ -24,6 +27,12 @@ pub(super) struct TranslationJob {
     pub(super) prefix: Option<String>,
     /// Whether each line is translated sentence by sentence.
     pub(super) split_sentences: bool,
+    /// Most sentences translated together.
+    pub(super) batch_size: usize,
+    /// Whether lines are pieces of the vocabulary.
+    pub(super) is_of_pieces: bool,
+    /// What comes back as it is, if anything.
+    pub(super) protection: Option<Protection>,
     /// Whether unknown pieces are replaced by the source words they looked at.
     pub(super) replace_unknown: bool,
     /// What else is made of the recorded attention.
@@ -39,8 +48,8 @@ pub(super) struct AttentionUse {
     pub(super) maps: bool,
 }
 
-/// Most sentences translated together: a batch of lines may be a book when lines are split into sentences.
-const SENTENCES_TOGETHER: usize = 128;
+/// Most sentences of a line: all of them are in memory, a kilobyte each. A line as long as lines are read has fewer of prose.
+const MOST_SENTENCES: usize = 1 << 18;
 
 /// What became of one line.
 #[derive(Clone, Debug, Default)]
@@ -49,10 +58,29 @@ pub(super) struct Translated {
     pub(super) fields: Fields,
     /// Whether the line was too long to be read whole.
     pub(super) line_truncated: bool,
+    /// What was to be translated, as it was given.
+    pub(super) text: String,
+    /// Where what the model got of it stood in it.
+    offsets: Offsets,
+    /// The languages of the line.
+    pub(super) languages: Languages,
+    /// Whether the line was kept whole, for the prefix it has, where others are split into sentences.
+    pub(super) kept_whole: bool,
     /// The translation of each sentence of the line; one, unless sentences are split.
     pub(super) sentences: Vec<Translation>,
+    /// Where each sentence begins in what the model got.
+    starts: Vec<usize>,
     /// The source sentences with the white space between them, if there are several.
     pub(super) sources: Vec<String>,
+    /// Which candidate of each sentence the translations of the whole line are made of, best first, where there are several
+    /// sentences and translations.
+    combinations: Vec<Vec<u16>>,
+    /// The spans of the line that were to come back as they are, and those of them that did not.
+    pub(super) protected: Vec<String>,
+    pub(super) lost: Vec<String>,
+    /// For each sentence the bytes of its text and of its translation that belong together, where those are not what the model
+    /// was given and gave.
+    links: Vec<Option<Vec<(usize, usize)>>>,
     /// The word links of each translation of the whole line, best first, if asked for.
     pub(super) alignments: Vec<Vec<Link>>,
     /// The attention behind the best translation of each sentence, if asked for.
@@ -70,6 +98,9 @@ impl TranslationJob {
             languages: (None, None),
             prefix: None,
             split_sentences: false,
+            batch_size: 32,
+            is_of_pieces: false,
+            protection: None,
             replace_unknown: false,
             attention: AttentionUse::default(),
         }
@@ -82,20 +113,6 @@ impl TranslationJob {
         (pieces > limit).then(|| format!("the prefix has {pieces} pieces, but a whole translation has at most {limit}"))
     }
 
-    /// Takes the target-language token a text begins with (`>>fra<<`), if the model has it, off the text.
-    fn own_language(&self, text: &str) -> (Option<Languages>, String) {
-        let end = text.find("<<").filter(|_| text.starts_with(">>")).map_or(0, |start| start + 2);
-        let (token, rest) = text.split_at(end);
-        let languages = self.translator.vocabularies().source.languages();
-        match languages.iter().find(|language| end > 0 && language.token == token) {
-            Some(language) => {
-                let chosen = self.translator.languages().choose(None, Some(&language.code));
-                (chosen.ok(), rest.trim_start().to_owned())
-            }
-            None => (None, text.to_owned()),
-        }
-    }
-
     /// The languages a line says itself; each that it does not say is that of the run.
     fn line_languages(&self, (source, target): &(Option<String>, Option<String>)) -> Result<Option<Languages>> {
         if source.is_none() && target.is_none() {
@@ -106,33 +123,60 @@ impl TranslationJob {
         self.translator.languages().choose(source, target).map(Some)
     }
 
+    /// Puts source words in the place of unknown pieces.
+    fn replace_unknown(&self, source: &str, translation: &mut Translation) {
+        for candidate in &mut translation.candidates {
+            let (languages, hypothesis) = (&translation.languages, &candidate.hypothesis);
+            candidate.text = self.translator.text_replacing_unknown(source, languages, hypothesis);
+        }
+    }
+
     /// Fills in what is made of the attention of a line's sentences, whose texts are given.
     fn use_attention(&self, line: &Line, texts: &[String], translated: &mut Translated) -> Result<()> {
         let map = |text, sentence, rank| {
             AttentionMap::of(&self.translator, Kind::Cross, line.index + 1, text, sentence, rank)
         };
         // A blank sentence was not translated, so there is nothing to look at.
-        let sentences = || texts.iter().zip(&translated.sentences).filter(|(_, sentence)| !sentence.source.is_empty());
+        let sentences = || {
+            let places = translated.starts.iter().copied().zip(0..);
+            let all = texts.iter().zip(&translated.sentences).zip(places);
+            all.filter(|((_, sentence), (_, at))| !sentence.source.is_empty() || translated.links[*at].is_some())
+        };
         if let Some(selection) = self.attention.alignments {
+            let source_words = word_ranges(&translated.text);
             let mut alignments = Vec::new();
             for rank in 0..translated.candidates() {
+                let (translation, starts) = translated.text_at(rank);
+                let target_words = word_ranges(&translation);
                 let mut links = Vec::new();
-                let (mut source, mut target) = (0, 0);
-                for (text, sentence) in sentences() {
-                    let map = map(text, sentence, rank.min(sentence.candidates.len().saturating_sub(1)))?;
-                    let shifted = map.align(&selection, Rule::Argmax)?.into_iter();
-                    links.extend(
-                        shifted.map(|link| Link { source: source + link.source, target: target + link.target }),
-                    );
-                    source += map.source_words.len();
-                    target += map.target_words.len();
+                for ((text, sentence), (source, target)) in sentences() {
+                    let pairs = match &translated.links[target] {
+                        Some(pairs) => pairs.clone(),
+                        None => {
+                            let map = map(text, sentence, translated.candidate_of(target, rank))?;
+                            let bytes = |link: Link| {
+                                let (source, target) = (&map.source_words[link.source], &map.target_words[link.target]);
+                                (source.bytes.start, target.bytes.start)
+                            };
+                            map.align(&selection, Rule::Argmax)?.into_iter().map(bytes).collect()
+                        }
+                    };
+                    links.extend(pairs.into_iter().map(|pair| Link {
+                        source: word_at(&source_words, translated.offsets.original(source + pair.0)),
+                        target: word_at(&target_words, starts[target] + pair.1),
+                    }));
                 }
+                links.sort_unstable();
+                links.dedup();
                 alignments.push(links);
             }
             translated.alignments = alignments;
         }
         if self.attention.maps {
-            translated.maps = sentences().map(|(text, sentence)| map(text, sentence, 0)).collect::<Result<_>>()?;
+            // Lines are whole then.
+            let of_line = |map: AttentionMap| map.of_original(&translated.text, &translated.offsets);
+            translated.maps =
+                sentences().map(|((text, sentence), _)| map(text, sentence, 0).map(of_line)).collect::<Result<_>>()?;
         }
         Ok(())
     }
@@ -157,6 +201,11 @@ pub(super) fn check_scores(line: &Line, translation: &Translation) -> Result<()>
     Ok(())
 }
 
+/// Which word a byte of a text is in; of one between two words, the word after it.
+fn word_at(words: &[Range<usize>], byte: usize) -> usize {
+    words.partition_point(|word| word.end <= byte).min(words.len().saturating_sub(1))
+}
+
 impl BatchTranslator for TranslationJob {
     type Output = Translated;
 
@@ -172,8 +221,9 @@ impl BatchTranslator for TranslationJob {
                     continue;
                 }
             };
+            let shown = self.translator.normalized(&text);
             let usable = self.line_languages(&languages).and_then(|languages| {
-                self.translator.check_text(&text)?;
+                self.translator.check_text(&shown.text)?;
                 languages.map_or_else(|| self.translator.chosen_languages(), Ok)
             });
             let languages = match usable {
@@ -183,48 +233,91 @@ impl BatchTranslator for TranslationJob {
                     continue;
                 }
             };
+            // What a line's own prefix begins may be more than its first sentence.
+            let kept_whole = self.split_sentences && prefix.is_some();
+            let split = self.split_sentences && !kept_whole;
             let prefix = prefix.or_else(|| self.prefix.clone());
             if let Some(problem) = prefix.as_deref().and_then(|prefix| self.prefix_problem(prefix)) {
                 outcomes.push(Err(line.error(problem)));
                 continue;
             }
-            let first = requests.len();
-            let mut sources = Vec::new();
+            let Normalized { text: shown, offsets } = shown;
             // Split into sentences, a line's own language token holds for each of them.
-            let (own, text) = match self.split_sentences && languages.target.is_none() {
-                true => self.own_language(&text),
-                false => (None, text),
+            let (own, rest) = match split && languages.target.is_none() {
+                true => self.translator.own_language(&shown),
+                false => (None, &shown[..]),
             };
-            let languages = Some(own.unwrap_or(languages));
-            let mut push = |sentence: &str| {
-                // A prefix begins the translation of the line, so only its first sentence.
+            let languages = own.unwrap_or(languages);
+            let sentences = match split && !rest.trim().is_empty() {
+                true => split_sentences(rest.trim(), self.translator.languages().source_of(&languages)),
+                false => Vec::new(),
+            };
+            if sentences.len() > MOST_SENTENCES {
+                let problem = format!("it has more than {MOST_SENTENCES} sentences; put line breaks into the text");
+                outcomes.push(Err(line.error(problem)));
+                continue;
+            }
+            let first = requests.len();
+            let (mut sources, mut starts) = (Vec::new(), Vec::new());
+            let mut start = shown.len() - rest.len();
+            let mut push = |sentence: &str, start: usize| {
+                // A prefix for every line begins its translation, so only its first sentence.
                 let target_prefix = if requests.len() == first { prefix.clone() } else { None };
                 requests.push(Request {
                     text: sentence.to_owned(),
                     target_prefix,
                     max_length,
-                    languages: languages.clone(),
+                    languages: Some(languages.clone()),
                 });
+                starts.push(start);
             };
-            if self.split_sentences && !text.trim().is_empty() {
-                for sentence in split_sentences(&text) {
+            if rest.trim().is_empty() {
+                requests.push(Request { text: rest.to_owned(), max_length, ..Request::default() });
+                starts.push(start);
+            } else if split {
+                start += rest.len() - rest.trim_start().len();
+                for sentence in sentences {
                     sources.push(sentence.to_owned());
-                    push(sentence.trim());
+                    push(sentence.trim(), start + sentence.len() - sentence.trim_start().len());
+                    start += sentence.len();
                 }
-            } else if text.trim().is_empty() {
-                requests.push(Request { text, max_length, ..Request::default() });
             } else {
-                push(&text);
+                push(rest, start);
             }
-            outcomes.push(Ok((
-                Translated { fields, sources, line_truncated: line.truncated, ..Translated::default() },
-                requests.len() - first,
-            )));
+            let count = requests.len() - first;
+            let line_truncated = line.truncated;
+            let translated = Translated {
+                fields,
+                text,
+                offsets,
+                languages,
+                kept_whole,
+                sources,
+                starts,
+                line_truncated,
+                ..Translated::default()
+            };
+            outcomes.push(Ok((translated, count)));
         }
-        let mut translations = Vec::with_capacity(requests.len());
-        for requests in requests.chunks(SENTENCES_TOGETHER) {
-            translations.extend(self.translator.translate(requests, &self.options, self.record, workspace)?);
-        }
+        let translate = |requests: &[Request], record: Record| -> Result<Vec<Translation>> {
+            let mut translations = Vec::with_capacity(requests.len());
+            for requests in requests.chunks(self.batch_size.max(1)) {
+                translations.extend(self.translator.translate(requests, &self.options, record, workspace)?);
+            }
+            if self.replace_unknown {
+                for (request, translation) in requests.iter().zip(&mut translations) {
+                    self.replace_unknown(&request.text, translation);
+                }
+            }
+            Ok(translations)
+        };
+        let translations: Vec<Protected> = match &self.protection {
+            Some(protection) => protection.translate(&self.translator, &requests, self.record, translate)?,
+            None => {
+                let mut translate = translate;
+                translate(&requests, self.record)?.into_iter().map(Protected::from).collect()
+            }
+        };
         let mut translations = translations.into_iter();
         let mut requests = requests.into_iter();
         Ok(outcomes
@@ -234,19 +327,17 @@ impl BatchTranslator for TranslationJob {
                 outcome.and_then(|(mut translated, count)| {
                     let mut texts = Vec::new();
                     let mut scores = Ok(());
-                    for (request, mut translation) in requests.by_ref().zip(translations.by_ref()).take(count) {
-                        if self.replace_unknown {
-                            for candidate in &mut translation.candidates {
-                                let hypothesis = &candidate.hypothesis;
-                                let (text, languages) = (&request.text, &translation.languages);
-                                candidate.text = self.translator.text_replacing_unknown(text, languages, hypothesis);
-                            }
-                        }
+                    for (request, protected) in requests.by_ref().zip(translations.by_ref()).take(count) {
+                        let Protected { translation, spans, lost, links } = protected;
                         scores = scores.and_then(|()| check_scores(line, &translation));
                         translated.sentences.push(translation);
+                        translated.protected.extend(spans);
+                        translated.lost.extend(lost);
+                        translated.links.push(links);
                         texts.push(request.text);
                     }
                     scores?;
+                    translated.combine(self.options.n_best, self.options.sampling.is_some());
                     self.use_attention(line, &texts, &mut translated)?;
                     Ok(translated)
                 })
@@ -265,30 +356,75 @@ impl BatchTranslator for TranslationJob {
 }
 
 impl Translated {
-    /// The `rank`-th translation of the whole line (from 0): that of each sentence, or its last if it has fewer.
-    pub(super) fn text(&self, rank: usize) -> String {
-        let texts: Vec<&str> = self
-            .sentences
-            .iter()
-            .map(|sentence| sentence.candidates.get(rank).or(sentence.candidates.last()).map_or("", |best| &best.text))
-            .collect();
-        match &texts[..] {
-            [text] => (*text).to_owned(),
-            _ => join_sentences(&self.sources.iter().map(String::as_str).collect::<Vec<_>>(), &texts),
+    /// Finds the best `count` translations of a line of several sentences: those with the largest sums of scores. Of drawn ones
+    /// each draw of the line is that of its sentences.
+    fn combine(&mut self, count: usize, are_drawn: bool) {
+        if self.sentences.len() < 2 || count < 2 || are_drawn {
+            return;
+        }
+        let mut best: Vec<(f32, Vec<u16>)> = vec![(0.0, Vec::new())];
+        for sentence in &self.sentences {
+            let mut next = Vec::new();
+            for (rank, (sum, chosen)) in best.iter().enumerate() {
+                // Candidates come best first, so that no other can be among the best.
+                for (own, candidate) in sentence.candidates.iter().enumerate().take(count / (rank + 1)) {
+                    let mut chosen = chosen.clone();
+                    chosen.push(u16::try_from(own).unwrap_or(u16::MAX));
+                    next.push((sum + candidate.hypothesis.score, chosen));
+                }
+            }
+            next.sort_by(|a, b| b.0.total_cmp(&a.0));
+            next.truncate(count);
+            best = next;
+        }
+        self.combinations = best.into_iter().map(|(_, chosen)| chosen).collect();
+    }
+
+    /// Which candidate of a sentence is part of the `rank`-th translation of the whole line (from 0); the last if it has fewer.
+    fn candidate_of(&self, sentence: usize, rank: usize) -> usize {
+        let last = self.sentences[sentence].candidates.len().saturating_sub(1);
+        match self.combinations.get(rank) {
+            Some(chosen) => usize::from(chosen[sentence]).min(last),
+            None => rank.min(last),
         }
     }
 
-    /// The `rank`-th hypothesis of each sentence.
-    pub(super) fn hypotheses(&self, rank: usize) -> impl Iterator<Item = &translate::search::Hypothesis> {
-        self.sentences
-            .iter()
-            .filter_map(move |sentence| sentence.candidates.get(rank).or(sentence.candidates.last()))
-            .map(|candidate| &candidate.hypothesis)
+    /// What the `rank`-th translation of the whole line is made of.
+    fn parts(&self, rank: usize) -> impl Iterator<Item = Option<&CandidateTranslation>> {
+        let sentences = self.sentences.iter().enumerate();
+        sentences.map(move |(at, sentence)| sentence.candidates.get(self.candidate_of(at, rank)))
+    }
+
+    /// The `rank`-th translation of the whole line (from 0), put together of its sentences'.
+    pub(super) fn text(&self, rank: usize) -> String {
+        self.text_at(rank).0
+    }
+
+    /// The same, and where the translation of each sentence begins in it.
+    pub(super) fn text_at(&self, rank: usize) -> (String, Vec<usize>) {
+        let texts: Vec<&str> = self.parts(rank).map(|part| part.map_or("", |part| &part.text)).collect();
+        match &texts[..] {
+            [text] => ((*text).to_owned(), vec![0]),
+            _ => join_sentences_at(&self.sources.iter().map(String::as_str).collect::<Vec<_>>(), &texts),
+        }
+    }
+
+    /// The hypothesis of each sentence that the `rank`-th translation is made of.
+    pub(super) fn hypotheses(&self, rank: usize) -> impl Iterator<Item = &Hypothesis> {
+        self.parts(rank).flatten().map(|part| &part.hypothesis)
+    }
+
+    /// Whether the line was taken sentence by sentence, however many it has.
+    pub(super) fn is_split(&self) -> bool {
+        !self.sources.is_empty()
     }
 
     /// How many different translations the line has.
     pub(super) fn candidates(&self) -> usize {
-        self.sentences.iter().map(|sentence| sentence.candidates.len()).max().unwrap_or(0)
+        match self.combinations.len() {
+            0 => self.sentences.iter().map(|sentence| sentence.candidates.len()).max().unwrap_or(0),
+            several => several,
+        }
     }
 
     /// The score of the `rank`-th translation: the sum over its sentences.
@@ -303,6 +439,6 @@ impl Translated {
 
     /// Whether any translation repeats itself over and over.
     pub(super) fn looping(&self) -> bool {
-        self.hypotheses(0).any(translate::search::Hypothesis::is_looping)
+        self.hypotheses(0).any(Hypothesis::is_looping)
     }
 }

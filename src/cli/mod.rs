@@ -2,6 +2,7 @@
 //!
 //! Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted. A closed pipe is a quiet end.
 
+mod advice;
 mod attention;
 mod attn_dump;
 mod bench;

@@ -57,6 +57,34 @@ pub(super) struct ModelOptions {
     /// Where the target's language stands, if not where the model's files say
     #[arg(long, value_name = "WHERE", value_enum)]
     pub(super) language_token: Option<LanguageToken>,
+
+    /// Take invisible characters (soft hyphens, joiners, marks of direction) out of the source, make all spaces and accents alike
+    /// [default for the built-in models]
+    #[arg(long, overrides_with = "no_normalize")]
+    normalize: bool,
+
+    /// Give the model every character as it is [default for other models]
+    #[arg(long, overrides_with = "normalize")]
+    no_normalize: bool,
+}
+
+/// Whether lines are cut into sentences.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct SentenceArguments {
+    /// Translate each line sentence by sentence and join the translations [default for the built-in models]
+    #[arg(long, overrides_with = "no_split_sentences")]
+    split_sentences: bool,
+
+    /// Translate each line as a whole [default for other models]
+    #[arg(long, overrides_with = "split_sentences")]
+    no_split_sentences: bool,
+}
+
+impl SentenceArguments {
+    /// What was said, or else what the model's directory says.
+    pub(super) fn split(self, translator: &Translator) -> bool {
+        self.split_sentences || (translator.text_defaults().split_sentences && !self.no_split_sentences)
+    }
 }
 
 /// Where the token of the target's language stands.
@@ -112,6 +140,9 @@ impl ModelOptions {
         builder = builder.target_language_in_source(self.language_token == Some(LanguageToken::TargetPrefix));
         if let Some(prefix) = &self.source_prefix {
             builder = builder.source_prefix(prefix);
+        }
+        if self.normalize || self.no_normalize {
+            builder = builder.normalize(self.normalize);
         }
         let translator = builder.threads(self.threads()).pieces(self.pieces).build()?;
         Ok((translator, start.elapsed()))

@@ -80,6 +80,11 @@ impl Console {
         }
     }
 
+    /// Whether warnings are wanted.
+    pub(super) fn has_warnings(&self) -> bool {
+        self.shown.warnings
+    }
+
     /// Prints a warning about a line.
     pub(super) fn warn_of(&self, line: &Line, message: &str) {
         self.warn(&format!("{}: line {}: {message}", line.name, line.number));

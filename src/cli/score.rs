@@ -13,6 +13,7 @@ use translate::search::SearchOptions;
 use translate::{Error, Result, SOURCE_LIMIT, Translation, Translator};
 
 use super::Ending;
+use super::advice::KeptWhole;
 use super::corpus::Corpus;
 use super::format::number;
 use super::job::check_scores;
@@ -79,9 +80,13 @@ impl BatchTranslator for Scorer {
 
     fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<Translation>>> {
         let is_scorable = |target: &str| self.translator.target_ids(target).len() <= SOURCE_LIMIT;
-        let pairs = lines.iter().map(|line| line.text.split_once('\t').filter(|(_, target)| is_scorable(target)));
-        let pairs: Vec<Option<(&str, &str)>> = pairs.collect();
-        let whole: Vec<(&str, &str)> = pairs.iter().copied().flatten().collect();
+        let pair = |line: &Line| {
+            let (source, target) = line.text.split_once('\t').filter(|(_, target)| is_scorable(target))?;
+            Some((self.translator.normalized(source).text, target.to_owned()))
+        };
+        let pairs: Vec<Option<(String, String)>> = lines.iter().map(pair).collect();
+        let whole: Vec<(&str, &str)> =
+            pairs.iter().flatten().map(|(source, target)| (&source[..], &target[..])).collect();
         let mut scored = if whole.is_empty() {
             Vec::new()
         } else {
@@ -158,9 +163,13 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     let mut plan = Plan::new(inputs, output, &arguments.model, arguments.batch_size, arguments.quiet);
     plan.notes = scorer.translator.notes().to_vec();
     let mut total = Sum::default();
+    let mut whole = KeptWhole::new(&scorer.translator, "score");
     let finished = run::run(&scorer, plan, |console, line, done, buffer| {
         if let Done::Translated(translation) = done {
             total.add(token_scores(translation));
+            let source = line.text.split('\t').next().unwrap_or_default();
+            let warning = whole.warning_of(&scorer.translator, source);
+            warning.iter().for_each(|warning| console.warn_of(line, warning));
             if translation.source_truncated {
                 console.warn_of(line, "the source is too long and was truncated");
             }

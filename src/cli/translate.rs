@@ -8,14 +8,16 @@ use clap::{Args, ValueEnum, ValueHint};
 use translate::inspect::{Format as AttentionFormat, HeadChoice, LayerChoice, RenderOptions, Selection};
 use translate::model::Record;
 use translate::pipeline::{Done, End, Input, InvalidUtf8, Line, Output};
-use translate::{Error, Result, Translation};
+use translate::protect::Protection;
+use translate::{Error, Result, Translation, Translator};
 
 use super::Ending;
+use super::advice::Advice;
 use super::attention::{AttentionWriter, best};
 use super::format::{Beside, Format, Formatter};
 use super::job::{AttentionUse, Translated, TranslationJob};
 use super::lost;
-use super::options::{FileArguments, ModelOptions, SearchArguments, named_file};
+use super::options::{FileArguments, ModelOptions, SearchArguments, SentenceArguments, named_file};
 use super::request::InputFormat;
 use super::run::{self, Plan, StatsFormat};
 
@@ -68,9 +70,18 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "TEXT")]
     prefix: Option<String>,
 
-    /// Translate each line sentence by sentence and join the translations
-    #[arg(long)]
-    split_sentences: bool,
+    #[command(flatten)]
+    sentences: SentenceArguments,
+
+    /// Join the lines of each paragraph, up to a blank line, and write one line for it; a hyphen that divides a word goes
+    #[arg(long, conflicts_with_all = ["column", "json_input"])]
+    join_lines: bool,
+
+    /// Carry over character by character: default (addresses, files, placeholders, markup, emoji, numbers and more), numbers,
+    /// none, a REGEX, or a FILE of them; may be repeated and adds to what the model has by default; not with --n-best,
+    /// --attention, --prefix and --pieces
+    #[arg(long, value_name = "WHAT")]
+    protect: Vec<String>,
 
     /// Add word alignments, source-target from 0: after |||, in a column, or as "alignment" in JSON
     #[arg(long)]
@@ -127,42 +138,73 @@ struct Limits {
     /// Whether the user knows that a sentence was longer.
     warned: bool,
     /// Lines whose translations repeat themselves; named together at the end.
-    looping: u64,
+    looping: Named,
+    /// Lines in whose translations protected spans are missing, likewise.
+    lost: Named,
+}
+
+/// Lines that are named together.
+#[derive(Default)]
+struct Named {
+    count: u64,
     /// The first of them.
-    first_looping: Vec<String>,
+    first: Vec<String>,
+}
+
+impl Named {
+    /// Most lines that are named.
+    const MOST: usize = 5;
+
+    fn add(&mut self, line: &Line) {
+        self.count += 1;
+        if self.first.len() < Self::MOST {
+            self.first.push(format!("{} line {}", line.name, line.number));
+        }
+    }
+}
+
+impl std::fmt::Display for Named {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let more = if self.count > Self::MOST as u64 { ", …" } else { "" };
+        write!(f, "{}{more}", self.first.join(", "))
+    }
 }
 
 impl Limits {
-    /// Most looping lines that are named.
-    const NAMED: usize = 5;
-
-    /// The warning about all looping translations, if there is one.
-    fn looping(&self) -> Option<String> {
-        let more = if self.looping > Self::NAMED as u64 { ", …" } else { "" };
-        let lines = self.first_looping.join(", ");
-        (self.looping > 0).then(|| {
-            let what =
-                if self.looping == 1 { "1 translation repeats itself" } else { "translations repeat themselves" };
-            let count = if self.looping == 1 { String::new() } else { format!("{} ", self.looping) };
-            format!("{count}{what} over and over ({lines}{more}); try --no-repeat-ngram 4")
-        })
+    /// What is to be said of several lines at the end.
+    fn last_warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let Self { looping, lost, .. } = self;
+        if looping.count == 1 {
+            warnings.push(format!("1 translation repeats itself over and over ({looping}); try --no-repeat-ngram 4"));
+        } else if looping.count > 1 {
+            let count = looping.count;
+            let what = "translations repeat themselves over and over";
+            warnings.push(format!("{count} {what} ({looping}); try --no-repeat-ngram 4"));
+        }
+        if lost.count > 0 {
+            let lines = if lost.count == 1 { "1 line".to_owned() } else { format!("{} lines", lost.count) };
+            let what = "protected text is missing from the translation";
+            warnings.push(format!("{what} of {lines} ({lost}); --format json names it as \"lost\""));
+        }
+        warnings
     }
 
     fn warnings(&mut self, line: &Line, translated: &Translated) -> Vec<String> {
         if translated.looping() {
-            self.looping += 1;
-            if self.first_looping.len() < Self::NAMED {
-                self.first_looping.push(format!("{} line {}", line.name, line.number));
-            }
+            self.looping.add(line);
+        }
+        if !translated.lost.is_empty() {
+            self.lost.add(line);
         }
         let mut warnings = Vec::new();
         if translated.sentences.iter().any(|sentence| sentence.source_truncated) {
             let limit = self.source;
-            warnings.push(format!("only the first {limit} source pieces are translated; try --split-sentences"));
+            let advice = if translated.is_split() { "shorter sentences" } else { "--split-sentences" };
+            warnings.push(format!("only the first {limit} source pieces are translated; try {advice}"));
         } else if translated.sentences.iter().any(Translation::truncated) {
-            warnings.push(
-                "the translation is truncated at its length limit; try --split-sentences or --max-length".to_owned(),
-            );
+            let more = if translated.is_split() { "" } else { "--split-sentences or " };
+            warnings.push(format!("the translation is truncated at its length limit; try {more}--max-length"));
         }
         let longest = translated.sentences.iter().map(|sentence| sentence.source.len()).max().unwrap_or(0);
         if let Some(trained) = self.trained.filter(|&trained| longest > trained && !self.warned) {
@@ -218,6 +260,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
         let (layer, head) = best(&translator);
         Selection { layer, head, ..Selection::default() }
     });
+    let protection = protection(&arguments, &translator)?;
     let job = Arc::new(TranslationJob {
         record: Record {
             cross: arguments.replace_unk || arguments.alignments || arguments.attention.is_some(),
@@ -229,7 +272,10 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
             (false, None) => InputFormat::Text,
         },
         prefix: arguments.prefix,
-        split_sentences: arguments.split_sentences,
+        split_sentences: arguments.attention.is_none() && arguments.sentences.split(&translator),
+        batch_size: usize::from(arguments.batch_size),
+        is_of_pieces: arguments.model.pieces,
+        protection,
         replace_unknown: arguments.replace_unk,
         attention: AttentionUse { alignments, maps: arguments.attention.is_some() },
         languages: (arguments.model.from.clone(), arguments.model.to.clone()),
@@ -248,7 +294,9 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     };
     let mut limits =
         Limits { source: job.translator.source_limit(), trained: job.translator.trained_length(), ..Limits::default() };
+    let mut advice = Advice::new(&job);
     let mut plan = Plan::new(inputs, output, &arguments.model, arguments.batch_size, arguments.quiet);
+    plan.settings.join_lines = arguments.join_lines;
     plan.notes = job.translator.notes().to_vec();
     plan.shown.progress &= !arguments.no_progress;
     plan.shown.resuming = resuming;
@@ -263,8 +311,9 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     }
     let ended = run::run(&job, plan, |console, line, done, buffer| {
         if let Done::Translated(translated) = done {
-            for warning in limits.warnings(line, translated) {
-                console.warn_of(line, &warning);
+            let advice = if console.has_warnings() { advice.warnings(&job, translated) } else { Vec::new() };
+            for warning in limits.warnings(line, translated).iter().chain(&advice) {
+                console.warn_of(line, warning);
             }
             if let Some(attention) = &mut attention
                 && !translated.maps.iter().all(|map| attention.add(map))
@@ -284,10 +333,28 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     if let Some(warning) = formatter.warning() {
         finished.console.warn(&warning);
     }
-    if let Some(warning) = limits.looping() {
-        finished.console.warn(&warning);
-    }
+    limits.last_warnings().iter().for_each(|warning| finished.console.warn(warning));
     Ok(finished.close())
+}
+
+/// What comes back as it is: what the model has by default and what was asked for, where there is one translation, of text.
+fn protection(arguments: &Arguments, translator: &Translator) -> Result<Option<Protection>> {
+    let asked = arguments.protect.iter().filter(|value| !value.is_empty());
+    let own = translator.text_defaults().protect.iter();
+    let protection = Protection::parse(&own.chain(asked.clone()).collect::<Vec<_>>())?;
+    let against = [
+        ("--n-best", arguments.n_best > 1),
+        ("--attention", arguments.attention.is_some()),
+        ("--prefix", arguments.prefix.is_some()),
+        ("--pieces", arguments.model.pieces),
+    ];
+    match against.into_iter().find(|(_, is_given)| *is_given) {
+        Some((option, _)) if Protection::parse(&asked.collect::<Vec<_>>())?.is_some() => Err(Error::Usage(format!(
+            "--protect changes translations after the model, which {option} does not allow for"
+        ))),
+        Some(_) => Ok(None),
+        None => Ok(protection),
+    }
 }
 
 /// Opens the file that the attention of the whole run goes to; its name says in which format.

@@ -4,9 +4,15 @@ use super::{AttentionMap, Kind};
 use crate::model::Attention;
 use crate::text::Word;
 
-/// Words from `(text, first piece, one past the last piece)`.
+/// Words from `(text, first piece, one past the last piece)`, with a space between them.
 pub(super) fn words(list: &[(&str, usize, usize)]) -> Vec<Word> {
-    list.iter().map(|&(text, start, end)| Word { text: text.to_owned(), pieces: start..end }).collect()
+    let mut at = 0;
+    let word = |&(text, start, end): &(&str, usize, usize)| {
+        let bytes = at..at + text.len();
+        at = bytes.end + 1;
+        Word { text: text.to_owned(), bytes, pieces: start..end }
+    };
+    list.iter().map(word).collect()
 }
 
 /// Owned strings.

@@ -31,6 +31,8 @@ struct Object<'a> {
 #[derive(Serialize)]
 struct WordObject<'a> {
     text: &'a str,
+    /// First byte in the sentence and one past the last.
+    bytes: [usize; 2],
     /// First piece and one past the last.
     pieces: [usize; 2],
 }
@@ -44,7 +46,7 @@ struct WordObject<'a> {
 /// | `source`, `translation` | the two sentences |
 /// | `score` | the model's score, or null |
 /// | `source_pieces`, `target_pieces` | all pieces, the sentence end included |
-/// | `source_words`, `target_words` | `{"text", "pieces": [first, past the last]}` |
+/// | `source_words`, `target_words` | `{"text", "bytes": [first, past the last], "pieces": likewise}`; the words between white space, their bytes in `source` and `translation` |
 /// | `layers`, `heads` | how many the model has |
 /// | `layer`, `head` | the number (from 0), or `"mean"` or `"max"` |
 /// | `unit` | `pieces` or `words`: what rows and columns are |
@@ -65,7 +67,12 @@ pub fn render(selected: &Selected) -> String {
 fn object<'a>(selected: &'a Selected, matrix: &'a Matrix) -> Object<'a> {
     let map = selected.map;
     let words = |words: &'a [Word]| {
-        words.iter().map(|w| WordObject { text: &w.text, pieces: [w.pieces.start, w.pieces.end] }).collect()
+        let word = |word: &'a Word| WordObject {
+            text: &word.text,
+            bytes: [word.bytes.start, word.bytes.end],
+            pieces: [word.pieces.start, word.pieces.end],
+        };
+        words.iter().map(word).collect()
     };
     Object {
         line: map.line,
@@ -110,7 +117,7 @@ mod tests {
         assert_eq!(object["line"], 1);
         assert_eq!(object["kind"], "cross");
         assert_eq!(object["source_pieces"].as_array().unwrap().len(), 6);
-        assert_eq!(object["source_words"][1], serde_json::json!({"text": "Hund", "pieces": [1, 3]}));
+        assert_eq!(object["source_words"][1], serde_json::json!({"text": "Hund", "bytes": [4, 8], "pieces": [1, 3]}));
         assert_eq!((&object["layer"], &object["head"]), (&serde_json::json!(0), &serde_json::json!(0)));
         assert_eq!(object["eos"], "masked");
         assert_eq!(object["columns"], serde_json::json!(["Ein", "Hund", "läuft."]));

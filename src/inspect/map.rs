@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::model::Attention;
-use crate::text::Word;
+use crate::text::{Offsets, Word, word_ranges};
 use crate::{Error, Result};
 
 /// How far a row of attention may be from summing to 1.
@@ -82,6 +82,26 @@ pub struct AttentionMap {
 }
 
 impl AttentionMap {
+    /// The map of a text that was normalised before it was translated: its words are those of `original`, and `offsets` lead there.
+    #[must_use]
+    pub fn of_original(self, original: &str, offsets: &Offsets) -> Self {
+        let mut normal = self.source_words.into_iter().peekable();
+        let mut end = 0;
+        let mut word = |bytes: std::ops::Range<usize>| {
+            let mut pieces = end..end;
+            while let Some(part) = normal.next_if(|part| offsets.original(part.bytes.start) < bytes.end) {
+                if pieces.is_empty() {
+                    pieces.start = part.pieces.start;
+                }
+                pieces.end = part.pieces.end;
+            }
+            end = pieces.end;
+            Word { text: original[bytes.clone()].to_owned(), bytes, pieces }
+        };
+        let source_words = word_ranges(original).into_iter().map(&mut word).collect();
+        Self { source: original.to_owned(), source_words, ..self }
+    }
+
     /// Checks that the weights fit the pieces and that every row sums to 1 within 1e-4.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ mod pytorch_transformer;
 mod rules;
 mod t5;
 mod t5_network;
+mod text_defaults;
 mod tutorial_transformer;
 
 use serde_json::{Map, Value};
@@ -26,6 +27,7 @@ use serde_json::{Map, Value};
 pub use convert::convert;
 pub use generation::{EarlyStopping, GenerationConfig, MOST_BEAMS};
 pub use list::{ModelSummary, WeightSummary, list_models};
+pub use text_defaults::TextDefaults;
 
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
 use crate::spec::{AlignmentHead, Spec};
@@ -140,6 +142,8 @@ pub struct Opened {
     pub target_characters: Option<String>,
     /// The cross-attention to read alignments from, if it was measured.
     pub alignment: Option<AlignmentHead>,
+    /// What is done to texts before and after it unless a command says otherwise.
+    pub text_defaults: TextDefaults,
     /// What the user should be told about it, one line each.
     pub notes: Vec<String>,
     /// config.json as it is.
@@ -188,6 +192,7 @@ impl Opened {
         let target_characters = layout.target_characters(&keys)?;
         let tasks = layout.tasks(&keys);
         let languages = (keys.tokenizer_string("src_lang")?, keys.tokenizer_string("tgt_lang")?);
+        let text_defaults = TextDefaults::read(&keys)?;
         let (notes, config) = (keys.notes(), keys.map().clone());
         Ok(Self {
             layout,
@@ -200,6 +205,7 @@ impl Opened {
             languages,
             target_characters,
             alignment,
+            text_defaults,
             notes,
             config,
         })

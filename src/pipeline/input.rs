@@ -5,6 +5,7 @@
 
 use super::{Line, content};
 use crate::error::{Error, Result};
+use crate::text::append_line;
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read};
@@ -133,22 +134,49 @@ pub(super) struct Reader {
     bytes: Vec<u8>,
     /// Whether `bytes` is only the start of its line.
     truncated: bool,
+    /// Whether the lines of a paragraph are one.
+    join_lines: bool,
+    /// The line after a paragraph, or why there is none.
+    after: Option<Result<Option<Line>>>,
+    /// Paragraphs and the lines between them so far.
+    joined: u64,
 }
 
 impl Reader {
     pub(super) fn new(inputs: Vec<Input>, invalid_utf8: InvalidUtf8) -> Self {
-        Self { inputs: inputs.into(), open: None, invalid_utf8, index: 0, end: 0, bytes: Vec::new(), truncated: false }
+        Self {
+            inputs: inputs.into(),
+            open: None,
+            invalid_utf8,
+            index: 0,
+            end: 0,
+            bytes: Vec::new(),
+            truncated: false,
+            join_lines: false,
+            after: None,
+            joined: 0,
+        }
+    }
+
+    /// The same, reading each paragraph as one line if `join_lines` says so.
+    pub(super) fn joining(self, join_lines: bool) -> Self {
+        Self { join_lines, ..self }
     }
 
     /// Whether a whole line is already in memory, so that [`Reader::next`] will not wait.
     pub(super) fn is_ready(&self) -> bool {
+        if self.join_lines {
+            // Where a paragraph ends is only known after it.
+            return matches!(&self.after, Some(Ok(Some(line))) if line.is_blank());
+        }
         self.open.as_ref().is_some_and(|open| open.stream.buffer().contains(&b'\n'))
     }
 
     /// Passes over `count` lines and says how many there were.
     pub(super) fn skip(&mut self, count: u64) -> Result<u64> {
         for skipped in 0..count {
-            if self.advance()?.is_none() {
+            let found = if self.join_lines { self.next()?.is_some() } else { self.advance()?.is_some() };
+            if !found {
                 return Ok(skipped);
             }
         }
@@ -157,6 +185,40 @@ impl Reader {
 
     /// The next line, or `None` after the last.
     pub(super) fn next(&mut self) -> Result<Option<Line>> {
+        if !self.join_lines {
+            return self.next_line();
+        }
+        let Some(mut paragraph) = self.take_line()? else { return Ok(None) };
+        while !paragraph.is_blank() {
+            let next = self.take_line();
+            let same_file = |line: &Line| line.number > paragraph.number && Arc::ptr_eq(&line.name, &paragraph.name);
+            match next {
+                Ok(Some(line)) if !line.is_blank() && same_file(&line) => {
+                    paragraph.replaced |= line.replaced;
+                    paragraph.truncated |= line.truncated || paragraph.text.len() + line.text.len() > LONGEST_LINE;
+                    paragraph.end = line.end;
+                    if !paragraph.truncated {
+                        append_line(&mut paragraph.text, &line.text);
+                    }
+                }
+                // An error comes after what was read before it.
+                next => {
+                    self.after = Some(next);
+                    break;
+                }
+            }
+        }
+        paragraph.index = self.joined;
+        self.joined += 1;
+        Ok(Some(paragraph))
+    }
+
+    fn take_line(&mut self) -> Result<Option<Line>> {
+        self.after.take().unwrap_or_else(|| self.next_line())
+    }
+
+    /// The next line as it stands in its file.
+    fn next_line(&mut self) -> Result<Option<Line>> {
         let Some((name, number)) = self.advance()? else { return Ok(None) };
         let (text, replaced) = match String::from_utf8(std::mem::take(&mut self.bytes)) {
             Ok(text) => (text, false),
@@ -366,6 +428,42 @@ mod tests {
         assert_eq!(reader.skip(3).unwrap(), 3);
         assert_eq!(reader.next().unwrap().unwrap().text, "c");
         assert_eq!(reader.skip(2).unwrap(), 0);
+    }
+
+    #[test]
+    fn paragraphs_are_read_as_one_line_and_blank_lines_stay() {
+        let inputs = || vec![stream(b"a\nb-\nc\n\n \nd\n"), stream(b"e\n\nf\xFF"), stream(b"")];
+        let mut reader = Reader::new(inputs(), InvalidUtf8::Replace).joining(true);
+        let lines: Vec<Line> = std::iter::from_fn(|| reader.next().unwrap()).collect();
+        let told: Vec<(&str, u64, u64, u64)> =
+            lines.iter().map(|line| (line.text.as_str(), line.index, line.number, line.end)).collect();
+        let expected = [
+            ("a bc", 0, 1, 7),
+            ("", 1, 4, 8),
+            (" ", 2, 5, 10),
+            ("d", 3, 6, 12),
+            ("e", 4, 1, 14),
+            ("", 5, 2, 15),
+            ("f\u{fffd}", 6, 3, 17),
+        ];
+        assert_eq!(told, expected);
+        assert!(lines[6].replaced && !lines[0].replaced);
+        let mut reader = Reader::new(inputs(), InvalidUtf8::Replace).joining(true);
+        assert_eq!(reader.skip(4).unwrap(), 4);
+        assert_eq!(reader.next().unwrap().unwrap().text, "e");
+        assert_eq!(reader.skip(9).unwrap(), 2);
+    }
+
+    #[test]
+    fn a_paragraph_before_an_error_is_read_and_one_without_an_end_is_truncated() {
+        let mut reader = Reader::new(vec![stream(b"a\nb\n\xFF\nc\n")], InvalidUtf8::Error).joining(true);
+        assert_eq!(reader.next().unwrap().unwrap().text, "a b");
+        assert!(reader.next().unwrap_err().to_string().starts_with("test: line 3"));
+        let line = "x".repeat(1 << 20) + "\n";
+        let mut reader = Reader::new(vec![stream(line.repeat(40).as_bytes())], InvalidUtf8::Error).joining(true);
+        let paragraph = reader.next().unwrap().unwrap();
+        assert!(paragraph.truncated && paragraph.text.len() <= LONGEST_LINE && paragraph.end == 40 * line.len() as u64);
+        assert!(reader.next().unwrap().is_none());
     }
 
     #[test]

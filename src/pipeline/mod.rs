@@ -57,7 +57,7 @@ pub struct Line {
     pub text: String,
     /// Whether invalid UTF-8 was replaced by U+FFFD.
     pub replaced: bool,
-    /// Whether it was longer than [`LONGEST_LINE`] and only its start was kept.
+    /// Whether it (or its paragraph) was longer than [`LONGEST_LINE`] and only its start was kept.
     pub truncated: bool,
     /// Bytes of the whole input up to and including this line and its line end.
     pub end: u64,
@@ -122,6 +122,9 @@ pub struct Settings {
     pub window: usize,
     /// What to do with bytes that are not UTF-8.
     pub invalid_utf8: InvalidUtf8,
+    /// Whether the lines of a paragraph, up to a blank line or the end of a file, are read as one line, with the number of its
+    /// first. Blank lines stay. This is the one exception to a line for a line.
+    pub join_lines: bool,
     /// Whether the format may write several lines for one (n-best lists, tables). If not, a line feed inside a
     /// result is written as a space, so that lines keep their numbers.
     pub several_lines: bool,
@@ -135,6 +138,7 @@ impl Default for Settings {
             batch_weight: 16_384,
             window: 1024,
             invalid_utf8: InvalidUtf8::Replace,
+            join_lines: false,
             several_lines: false,
         }
     }

@@ -207,7 +207,7 @@ pub fn run<T: BatchTranslator>(
 
     let (results, inbox) = mpsc::channel();
     let queue = Arc::new(Queue::new(&settings));
-    let reader = Reader::new(inputs, settings.invalid_utf8);
+    let reader = Reader::new(inputs, settings.invalid_utf8).joining(settings.join_lines);
     let threads = match start_threads(&translator, reader, first, resumed, &queue, &results, &settings) {
         Ok(threads) => threads,
         Err(source) => {

@@ -176,6 +176,25 @@ impl ModelLanguages {
         Ok(Languages { source: source.map(|language| language.id), target: target.map(|language| language.id), prefix })
     }
 
+    /// The code of the language a text is in, as far as it is known: the one that was chosen, or that of the one pair.
+    pub fn source_of(&self, chosen: &Languages) -> Option<&str> {
+        let task = self.tasks.iter().find(|task| chosen.prefix.as_deref() == Some(task.prefix.as_str()));
+        let chosen = self.code_of_token(chosen.source).or(task.map(|task| task.source.as_str()));
+        chosen.or(self.pair.as_ref().map(|(source, _)| source.as_str()))
+    }
+
+    /// The code of the language a text is translated into, likewise.
+    pub fn target_of(&self, chosen: &Languages) -> Option<&str> {
+        let task = self.tasks.iter().find(|task| chosen.prefix.as_deref() == Some(task.prefix.as_str()));
+        let chosen = self.code_of_token(chosen.target).or(task.map(|task| task.target.as_str()));
+        chosen.or(self.pair.as_ref().map(|(_, target)| target.as_str()))
+    }
+
+    fn code_of_token(&self, id: Option<u32>) -> Option<&str> {
+        let language = self.tokens.iter().find(|language| Some(language.id) == id);
+        language.map(|language| language.code.as_str())
+    }
+
     /// What should be said of languages that nobody chose.
     pub(crate) fn notes(&self, source: Option<&str>, target: Option<&str>) -> Vec<String> {
         let mut notes = Vec::new();
@@ -299,6 +318,13 @@ fn known() -> &'static [Known] {
 pub fn name_of(code: &str) -> Option<&'static str> {
     let (language, ..) = parts(code);
     known().iter().find(|known| known.codes.contains(&language.as_str())).map(|known| known.names[0])
+}
+
+/// Whether two codes, of any form, are of the same language.
+pub fn same_language(one: &str, other: &str) -> bool {
+    let ((one, ..), (other, ..)) = (parts(one), parts(other));
+    let has_both = |known: &Known| [&one, &other].iter().all(|code| known.codes.contains(&code.as_str()));
+    one == other || known().iter().any(has_both)
 }
 
 /// Language, script and region of a code such as `zho_Hans`, `zh-TW`, `de_DE` or `deu`, in lower case.
@@ -449,6 +475,7 @@ mod tests {
         let in_frame = model(&["deu_Latn", "eng_Latn"]);
         let chosen = in_frame.choose(Some("de"), Some("English")).unwrap();
         assert_eq!(chosen, Languages { source: Some(100), target: Some(101), prefix: None });
+        assert_eq!((in_frame.source_of(&chosen), in_frame.target_of(&chosen)), (Some("deu_Latn"), Some("eng_Latn")));
         let before = ModelLanguages { source_in_frame: false, target_in_frame: false, ..model(&["<2de>", "<2en>"]) };
         let chosen = before.choose(None, Some("de")).unwrap();
         assert_eq!(chosen.prefix.as_deref(), Some("<2de> "));
@@ -460,6 +487,8 @@ mod tests {
     #[test]
     fn a_model_of_one_pair_may_be_told_it_and_no_other() {
         let model = ModelLanguages { pair: Some(("de".to_owned(), "en".to_owned())), ..ModelLanguages::default() };
+        let chosen = Languages::default();
+        assert_eq!((model.source_of(&chosen), model.target_of(&chosen)), (Some("de"), Some("en")));
         assert_eq!(model.choose(Some("German"), Some("eng")).unwrap(), Languages::default());
         let error = model.choose(None, Some("fr")).unwrap_err().to_string();
         assert_eq!(error, "--to fr: the model has one target language, en");
@@ -487,8 +516,24 @@ mod tests {
         };
         assert_eq!(prefix(None, Some("German")).unwrap().unwrap(), "translate en to de: ");
         assert_eq!(prefix(None, None).unwrap(), None);
+        assert_eq!(model.source_of(&model.choose(None, Some("de")).unwrap()), Some("en"));
+        assert_eq!(model.source_of(&Languages::default()), None);
         let error = prefix(Some("de"), Some("en")).unwrap_err().to_string();
         assert_eq!(error, "--to en: the model has no such target language; it has de, fr");
+    }
+
+    #[test]
+    fn codes_of_one_language_are_the_same_in_any_form() {
+        for (one, other, is_same) in [
+            ("de", "deu_Latn", true),
+            ("de_DE", "ger", true),
+            ("xx", "xx", true),
+            ("cmn", "zh_CN", true),
+            ("de", "nl", false),
+            ("xx", "de", false),
+        ] {
+            assert_eq!(same_language(one, other), is_same, "{one} {other}");
+        }
     }
 
     #[test]

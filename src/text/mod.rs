@@ -10,7 +10,9 @@ pub mod compact;
 mod frame;
 pub mod languages;
 pub mod moses;
+mod normalize;
 mod numbering;
+mod paragraphs;
 mod pieces;
 pub mod sentencepiece;
 mod sentencepiece_vocabulary;
@@ -23,17 +25,19 @@ pub mod word_list;
 mod words;
 
 pub use self::frame::{Frame, Part};
-pub use self::languages::{Language, Languages, ModelLanguages, Side, Task};
+pub use self::languages::{Language, Languages, ModelLanguages, Side, Task, same_language};
 pub use self::moses::MosesVocabulary;
+pub use self::normalize::{Normalized, Offsets, normalize};
 pub use self::numbering::Numbering;
+pub use self::paragraphs::append_line;
 pub use self::sentencepiece_vocabulary::SentencePieceVocabulary;
-pub use self::sentences::{join_sentences, split_sentences};
+pub use self::sentences::{join_sentences, join_sentences_at, split_sentences};
 pub use self::tokenizer_json::TokenizerJson;
 pub use self::utf8_bytes::Utf8Bytes;
 pub use self::vocabularies::{Kind, Vocabularies};
 pub use self::vocabulary_table::VocabularyTable;
 pub use self::word_list::WordList;
-pub use self::words::{Word, is_special, words};
+pub use self::words::{Word, is_special, source_words, target_words, word_ranges};
 
 /// One side's vocabulary: cuts text into pieces, numbers them, and puts pieces back together.
 pub trait Vocabulary: Send + Sync {

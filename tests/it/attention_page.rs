@@ -12,7 +12,7 @@ use crate::webdriver::Browser;
 fn map(line: u64) -> AttentionMap {
     let strings = |list: &[&str]| list.iter().map(|&s| s.to_owned()).collect::<Vec<_>>();
     let words = |list: &[(&str, usize, usize)]| {
-        list.iter().map(|&(text, start, end)| Word { text: text.to_owned(), pieces: start..end }).collect()
+        list.iter().map(|&(text, start, end)| Word { text: text.to_owned(), bytes: 0..0, pieces: start..end }).collect()
     };
     let source_pieces = strings(&["▁Ein", "▁klein", "er", "▁Hund", "▁läuft", ".", "</s>"]);
     let target_pieces = strings(&["▁A", "▁small", "▁dog", "▁run", "s", ".", "</s>"]);

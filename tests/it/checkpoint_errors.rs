@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use translate::checkpoint::{ModelFiles, Weights};
-use translate::layouts::{EarlyStopping, GenerationConfig, Opened, open_parameters};
+use translate::layouts::{EarlyStopping, GenerationConfig, Opened, TextDefaults, open_parameters};
 use translate::model::EmbeddingNames;
 use translate::store::hub::HubSettings;
 use translate::store::{resolve, resolve_with};
@@ -262,11 +262,31 @@ fn a_config_with_a_wrong_value_names_its_key() {
             "early_stopping": "soon"}"#,
             "`early_stopping` is \"soon\", but true, false or \"never\"",
         ),
+        (
+            r#"{"model_type": "marian", "encoder_attention_heads": 2, "decoder_attention_heads": 2,
+            "text_defaults": {"split_sentences": "yes"}}"#,
+            "`split_sentences` is \"yes\", but true or false",
+        ),
     ];
     for (config, expected) in cases {
         scratch.write("config.json", config);
         says(&scratch.error(), &["config.json", expected]);
     }
+}
+
+#[test]
+fn text_defaults_that_are_not_known_are_named_and_without_the_key_everything_is_off() {
+    let scratch = Scratch::copy("text_defaults", "safetensors");
+    let opened = Opened::open(&scratch.files()).unwrap();
+    assert_eq!(opened.text_defaults, TextDefaults::default());
+    let config = std::fs::read_to_string(scratch.files().path("config.json")).unwrap();
+    let with = r#"{"text_defaults": {"normalize": true, "protect": "numbers", "split": 1, "x": null},"#;
+    scratch.write("config.json", config.replacen('{', with, 1));
+    let opened = Opened::open(&scratch.files()).unwrap();
+    let expected = TextDefaults { normalize: true, protect: Some("numbers".to_owned()), ..TextDefaults::default() };
+    assert_eq!(opened.text_defaults, expected);
+    let [note] = &opened.notes[..] else { panic!("{:?}", opened.notes) };
+    says(note, &["config.json", "`text_defaults` has keys that have no effect: `split`, `x`"]);
 }
 
 #[test]

@@ -33,6 +33,11 @@ mod parity;
 mod pipeline;
 mod pipeline_properties;
 mod program;
+#[cfg(feature = "builtin-models")]
+mod protect;
 mod score;
+mod sentences;
 mod text;
 mod webdriver;
+#[cfg(feature = "builtin-models")]
+mod words;

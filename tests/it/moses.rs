@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use translate::checkpoint::ModelFiles;
 use translate::text::moses::Moses;
-use translate::text::{Kind, Vocabularies, words};
+use translate::text::{Kind, Vocabularies, source_words};
 
 #[derive(Deserialize)]
 struct Fixture {
@@ -155,8 +155,10 @@ fn pieces_are_grouped_into_words_and_unknown_ones_carry_their_text() {
     let texts: Vec<&str> = pieces.iter().map(|piece| piece.text.as_str()).collect();
     assert_eq!(texts, ["ab", "c</w>", "x</w>", "&", "am", "p;</w>", "ab", "c</w>"]);
     assert_eq!(source.encode("abc x & abc"), [4, 5, 3, 6, 7, 8, 4, 5]);
-    let found: Vec<String> = words(&*source, &[4, 5, 6, 7, 8, 3, 4, 5, 2]).into_iter().map(|word| word.text).collect();
-    assert_eq!(found, ["abc", "&", "<unk>abc", "</s>"]);
+    let words = source_words(&*source, "", "abc x& abc", &[4, 5, 3, 6, 7, 8, 4, 5, 2]);
+    let found: Vec<(&str, std::ops::Range<usize>)> =
+        words.iter().map(|w| (w.text.as_str(), w.pieces.clone())).collect();
+    assert_eq!(found, [("abc", 0..2), ("x&", 2..6), ("abc", 6..8)]);
     assert_eq!((source.readable("&amp;</w>"), source.size()), ("&".to_owned(), 9));
     assert!(source.ends_word("x</w>") && !source.begins_word(4));
 }

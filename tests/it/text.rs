@@ -11,7 +11,9 @@ use serde_json::Value;
 use translate::Error;
 use translate::checkpoint::ModelFiles;
 use translate::text::sentencepiece::{ModelType, SentencePiece};
-use translate::text::{Kind, Numbering, SentencePieceVocabulary, Vocabularies, Vocabulary, VocabularyTable, words};
+use translate::text::{
+    Kind, Numbering, SentencePieceVocabulary, Vocabularies, Vocabulary, VocabularyTable, source_words,
+};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sentencepiece").join(name)
@@ -227,17 +229,20 @@ fn spaces_are_cleaned_up_where_the_configuration_says_so() {
 }
 
 #[test]
-fn pieces_are_grouped_into_words() {
+fn words_are_those_of_the_text_whatever_the_vocabulary_makes_of_it() {
     let vocabulary = marian();
-    let mut ids = vocabulary.encode(">>deu<< der hundder☃ läuft");
+    // A language token, an unknown character within a word, a no-break space, and a word that is none to the vocabulary.
+    let text = ">>deu<< der hundder\u{2603}\u{a0}l\u{e4}uft \u{2581} weg";
+    let mut ids = vocabulary.encode(text);
     ids.extend(vocabulary.specials().end);
-    let words = words(&vocabulary, &ids);
+    let words = source_words(&vocabulary, "", text, &ids);
     let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
-    assert_eq!(texts, [">>deu<<", "der", "hundder<unk>", "läuft", "</s>"]);
-    assert_eq!(words[0].pieces, 0..1);
-    assert!(words.windows(2).all(|pair| pair[0].pieces.end == pair[1].pieces.start));
-    assert_eq!(words.last().unwrap().pieces.end, ids.len());
-    assert!(translate::text::words(&vocabulary, &[]).is_empty());
+    assert_eq!(texts, text.split(' ').collect::<Vec<_>>());
+    assert!(words.iter().all(|word| text[word.bytes.clone()] == word.text));
+    assert!(words[0].pieces.is_empty(), "a language's token is no word's piece");
+    assert!(words[3].pieces.is_empty(), "nothing is left of a lone space symbol");
+    assert_eq!((words[1].pieces.start, words[4].pieces.end), (1, ids.len() - 1), "all others are some word's");
+    assert!(words.windows(2).all(|pair| pair[0].pieces.end <= pair[1].pieces.start));
 }
 
 #[test]

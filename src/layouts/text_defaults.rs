@@ -1,0 +1,40 @@
+//! `text_defaults` in `config.json`: what is done to texts around the model unless a command says otherwise.
+//!
+//! A published directory has no such key, and is run as its reference runs it: nothing is done. The built-in models were trained
+//! on single, clean sentences and say so.
+
+use crate::Result;
+use crate::checkpoint::Keys;
+
+/// What is done to texts before and after the model, where the command line does not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TextDefaults {
+    /// Whether a line is cut into sentences, each translated on its own.
+    pub split_sentences: bool,
+    /// Whether invisible characters are taken out and spaces and accents made uniform.
+    pub normalize: bool,
+    /// What is carried into the translation character by character (`default`, `numbers`, …).
+    pub protect: Option<String>,
+}
+
+impl TextDefaults {
+    const KEYS: [&str; 3] = ["split_sentences", "normalize", "protect"];
+
+    /// Reads the key of a configuration, in which names it does not know are noted.
+    ///
+    /// # Errors
+    /// If a value has the wrong type.
+    pub(super) fn read(keys: &Keys) -> Result<Self> {
+        let Some(own) = keys.section("text_defaults")? else { return Ok(Self::default()) };
+        let is_unknown = |key: &&String| !Self::KEYS.contains(&key.as_str());
+        let unknown: Vec<String> = own.map().keys().filter(is_unknown).map(|key| format!("`{key}`")).collect();
+        if !unknown.is_empty() {
+            keys.note(&format!("`text_defaults` has keys that have no effect: {}", unknown.join(", ")));
+        }
+        Ok(Self {
+            split_sentences: own.flag("split_sentences", false)?,
+            normalize: own.flag("normalize", false)?,
+            protect: own.string("protect")?,
+        })
+    }
+}

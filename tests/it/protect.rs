@@ -1,0 +1,170 @@
+//! What has to come back as it was, through the real program and the built-in models.
+
+use serde_json::Value;
+
+use crate::program::Program;
+
+fn translate(model: &str, arguments: &[&str], lines: &[&str]) -> Vec<String> {
+    let output = Program::with_model(model).arg("--quiet").args(arguments).run(lines.join("\n") + "\n").success();
+    output.lines().map(str::to_owned).collect()
+}
+
+fn assert_copied(lines: &[(&str, &[&str])]) {
+    for model in ["transformer", "gru"] {
+        let sources: Vec<&str> = lines.iter().map(|(line, _)| *line).collect();
+        let translations = translate(model, &[], &sources);
+        for ((line, copies), translation) in lines.iter().zip(translations) {
+            for copy in *copies {
+                assert_eq!(
+                    translation.matches(copy).count(),
+                    line.matches(copy).count(),
+                    "{model}: {line}: {translation}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn addresses_files_names_and_placeholders_are_copied_as_often_as_they_occur() {
+    assert_copied(&[
+        (
+            "Die Bilder liegen unter https://bilder.example.org/alben?jahr=2021&seite=3#oben.",
+            &["https://bilder.example.org/alben?jahr=2021&seite=3#oben"],
+        ),
+        (
+            "Antworten Sie bitte an paula.meier+neu@verein-nord.de, nicht an info@verein-nord.de.",
+            &["paula.meier+neu@verein-nord.de", "info@verein-nord.de"],
+        ),
+        (
+            "Ich habe C:\\Daten\\urlaub_2.xlsx und ~/briefe/oma.odt gelöscht.",
+            &["C:\\Daten\\urlaub_2.xlsx", "~/briefe/oma.odt"],
+        ),
+        ("Hallo {vorname}, Sie haben %d neue Nachrichten von %1$s.", &["{vorname}", "%d", "%1$s"]),
+        ("Starte das Programm mit --leise oder -q.", &["--leise", "-q"]),
+        ("@lukas_9 Schönes Foto #bergsee", &["@lukas_9", "#bergsee"]),
+        ("Die Seite www.rad-und-weg.de ist neu (www.rad-und-weg.de).", &["www.rad-und-weg.de"]),
+        ("https://nur.example.net/eine/Adresse", &["https://nur.example.net/eine/Adresse"]),
+    ]);
+}
+
+#[test]
+fn a_sentence_is_translated_as_without_the_signs_that_stand_in_it() {
+    let clean = "Zwei Kinder spielen am Strand.";
+    let marked = [
+        ("→ Zwei Kinder spielen am Strand.", "→ "),
+        ("Zwei Kinder 🏖️ spielen am Strand.", "🏖️ "),
+        ("Zwei Kinder spielen am Strand. 👨‍👩‍👧", " 👨‍👩‍👧"),
+        ("Zwei Kinder ☂ spielen am Strand.", "☂ "),
+        ("Zwei Kinder 海 spielen am Strand.", "海 "),
+        ("Zwei Kinder || spielen am Strand.", "|| "),
+    ];
+    for model in ["transformer", "gru"] {
+        let expected = translate(model, &[], &[clean]).concat();
+        let lines = marked.map(|(line, _)| line);
+        for ((line, sign), translation) in marked.iter().zip(translate(model, &[], &lines)) {
+            assert_eq!(translation.replacen(sign, "", 1), expected, "{model}: {line}: {translation}");
+        }
+    }
+}
+
+#[test]
+fn markup_stays_around_the_words_it_was_around() {
+    for model in ["transformer", "gru"] {
+        let lines = [
+            "Zwei <b>Kinder</b> spielen am Strand.",
+            "<p>Zwei Kinder spielen.</p>",
+            "Zwei **Kinder** spielen am Strand.",
+        ];
+        let [tags, whole, stars] = &translate(model, &[], &lines)[..] else { panic!("three lines") };
+        assert!(tags.contains("Two <b>children</b> "), "{model}: {tags}");
+        assert!(whole.starts_with("<p>Two children") && whole.ends_with("</p>"), "{model}: {whole}");
+        assert!(stars.contains("Two **children** "), "{model}: {stars}");
+    }
+}
+
+#[test]
+fn numbers_keep_their_value_and_are_written_as_in_english() {
+    let lines = [
+        ("In dem Dorf leben 6.471 Menschen.", "6,471"),
+        ("Die Karte kostet 1.038,50 Euro.", "1,038.50"),
+        ("Der Turm ist 57,3 Meter hoch.", "57.3"),
+        ("Meine Telefonnummer ist 0451 7730926.", "0451 7730926"),
+        ("Er wurde am 07.11.1968 geboren.", "07.11.1968"),
+        ("Der Zug fährt um 17:42 Uhr ab.", "17:42"),
+        ("Version 4.17.2 ist da.", "4.17.2"),
+        ("23.806.114", "23,806,114"),
+    ];
+    for model in ["transformer", "gru"] {
+        for ((line, number), translation) in lines.iter().zip(translate(model, &[], &lines.map(|(line, _)| line))) {
+            assert!(translation.contains(number), "{model}: {line}: {translation}");
+        }
+    }
+}
+
+#[test]
+fn lines_without_spans_are_translated_as_ever_and_other_models_protect_nothing_unasked() {
+    let lines = ["Ein Hund läuft über eine Wiese.", "Wo ist der Bahnhof?", "Das gefällt mir sehr, danke!"];
+    for model in ["transformer", "gru"] {
+        assert_eq!(translate(model, &[], &lines), translate(model, &["--protect", "none"], &lines));
+    }
+    let model = crate::program::model("marian_relu");
+    let json = Program::with_model(model).args(["--quiet", "--format", "json"]).run("w004 https://a.de 17\n").success();
+    assert!(!json.contains("\"protected\""), "{json}");
+}
+
+#[test]
+fn the_result_of_a_line_does_not_depend_on_its_neighbours() {
+    let lines = [
+        "Es kostet 1.299 Euro.",
+        "Sieh auf www.laden-ost.de nach.",
+        "Ein Hund 🐕 läuft.",
+        "Danke.",
+        "Nimm {wert} mit.",
+    ];
+    let together = translate("gru", &[], &lines);
+    let alone: Vec<String> =
+        lines.iter().flat_map(|line| translate("gru", &["--batch-size", "1", "-t", "1"], &[line])).collect();
+    assert_eq!(together, alone);
+}
+
+#[test]
+fn what_to_protect_is_a_pattern_or_a_file_of_them_and_none_takes_it_back() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "Klingelmöller\n[A-Z]{2}-\\d+\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    let line = "Frau Klingelmöller hat das Teil QX-77 bestellt.";
+    let translation = translate("gru", &["--protect", path], &[line]).concat();
+    assert!(translation.contains("Klingelmöller") && translation.contains("QX-77"), "{translation}");
+    let translation = translate("gru", &["--protect", "none", "--protect", "Klingel\\w+"], &[line]).concat();
+    assert!(translation.contains("Klingelmöller"), "{translation}");
+
+    for (options, problem) in [
+        (&["--protect", "(x"][..], "--protect (x: not a regular expression"),
+        (&["--protect", "x?"], "--protect x?: the regular expression matches empty text"),
+        (&["--protect", "numbers", "--n-best", "2"], "--n-best"),
+        (&["--protect", "default", "--pieces"], "--pieces"),
+    ] {
+        let refused = Program::with_model("gru").args(options).run("Ja.\n");
+        assert_eq!((refused.status, refused.stdout.as_str()), (2, ""), "{options:?}");
+        assert!(refused.stderr.contains(problem), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn json_names_the_spans_and_alignments_count_them_as_words() {
+    let line = "Sieh <b>heute</b> auf www.laden-ost.de nach 🐕 .";
+    for model in ["transformer", "gru"] {
+        let mut program = Program::with_model(model);
+        let json = program.args(["--quiet", "--format", "json", "--alignments"]).run(line).success();
+        let object: Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(object["protected"], serde_json::json!(["<b>", "</b>", "www.laden-ost.de", "🐕"]));
+        assert!(object.get("lost").is_none(), "{json}");
+        let translation = object["translation"].as_str().unwrap();
+        let pairs: Vec<(usize, usize)> = serde_json::from_value(object["alignment"].clone()).unwrap();
+        let (sources, targets): (Vec<&str>, Vec<&str>) =
+            (line.split_ascii_whitespace().collect(), translation.split_ascii_whitespace().collect());
+        let linked = |word: &str| pairs.iter().any(|&(s, t)| sources[s].contains(word) && targets[t].contains(word));
+        assert!(linked("www.laden-ost.de") && linked("🐕"), "{model}: {json}");
+    }
+}
