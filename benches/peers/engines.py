@@ -27,20 +27,30 @@ def read(directory: Path, file: Path) -> tuple[list[list[str]], dict[str, int]]:
     return [pieces.encode(line.strip(), out_type=str) for line in lines], vocabulary
 
 
+def languages(directory: Path) -> tuple[str | None, str | None]:
+    """The pair of languages a directory of many asks for."""
+    config = directory / "tokenizer_config.json"
+    keys = json.loads(config.read_text(encoding="utf8")) if config.exists() else {}
+    return (keys["src_lang"], keys["tgt_lang"]) if keys.get("tgt_lang") else (None, None)
+
+
 def ctranslate2_engine(a: argparse.Namespace):
     """CTranslate2 on a converted Marian or M2M100 model."""
     import ctranslate2
 
     lines, vocabulary = read(a.pieces, a.lines)
     lines = [[p if p in vocabulary else "<unk>" for p in line] + ["</s>"] for line in lines]
+    source, target = languages(a.pieces)
+    lines = [[source, *line] for line in lines] if source else lines
     engine = ctranslate2.Translator(
         str(a.model), device="cpu", compute_type=a.compute, inter_threads=a.inter, intra_threads=a.intra
     )
     length = dict(min_decoding_length=a.fixed_length, max_decoding_length=a.fixed_length) if a.fixed_length else {}
 
     def run(lines):
+        prefix = [[target]] * len(lines) if target else None
         results = engine.translate_batch(
-            lines, beam_size=a.beam, max_batch_size=a.batch, batch_type="examples", **length
+            lines, prefix, beam_size=a.beam, max_batch_size=a.batch, batch_type="examples", **length
         )
         return sum(len(result.hypotheses[0]) for result in results)
 

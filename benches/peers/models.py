@@ -74,6 +74,17 @@ def gru(vocabulary: Path, out: Path) -> None:
         shutil.copyfile(vocabulary / file, out / file)
 
 
+def t5_small(tokenizer: Path, out: Path) -> None:
+    """A model of T5-small's size in `out`, with the tokenizer of a published T5."""
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    torch.manual_seed(0)
+    config = T5Config(d_model=512, d_kv=64, d_ff=2048, num_layers=6, num_heads=8, vocab_size=32128, decoder_start_token_id=0)
+    T5ForConditionalGeneration(config).save_pretrained(out)
+    for file in ("spiece.model", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+        shutil.copyfile(tokenizer / file, out / file)
+
+
 def builtin(model: Path, vocabulary: Path, out: Path) -> None:
     """A built-in Transformer and its vocabulary in one directory, as the converter wants them."""
     out.mkdir(parents=True, exist_ok=True)
@@ -86,19 +97,8 @@ def builtin(model: Path, vocabulary: Path, out: Path) -> None:
         shutil.copyfile(vocabulary / file, out / file)
 
 
-def as_marian(model: Path, out: Path) -> None:
-    """An M2M100 directory under the configuration of a pre-norm Marian model: the same tensors and the same work."""
-    config = json.loads((model / "config.json").read_text(encoding="utf8"))
-    config |= dict(model_type="marian", architectures=["MarianMTModel"], normalize_before=True)
-    config |= dict(add_final_layer_norm=True, static_position_embeddings=True)
-    out.mkdir()
-    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf8")
-    for file in ("generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
-        (out / file).symlink_to(model / file)
-
-
 def convert(model: Path, out: Path, quantization: str) -> None:
-    """CTranslate2's copy of a Marian directory."""
+    """CTranslate2's copy of a directory."""
     from ctranslate2.converters import TransformersConverter
 
     TransformersConverter(str(model)).convert(str(out), quantization=quantization, force=True)

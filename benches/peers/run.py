@@ -4,10 +4,10 @@
     python3 -m venv .peers
     .peers/bin/pip install ctranslate2 transformers sentencepiece safetensors torch numpy
     cargo build --release
-    .peers/bin/python benches/peers/run.py --tokenizer OPUS-MT-ZH-EN --lines LINES.zh --text TEST2016.de
+    .peers/bin/python benches/peers/run.py --tokenizer OPUS-MT-ZH-EN --t5-tokenizer T5-SMALL --lines LINES.zh --text TEST2016.de
 
-OPUS-MT-ZH-EN is the directory of a published Marian model (the weights are not needed), LINES.zh 512 lines in its source
-language, TEST2016.de a test set in the built-in models' source language (1,000 lines are used). Everything large goes to
+OPUS-MT-ZH-EN and T5-SMALL are directories of published models (the weights are not needed), LINES.zh 512 lines in the source
+language of the first, TEST2016.de a test set in the built-in models' source language (1,000 lines are used). Everything large goes to
 --work. Close other work first. `--only NAME` measures some rows again and keeps the others.
 """
 
@@ -81,6 +81,14 @@ def rows() -> list[Row]:
             ours = search + fixed + ["--precision", precision]
             case = f"NLLB-600M-sized, {precision} {case}"
             table.append(Row(f"nllb-{precision}-{name}", case, "CTranslate2", "nllb", lines, ours, theirs, least, 2))
+        for name, case, search in (
+            ("greedy", "greedy, batch 64", ["--batch", "64"]),
+            ("beam", "beam 4, batch 32", ["--beam", "4", "--batch", "32"]),
+        ):
+            theirs = [search + fixed + compute + setting for setting in many + alone[:1]]
+            ours = search + fixed + ["--precision", precision]
+            row = Row(f"t5-{precision}-{name}", f"T5-small-sized, {precision} {case}", "CTranslate2", "t5", "text-512", ours, theirs, least, 2)
+            table.append(row)
     return table
 
 
@@ -147,6 +155,10 @@ class Bench:
             once(f"marian-{quantization}", lambda out: models.convert(self.work / "marian", out, quantization))
             models.convert(self.work / "builtin", self.work / f"builtin-{quantization}", quantization)
         self.prepare_large(once)
+        if self.arguments.t5_tokenizer:
+            once("t5", lambda out: models.t5_small(self.arguments.t5_tokenizer, out))
+            for quantization in ("float32", "int8"):
+                once(f"t5-{quantization}", lambda out: models.convert(self.work / "t5", out, quantization))
 
         open_text = gzip.open if self.arguments.text.suffix == ".gz" else open
         with open_text(self.arguments.text, "rt", encoding="utf8") as file:
@@ -166,8 +178,7 @@ class Bench:
 
         script = HERE / "make_nllb_sized.py"
         once("nllb", lambda out: subprocess.run([sys.executable, str(script), str(out)], check=True))
-        convert = [self.translate, "convert", "--dtype", "int8", str(self.work / "nllb-ours")]
-        once("nllb-ours", lambda out: models.as_marian(self.work / "nllb", out))
+        convert = [self.translate, "convert", "--dtype", "int8", str(self.work / "nllb")]
         once("nllb-ours-int8", lambda out: subprocess.run([*convert, str(out)], check=True))
         for quantization in ("float32", "int8"):
             once(f"nllb-{quantization}", lambda out: models.convert(self.work / "nllb", out, quantization))
@@ -179,9 +190,7 @@ class Bench:
         options = [{"--batch": "--batch-size", "--beam": "--beam-size"}.get(option, option) for option in row.ours]
         if "--beam" not in row.ours:
             options += ["--beam-size", "1"]
-        name = row.model
-        if name == "nllb":
-            name = "nllb-ours-int8" if "int8" in row.ours else "nllb-ours"
+        name = "nllb-ours-int8" if row.model == "nllb" and "int8" in row.ours else row.model
         model = ["--model", str(self.work / name)]
         return output_of([self.translate, "bench", *model, *options, str(self.work / f"{row.lines}.txt")], self.arguments.attempts)
 
@@ -295,6 +304,7 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--translate", type=Path, default=REPOSITORY / "target" / "release" / "translate")
     p.add_argument("--tokenizer", type=Path, required=True, help="directory of a published Marian model")
+    p.add_argument("--t5-tokenizer", type=Path, help="directory of a published T5, for the rows of its size")
     p.add_argument("--lines", type=Path, required=True, help="lines in the source language of that model")
     p.add_argument("--text", type=Path, required=True, help="test set in the built-in model's source language; may end in .gz")
     p.add_argument("--work", type=Path, default=REPOSITORY / "target" / "peers", help="models, lines and results")

@@ -181,10 +181,14 @@ impl Parameters {
     /// # Errors
     /// As [`Parameters::tensor`].
     pub fn int8(&self, name: &str, shape: &[usize]) -> Result<Option<Int8Part>> {
-        match self.find(name)? {
-            Recipe::Copy { stored } => self.weights.int8(stored, shape),
-            Recipe::Rows { .. } | Recipe::Transpose { .. } => Ok(None),
+        let part = match self.find(name)? {
+            Recipe::Copy { stored } => self.weights.int8(stored, shape)?,
+            Recipe::Rows { .. } | Recipe::Transpose { .. } => None,
+        };
+        if let Some(part) = &part {
+            self.check_numbers(name, count_wrong(name, &part.scales), part.scales.len())?;
         }
+        Ok(part)
     }
 
     /// Whether two tensors hold the same values.

@@ -146,7 +146,8 @@ fn align_on_parser() -> impl TypedValueParser<Value = AlignOn> {
 pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     arguments.files.output = named_file(arguments.files.output);
     let format = arguments.format.unwrap_or_else(|| format_of(arguments.files.output.as_deref()));
-    let (translator, _) = arguments.model.load()?;
+    let (translator, _) = arguments.model.load(false)?;
+    translator.notes().iter().for_each(message::say);
     let (layers, heads) = shape(translator.spec(), arguments.kind)?;
     let (layer, head) = match (arguments.layer, arguments.head, arguments.kind) {
         (None, None, Kind::Cross) => best(&translator),

@@ -59,7 +59,8 @@ pub(super) struct Arguments {
 
 /// Runs the command: one JSON object on standard output, or a line for each of its fields.
 pub(super) fn run(arguments: Arguments) -> Result<Ending> {
-    let (translator, load) = arguments.model.load()?;
+    let (translator, load) = arguments.model.load(false)?;
+    translator.notes().iter().for_each(super::message::say);
     let mut options = translator.search_options();
     if let Some(beam) = arguments.beam_size {
         options.beam_size = usize::from(beam);

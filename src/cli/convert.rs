@@ -40,13 +40,13 @@ enum DtypeName {
 
 /// Converts the model and says on stderr what was written.
 pub(super) fn run(arguments: Arguments) -> Result<Ending> {
-    let files = find_model(&arguments.model)?;
+    let files = find_model(&arguments.model, false)?;
     let dtype = match arguments.dtype {
         DtypeName::F16 => Dtype::F16,
         DtypeName::F32 => Dtype::F32,
         DtypeName::Int8 => Dtype::I8,
     };
-    layouts::convert(&files, &arguments.out, dtype)?;
+    layouts::convert(&files, &arguments.out, dtype)?.iter().for_each(message::say);
     message::say(format_args!("wrote {}", arguments.out.display()));
     Ok(Ending::Done)
 }

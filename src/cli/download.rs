@@ -8,14 +8,14 @@ use translate::checkpoint::ModelFiles;
 use translate::store::hub::{Announcement, HubSettings, Progress};
 use translate::store::resolve_with;
 
-/// Finds a model by name; downloads show their progress on stderr if that is a terminal.
+/// Finds a model by name; unless `quiet`, a download is announced, and shows its progress on stderr if that is a terminal.
 ///
 /// # Errors
 /// If there is no such model, or it cannot be downloaded.
-pub(super) fn find_model(name: &str) -> Result<ModelFiles> {
+pub(super) fn find_model(name: &str, quiet: bool) -> Result<ModelFiles> {
     let mut bar: Option<(String, ProgressBar)> = None;
     let mut report = |progress: &Progress| {
-        if !std::io::stderr().is_terminal() {
+        if quiet || !std::io::stderr().is_terminal() {
             return;
         }
         if bar.as_ref().is_none_or(|(file, _)| *file != progress.file) {
@@ -28,6 +28,7 @@ pub(super) fn find_model(name: &str) -> Result<ModelFiles> {
             }
         }
     };
+    let announce = if quiet { |_: &Announcement<'_>| {} } else { announce };
     let settings = HubSettings { refuses: translate::layouts::refuses, announce, ..HubSettings::from_environment() };
     let files = resolve_with(name, &settings, &mut report);
     if let Some((_, bar)) = bar {

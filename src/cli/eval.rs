@@ -203,7 +203,7 @@ pub(super) fn run(arguments: Arguments) -> Result<Ending> {
 
 /// Translates all of `source`.
 fn translate(arguments: &Arguments, source: Corpus) -> Result<(Corpus, Ending)> {
-    let (translator, _) = arguments.model.load()?;
+    let (translator, _) = arguments.model.load(arguments.quiet)?;
     let options = arguments.search.options(&translator, 1)?;
     translator.chosen_languages()?;
     let protection = match arguments.model.pieces {

@@ -48,6 +48,9 @@ pub(super) struct AttentionUse {
     pub(super) maps: bool,
 }
 
+/// Most sentences of a line: all of them are in memory, a kilobyte each. A line as long as lines are read has fewer of prose.
+const MOST_SENTENCES: usize = 1 << 18;
+
 /// What became of one line.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Translated {
@@ -238,15 +241,24 @@ impl BatchTranslator for TranslationJob {
                 outcomes.push(Err(line.error(problem)));
                 continue;
             }
-            let first = requests.len();
-            let (mut sources, mut starts) = (Vec::new(), Vec::new());
-            // Split into sentences, a line's own language token holds for each of them.
             let Normalized { text: shown, offsets } = shown;
+            // Split into sentences, a line's own language token holds for each of them.
             let (own, rest) = match split && languages.target.is_none() {
                 true => self.translator.own_language(&shown),
                 false => (None, &shown[..]),
             };
             let languages = own.unwrap_or(languages);
+            let sentences = match split && !rest.trim().is_empty() {
+                true => split_sentences(rest.trim(), self.translator.languages().source_of(&languages)),
+                false => Vec::new(),
+            };
+            if sentences.len() > MOST_SENTENCES {
+                let problem = format!("it has more than {MOST_SENTENCES} sentences; put line breaks into the text");
+                outcomes.push(Err(line.error(problem)));
+                continue;
+            }
+            let first = requests.len();
+            let (mut sources, mut starts) = (Vec::new(), Vec::new());
             let mut start = shown.len() - rest.len();
             let mut push = |sentence: &str, start: usize| {
                 // A prefix for every line begins its translation, so only its first sentence.
@@ -264,7 +276,7 @@ impl BatchTranslator for TranslationJob {
                 starts.push(start);
             } else if split {
                 start += rest.len() - rest.trim_start().len();
-                for sentence in split_sentences(rest.trim(), self.translator.languages().source_of(&languages)) {
+                for sentence in sentences {
                     sources.push(sentence.to_owned());
                     push(sentence.trim(), start + sentence.len() - sentence.trim_start().len());
                     start += sentence.len();

@@ -49,7 +49,7 @@ pub(super) fn run(arguments: Arguments) -> Result<Ending> {
 
 /// The languages of one model, one a line.
 fn languages(name: &Path, json: bool) -> Result<String> {
-    let files = super::download::find_model(&name.to_string_lossy())?;
+    let files = super::download::find_model(&name.to_string_lossy(), false)?;
     let languages = languages_of(&files)?;
     let (sources, targets) = (languages.codes(Side::Source), languages.codes(Side::Target));
     let mut codes: Vec<&str> = sources.iter().chain(&targets).copied().collect();

@@ -117,10 +117,10 @@ pub(super) enum BackendChoice {
 }
 
 impl ModelOptions {
-    /// Loads the model; also says how long that took.
-    pub(super) fn load(&self) -> Result<(Translator, Duration)> {
+    /// Loads the model; also says how long that took. With `quiet`, a download is not spoken of.
+    pub(super) fn load(&self, quiet: bool) -> Result<(Translator, Duration)> {
         let start = Instant::now();
-        let files = super::download::find_model(&self.model)?;
+        let files = super::download::find_model(&self.model, quiet)?;
         let mut builder = Translator::builder().files(files).device(self.device);
         if let Some(precision) = self.precision {
             builder = builder.precision(match precision {

@@ -147,7 +147,7 @@ impl Sum {
 pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     arguments.output = named_file(arguments.output);
     let inputs = inputs(&arguments)?;
-    let (translator, _) = arguments.model.load()?;
+    let (translator, _) = arguments.model.load(arguments.quiet)?;
     // The plain softmax over the whole vocabulary: nothing is banned when nothing is searched.
     let mut options = translator.search_options();
     options.renormalise = false;

@@ -249,7 +249,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     let inputs = Input::from_arguments(&arguments.files.files);
     // Before a large model is loaded in vain.
     inputs.iter().try_for_each(Input::check)?;
-    let (translator, load_time) = arguments.model.load()?;
+    let (translator, load_time) = arguments.model.load(arguments.quiet)?;
     let mut options = arguments.search.options(&translator, formatter.n_best)?;
     options.scores = arguments.scores || arguments.word_scores || arguments.format != Format::Text;
     if !arguments.json_input {

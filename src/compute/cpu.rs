@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use half::f16;
 
@@ -18,6 +19,10 @@ const QUERIES: usize = 64;
 
 /// Outputs from which on an `f32` layer is screened.
 const WORTH_SCREENING: usize = 1024;
+
+/// Searches of a layer after which its screen is made: about as many as pay for the making, so that a short run neither waits
+/// for it nor takes its memory.
+const SEARCHES_BEFORE_SCREENING: usize = 16;
 
 /// The CPU kernels of this crate.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +53,25 @@ impl Kernels {
 pub struct Matrix {
     packed: PackedMatrix,
     screen: OnceLock<Screen>,
+    /// Searches so far that a screen would have served.
+    searches: AtomicUsize,
+}
+
+impl Matrix {
+    fn new(packed: PackedMatrix) -> Self {
+        Self { packed, screen: OnceLock::new(), searches: AtomicUsize::new(0) }
+    }
+
+    /// The screen, if there is one by now. Whoever searches for the last time without makes it; nobody waits for him.
+    fn screen(&self) -> Option<&Screen> {
+        if self.packed.precision() != kernels::Precision::F32 || self.packed.outputs() < WORTH_SCREENING {
+            return None;
+        }
+        self.screen.get().or_else(|| {
+            let is_last = self.searches.fetch_add(1, Ordering::Relaxed) == SEARCHES_BEFORE_SCREENING;
+            is_last.then(|| self.screen.get_or_init(|| Screen::new(&self.packed)))
+        })
+    }
 }
 
 /// Row-major activations.
@@ -200,12 +224,12 @@ impl Backend for Kernels {
     fn matrix(&self, outputs: usize, inputs: usize, read: &mut dyn FnMut(RowSink<'_>) -> Result<()>) -> Result<Matrix> {
         let mut packer = Packer::new(outputs, inputs, self.precision);
         read(&mut |rows| packer.push(rows))?;
-        Ok(Matrix { packed: packer.finish(), screen: OnceLock::new() })
+        Ok(Matrix::new(packer.finish()))
     }
 
     fn stored_int8(&self, inputs: usize, parts: &[StoredInt8]) -> Option<Matrix> {
         let wanted = self.precision == kernels::Precision::Int8;
-        wanted.then(|| Matrix { packed: PackedMatrix::from_stored(inputs, parts), screen: OnceLock::new() })
+        wanted.then(|| Matrix::new(PackedMatrix::from_stored(inputs, parts)))
     }
 
     fn vector(&self, values: Vec<f32>) -> Result<Vec<f32>> {
@@ -497,15 +521,13 @@ impl Backend for Kernels {
         best: &mut Vec<Scored>,
         log_sum_exp: &mut Vec<f32>,
     ) -> Result<()> {
-        let Matrix { packed, screen } = matrix;
         let bias = bias.map(Vec::as_slice);
-        let worth_screening = packed.precision() == kernels::Precision::F32 && packed.outputs() >= WORTH_SCREENING;
-        if worth_screening && normalise == LogSumExp::None {
-            log_sum_exp.clear();
-            let screen = screen.get_or_init(|| Screen::new(packed));
-            screen.top_k(packed, workspace, &x.values, bias, k, banned, best);
-        } else {
-            packed.top_k(workspace, &x.values, bias, k, banned, normalise, best, log_sum_exp);
+        match if normalise == LogSumExp::None { matrix.screen() } else { None } {
+            Some(screen) => {
+                log_sum_exp.clear();
+                screen.top_k(&matrix.packed, workspace, &x.values, bias, k, banned, best);
+            }
+            None => matrix.packed.top_k(workspace, &x.values, bias, k, banned, normalise, best, log_sum_exp),
         }
         Ok(())
     }

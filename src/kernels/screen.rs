@@ -1,12 +1,14 @@
 //! The best outputs of an `f32` matrix with a quarter of its memory traffic: 8-bit products rule out, provably, almost all
 //! outputs, and only the few that are left are computed in `f32`.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::matrix::{LeftHandSide, Packer, at_least};
 use super::ranking::{EMPTY, ban, fill_up, insert};
-use super::screen_buffers::{CAPACITY, Candidate, List, RowNorms};
+use super::screen_buffers::{CAPACITY, Candidate, List, RowNorms, ScreenBuffers};
 use super::simd::{LANES, Simd, dispatch};
 use super::tile::Output;
-use super::top_k::{Block, Shared};
+use super::top_k::{BLOCK, Block, Shared};
 use super::{Activation, LogSumExp, PackedMatrix, Precision, Scored, Workspace};
 
 /// An 8-bit copy of an `f32` matrix `[outputs, inputs]`, and how far its products can be from the true ones.
@@ -14,6 +16,10 @@ use super::{Activation, LogSumExp, PackedMatrix, Precision, Scored, Workspace};
 /// With a row `x`, its rounded copy `x̂`, a weight row `w` and its rounded copy `ŵ`, the triangle and Cauchy-Schwarz
 /// inequalities give `|x·w - x̂·ŵ| ≤ ‖x‖·‖w - ŵ‖ + ‖x - x̂‖·‖ŵ‖`. All four norms are computed from the numbers themselves, not
 /// estimated, so an output whose 8-bit score plus this bound stays below a score already found cannot be among the best.
+///
+/// Where that leaves too many outputs, because the scores are flat or `x` has a few large numbers that make its steps coarse,
+/// what rounding took from `x` is rounded in turn and multiplied too, which all but removes the second term; and where even
+/// that does not help, the screen stands aside. Only the time depends on it, never a result.
 #[derive(Debug)]
 pub struct Screen {
     rounded: PackedMatrix,
@@ -21,7 +27,26 @@ pub struct Screen {
     weight_error: Vec<f32>,
     /// `‖ŵ‖` of each output, likewise.
     weight_norm: Vec<f32>,
+    /// Searches that left most of their rows crowded, less those that did not: see [`Screen::effort`].
+    crowded: AtomicUsize,
 }
+
+/// What a search does to rule outputs out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// Multiplies `x̂`.
+    OneDigit,
+    /// Multiplies `x̂` and the rounded `x - x̂`.
+    TwoDigits,
+    /// Nothing.
+    None,
+}
+
+/// Crowded searches after which the effort changes.
+const PATIENCE: usize = 8;
+const TWICE_PATIENCE: usize = 2 * PATIENCE;
+/// A row is crowded if more panels than these, or than one in so many, are left of it.
+const CROWD: (usize, usize) = (16, 128);
 
 /// Relative room for the rounding of a few `f32` operations, far more than they need.
 const ROOM: f32 = 1.0 / (1 << 20) as f32;
@@ -59,7 +84,24 @@ impl Screen {
             weight_error[output] = (error + summing * length + f64::from(ROOM) * rounded_length) as f32 * (1.0 + ROOM);
             weight_norm[output] = rounded_length as f32 * (1.0 + 4.0 * ROOM);
         }
-        Self { rounded, weight_error, weight_norm }
+        Self { rounded, weight_error, weight_norm, crowded: AtomicUsize::new(0) }
+    }
+
+    /// What to do now, by what came of it so far.
+    pub(super) fn effort(&self) -> Effort {
+        match self.crowded.load(Ordering::Relaxed) {
+            0..PATIENCE => Effort::OneDigit,
+            PATIENCE..TWICE_PATIENCE => Effort::TwoDigits,
+            _ => Effort::None,
+        }
+    }
+
+    /// Remembers whether most rows of a search were crowded.
+    fn remember(&self, effort: Effort, crowded: bool) {
+        let least = if effort == Effort::OneDigit { 0 } else { PATIENCE };
+        let change = |count: usize| Some(if crowded { count + 1 } else { count.saturating_sub(1).max(least) });
+        // Other threads may have changed it meanwhile; it is a hint.
+        let _ = self.crowded.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
     }
 
     /// What [`PackedMatrix::top_k`] of `matrix`, the one this screen was made from, gives without normalisation, bit for
@@ -78,47 +120,129 @@ impl Screen {
         banned: &[u32],
         best: &mut Vec<Scored>,
     ) {
-        let inputs = matrix.inputs();
-        assert_eq!((matrix.outputs(), inputs), (self.rounded.outputs(), self.rounded.inputs()), "another matrix");
+        assert_eq!(
+            (matrix.outputs(), matrix.inputs()),
+            (self.rounded.outputs(), self.rounded.inputs()),
+            "another matrix"
+        );
+        let effort = self.effort();
+        if effort == Effort::None {
+            return matrix.top_k(workspace, x, bias, k, banned, LogSumExp::None, best, &mut Vec::new());
+        }
         let rows = matrix.rows_of(x, bias);
-        let (set, tasks) = (workspace.set, self.rounded.rank_tasks(workspace));
         let mut buffers = std::mem::take(&mut workspace.scratch.screen);
-        let norms = at_least(&mut buffers.norms, rows);
-        row_norms(set, x, inputs, norms);
-        let norms = &*norms;
-        let lists = at_least(&mut buffers.lists, tasks * rows);
-        lists.iter_mut().for_each(List::clear);
+        self.collect(effort, workspace, x, bias, k, banned, best, &mut buffers);
+        let crowded = self.choose(matrix, workspace, x, bias, k, banned, best, &mut buffers);
+        self.remember(effort, crowded * 2 > rows);
+        workspace.scratch.screen = buffers;
+    }
 
+    /// The panels of each row that may hold one of its best into `buffers.lists` `[tasks, rows]`, and into `best` the `k`
+    /// highest lower bounds of each row.
+    #[allow(clippy::too_many_arguments)]
+    fn collect(
+        &self,
+        effort: Effort,
+        workspace: &mut Workspace,
+        x: &[f32],
+        bias: Option<&[f32]>,
+        k: usize,
+        banned: &[u32],
+        best: &mut Vec<Scored>,
+        buffers: &mut ScreenBuffers,
+    ) {
+        let inputs = self.rounded.inputs();
+        let rows = x.len() / inputs;
+        let (set, tasks) = (workspace.set, self.rounded.rank_tasks(workspace));
+        let ScreenBuffers { norms, lists, digits, first_digit, .. } = buffers;
+        let lists = at_least(lists, tasks * rows);
+        lists.iter_mut().for_each(List::clear);
         // The rankings hold lower bounds, so their last place is what a candidate must be able to reach.
         let shared = Shared(lists.as_mut_ptr());
-        self.rounded.rank_blocks(workspace, x, bias, k, best, |Block { task, row, first, scores, ranking }| {
+        let visit = |task: usize, row: usize, first, scores: &mut [f32], ranking: &mut [Scored], norms: RowNorms| {
             ban(scores, first, banned);
             // SAFETY: a list belongs to one task.
             let list = unsafe { &mut *shared.get().add(task * rows + row) };
-            let bounds =
-                Bounds { error: &self.weight_error[first..], norm: &self.weight_norm[first..], row: norms[row] };
+            let bounds = Bounds { error: &self.weight_error[first..], norm: &self.weight_norm[first..], row: norms };
             collect(set, scores, first, bounds, ranking, list);
-        });
+        };
+        if effort == Effort::OneDigit {
+            let norms = at_least(norms, rows);
+            row_norms(set, x, inputs, norms);
+            let norms = &*norms;
+            self.rounded.rank_blocks(workspace, x, bias, k, best, |Block { task, row, first, scores, ranking }| {
+                visit(task, row, first, scores, ranking, norms[row]);
+            });
+            return;
+        }
 
+        // Every row is followed by what rounding takes from it.
+        let (norms, digits) = (at_least(norms, 2 * rows), at_least(digits, 2 * x.len()));
+        split_rows(set, x, inputs, digits);
+        row_norms(set, digits, inputs, norms);
+        let (norms, digits) = (&*norms, &*digits);
+        let shared_digit = Shared(at_least(first_digit, tasks * BLOCK).as_mut_ptr());
+        self.rounded.rank_blocks(workspace, digits, None, k, best, |Block { task, row, first, scores, ranking }| {
+            // SAFETY: each task has its own stretch.
+            let first_digit = unsafe { std::slice::from_raw_parts_mut(shared_digit.get().add(task * BLOCK), BLOCK) };
+            let first_digit = &mut first_digit[..scores.len()];
+            if row.is_multiple_of(2) {
+                return first_digit.copy_from_slice(scores);
+            }
+            scores.iter_mut().zip(first_digit).for_each(|(score, first)| *score += *first);
+            if let Some(bias) = bias {
+                scores.iter_mut().zip(&bias[first..]).for_each(|(score, bias)| *score += bias);
+            }
+            let (x, rest) = (norms[row - 1].x, norms[row].error);
+            // The parts are rounded in proportion to themselves, which may exceed their sum.
+            visit(task, row / 2, first, scores, ranking, RowNorms { x, error: rest + 4.0 * ROOM * x });
+        });
+        for row in 0..rows {
+            best.copy_within((2 * row + 1) * k..(2 * row + 2) * k, row * k);
+        }
+        best.truncate(rows * k);
+    }
+
+    /// The exact `k` best of each row out of `buffers.lists`; returns how many rows were crowded.
+    #[allow(clippy::too_many_arguments)]
+    fn choose(
+        &self,
+        matrix: &PackedMatrix,
+        workspace: &mut Workspace,
+        x: &[f32],
+        bias: Option<&[f32]>,
+        k: usize,
+        banned: &[u32],
+        best: &mut [Scored],
+        buffers: &mut ScreenBuffers,
+    ) -> usize {
+        let inputs = matrix.inputs();
+        let rows = x.len() / inputs;
+        let (set, tasks) = (workspace.set, self.rounded.rank_tasks(workspace));
+        let ScreenBuffers { lists, candidates, overflowed, rows: left, best: found, .. } = buffers;
+        let mut crowded = 0;
+        overflowed.clear();
+        left.clear();
         for (row, best) in best.chunks_exact_mut(k).enumerate() {
             let x = &x[row * inputs..][..inputs];
             let lists = (0..tasks).map(|task| &lists[task * rows + row]);
             if lists.clone().any(|list| list.overflowed) {
-                matrix.top_k(workspace, x, bias, k, banned, LogSumExp::None, &mut buffers.best, &mut Vec::new());
-                best.copy_from_slice(&buffers.best);
+                overflowed.push(row);
+                left.extend_from_slice(x);
                 continue;
             }
             let reach = best[k - 1].value;
-            let candidates = &mut buffers.candidates;
             candidates.clear();
             candidates.reserve(tasks * CAPACITY);
             candidates.extend(lists.flat_map(|list| list.candidates()).filter(|candidate| candidate.at_most >= reach));
             candidates.sort_unstable_by(|a, b| b.at_most.total_cmp(&a.at_most));
             best.fill(EMPTY);
+            let mut computed = 0;
             for candidate in candidates.iter() {
                 if candidate.at_most < best[k - 1].value {
                     break;
                 }
+                computed += 1;
                 let panel = candidate.panel as usize;
                 let mut exact = [0.0; LANES];
                 let output = Output {
@@ -139,8 +263,16 @@ impl Screen {
                 }
             }
             fill_up(best);
+            crowded += usize::from(computed > CROWD.0.max(matrix.panels() / CROWD.1));
         }
-        workspace.scratch.screen = buffers;
+        if !overflowed.is_empty() {
+            // Together: one at a time each of them would read the whole matrix.
+            matrix.top_k(workspace, left, bias, k, banned, LogSumExp::None, found, &mut Vec::new());
+            for (&row, found) in overflowed.iter().zip(found.chunks_exact(k)) {
+                best[row * k..][..k].copy_from_slice(found);
+            }
+        }
+        crowded + overflowed.len()
     }
 }
 
@@ -161,6 +293,7 @@ struct Bounds<'a> {
 
 dispatch!(fn collect(scores: &[f32], first: usize, bounds: Bounds<'_>, ranking: &mut [Scored], list: &mut List) = collect_generic);
 dispatch!(fn row_norms(x: &[f32], inputs: usize, norms: &mut [RowNorms]) = row_norms_generic);
+dispatch!(fn split_rows(x: &[f32], inputs: usize, digits: &mut [f32]) = split_rows_generic);
 
 /// Inserts the least that each output can score into `ranking`, and into `list` the panels whose best output can reach the
 /// last place of `ranking`, or is not a number. `scores[0]` belongs to output `first`.
@@ -204,23 +337,59 @@ fn collect_generic<S: Simd>(
     }
 }
 
+/// How the 8-bit product rounds a row.
+#[derive(Clone, Copy)]
+struct Rounding<F> {
+    inverse: F,
+    scale: F,
+    /// Added and taken away again, it rounds to the nearest integer, ties to even.
+    rounder: F,
+}
+
+impl<F: Copy> Rounding<F> {
+    #[inline(always)]
+    fn new<S: Simd<F = F>>(simd: S, max: f32) -> Self {
+        Self {
+            inverse: simd.splat(if max > 0.0 { 127.0 / max } else { 0.0 }),
+            scale: simd.splat(max / 127.0),
+            rounder: simd.splat(1.5 * (1 << 23) as f32),
+        }
+    }
+
+    /// `x - x̂`.
+    #[inline(always)]
+    fn error<S: Simd<F = F>>(self, simd: S, x: F) -> F {
+        let rounded = simd.sub(simd.add(simd.mul(x, self.inverse), self.rounder), self.rounder);
+        simd.sub(x, simd.mul(rounded, self.scale))
+    }
+}
+
+/// The numbers of a row in lanes, zeros behind the last.
+#[inline(always)]
+fn lanes_of(x: &[f32]) -> (&[[f32; LANES]], [f32; LANES]) {
+    let (chunks, tail) = x.as_chunks::<LANES>();
+    let mut last = [0.0; LANES];
+    last[..tail.len()].copy_from_slice(tail);
+    (chunks, last)
+}
+
+#[inline(always)]
+fn largest<S: Simd>(simd: S, chunks: &[[f32; LANES]], last: &[f32; LANES]) -> f32 {
+    let max = chunks.iter().chain([last]).fold(simd.splat(0.0), |max, x| simd.max(max, simd.abs(simd.read(x))));
+    simd.reduce_max(max)
+}
+
 /// `‖x‖` and `‖x - x̂‖` of each row of `x` `[rows, inputs]`, where `x̂` is what the 8-bit product makes of it.
 #[inline(always)]
 fn row_norms_generic<S: Simd>(simd: S, x: &[f32], inputs: usize, norms: &mut [RowNorms]) {
-    // Added and taken away again, it rounds to the nearest integer, ties to even.
-    let rounder = simd.splat(1.5 * (1 << 23) as f32);
     for (x, norms) in x.chunks_exact(inputs).zip(norms) {
-        let (chunks, tail) = x.as_chunks::<LANES>();
-        let mut last = [0.0; LANES];
-        last[..tail.len()].copy_from_slice(tail);
-        let max = chunks.iter().chain([&last]).fold(simd.splat(0.0), |max, x| simd.max(max, simd.abs(simd.read(x))));
-        let max = simd.reduce_max(max);
-        let (inverse, scale) = (simd.splat(if max > 0.0 { 127.0 / max } else { 0.0 }), simd.splat(max / 127.0));
+        let (chunks, last) = lanes_of(x);
+        let max = largest(simd, chunks, &last);
+        let rounding = Rounding::new(simd, max);
         let (mut squares, mut errors) = (simd.splat(0.0), simd.splat(0.0));
         for x in chunks.iter().chain([&last]) {
             let x = simd.read(x);
-            let rounded = simd.sub(simd.add(simd.mul(x, inverse), rounder), rounder);
-            let error = simd.sub(x, simd.mul(rounded, scale));
+            let error = rounding.error(simd, x);
             squares = simd.fma(x, x, squares);
             errors = simd.fma(error, error, errors);
         }
@@ -228,5 +397,21 @@ fn row_norms_generic<S: Simd>(simd: S, x: &[f32], inputs: usize, norms: &mut [Ro
         // The squares of such numbers are too small to be told from zero: nothing can be ruled out.
         let too_small = max > 0.0 && max < SMALLEST;
         *norms = RowNorms { x: if too_small { f32::INFINITY } else { norm(squares) }, error: norm(errors) };
+    }
+}
+
+/// Each row of `x` `[rows, inputs]` and behind it `x - x̂` into `digits` `[rows, 2, inputs]`.
+#[inline(always)]
+fn split_rows_generic<S: Simd>(simd: S, x: &[f32], inputs: usize, digits: &mut [f32]) {
+    for (x, digits) in x.chunks_exact(inputs).zip(digits.chunks_exact_mut(2 * inputs)) {
+        let (first, rest) = digits.split_at_mut(inputs);
+        first.copy_from_slice(x);
+        let (chunks, last) = lanes_of(x);
+        let rounding = Rounding::new(simd, largest(simd, chunks, &last));
+        let mut error = [0.0; LANES];
+        for (x, rest) in chunks.iter().chain([&last]).zip(rest.chunks_mut(LANES)) {
+            simd.write(&mut error, rounding.error(simd, simd.read(x)));
+            rest.copy_from_slice(&error[..rest.len()]);
+        }
     }
 }

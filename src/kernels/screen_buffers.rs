@@ -15,10 +15,17 @@ pub(super) struct RowNorms {
 #[derive(Debug, Default)]
 pub(super) struct ScreenBuffers {
     pub(super) norms: Vec<RowNorms>,
+    /// Rows, each with what rounding takes from it.
+    pub(super) digits: Vec<f32>,
+    /// Per task: what the rounded rows alone score.
+    pub(super) first_digit: Vec<f32>,
     /// Per task and row.
     pub(super) lists: Vec<List>,
     /// Of one row.
     pub(super) candidates: Vec<Candidate>,
+    /// Rows whose lists overflowed, and their activations.
+    pub(super) overflowed: Vec<usize>,
+    pub(super) rows: Vec<f32>,
     pub(super) best: Vec<Scored>,
 }
 

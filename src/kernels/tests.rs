@@ -2,6 +2,7 @@
 
 use super::attention::{attend_additive_on, attend_f16_on, attend_on, to_f16_on};
 use super::elementwise::{gru_gates_on, layer_norm_on, log_sum_exp_on, rms_norm_on, sigmoid_on, softmax_on};
+use super::screen::Effort;
 use super::{
     Activation, AttentionMemory, InstructionSet, KeysAndValues, LogSumExp, PackedMatrix, Precision, RelativeBias,
     Scored, Screen, SharedBytes, StoredInt8, Workspace, plain,
@@ -284,6 +285,32 @@ fn a_screen_changes_nothing() {
             screen.top_k(&matrix, &mut workspace, &x, bias, k, &banned, &mut screened);
             matrix.top_k(&mut workspace, &x, bias, k, &banned, LogSumExp::None, &mut plain, &mut Vec::new());
             assert_eq!(screened, plain, "{set}: {threads} threads, k {k}");
+        }
+    }
+}
+
+#[test]
+fn a_screen_changes_nothing_whatever_its_effort() {
+    // Flat scores, and one large number in each row: nearly every panel is left at first.
+    let (outputs, inputs, rows) = (20_001, 70, 5);
+    let matrix = PackedMatrix::pack(&random(outputs * inputs, 65), outputs, inputs, Precision::F32);
+    let mut x = random(rows * inputs, 66);
+    x.chunks_mut(inputs).for_each(|row| row[3] = 40.0);
+    let bias = random(outputs, 67);
+    for set in InstructionSet::available() {
+        for (threads, k, bias) in [(1, 1, None), (2, 3, Some(bias.as_slice()))] {
+            let mut workspace = Workspace::with_instruction_set(threads, set);
+            let (mut screened, mut plain) = (Vec::new(), Vec::new());
+            matrix.top_k(&mut workspace, &x, bias, k, &[5], LogSumExp::None, &mut plain, &mut Vec::new());
+            let screen = Screen::new(&matrix);
+            let mut efforts = Vec::new();
+            for _ in 0..20 {
+                efforts.push(screen.effort());
+                screen.top_k(&matrix, &mut workspace, &x, bias, k, &[5], &mut screened);
+                assert_eq!(screened, plain, "{set}: {threads} threads, k {k}, {:?}", efforts.last());
+            }
+            efforts.dedup();
+            assert!(efforts.starts_with(&[Effort::OneDigit, Effort::TwoDigits]), "{set}: {efforts:?}");
         }
     }
 }

@@ -18,8 +18,7 @@ pub(super) const PANEL_BLOCK: usize = 24;
 pub(super) trait Operands: Copy {
     /// The products of rows `row..row + M` with panels `panel..panel + P`, without bias.
     ///
-    /// While it computes, the lines from `upcoming` on are brought into the second-level cache, one for each step over
-    /// the inputs: weights needed soon.
+    /// While it computes, the lines of `upcoming` are brought into the second-level cache: weights needed soon.
     ///
     /// # Safety
     /// Those rows and panels must exist.
@@ -28,15 +27,41 @@ pub(super) trait Operands: Copy {
         simd: S,
         row: usize,
         panel: usize,
-        upcoming: *const u8,
+        upcoming: Upcoming,
     ) -> [[S::F; P]; M];
 
     /// Where a panel begins; only to be prefetched.
     fn address(self, panel: usize) -> *const u8;
+
+    /// Cache lines of a panel, which is also the number of steps of a tile.
+    fn lines(self) -> usize;
 }
 
 /// Bytes of a cache line.
 const LINE: usize = 64;
+
+/// Weights to fetch while a tile is computed: one line every `2^shift` steps. Memory is then asked for them all the time, and
+/// not by the first tiles of a group alone, which would wait for it while the others leave it idle.
+#[derive(Clone, Copy)]
+pub(super) struct Upcoming {
+    address: *const u8,
+    shift: u32,
+}
+
+impl Upcoming {
+    /// What strip `strip` of `strips` fetches, so that together they fetch `width` panels from `panel` on.
+    #[inline(always)]
+    fn new(operands: impl Operands, panel: usize, width: usize, strip: usize, strips: usize) -> Self {
+        let shift = (strips / width).max(1).ilog2();
+        let address = operands.address(panel).wrapping_add(strip * (operands.lines() >> shift) * LINE);
+        Self { address, shift }
+    }
+
+    #[inline(always)]
+    fn line(self, step: usize) -> *const u8 {
+        self.address.wrapping_add((step >> self.shift) * LINE)
+    }
+}
 
 /// `f32` rows and panels `[panel][input][lane]`.
 #[derive(Clone, Copy)]
@@ -53,7 +78,7 @@ impl Operands for F32Operands<'_> {
         simd: S,
         row: usize,
         panel: usize,
-        upcoming: *const u8,
+        upcoming: Upcoming,
     ) -> [[S::F; P]; M] {
         debug_assert!((row + M) * self.inputs <= self.x.len());
         debug_assert!((panel + P) * self.inputs * LANES <= self.weights.len());
@@ -64,7 +89,7 @@ impl Operands for F32Operands<'_> {
             let x = self.x.as_ptr().add(row * self.inputs);
             let weights = self.weights.as_ptr().add(panel * stride);
             for input in 0..self.inputs {
-                simd.prefetch(upcoming.wrapping_add(input * LINE));
+                simd.prefetch(upcoming.line(input));
                 let mut w = [simd.splat(0.0); P];
                 for (p, w) in w.iter_mut().enumerate() {
                     *w = simd.load(weights.add(p * stride + input * LANES));
@@ -83,6 +108,11 @@ impl Operands for F32Operands<'_> {
     #[inline(always)]
     fn address(self, panel: usize) -> *const u8 {
         self.weights.as_ptr().wrapping_add(panel * self.inputs * LANES).cast()
+    }
+
+    #[inline(always)]
+    fn lines(self) -> usize {
+        self.inputs
     }
 }
 
@@ -108,7 +138,7 @@ impl Operands for Int8Operands<'_> {
         simd: S,
         row: usize,
         panel: usize,
-        upcoming: *const u8,
+        upcoming: Upcoming,
     ) -> [[S::F; P]; M] {
         debug_assert!((row + M) * self.groups * 4 <= self.x.len() && row + M <= self.row_scales.len());
         debug_assert!((panel + P) * self.groups * 4 * LANES <= self.weights.len());
@@ -128,7 +158,7 @@ impl Operands for Int8Operands<'_> {
             let x = self.x.as_ptr().add(row * self.groups * 4);
             let weights = self.weights.as_ptr().add(panel * stride);
             for group in 0..self.groups {
-                simd.prefetch(upcoming.wrapping_add(group * LINE));
+                simd.prefetch(upcoming.line(group));
                 for (m, row) in acc.iter_mut().enumerate() {
                     let x = x.add((m * self.groups + group) * 4).cast::<i32>().read_unaligned();
                     for (p, sum) in row.iter_mut().enumerate() {
@@ -151,6 +181,11 @@ impl Operands for Int8Operands<'_> {
     fn address(self, panel: usize) -> *const u8 {
         self.weights.as_ptr().wrapping_add(panel * self.groups * 4 * LANES).cast()
     }
+
+    #[inline(always)]
+    fn lines(self) -> usize {
+        self.groups
+    }
 }
 
 /// Exact sums of up to 32 rows and two panels, as [`Tiles::multiply`](super::simd::amx::Tiles::multiply) leaves them.
@@ -172,7 +207,7 @@ impl Operands for TileSums<'_> {
         simd: S,
         row: usize,
         panel: usize,
-        _upcoming: *const u8,
+        _upcoming: Upcoming,
     ) -> [[S::F; P]; M] {
         let mut out = [[simd.splat(0.0); P]; M];
         for p in 0..P {
@@ -192,6 +227,11 @@ impl Operands for TileSums<'_> {
     #[inline(always)]
     fn address(self, _panel: usize) -> *const u8 {
         std::ptr::null()
+    }
+
+    #[inline(always)]
+    fn lines(self) -> usize {
+        0
     }
 }
 
@@ -341,9 +381,9 @@ unsafe fn product<S: Simd, O: Operands>(
             let mut panel = block.start;
             while panel < block.end && row < end {
                 let width = if panel + width <= block.end { width } else { 1 };
+                let strips = (end - row) / height;
                 for (strip, row) in (row..end).step_by(height).enumerate() {
-                    // The first strips each fetch one panel of the next group.
-                    let upcoming = operands.address(panel + width + strip.min(width));
+                    let upcoming = Upcoming::new(operands, panel + width, width, strip, strips);
                     // SAFETY: rows and panels exist, and `output` takes them, by the caller's promise.
                     unsafe { tile(simd, operands, row, panel, (height, width), upcoming, &mut buffer, output) };
                 }
@@ -366,7 +406,7 @@ unsafe fn tile<S: Simd, O: Operands>(
     row: usize,
     panel: usize,
     shape: (usize, usize),
-    upcoming: *const u8,
+    upcoming: Upcoming,
     buffer: &mut [f32; LARGEST_TILE * LANES],
     output: Output<'_>,
 ) {

@@ -10,7 +10,7 @@ use super::tile::{Output, PANEL_BLOCK};
 use super::{Activation, PackedMatrix, Workspace};
 
 /// Outputs scored and searched together.
-const BLOCK: usize = PANEL_BLOCK * LANES;
+pub(super) const BLOCK: usize = PANEL_BLOCK * LANES;
 /// Rows scored together; with more, their scores would push the weights out of the cache.
 const ROWS: usize = 64;
 

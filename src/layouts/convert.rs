@@ -19,11 +19,12 @@ use crate::{Error, Result};
 /// it is complete.
 ///
 /// In I8 the matrices are written as the kernels' `int8` precision packs them (`checkpoint::int8` says how), so that a start
-/// only maps them into memory; all else is F32.
+/// only maps them into memory; all else is F32. Returns what a person should know of the model, one line each: settings and
+/// weights without effect are not carried over.
 ///
 /// # Errors
 /// If `out` exists, a tensor cannot be read or does not fit the format, or a file cannot be written.
-pub fn convert(files: &ModelFiles, out: &Path, dtype: Dtype) -> Result<()> {
+pub fn convert(files: &ModelFiles, out: &Path, dtype: Dtype) -> Result<Vec<String>> {
     if !matches!(dtype, Dtype::F16 | Dtype::F32 | Dtype::I8) {
         return Err(Error::Usage(format!("cannot write {}; F16, F32 and I8 can be written", dtype.name())));
     }
@@ -39,6 +40,8 @@ pub fn convert(files: &ModelFiles, out: &Path, dtype: Dtype) -> Result<()> {
         Some(elsewhere) => files.directory(elsewhere)?,
         None => files.clone(),
     };
+    let mut notes = opened.notes.clone();
+    notes.extend(opened.generation.notes(files));
     let mut generation = opened.generation;
     // Other engines read token ids from here alone.
     generation.eos_token_id.get_or_insert(opened.frame.end);
@@ -77,7 +80,9 @@ pub fn convert(files: &ModelFiles, out: &Path, dtype: Dtype) -> Result<()> {
             "no vocabulary here to copy (source.spm, tokenizer.json, vocab.txt, …)",
         ));
     }
-    partial.finish(out)
+    partial.finish(out)?;
+    notes.extend(opened.parameters.unused_note());
+    Ok(notes)
 }
 
 /// A tensor to write: its name in the new file, its name now, its shape.

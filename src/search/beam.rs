@@ -8,6 +8,9 @@ use crate::Result;
 use crate::compute::Workspace;
 use crate::model::{Candidate, Normalise, Record, Seq2Seq, best_candidates};
 
+/// The widest beam that waits for as many finished hypotheses as it is wide.
+const WIDE: usize = 64;
+
 /// A hypothesis still being extended: the last node of its path and the sum of its log-probabilities.
 #[derive(Clone, Copy, Debug)]
 struct Running {
@@ -68,10 +71,12 @@ pub(super) fn search(
     let mut extensions = Vec::new();
 
     for at in 0.. {
-        let [first, ..] = beams.as_slice() else { break };
+        if beams.is_empty() {
+            break;
+        }
         decoder.step(&tokens, workspace)?;
         history.record_step(&*decoder);
-        if options.needs_logits() || beams.iter().any(|beam| !beam.source.prefix.is_empty()) {
+        if options.needs_logits() {
             let rows = beams.iter().flat_map(|beam| {
                 let step = Step::new(options, beam.source, at);
                 beam.running.iter().map(move |running| (running.node, step, ()))
@@ -79,7 +84,9 @@ pub(super) fn search(
             let choose = |logits: &[f32], (), best: &mut Vec<Candidate>| best_candidates(logits, width, best);
             proposals.chosen(&mut *decoder, rows, choose, &history, options, workspace)?;
         } else {
-            proposals.best(&mut *decoder, Step::new(options, first.source, at), normalise, workspace)?;
+            let steps =
+                beams.iter().flat_map(|beam| beam.running.iter().map(move |_| Step::new(options, beam.source, at)));
+            proposals.best(&mut *decoder, steps, options, normalise, workspace)?;
         }
         tokens.clear();
         rows.clear();
@@ -181,7 +188,8 @@ impl Beam<'_> {
 
     /// Whether nothing that comes can be among the hypotheses that are returned: the sum of log-probabilities only falls, so
     /// even at the length that favours the best running one most it is no better than the last of them. Such steps change
-    /// nothing, and a wide beam, which fills slowly, would take many.
+    /// nothing. A beam wider than [`WIDE`] takes the present length for that, as Hugging Face's rule does once as many have
+    /// finished as the beam is wide: waiting for hundreds of them takes hundreds of steps, up to the length limit.
     fn is_decided(&self, options: &SearchOptions, step: Step) -> bool {
         let ([best, ..], Some(last)) = (self.running.as_slice(), self.finished.get(options.n_best.max(1) - 1)) else {
             return false;
@@ -190,8 +198,9 @@ impl Beam<'_> {
         if options.coverage_penalty.is_some() || options.exponential_decay.is_some() {
             return false;
         }
-        let length = if options.length_penalty > 0.0 { step.limit } else { step.length };
-        step.score_at(length, best.log_prob) <= last.score
+        let is_patient = options.beam_size <= WIDE || options.early_stopping == EarlyStopping::Never;
+        let grows = options.length_penalty > 0.0 && is_patient;
+        step.score_at(if grows { step.limit } else { step.length }, best.log_prob) <= last.score
     }
 
     fn may_stop(&self, options: &SearchOptions, step: Step) -> bool {
@@ -204,5 +213,31 @@ impl Beam<'_> {
             EarlyStopping::Never | EarlyStopping::Heuristic => step.length,
         };
         step.score_at(length, best.log_prob) <= worst.score
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::history::Ending;
+    use super::*;
+
+    #[test]
+    fn a_very_wide_beam_does_not_wait_for_hundreds_of_hypotheses() {
+        let source = Source { ids: vec![5, 6, 2], ..Source::default() };
+        let decided = |beam_size, early_stopping, log_prob| {
+            let options =
+                SearchOptions { beam_size, early_stopping, max_length: 256, length_penalty: 1.0, ..Default::default() };
+            let finished =
+                Finished { node: 0, ending: Ending { ended: true, truncated: false }, log_prob: -5.0, score: -1.0 };
+            let running = vec![Running { node: None, log_prob, row: 0 }];
+            let beam = Beam { index: 0, source: &source, running, finished: vec![finished] };
+            // The sixth token.
+            beam.is_decided(&options, Step::new(&options, &source, 5))
+        };
+        // -12 over six tokens is less than -1, over 256 it would be more.
+        assert!(!decided(WIDE, EarlyStopping::Heuristic, -12.0));
+        assert!(decided(WIDE + 1, EarlyStopping::Heuristic, -12.0));
+        assert!(!decided(WIDE + 1, EarlyStopping::Heuristic, -3.0), "it is better even now");
+        assert!(!decided(WIDE + 1, EarlyStopping::Never, -12.0), "who asks for it, gets it");
     }
 }

@@ -52,13 +52,12 @@ pub(super) fn search(
     let mut tokens: Vec<u32> = rows.iter().map(|row| options.beginning(row.source).start).collect();
     let mut survivors = Vec::new();
     for at in 0.. {
-        let [first, ..] = rows.as_slice() else { break };
+        if rows.is_empty() {
+            break;
+        }
         decoder.step(&tokens, workspace)?;
         history.record_step(&*decoder);
-        // A prefix does not count towards the minimum length, so that sentences reach it at different steps.
-        let has_prefix = |row: &Row| !row.source.prefix.is_empty();
-        let depends_on_length = options.min_length > 0 || !options.banned_at_begin.is_empty();
-        if options.needs_logits() || (depends_on_length && rows.iter().any(has_prefix)) {
+        if options.needs_logits() {
             let rows = rows.iter_mut().map(|row| (row.node, Step::new(options, row.source, at), &mut row.random));
             let choose = |logits: &[f32], random: &mut Random, chosen: &mut Vec<Candidate>| match options.sampling {
                 Some(sampling) => chosen.push(sample(logits, sampling, random)),
@@ -66,7 +65,8 @@ pub(super) fn search(
             };
             proposals.chosen(&mut *decoder, rows, choose, &history, options, workspace)?;
         } else {
-            proposals.best(&mut *decoder, Step::new(options, first.source, at), normalise, workspace)?;
+            let steps = rows.iter().map(|row| Step::new(options, row.source, at));
+            proposals.best(&mut *decoder, steps, options, normalise, workspace)?;
         }
 
         tokens.clear();

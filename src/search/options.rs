@@ -124,6 +124,11 @@ impl SearchOptions {
         Record { cross: wanted.cross || self.coverage_penalty.is_some(), ..wanted }
     }
 
+    /// Whether what may not come next depends on how long the translation is.
+    pub(super) fn bans_depend_on_length(&self) -> bool {
+        self.min_length > 0 || !self.banned_at_begin.is_empty()
+    }
+
     /// Whether any rule changes single scores, so that whole rows of logits are needed.
     pub(super) fn needs_logits(&self) -> bool {
         self.no_repeat_ngram > 0

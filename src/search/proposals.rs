@@ -17,6 +17,10 @@ pub(super) struct Proposals {
     logits: Vec<f32>,
     generated: Vec<u32>,
     banned: Vec<u32>,
+    /// Rows that wait for another pass, the bans of one of them, and what that pass found.
+    waiting: Vec<usize>,
+    other_bans: Vec<u32>,
+    found: Vec<Candidate>,
 }
 
 impl Proposals {
@@ -29,16 +33,46 @@ impl Proposals {
         &self.candidates[row * self.k..][..self.k]
     }
 
-    /// The best tokens of the output layer, where no rule needs more than `step`'s bans, which are then every row's.
-    pub(super) fn best(
+    /// The best tokens of the output layer, where no rule needs more than the bans of each row's step. Rows whose bans differ,
+    /// as a prefix shifts the minimum length, take a pass of their own, so that none of them depends on its neighbours.
+    pub(super) fn best<'o>(
         &mut self,
         decoder: &mut dyn Decoder,
-        step: Step,
+        steps: impl Iterator<Item = Step<'o>> + Clone,
+        options: &SearchOptions,
         normalise: Normalise,
         workspace: &mut Workspace,
     ) -> Result<()> {
-        step.banned(&mut self.banned);
-        decoder.top_k(TopK { k: self.k, banned: &self.banned, normalise }, &mut self.candidates, workspace)
+        let Some(first) = steps.clone().next() else { return Ok(()) };
+        first.banned(&mut self.banned);
+        decoder.top_k(TopK { k: self.k, banned: &self.banned, normalise }, &mut self.candidates, workspace)?;
+        if !options.bans_depend_on_length() {
+            return Ok(());
+        }
+        let Self { k, candidates, banned, waiting, other_bans, found, .. } = self;
+        let k = *k;
+        waiting.clear();
+        for (row, step) in steps.clone().enumerate() {
+            step.banned(other_bans);
+            if other_bans != banned {
+                waiting.push(row);
+            }
+        }
+        while let Some(&row) = waiting.first() {
+            let Some(step) = steps.clone().nth(row) else { break };
+            step.banned(banned);
+            decoder.top_k(TopK { k, banned, normalise }, found, workspace)?;
+            let mut steps = steps.clone().enumerate();
+            waiting.retain(|&row| {
+                let Some((_, step)) = steps.find(|&(at, _)| at == row) else { return false };
+                step.banned(other_bans);
+                if other_bans == banned {
+                    candidates[row * k..][..k].copy_from_slice(&found[row * k..][..k]);
+                }
+                other_bans != banned
+            });
+        }
+        Ok(())
     }
 
     /// What `choose` takes from each row's log-probabilities after all rules. `rows` are the last node and the step of each

@@ -377,7 +377,7 @@ fn a_hub_model_is_found_in_the_cache_and_an_incomplete_one_says_what_it_lacks() 
         token: None,
         offline: true,
         refuses: |_| None,
-        announce: |_| {},
+        ..HubSettings::from_environment()
     };
     let find = || resolve_with("someone/opus-mt-de-en", &settings, &mut |_| {});
     says(&one_line(&find().unwrap_err()), &["someone/opus-mt-de-en", "cache", "hf download someone/opus-mt-de-en"]);

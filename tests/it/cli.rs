@@ -137,6 +137,32 @@ fn json_lines_keep_their_fields_and_may_force_a_prefix() {
 }
 
 #[test]
+fn a_prefix_changes_nothing_for_its_neighbours() {
+    let lines = ["w010 w012", "w020 w021 w022", "w013 w014 w030 w031"];
+    let prefixes = [None, Some("w011"), Some("w011 w015")];
+    let line = |text: &str, prefix: Option<&str>| match prefix {
+        Some(prefix) => format!("{{\"text\": \"{text}\", \"target_prefix\": \"{prefix}\"}}\n"),
+        None => format!("{{\"text\": \"{text}\"}}\n"),
+    };
+    let all: Vec<String> = lines.iter().flat_map(|text| prefixes.map(|prefix| line(text, prefix))).collect();
+    for search in [&["--beam-size", "4"][..], &["--beam-size", "1"]] {
+        for length in [&[][..], &["--min-length", "6"]] {
+            let arguments = [&["--json-input", "--format", "json"], search, length].concat();
+            // Line numbers aside.
+            let scores = |input: &str| -> Vec<String> {
+                let output = translate(&model("marian_relu"), &arguments, input).success();
+                output
+                    .lines()
+                    .map(|line| line.split_once("\"line\"").map_or(line, |(before, _)| before).to_owned())
+                    .collect()
+            };
+            let alone: Vec<String> = all.iter().flat_map(|line| scores(line)).collect();
+            assert_eq!(scores(&all.concat()), alone, "{arguments:?}");
+        }
+    }
+}
+
+#[test]
 fn a_line_that_is_not_json_fails_alone() {
     let output = translate(&model("gru"), &["--json-input", "--format", "json"], "{\"text\": \"w010\"}\nno json\n");
     assert_eq!(output.status, 1);

@@ -8,9 +8,9 @@ use crate::allocations;
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/models/");
 
-/// How many of 64 decoding steps of a search over three sentences, two hypotheses each, allocate, after the first, in which
-/// buffers grow.
-fn allocating_steps(model: &str, precision: Precision, normalise: Normalise) -> Result<usize> {
+/// How many of 64 decoding steps of a search over three sentences, two hypotheses each, allocate, after `first` of them, in
+/// which buffers grow.
+fn allocating_steps(model: &str, precision: Precision, normalise: Normalise, first: usize) -> Result<usize> {
     let translator = Translator::load(model, precision)?;
     let mut workspace = Workspace::new(1);
     let sources: [&[u32]; 3] = [&[5, 6, 7, 2], &[8, 2], &[9, 10, 11, 12, 13, 2]];
@@ -27,7 +27,7 @@ fn allocating_steps(model: &str, precision: Precision, normalise: Normalise) -> 
         usize::from(calls > 0)
     };
     step(&[4, 4, 4], &[0, 0, 1, 1, 2, 2]);
-    for _ in 0..4 {
+    for _ in 0..first {
         step(&[4, 5, 6, 7, 8, 9], &[0, 0, 2, 3, 5, 4]);
     }
     Ok((0..64).map(|_| step(&[4, 5, 6, 7, 8, 9], &[0, 0, 2, 3, 5, 4])).sum())
@@ -36,7 +36,8 @@ fn allocating_steps(model: &str, precision: Precision, normalise: Normalise) -> 
 #[test]
 fn a_decoding_step_allocates_nothing_and_no_attention_is_kept_unasked() {
     for precision in [Precision::F32, Precision::Int8] {
-        let steps = |model: &str| allocating_steps(&format!("{FIXTURES}{model}"), precision, Normalise::All).unwrap();
+        let steps =
+            |model: &str| allocating_steps(&format!("{FIXTURES}{model}"), precision, Normalise::All, 4).unwrap();
         assert_eq!(steps("gru"), 0, "GRU, {precision:?}");
         // The caches of a Transformer and the lists of their slots grow by doubling, each a few times in 64 steps.
         let steps = steps("marian_relu");
@@ -46,7 +47,7 @@ fn a_decoding_step_allocates_nothing_and_no_attention_is_kept_unasked() {
 
 #[test]
 fn a_screened_output_layer_allocates_nothing_either() {
-    // The vocabulary of this model is large enough for a screen.
+    // The vocabulary of this model is large enough for a screen, which is made once it pays and then finds its way.
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/models/gru");
-    assert_eq!(allocating_steps(model, Precision::F32, Normalise::Raw).unwrap(), 0);
+    assert_eq!(allocating_steps(model, Precision::F32, Normalise::Raw, 40).unwrap(), 0);
 }

@@ -9,6 +9,8 @@ use serde_json::Value;
 use translate::model::Record;
 use translate::{Precision, Request, Translator, Workspace};
 
+use crate::program::Program;
+
 fn families() -> Option<PathBuf> {
     let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/families");
     if !found.is_dir() {
@@ -156,4 +158,52 @@ fn fsmt_cuts_text_into_moses_tokens_and_puts_them_together() {
         let found = translator.vocabularies().target.decode(&ids(&case["greedy"]["ids"])[1..]);
         assert_eq!(found, case["greedy"]["text"].as_str().unwrap().trim(), "{text}");
     }
+}
+
+#[test]
+fn every_family_shows_its_attention_and_takes_what_every_model_takes() {
+    let Some(families) = families() else { return };
+    let mut seen = 0;
+    for entry in std::fs::read_dir(families).unwrap() {
+        let directory = entry.unwrap().path();
+        let Ok(text) = std::fs::read(directory.join("expected.json")) else { continue };
+        if !directory.join("config.json").exists() {
+            continue;
+        }
+        let expected: Value = serde_json::from_slice(&text).unwrap();
+        let case = &expected["cases"].as_array().unwrap().iter().find(|case| is_plain(case)).unwrap();
+        let mut languages = Vec::new();
+        for (option, key) in [("--from", "src_lang"), ("--to", "tgt_lang")] {
+            languages.extend(case[key].as_str().into_iter().flat_map(|code| [option, code]));
+        }
+        let program = |arguments: &[&str], input: &str| {
+            let mut program = Program::new();
+            program.args(arguments).arg("--model").arg(&directory).args(&languages);
+            let outcome = program.run(input);
+            assert_eq!(outcome.status, 0, "{}, {arguments:?}: {}", directory.display(), outcome.stderr);
+            outcome.stdout
+        };
+        let text = "A small dog.\n";
+        let best = program(&["--n-best", "3", "--beam-size", "4", "--max-length", "12"], text);
+        assert_eq!(best.lines().count(), 3, "{}", directory.display());
+        program(&["--prefix", "a", "--max-length", "12"], text);
+        let json: Value =
+            serde_json::from_str(&program(&["--format", "json", "--alignments", "--max-length", "12"], text)).unwrap();
+        assert!(json["alignment"].is_array(), "{json}");
+        let score: f64 =
+            program(&["score"], "A small dog.\ta dog\n").split('\t').next().unwrap().trim().parse().unwrap();
+        assert!(score < 0.0, "{}: {score}", directory.display());
+        for kind in ["cross", "encoder", "decoder"] {
+            let shown = program(&["attn-dump", "--kind", kind, "--format", "json", "--max-length", "12"], text);
+            let shown: Value = serde_json::from_str(&shown).unwrap();
+            let rows = shown["matrix"].as_array().unwrap();
+            assert_eq!(rows.len(), shown["rows"].as_array().unwrap().len());
+            for row in rows {
+                let sum: f64 = row.as_array().unwrap().iter().map(|weight| weight.as_f64().unwrap()).sum();
+                assert!((sum - 1.0).abs() < 1e-3, "{}, {kind}: a row sums to {sum}", directory.display());
+            }
+        }
+        seen += 1;
+    }
+    assert!(seen >= 16, "{seen} families");
 }

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use translate::checkpoint::{ModelFiles, Weights};
@@ -31,6 +32,8 @@ struct Reply {
     body: Vec<u8>,
     /// Close the connection after this many bytes of the body.
     cut: Option<usize>,
+    /// Send one byte of the body after the other, so long apart.
+    pace: Option<Duration>,
 }
 
 /// A server that answers with `handler` and remembers what it was asked.
@@ -85,6 +88,16 @@ fn send(mut stream: TcpStream, request: &Request, reply: Reply) {
     text += "\r\n";
     let body = if request.method == "HEAD" { &[] } else { &reply.body[..reply.cut.unwrap_or(reply.body.len())] };
     // The client may hang up first; that is its business.
+    if let Some(pace) = reply.pace {
+        let _ = stream.write_all(text.as_bytes());
+        for byte in body {
+            std::thread::sleep(pace);
+            if stream.write_all(&[*byte]).is_err() {
+                return;
+            }
+        }
+        return;
+    }
     let _ = stream.write_all(text.as_bytes()).and_then(|()| stream.write_all(body));
 }
 
@@ -117,11 +130,16 @@ fn hub(files: &HashMap<String, Vec<u8>>, request: &Request) -> Reply {
     let Some(body) = file else { return Reply { status: 404, ..Reply::default() } };
     let headers = vec![("etag", format!("\"{}\"", sha256(body)))];
     match request.headers.get("range") {
-        None => Reply { status: 200, headers, body: body.clone(), cut: None },
+        None => Reply { status: 200, headers, body: body.clone(), ..Reply::default() },
         Some(range) => {
             let start: usize = range.trim_start_matches("bytes=").trim_end_matches('-').parse().unwrap();
             let range = ("content-range", format!("bytes {start}-{}/{}", body.len() - 1, body.len()));
-            Reply { status: 206, headers: [headers, vec![range]].concat(), body: body[start..].to_vec(), cut: None }
+            Reply {
+                status: 206,
+                headers: [headers, vec![range]].concat(),
+                body: body[start..].to_vec(),
+                ..Reply::default()
+            }
         }
     }
 }
@@ -143,6 +161,7 @@ impl Cache {
                 offline: false,
                 refuses: translate::layouts::refuses,
                 announce: |_| {},
+                patience: Duration::from_millis(150),
             },
         }
     }
@@ -251,6 +270,98 @@ fn a_file_that_is_not_what_the_hub_announced_never_enters_the_cache() {
     assert!(!cache.repository().join("blobs").join(sha256(&model()["source.spm"])).exists());
 }
 
+/// A hub whose replies `change` alters; what is asked for the weights reaches it alone.
+fn altered(change: impl Fn(&Request, usize, &mut Reply) + Send + 'static) -> Server {
+    Server::start(move |request, earlier| {
+        let mut reply = hub(&model(), request);
+        change(request, earlier, &mut reply);
+        reply
+    })
+}
+
+fn asks_for_weights(request: &Request) -> bool {
+    request.method == "GET" && request.path.ends_with("model.safetensors")
+}
+
+#[test]
+fn a_server_that_sends_next_to_nothing_is_given_up_on() {
+    let drop_by_drop = |reply: &mut Reply| reply.pace = Some(Duration::from_millis(20));
+    let server = altered(move |request, _, reply| {
+        if asks_for_weights(request) {
+            drop_by_drop(reply);
+        }
+    });
+    let message = Cache::new("slow", &server.address).resolve().unwrap_err();
+    assert!(message.contains("bytes came in 0.15 s") && message.contains("again to resume"), "{message}");
+
+    let listing = altered(move |request, _, reply| {
+        if request.path.starts_with("/api/") {
+            drop_by_drop(reply);
+        }
+    });
+    let message = Cache::new("slow-listing", &listing.address).resolve().unwrap_err();
+    assert!(message.contains("cannot be reached") && message.contains("bytes came in 0.15 s"), "{message}");
+}
+
+#[test]
+fn a_server_that_falls_silent_is_given_up_on() {
+    let server = altered(|request, _, reply| {
+        if request.path.starts_with("/api/") {
+            reply.pace = Some(Duration::from_secs(2));
+        }
+    });
+    let message = Cache::new("silent", &server.address).resolve().unwrap_err();
+    assert!(message.contains("cannot be reached") && message.contains("timeout"), "{message}");
+}
+
+#[test]
+fn another_part_of_the_file_than_was_asked_for_is_not_taken() {
+    let server = altered(|request, earlier, reply| {
+        if asks_for_weights(request) && earlier == 0 {
+            reply.cut = Some(1000);
+        } else if asks_for_weights(request) {
+            let range = vec![("content-range", "bytes 0-3999/4000".to_owned())];
+            *reply = Reply { status: 206, headers: range, body: b"evil".repeat(1000), ..Reply::default() };
+        }
+    });
+    let cache = Cache::new("bad-range", &server.address);
+    let message = cache.resolve().unwrap_err();
+    assert!(message.contains("broke off after 1000 bytes"), "what was there is kept: {message}");
+    assert!(server.gets("model.safetensors").len() < 10, "the same bytes again are no progress");
+}
+
+#[test]
+fn a_body_longer_than_announced_is_not_written_to_the_disk() {
+    let server = altered(|request, _, reply| {
+        if asks_for_weights(request) {
+            reply.body.extend(vec![0; 5 << 20]);
+        }
+    });
+    let cache = Cache::new("too-long", &server.address);
+    let message = cache.resolve().unwrap_err();
+    assert!(message.contains("sent more than the"), "{message}");
+    let blobs = fs::read_dir(cache.repository().join("blobs")).unwrap();
+    let largest = blobs.map(|blob| blob.unwrap().metadata().unwrap().len()).max().unwrap();
+    assert!(largest <= model()["model.safetensors"].len() as u64, "{largest} bytes");
+}
+
+#[test]
+fn a_small_file_of_another_size_than_announced_never_enters_the_cache() {
+    let server = altered(|request, _, reply| {
+        if request.method == "GET" && request.path.ends_with("config.json") {
+            // As the hub names files it has no SHA-256 of.
+            reply.body = br#"{"model_type": "marian"}"#.to_vec();
+        }
+        if request.path.ends_with("config.json") {
+            reply.headers = vec![("etag", "\"0123456789abcdef0123456789abcdef01234567\"".to_owned())];
+        }
+    });
+    let cache = Cache::new("small", &server.address);
+    let message = cache.resolve().unwrap_err();
+    assert!(message.contains("config.json: the download broke off"), "{message}");
+    assert!(!cache.repository().join("snapshots").join(REVISION).join("config.json").exists());
+}
+
 #[test]
 fn large_files_come_from_another_host_which_never_sees_the_token() {
     let storage =
@@ -334,6 +445,12 @@ fn the_program_downloads_from_where_the_environment_says() {
     assert_eq!(server.gets("config.json")[0].headers["authorization"], "Bearer secret");
     let announced = "translate: downloading someone/opus-mt-de-en: 1 MB, licence apache-2.0\n";
     assert!(outcome.stderr.starts_with(announced), "{}", outcome.stderr);
+    let quiet = Program::new()
+        .args(["--quiet", "--model", NAME])
+        .env("HF_ENDPOINT", &server.address)
+        .env("HF_HUB_CACHE", &cache.settings.cache.join("quiet"))
+        .run("");
+    assert!(!quiet.stderr.contains("downloading"), "--quiet: {}", quiet.stderr);
     let again = Program::new()
         .args(["convert", NAME, cache.settings.cache.join("again").to_str().unwrap()])
         .env("HF_ENDPOINT", &server.address)

@@ -86,6 +86,40 @@ fn weights_that_are_no_numbers_are_named_at_loading() {
 }
 
 #[test]
+fn scales_of_an_int8_directory_that_are_no_numbers_are_named_at_loading() {
+    let copy = Copy::of(model("marian_relu"));
+    let out = copy.path("int8");
+    Program::new().arg("convert").arg(copy.0.path()).arg(&out).args(["--dtype", "int8"]).run("").success();
+    let converted = Copy::of(&out);
+    converted.poke("model.encoder.layers.0.fc1.weight.scales", 3, f32::NAN);
+    let outcome = converted.translate();
+    let message = "tensor model.encoder.layers.0.fc1.weight: 1 of 64 values are no numbers";
+    assert!(outcome.status == 1 && outcome.error().contains(message), "{}", outcome.stderr);
+}
+
+#[test]
+fn what_has_no_effect_is_said_by_every_command() {
+    let copy = Copy::of(model("marian_relu"));
+    copy.change("generation_config.json", json!({"num_beam_groups": 2}));
+    let out = copy.path("out");
+    let directory = copy.0.path();
+    let note = "generation_config.json: `num_beam_groups` has no effect here";
+    for (arguments, input) in [
+        (&["--quiet"][..], "w010\n"),
+        (&[], "w010\n"),
+        (&["attn-dump"], "w010\n"),
+        (&["bench"], "w010\n"),
+        (&["score"], "w010\tw011\n"),
+    ] {
+        let outcome = Program::new().args(arguments).arg("--model").arg(directory).run(input);
+        assert_eq!(outcome.status, 0, "{arguments:?}: {}", outcome.stderr);
+        assert_eq!(outcome.stderr.contains(note), arguments != ["--quiet"], "{arguments:?}: {}", outcome.stderr);
+    }
+    let outcome = Program::new().arg("convert").arg(directory).arg(&out).run("");
+    assert!(outcome.status == 0 && outcome.stderr.contains(note), "{}", outcome.stderr);
+}
+
+#[test]
 fn a_line_whose_scores_are_no_numbers_has_failed() {
     // Large enough that a product of two is infinite, and a difference of two of those no number.
     let copy = Copy::of(model("marian_relu"));

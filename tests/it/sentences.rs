@@ -154,20 +154,26 @@ fn commands_that_keep_a_line_whole_say_so_once_where_it_looks_like_several_sente
 
 #[test]
 fn a_line_whose_sentences_may_be_missing_is_named_once() {
-    // Ten sentences, of which no more than ten tokens can become anything.
-    let line = "Der Hund schläft. ".repeat(10) + "\n";
-    let options = ["--no-split-sentences", "--max-length", "12", "--no-repeat-ngram", "3"];
-    let outcome = run("gru", &options, &format!("Es schneit.\n{line}{line}"));
-    // Truncated ones are reported as such.
-    assert!(outcome.stderr.contains("truncated"), "{}", outcome.stderr);
-    assert!(!outcome.stderr.contains("much shorter"), "{}", outcome.stderr);
-    let outcome =
-        run("gru", &["--no-split-sentences", "--no-repeat-ngram", "3"], &format!("Es schneit.\n{line}{line}"));
+    let directory = model("marian_relu");
+    let directory = directory.to_str().unwrap();
+    // Nobody trained the model to translate so many.
+    let line = "W010 w012 w013. W020 w021 w022! W010 w011? W030 w012. W017 w018 w019. ".repeat(3) + "\n";
+    let input = format!("W010 w012.\n{line}{line}");
+    let outcome = run(directory, &[], &input);
     let said: Vec<&str> = outcome.stderr.lines().filter(|line| line.contains("much shorter")).collect();
     assert_eq!(said.len(), 1, "{} {}", outcome.stderr, outcome.stdout);
-    assert!(said[0].contains("line 2: it looks like 10 sentences"), "{}", said[0]);
+    assert!(said[0].contains("standard input: line 2: it looks like 15 sentences"), "{}", said[0]);
     assert!(said[0].contains("try --split-sentences"), "{}", said[0]);
-    assert_eq!(run("gru", &["--no-split-sentences", "-q"], &line).quiet().lines().count(), 1);
+    assert!(!run(directory, &["--split-sentences"], &input).stderr.contains("much shorter"));
+    run(directory, &["-q"], &input).quiet();
+}
+
+#[test]
+fn a_line_of_more_sentences_than_memory_has_room_for_fails_alone() {
+    let input = format!("{}\nEs schneit.\n", "Ja! ".repeat((1 << 18) + 1));
+    let outcome = run("gru", &[], &input);
+    assert_eq!((outcome.status, outcome.stdout.as_str()), (1, "\nIt's snowing.\n"));
+    assert!(outcome.stderr.contains("line 1: it has more than 262144 sentences"), "{}", outcome.stderr);
 }
 
 #[test]
@@ -202,7 +208,7 @@ fn invisible_characters_change_nothing_with_the_built_in_models() {
 fn other_models_get_every_character_unless_told() {
     let directory = model("marian_relu");
     let directory = directory.to_str().unwrap();
-    let (plain, hidden) = ("w010 w012 w013", "w0\u{ad}10 w012\u{a0}w0\u{200b}13");
+    let (plain, hidden) = ("W010 w012 w013.", "W010\u{a0}w01\u{200b}2 w013\u{ad}.");
     let expected = translate(directory, &[], plain);
     assert_ne!(translate(directory, &[], hidden), expected);
     assert_eq!(translate(directory, &["--normalize"], hidden), expected);

@@ -18,14 +18,12 @@ use crate::checkpoint::WEIGHT_FILES;
 use crate::store::VOCABULARY_FILES;
 use crate::{Error, Result};
 
-/// Attempts in a row without a single new byte before giving up.
+/// Attempts in a row with next to nothing new before giving up.
 const ATTEMPTS: u32 = 5;
 /// The wait before the second attempt; each further one waits twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const MAX_REDIRECTS: usize = 8;
-/// A server that says nothing for so long, or sends less than `LEAST` bytes in that time, is given up on.
-const SLOWEST: Duration = Duration::from_secs(8);
-/// Bytes that are too few for that time.
+/// Bytes a server must send within [`HubSettings::patience`].
 const LEAST: u64 = 8 << 10;
 /// The longest listing of a model's files, in bytes.
 const LONGEST_LISTING: u64 = 10 << 20;
@@ -34,7 +32,7 @@ const LARGEST_UNKNOWN: u64 = 1 << 30;
 
 /// Downloads what the cache lacks of a model and returns its snapshot.
 pub(super) fn download(name: &str, settings: &HubSettings, progress: &mut dyn FnMut(&Progress)) -> Result<PathBuf> {
-    let hub = Hub { name, settings, agent: agent(), repository: settings.repository(name) };
+    let hub = Hub { name, settings, agent: agent(settings.patience), repository: settings.repository(name) };
     let Listing { revision, files, licence } = hub.list()?;
     let snapshot = hub.repository.join("snapshots").join(&revision);
     for directory in [&snapshot, &hub.repository.join("blobs"), &hub.repository.join("refs")] {
@@ -88,15 +86,15 @@ fn refuse_unsupported(config: &Path, settings: &HubSettings) -> Result<()> {
     }
 }
 
-fn agent() -> Agent {
+fn agent(patience: Duration) -> Agent {
     // Redirects are followed by hand: the first answer carries headers the last one lacks, and the access token must
     // not travel to another host.
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .timeout_connect(Some(Duration::from_secs(10)))
-        .timeout_recv_response(Some(SLOWEST))
-        .timeout_per_read(Some(SLOWEST))
+        .timeout_recv_response(Some(patience))
+        .timeout_per_read(Some(patience))
         .user_agent(concat!("translate/", env!("CARGO_PKG_VERSION")));
     config.build().into()
 }
@@ -142,7 +140,7 @@ impl Hub<'_> {
         let text = self.retry(|| {
             let response = self.get(&url, "GET", 0)?;
             let mut listing = Vec::new();
-            read_body(response.into_body().into_reader(), LONGEST_LISTING, |bytes| {
+            read_body(response.into_body().into_reader(), LONGEST_LISTING, self.settings.patience, |bytes| {
                 listing.extend_from_slice(bytes);
                 Ok(())
             })?;
@@ -206,7 +204,7 @@ impl Hub<'_> {
             partial.lock().map_err(io)?;
             if !blob.exists() {
                 let mut idle = 0;
-                // The same bytes once more are no progress.
+                // The same bytes once more are no progress, nor are a few.
                 let mut most = partial.metadata().map_err(io)?.len();
                 loop {
                     let result = self.attempt(&url, file, &remote, &path, &mut partial, progress);
@@ -216,7 +214,7 @@ impl Hub<'_> {
                         Err(Failure::Final(error)) => return Err(error),
                         Err(Failure::Transient(why)) => why,
                     };
-                    idle = if done > most { 1 } else { idle + 1 };
+                    idle = if done >= most + LEAST { 1 } else { idle + 1 };
                     most = most.max(done);
                     if idle >= ATTEMPTS {
                         return Err(broken(done, why));
@@ -269,7 +267,7 @@ impl Hub<'_> {
             report(done);
             let most = remote.size.unwrap_or(LARGEST_UNKNOWN).saturating_sub(done);
             let body = response.into_body().into_reader();
-            let read = read_body(body, most, |bytes| {
+            let read = read_body(body, most, self.settings.patience, |bytes| {
                 partial.write_all(bytes).map_err(io)?;
                 done += bytes.len() as u64;
                 report(done);
@@ -383,6 +381,7 @@ impl Hub<'_> {
 fn read_body(
     mut body: impl Read,
     most: u64,
+    patience: Duration,
     mut sink: impl FnMut(&[u8]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut buffer = vec![0; 1 << 16];
@@ -400,9 +399,9 @@ fn read_body(
         }
         sink(&buffer[..count])?;
         bytes += count as u64;
-        if since.elapsed() >= SLOWEST {
+        if since.elapsed() >= patience {
             if bytes < LEAST {
-                return Err(Failure::Transient(format!("only {bytes} bytes came in {} s", SLOWEST.as_secs())));
+                return Err(Failure::Transient(format!("only {bytes} bytes came in {} s", patience.as_secs_f32())));
             }
             (since, bytes) = (Instant::now(), 0);
         }

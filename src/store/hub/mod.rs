@@ -7,6 +7,7 @@
 mod download;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::checkpoint::WEIGHT_FILES;
 use crate::{Error, Result};
@@ -26,6 +27,8 @@ pub struct HubSettings {
     pub refuses: fn(&str) -> Option<String>,
     /// Told what is about to be downloaded, before its weights are.
     pub announce: fn(&Announcement<'_>),
+    /// A server that says nothing for so long, or sends next to nothing in that time, is given up on.
+    pub patience: Duration,
 }
 
 /// A model that is about to be downloaded.
@@ -70,6 +73,7 @@ impl HubSettings {
             offline: variable("HF_HUB_OFFLINE").is_some_and(is_true),
             refuses: |_| None,
             announce: |_| {},
+            patience: Duration::from_secs(8),
         }
     }
 
