@@ -448,7 +448,7 @@ fn the_program_downloads_from_where_the_environment_says() {
     let quiet = Program::new()
         .args(["--quiet", "--model", NAME])
         .env("HF_ENDPOINT", &server.address)
-        .env("HF_HUB_CACHE", &cache.settings.cache.join("quiet"))
+        .env("HF_HUB_CACHE", cache.settings.cache.join("quiet"))
         .run("");
     assert!(!quiet.stderr.contains("downloading"), "--quiet: {}", quiet.stderr);
     let again = Program::new()
