@@ -173,7 +173,8 @@ fn json_names_the_spans_and_alignments_count_them_as_words() {
 fn a_line_of_nothing_but_openings_costs_no_more_than_its_length() {
     for part in ["(", "<b>", "a/", "{{", "„", "[x](", "\"a ", "1.2,", "@a"] {
         let line = part.repeat(60_000 / part.len());
-        let outcome = Program::with_model("gru").args(["--quiet", "--beam-size", "1", "--max-length", "5"]).run(line + "\n");
+        let outcome =
+            Program::with_model("gru").args(["--quiet", "--beam-size", "1", "--max-length", "5"]).run(line + "\n");
         assert_eq!((outcome.status, outcome.stdout.lines().count()), (0, 1), "{part}: {}", outcome.stderr);
     }
 }
