@@ -36,6 +36,7 @@ mod program;
 #[cfg(feature = "builtin-models")]
 mod protect;
 mod score;
+#[cfg(feature = "builtin-models")]
 mod sentences;
 mod text;
 mod webdriver;
