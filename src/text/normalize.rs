@@ -81,7 +81,8 @@ pub fn normalize(text: &str) -> Normalized {
 
 /// Takes the invisible characters out and makes the spaces alike.
 fn without_invisible(text: &str) -> Normalized {
-    let is_visible = |character: char| !is_ignorable(character) && !is_other_space(character);
+    let is_visible =
+        |character: char| !is_ignorable(character) && !is_other_space(character) && !is_control_code(character);
     let Some(first) = text.find(|character| !is_visible(character)) else {
         return Normalized { text: text.to_owned(), offsets: Offsets::default() };
     };
@@ -93,6 +94,7 @@ fn without_invisible(text: &str) -> Normalized {
         let next = characters.peek().map(|&(_, next)| next);
         let written = match character {
             _ if is_other_space(character) => ' ',
+            _ if is_control_code(character) => continue,
             _ if is_ignorable(character) && !has_meaning(character, previous, next) => continue,
             _ => character,
         };
@@ -111,6 +113,11 @@ fn is_ignorable(character: char) -> bool {
         | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
         | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Whether a character is a control code, as copying out of a PDF leaves them in words, and no white space.
+fn is_control_code(character: char) -> bool {
+    character.is_control() && !character.is_whitespace()
 }
 
 /// Whether a character is a space of general category `Zs`, but not the usual one.
@@ -202,6 +209,11 @@ mod tests {
             assert_eq!(shown(hidden), "Haustür", "{hidden:?}");
         }
         assert_eq!(shown("\u{ad}\u{200b}"), "");
+    }
+
+    #[test]
+    fn control_codes_are_taken_out_but_not_tabs_and_line_ends() {
+        assert_eq!(shown("Haupt\u{2}straße\0 \u{1b}und\t\u{9f}Weg\r\n"), "Hauptstraße und\tWeg\r\n");
     }
 
     #[test]
