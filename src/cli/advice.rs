@@ -98,7 +98,8 @@ fn is_much_shorter(source: &str, sentences: usize, translation: &str, target: Op
             .sum()
     };
     let found = split_sentences(translation.trim(), target).len();
-    // Whole lines of 400 were measured: four in five that lost a sentence are found, and none of 400 human translations is.
+    // Measured on lines kept whole: of those more than a tenth shorter than their sentences give, the Transformer's are found
+    // 11 times in 26 and the GRU's 56 in 81; of 400 human translations none is.
     found < sentences && 20 * length(translation) < 13 * length(source)
 }
 
