@@ -60,7 +60,7 @@ pub(super) struct Arguments {
 /// Runs the command: one JSON object on standard output, or a line for each of its fields.
 pub(super) fn run(arguments: Arguments) -> Result<Ending> {
     let (translator, load) = arguments.model.load(false)?;
-    translator.notes().iter().for_each(super::message::say);
+    translator.notes().iter().for_each(message::say);
     let mut options = translator.search_options();
     if let Some(beam) = arguments.beam_size {
         options.beam_size = usize::from(beam);
@@ -91,23 +91,23 @@ pub(super) fn run(arguments: Arguments) -> Result<Ending> {
     runs.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (seconds, tokens) = runs[runs.len() / 2];
     let measured = json!({
-            "engine": "translate",
-            "version": env!("CARGO_PKG_VERSION"),
-            "kernels": kernels::describe(),
-            "model": arguments.model.model,
-            "backend": translator.compute().backend()?.to_string(),
-            "device": translator.compute().device.to_string(),
-            "precision": translator.compute().precision.to_string(),
-            "beam": options.beam_size,
-            "batch": batch_size,
-            "workers": workers,
-            "threads": threads,
-            "sentences": requests.len(),
-            "tokens": tokens,
-            "seconds": (seconds * 1e3).round() / 1e3,
-            "tokens_per_second": (tokens as f64 / seconds * 10.0).round() / 10.0,
-            "load_seconds": (load.as_secs_f64() * 1e3).round() / 1e3,
-            "peak_mb": peak_memory().map(|bytes| bytes >> 20),
+        "engine": "translate",
+        "version": env!("CARGO_PKG_VERSION"),
+        "kernels": kernels::describe(),
+        "model": arguments.model.model,
+        "backend": translator.compute().backend()?.to_string(),
+        "device": translator.compute().device.to_string(),
+        "precision": translator.compute().precision.to_string(),
+        "beam": options.beam_size,
+        "batch": batch_size,
+        "workers": workers,
+        "threads": threads,
+        "sentences": requests.len(),
+        "tokens": tokens,
+        "seconds": (seconds * 1e3).round() / 1e3,
+        "tokens_per_second": (tokens as f64 / seconds * 10.0).round() / 10.0,
+        "load_seconds": (load.as_secs_f64() * 1e3).round() / 1e3,
+        "peak_mb": peak_memory().map(|bytes| bytes >> 20),
     });
     let text = match (arguments.format, measured.as_object()) {
         (ResultFormat::Text, Some(fields)) => {

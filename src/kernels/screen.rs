@@ -42,6 +42,15 @@ pub(super) enum Effort {
     None,
 }
 
+/// What is searched for: the arguments of [`Screen::top_k`] that its steps share.
+#[derive(Clone, Copy)]
+struct Query<'a> {
+    x: &'a [f32],
+    bias: Option<&'a [f32]>,
+    k: usize,
+    banned: &'a [u32],
+}
+
 /// Crowded searches after which the effort changes.
 const PATIENCE: usize = 8;
 const TWICE_PATIENCE: usize = 2 * PATIENCE;
@@ -131,26 +140,24 @@ impl Screen {
         }
         let rows = matrix.rows_of(x, bias);
         let mut buffers = std::mem::take(&mut workspace.scratch.screen);
-        self.collect(effort, workspace, x, bias, k, banned, best, &mut buffers);
-        let crowded = self.choose(matrix, workspace, x, bias, k, banned, best, &mut buffers);
+        let query = Query { x, bias, k, banned };
+        self.collect(effort, workspace, query, best, &mut buffers);
+        let crowded = self.choose(matrix, workspace, query, best, &mut buffers);
         self.remember(effort, crowded * 2 > rows);
         workspace.scratch.screen = buffers;
     }
 
     /// The panels of each row that may hold one of its best into `buffers.lists` `[tasks, rows]`, and into `best` the `k`
     /// highest lower bounds of each row.
-    #[allow(clippy::too_many_arguments)]
     fn collect(
         &self,
         effort: Effort,
         workspace: &mut Workspace,
-        x: &[f32],
-        bias: Option<&[f32]>,
-        k: usize,
-        banned: &[u32],
+        query: Query<'_>,
         best: &mut Vec<Scored>,
         buffers: &mut ScreenBuffers,
     ) {
+        let Query { x, bias, k, banned } = query;
         let inputs = self.rounded.inputs();
         let rows = x.len() / inputs;
         let (set, tasks) = (workspace.set, self.rounded.rank_tasks(workspace));
@@ -204,18 +211,15 @@ impl Screen {
     }
 
     /// The exact `k` best of each row out of `buffers.lists`; returns how many rows were crowded.
-    #[allow(clippy::too_many_arguments)]
     fn choose(
         &self,
         matrix: &PackedMatrix,
         workspace: &mut Workspace,
-        x: &[f32],
-        bias: Option<&[f32]>,
-        k: usize,
-        banned: &[u32],
+        query: Query<'_>,
         best: &mut [Scored],
         buffers: &mut ScreenBuffers,
     ) -> usize {
+        let Query { x, bias, k, banned } = query;
         let inputs = matrix.inputs();
         let rows = x.len() / inputs;
         let (set, tasks) = (workspace.set, self.rounded.rank_tasks(workspace));

@@ -172,16 +172,14 @@ impl Plan {
     ) -> Result<Option<Protected>> {
         if self.is_copied {
             // Nothing can be missing.
-            let edits = (0..self.spans.len()).filter(|&span| self.spans[span].role.is_copied());
             let mut text = Edits::default();
-            edits.for_each(|span| text.push(self.spans[span].bytes.clone(), self.written(span)));
+            self.copied_spans().for_each(|span| text.push(self.spans[span].bytes.clone(), self.written(span)));
             let words = word_ranges(&self.text);
             let linked = if self.spans.len() > MOST_SPANS { &[] } else { &words[..] };
             let links = linked.iter().map(|word| (word.start, text.place(word.start))).collect();
             let text = text.apply(self.text.trim_end());
             let translation = copied(text.trim_start().to_owned());
-            let copied = (0..self.spans.len()).filter(|&span| self.spans[span].role.is_copied());
-            let spans = copied.map(|span| self.own(span).to_owned()).collect();
+            let spans = self.copied_spans().map(|span| self.own(span).to_owned()).collect();
             return Ok(Some(Protected { translation, spans, lost: Vec::new(), links: Some(links) }));
         }
         let target = translation.text().to_owned();
@@ -195,6 +193,11 @@ impl Plan {
         }
         self.build();
         Ok(None)
+    }
+
+    /// The spans that have to come back.
+    fn copied_spans(&self) -> impl Iterator<Item = usize> {
+        (0..self.spans.len()).filter(|&span| self.spans[span].role.is_copied())
     }
 
     /// The spans that are not in a translation as they have to be, and what is to be changed in it.
@@ -376,7 +379,7 @@ impl Plan {
     fn done(&self, translation: Translation, links: Option<Vec<(usize, usize)>>) -> Protected {
         let text = translation.text();
         let mut result = Protected { links, ..Protected::default() };
-        for span in (0..self.spans.len()).filter(|&span| self.spans[span].role.is_copied()) {
+        for span in self.copied_spans() {
             let own = self.own(span).to_owned();
             let written = self.written(span);
             let count = (0..self.spans.len()).filter(|&other| self.own(other) == own).count();
@@ -430,11 +433,7 @@ fn links(translator: &Translator, map: &AttentionMap) -> Result<Vec<(usize, usiz
 fn languages(translator: &Translator, request: &Request) -> (Option<String>, Option<String>) {
     let model = translator.languages();
     let chosen = request.languages.clone().or_else(|| translator.chosen_languages().ok()).unwrap_or_default();
-    let code = |id: Option<u32>| {
-        let language = model.tokens.iter().find(|language| Some(language.id) == id);
-        language.map(|language| language.code.clone())
-    };
-    let pair = model.pair.clone().unzip();
-    let defaults = model.defaults.clone();
-    (code(chosen.source).or(defaults.0).or(pair.0), code(chosen.target).or(defaults.1).or(pair.1))
+    let (source, target) = (model.source_of(&chosen), model.target_of(&chosen));
+    let owned = |code: Option<&str>| code.map(str::to_owned);
+    (owned(source).or_else(|| model.defaults.0.clone()), owned(target).or_else(|| model.defaults.1.clone()))
 }
