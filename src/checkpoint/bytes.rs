@@ -23,9 +23,16 @@ pub type SharedBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
 enum Storage {
     File(Mutex<File>),
     Memory(&'static [u8]),
+    Inflated(Arc<Vec<u8>>),
 }
 
 impl Bytes {
+    /// The same file, its contents no longer compressed.
+    pub(super) fn inflated(&self, contents: Vec<u8>) -> Self {
+        let (path, len) = (self.path.clone(), contents.len() as u64);
+        Self { path, len, storage: Storage::Inflated(Arc::new(contents)), shared: OnceLock::new() }
+    }
+
     /// Opens a file of the model; `None` if there is none of that name.
     pub(super) fn open(files: &ModelFiles, name: &str) -> Result<Option<Self>> {
         let path = files.path(name);
@@ -79,23 +86,23 @@ impl Bytes {
     /// # Errors
     /// If the bytes end earlier, or the file cannot be read.
     pub(super) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        match &self.storage {
-            Storage::Memory(bytes) => {
-                let start = usize::try_from(offset).ok();
-                let found = start.and_then(|start| bytes.get(start..)?.get(..buffer.len()));
-                buffer.copy_from_slice(found.ok_or_else(|| self.truncated())?);
-                Ok(())
-            }
+        let in_memory: &[u8] = match &self.storage {
+            Storage::Memory(bytes) => bytes,
+            Storage::Inflated(bytes) => bytes,
             Storage::File(file) => {
                 // A poisoned lock only means that another thread panicked between seeking and reading; we seek anew.
                 let mut file = file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
                 let done = file.seek(SeekFrom::Start(offset)).and_then(|_| file.read_exact(buffer));
-                match done {
+                return match done {
                     Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(self.truncated()),
                     done => done.map_err(|error| Error::io(&self.path, error)),
-                }
+                };
             }
-        }
+        };
+        let start = usize::try_from(offset).ok();
+        let found = start.and_then(|start| in_memory.get(start..)?.get(..buffer.len()));
+        buffer.copy_from_slice(found.ok_or_else(|| self.truncated())?);
+        Ok(())
     }
 
     /// Reads `len` bytes from `offset`; the length is checked against the file before anything is allocated.
@@ -118,6 +125,7 @@ impl Bytes {
         }
         let shared: SharedBytes = match &self.storage {
             Storage::Memory(bytes) => Arc::new(*bytes),
+            Storage::Inflated(bytes) => Arc::<Vec<u8>>::clone(bytes),
             #[cfg(unix)]
             Storage::File(file) => {
                 let file = file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

@@ -1,19 +1,22 @@
 //! Tensors out of files under their stored names, and the JSON beside them. Knows no family of models and no kernel.
 
 mod bytes;
+mod ctranslate2;
 mod dtype;
+mod fields;
 mod files;
 mod int8;
 mod keys;
 #[cfg(unix)]
 mod mapping;
+mod marian_binary;
+mod npz;
 mod parameters;
 mod pickle;
 mod pytorch;
 mod safetensors;
 mod stored;
 mod weights;
-#[allow(dead_code, reason = "the layouts that read it come with the containers")]
 mod yaml;
 
 pub use bytes::SharedBytes;

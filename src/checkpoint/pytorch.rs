@@ -130,6 +130,7 @@ fn state_dict(
                 shape: view.shape.clone(),
                 offset: start + view.offset * size,
                 strides: (!contiguous).then(|| view.strides.clone()),
+                divisor: None,
             },
         );
     }
@@ -148,9 +149,9 @@ fn row_major(shape: &[usize]) -> Vec<usize> {
 }
 
 /// A reading position, for the zip crate.
-struct Cursor<'a> {
-    bytes: &'a Bytes,
-    position: u64,
+pub(super) struct Cursor<'a> {
+    pub(super) bytes: &'a Bytes,
+    pub(super) position: u64,
 }
 
 impl Read for Cursor<'_> {
