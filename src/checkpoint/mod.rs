@@ -1,6 +1,8 @@
 //! Tensors out of files under their stored names, and the JSON beside them. Knows no family of models and no kernel.
 
+mod archive;
 mod bytes;
+mod container;
 mod dtype;
 mod files;
 mod int8;
@@ -14,6 +16,7 @@ mod safetensors;
 mod stored;
 mod weights;
 
+pub use archive::Archive;
 pub use bytes::SharedBytes;
 pub use dtype::Dtype;
 pub use files::ModelFiles;
