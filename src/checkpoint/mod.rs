@@ -15,6 +15,8 @@ mod pytorch;
 mod safetensors;
 mod stored;
 mod weights;
+#[allow(dead_code, reason = "the layouts that read it come with the containers")]
+mod yaml;
 
 pub use archive::Archive;
 pub use bytes::SharedBytes;
