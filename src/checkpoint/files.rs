@@ -32,7 +32,8 @@ impl ModelFiles {
     ///
     /// # Errors
     /// If the file is there but cannot be read, or is only a Git LFS pointer to its contents.
-    pub fn read(&self, name: &str) -> Result<Option<Cow<'static, [u8]>>> {
+    pub fn read(&self, name: impl AsRef<Path>) -> Result<Option<Cow<'static, [u8]>>> {
+        let name = name.as_ref();
         match self {
             Self::Directory(directory) => {
                 let path = directory.join(name);
@@ -48,12 +49,14 @@ impl ModelFiles {
                     Err(error) => Err(Error::io(path, error)),
                 }
             }
-            Self::Builtin { files, .. } => Ok(files.iter().find(|(n, _)| *n == name).map(|(_, b)| Cow::Borrowed(*b))),
+            Self::Builtin { files, .. } => {
+                Ok(files.iter().find(|(own, _)| Path::new(own) == name).map(|(_, bytes)| Cow::Borrowed(*bytes)))
+            }
         }
     }
 
     /// How to name a file of this model in a message.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         match self {
             Self::Directory(directory) => directory.join(name),
             Self::Builtin { name: model, .. } => PathBuf::from(format!("built-in model {model}")).join(name),
