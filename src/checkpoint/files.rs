@@ -48,7 +48,8 @@ impl ModelFiles {
     ///
     /// # Errors
     /// If the file is there but cannot be read, or is only a Git LFS pointer to its contents.
-    pub fn read(&self, name: &str) -> Result<Option<Cow<'static, [u8]>>> {
+    pub fn read(&self, name: impl AsRef<Path>) -> Result<Option<Cow<'static, [u8]>>> {
+        let name = name.as_ref();
         match self {
             Self::Archive { archive, folder } => Ok(archive.read(&in_folder(folder, name))?.map(Cow::Owned)),
             Self::Directory(directory) | Self::File { directory, .. } => {
@@ -65,12 +66,14 @@ impl ModelFiles {
                     Err(error) => Err(Error::io(path, error)),
                 }
             }
-            Self::Builtin { files, .. } => Ok(files.iter().find(|(n, _)| *n == name).map(|(_, b)| Cow::Borrowed(*b))),
+            Self::Builtin { files, .. } => {
+                Ok(files.iter().find(|(own, _)| Path::new(own) == name).map(|(_, bytes)| Cow::Borrowed(*bytes)))
+            }
         }
     }
 
     /// How to name a file of this model in a message.
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         match self {
             Self::Directory(directory) | Self::File { directory, .. } => directory.join(name),
             Self::Archive { archive, folder } => archive.path().join(in_folder(folder, name)),
