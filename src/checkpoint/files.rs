@@ -142,12 +142,13 @@ impl ModelFiles {
 }
 
 /// The name of a file in an archive, relative to a folder of it; `..` leads one folder up, and nowhere from the top.
-fn in_folder(folder: &str, name: &str) -> String {
+fn in_folder(folder: &str, name: impl AsRef<Path>) -> String {
     let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    for part in name.split('/').filter(|part| !part.is_empty() && *part != ".") {
+    for part in name.as_ref().components() {
         match part {
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
+            Component::ParentDir => drop(parts.pop()),
+            Component::Normal(part) => parts.push(part.to_str().unwrap_or_default()),
+            _ => {}
         }
     }
     parts.join("/")

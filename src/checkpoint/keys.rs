@@ -79,6 +79,11 @@ impl Keys {
         &self.map
     }
 
+    /// The file they come from.
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
     /// An error about this file.
     pub fn error(&self, problem: impl Into<String>) -> Error {
         Error::model(&self.path, problem)

@@ -15,7 +15,6 @@ mod pytorch;
 mod safetensors;
 mod stored;
 mod weights;
-#[allow(dead_code, reason = "the layouts that read it come with the containers")]
 mod yaml;
 
 pub use archive::Archive;
@@ -27,3 +26,4 @@ pub use keys::Keys;
 pub use parameters::{Parameters, Recipe};
 pub use safetensors::{ToWrite, Values, write as write_safetensors};
 pub use weights::{WEIGHT_FILES, Weights};
+pub use yaml::read as read_yaml;

@@ -315,6 +315,11 @@ impl Weights {
         self.tensors.get(name).ok_or_else(|| self.missing(name))
     }
 
+    /// An error about the weights.
+    pub fn error(&self, problem: impl Into<String>) -> Error {
+        Error::model(self.path(), problem)
+    }
+
     /// The error for a tensor that is not there.
     pub fn missing(&self, name: &str) -> Error {
         self.missing_among(name, self.names())
