@@ -9,9 +9,10 @@
 use serde_json::{Number, Value, json};
 
 use super::bytes::Bytes;
+use super::container::Container;
 use super::dtype::Dtype;
 use super::fields::Fields;
-use super::stored::{Contents, Divisor, Stored};
+use super::stored::{Divisor, Stored};
 use crate::Result;
 
 /// The newest binary version there is.
@@ -38,7 +39,7 @@ pub(super) fn begins(head: &[u8; 16]) -> bool {
 ///
 /// # Errors
 /// If the file is of a version to come, malformed or truncated.
-pub(super) fn read(bytes: &Bytes) -> Result<Contents> {
+pub(super) fn read(bytes: &Bytes) -> Result<Container> {
     let mut fields = Fields::new(bytes);
     let version = fields.u32()?;
     if version > NEWEST {
@@ -50,7 +51,7 @@ pub(super) fn read(bytes: &Bytes) -> Result<Contents> {
         1 => (String::new(), 1),
         _ => (name(&mut fields)?, fields.u32()?),
     };
-    let mut contents = Contents::default();
+    let mut contents = Container::default();
     contents.said.insert("binary_version".to_owned(), json!(version));
     contents.said.insert("spec".to_owned(), json!(spec));
     contents.said.insert("revision".to_owned(), json!(revision));
@@ -135,7 +136,7 @@ fn said(bytes: &Bytes, name: &str, stored: &Stored) -> Result<Option<Value>> {
 }
 
 /// Gives the matrices of integers their divisors, which are no tensors of the network.
-fn find_divisors(bytes: &Bytes, contents: &mut Contents) -> Result<()> {
+fn find_divisors(bytes: &Bytes, contents: &mut Container) -> Result<()> {
     let is_integer = |stored: &Stored| matches!(stored.dtype, Ok(Dtype::I8 | Dtype::I16));
     let of_integers = contents.tensors.iter().filter(|(_, stored)| is_integer(stored));
     let names: Vec<String> = of_integers.map(|(name, _)| name.clone()).collect();
@@ -173,7 +174,7 @@ fn find_divisors(bytes: &Bytes, contents: &mut Contents) -> Result<()> {
 }
 
 /// The other names of variables.
-fn aliases(fields: &mut Fields, contents: &mut Contents) -> Result<()> {
+fn aliases(fields: &mut Fields, contents: &mut Container) -> Result<()> {
     let count = fields.u32()?;
     if count > MOST_VARIABLES {
         return Err(fields.malformed("more aliases than any model has"));

@@ -8,9 +8,10 @@
 use serde_json::Value;
 
 use super::bytes::Bytes;
+use super::container::Container;
 use super::dtype::Dtype;
 use super::fields::Fields;
-use super::stored::{Contents, Divisor, Stored};
+use super::stored::{Divisor, Stored};
 use super::yaml;
 use crate::{Error, Result};
 
@@ -37,7 +38,7 @@ struct Item {
 ///
 /// # Errors
 /// If the file is of another version, malformed or truncated, or its matrices are packed for one kind of processor.
-pub(super) fn read(bytes: &Bytes) -> Result<Contents> {
+pub(super) fn read(bytes: &Bytes) -> Result<Container> {
     let mut fields = Fields::new(bytes);
     let version = fields.u64()?;
     if version != 1 {
@@ -63,7 +64,7 @@ pub(super) fn read(bytes: &Bytes) -> Result<Contents> {
     }
     let padding = fields.u64()?;
     fields.skip(padding)?;
-    let mut contents = Contents::default();
+    let mut contents = Container::default();
     for ((item, name), shape) in items.iter().zip(names).zip(shapes) {
         let start = fields.position();
         fields.skip(item.len)?;

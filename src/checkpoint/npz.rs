@@ -6,10 +6,10 @@
 use std::io::Read;
 
 use super::bytes::Bytes;
+use super::container::{Container, Cursor};
 use super::dtype::Dtype;
 use super::marian_binary;
-use super::pytorch::Cursor;
-use super::stored::{Contents, Stored};
+use super::stored::Stored;
 use crate::Result;
 
 /// The member with the options of a Marian model.
@@ -30,11 +30,11 @@ const LONGEST_HEADER: u64 = 1 << 16;
 ///
 /// # Errors
 /// If the archive is damaged, or a member is no array.
-pub(super) fn read(bytes: &Bytes) -> Result<Contents> {
+pub(super) fn read(bytes: &Bytes) -> Result<Container> {
     let damaged = |error: zip::result::ZipError| {
         bytes.error(format!("the archive is truncated or damaged ({error}); download the file again"))
     };
-    let mut archive = zip::ZipArchive::new(Cursor { bytes, position: 0 }).map_err(damaged)?;
+    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
     if archive.len() > MOST_MEMBERS {
         return Err(bytes.error(format!("has more than {MOST_MEMBERS} members, which no model has")));
     }
@@ -80,7 +80,7 @@ pub(super) fn read(bytes: &Bytes) -> Result<Contents> {
     }
     let held = is_compressed.then(|| bytes.inflated(inflated));
     let source = held.as_ref().unwrap_or(bytes);
-    let mut contents = Contents::default();
+    let mut contents = Container::default();
     for (name, start, end, ..) in members {
         let stored = array(source, &name, start, end)?;
         if name == OPTIONS {

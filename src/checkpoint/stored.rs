@@ -1,10 +1,5 @@
-//! Where a tensor lies in its file, and what else a file of weights says.
+//! Where a tensor lies in its file.
 
-use std::collections::BTreeMap;
-
-use serde_json::{Map, Value};
-
-use super::bytes::Bytes;
 use super::dtype::Dtype;
 
 /// Where and how one tensor is stored.
@@ -35,15 +30,4 @@ impl Stored {
     pub(super) fn contiguous(dtype: Result<Dtype, String>, shape: Vec<usize>, offset: u64) -> Self {
         Self { dtype, shape, offset, strides: None, divisor: None }
     }
-}
-
-/// What a file of weights holds.
-#[derive(Default)]
-pub(super) struct Contents {
-    /// Where every tensor is, by its stored name.
-    pub(super) tensors: BTreeMap<String, Stored>,
-    /// What the file says about the network.
-    pub(super) said: Map<String, Value>,
-    /// The file no longer compressed, where it is: offsets count in this.
-    pub(super) inflated: Option<Bytes>,
 }

@@ -10,13 +10,29 @@ use super::bytes::{Bytes, SharedBytes};
 use super::dtype::Dtype;
 use super::files::BYTE_ORDER_MARK;
 use super::int8::{self, Int8Part};
-use super::stored::{Contents, Divisor, Stored};
-use super::{ModelFiles, ctranslate2, marian_binary, npz, pytorch, safetensors};
+use super::stored::{Divisor, Stored};
+use super::{ModelFiles, container};
 use crate::{Error, Result};
 
-/// The files weights are looked for in, in this order.
-pub const WEIGHT_FILES: [&str; 4] =
-    ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
+/// The files weights are looked for in, in this order: Hugging Face's, CTranslate2's (or Marian's), Sockeye's, JoeyNMT's and
+/// fairseq's.
+pub const WEIGHT_FILES: [&str; 8] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "model.bin",
+    "params.best",
+    "best.ckpt",
+    "checkpoint_best.pt",
+];
+
+/// The endings of other files that may be weights.
+const ENDINGS: [&str; 11] =
+    [".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".npz", ".h5", ".keras", ".onnx", ".gguf", ".pte"];
+
+/// Files that have such an ending and are no weights: shortlists of Marian, and the state of a training.
+const NO_WEIGHTS: [&str; 4] = ["lex.", "optimizer", "scheduler", "training_args"];
 
 /// Bytes converted at a time: a tensor is never held both as stored and as `f32`.
 const CHUNK: usize = 1 << 20;
@@ -45,17 +61,19 @@ impl std::fmt::Debug for Weights {
 }
 
 impl Weights {
-    /// Opens the weights of a model: `model.safetensors`, sharded safetensors with an index, `pytorch_model.bin`, or
-    /// sharded `.bin` files with an index. Reads headers only.
+    /// Opens the weights of a model: one of [`WEIGHT_FILES`], else the only file that may be weights by its ending. Reads
+    /// headers only.
     ///
     /// # Errors
-    /// If there are no weights, or a file is truncated, malformed, a Git LFS pointer, or a pickle that holds anything
-    /// but tensors.
+    /// If there are no weights, or a file is truncated, malformed, a Git LFS pointer, or of a format that is not read.
     pub fn open(files: &ModelFiles) -> Result<Self> {
         if let ModelFiles::Directory(directory) = files
             && !directory.is_dir()
         {
             return Err(Error::model(directory, "no such model directory"));
+        }
+        if let ModelFiles::File { weights, .. } = files {
+            return Self::open_file(files, weights);
         }
         let chosen = [self::only_file(files)?];
         let chosen = chosen.iter().flatten().map(String::as_str);
@@ -64,7 +82,7 @@ impl Weights {
             let shards = if name.ends_with(".index.json") { shards(files, &bytes)? } else { vec![bytes] };
             return Self::from_files(shards);
         }
-        let names = WEIGHT_FILES.join(", ");
+        let names = WEIGHT_FILES[..4].join(", ");
         let directory = files.path("");
         Err(Error::model(directory, format!("no weights here: none of {names}; a model directory holds one of them")))
     }
@@ -81,10 +99,10 @@ impl Weights {
     fn from_files(mut files: Vec<Bytes>) -> Result<Self> {
         let (mut stored, mut said) = (Vec::new(), Map::new());
         for (file, bytes) in files.iter_mut().enumerate() {
-            let contents = read(bytes)?;
-            stored.extend(contents.tensors.into_iter().map(|(name, stored)| (name, file, stored)));
-            said.extend(contents.said);
-            if let Some(inflated) = contents.inflated {
+            let container = container::read(bytes)?;
+            stored.extend(container.tensors.into_iter().map(|(name, stored)| (name, file, stored)));
+            said.extend(container.said);
+            if let Some(inflated) = container.inflated {
                 *bytes = inflated;
             }
         }
@@ -94,11 +112,6 @@ impl Weights {
         let mut weights = Self { files, tensors: tensors.collect(), said };
         weights.find_int8()?;
         Ok(weights)
-    }
-
-    /// What the files themselves say about the network.
-    pub fn said(&self) -> &Map<String, Value> {
-        &self.said
     }
 
     /// Finds the int8 matrices: the panels of each become a tensor of the matrix' shape, its scales and sums part of that.
@@ -132,6 +145,11 @@ impl Weights {
     /// The weight file, or the first of several.
     pub fn path(&self) -> PathBuf {
         self.files.first().map(|file| file.path().to_owned()).unwrap_or_default()
+    }
+
+    /// What the file itself says about the network, its options and its vocabularies, as its toolkit wrote it.
+    pub fn said(&self) -> &Map<String, Value> {
+        &self.said
     }
 
     /// Names of all tensors, sorted.
@@ -369,6 +387,11 @@ impl Weights {
         self.tensors.get(name).ok_or_else(|| self.missing(name))
     }
 
+    /// An error about the weights.
+    pub fn error(&self, problem: impl Into<String>) -> Error {
+        Error::model(self.path(), problem)
+    }
+
     /// The error for a tensor that is not there.
     pub fn missing(&self, name: &str) -> Error {
         self.missing_among(name, self.names())
@@ -416,43 +439,23 @@ impl Weights {
     }
 }
 
-/// What a file holds, by how it begins.
-fn read(bytes: &Bytes) -> Result<Contents> {
-    let mut head = [0; 16];
-    let length = head.len().min(bytes.len() as usize);
-    bytes.read_at(0, &mut head[..length])?;
-    let of = |tensors| Contents { tensors, ..Contents::default() };
-    if bytes.path().extension().is_some_and(|e| e == "safetensors") {
-        return safetensors::read_header(bytes).map(of);
-    }
-    if ctranslate2::begins(&head) {
-        ctranslate2::read(bytes)
-    } else if marian_binary::begins(&head) {
-        marian_binary::read(bytes)
-    } else if bytes.path().extension().is_some_and(|e| e == "npz") {
-        npz::read(bytes)
-    } else {
-        pytorch::read_tensors(bytes).map(of)
-    }
-}
-
 /// The one file of weights in a directory that has none under a usual name.
 fn only_file(files: &ModelFiles) -> Result<Option<String>> {
-    let ModelFiles::Directory(directory) = files else { return Ok(None) };
-    if WEIGHT_FILES.iter().any(|name| directory.join(name).exists()) {
+    let mut names = files.list()?;
+    if WEIGHT_FILES.iter().any(|usual| names.iter().any(|name| name == usual)) {
         return Ok(None);
     }
-    let entries = std::fs::read_dir(directory).map_err(|error| Error::io(directory, error))?;
-    let mut names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-    names.retain(|name| [".safetensors", ".bin", ".pt", ".pth"].iter().any(|ending| name.ends_with(ending)));
-    names.sort_unstable();
+    let is_weights = |name: &String| {
+        ENDINGS.iter().any(|ending| name.ends_with(ending)) && !NO_WEIGHTS.iter().any(|other| name.contains(other))
+    };
+    names.retain(is_weights);
     if names.len() > 1 {
         let problem = format!(
-            "several files may be the weights ({}); say which in config.json: \"weights\": \"{}\"",
+            "several files may be the weights ({}); name one of them with --model, or in config.json: \"weights\": \"{}\"",
             names.join(", "),
             names[0]
         );
-        return Err(Error::model(directory, problem));
+        return Err(Error::model(files.path(""), problem));
     }
     Ok(names.pop())
 }

@@ -9,6 +9,23 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 use serde_json::{Map, Number, Value};
 
+use super::ModelFiles;
+use crate::{Error, Result as Outcome};
+
+/// The mapping in a YAML file of a model; `None` if there is no such file.
+///
+/// # Errors
+/// If the file cannot be read, or is no YAML mapping.
+pub fn read(files: &ModelFiles, name: &str) -> Outcome<Option<Map<String, Value>>> {
+    let Some(bytes) = files.read(name)? else { return Ok(None) };
+    let text = std::str::from_utf8(&bytes).map_err(|_| Error::model(files.path(name), "is not valid UTF-8"))?;
+    match parse(text) {
+        Ok(Value::Object(map)) => Ok(Some(map)),
+        Ok(_) => Err(Error::model(files.path(name), "is not a YAML mapping")),
+        Err(problem) => Err(Error::model(files.path(name), format!("is not valid YAML ({problem})"))),
+    }
+}
+
 /// Lists and mappings inside one another.
 const DEEPEST: usize = 64;
 

@@ -1,8 +1,8 @@
 //! Vocabularies: text to piece ids and back.
 //!
 //! Read are a `tokenizer.json` and byte-level byte-pair encoding (through the `tokenizers` crate), SentencePiece models
-//! with a `vocab.json` or the numbering of a family, bytes, Moses tokens with byte-pair encoding, and plain
-//! word lists. None of them adds or removes
+//! with a `vocab.json` or the numbering of a family, bytes, Moses tokens with byte-pair encoding, plain
+//! word lists, and lists of pieces whose text is cut by what lies with them (`segmentation.rs`). None of them adds or removes
 //! sentence-end tokens; the translator does.
 
 mod characters;
@@ -13,7 +13,10 @@ pub mod moses;
 mod normalize;
 mod numbering;
 mod paragraphs;
+mod piece_list;
 mod pieces;
+mod segmentation;
+mod segmenter;
 pub mod sentencepiece;
 mod sentencepiece_vocabulary;
 mod sentences;
@@ -30,6 +33,8 @@ pub use self::moses::MosesVocabulary;
 pub use self::normalize::{Normalized, Offsets, normalize};
 pub use self::numbering::Numbering;
 pub use self::paragraphs::append_line;
+pub use self::piece_list::PieceList;
+pub use self::segmentation::{Segmentation, SideSegmentation, Unit};
 pub use self::sentencepiece_vocabulary::SentencePieceVocabulary;
 pub use self::sentences::{join_sentences, join_sentences_at, split_sentences};
 pub use self::tokenizer_json::TokenizerJson;
