@@ -22,11 +22,12 @@ pub(super) struct Container {
 }
 
 /// How a file that is no weights begins, and what to do with it.
-const OTHERS: [(&[u8], &str); 6] = [
+const OTHERS: [(&[u8], &str); 7] = [
     (
         b"\x89HDF\r\n\x1a\n",
         "is an HDF5 file, which Keras and TensorFlow write; save the tensors as safetensors (docs/models.md says how)",
     ),
+    (b"\x1f\x8b\x08", "is compressed with gzip; unpack it with gunzip"),
     (b"GGUF", "is a GGUF file; download the model in safetensors form"),
     (b"\x08\x00\x00\x00ET12", "is an ExecuTorch program; use the checkpoint it was exported from"),
     (b"TFL3", "is a TensorFlow Lite model; use the checkpoint it was exported from"),

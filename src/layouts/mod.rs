@@ -5,6 +5,7 @@
 
 mod bart;
 mod convert;
+mod ctranslate2;
 mod fairseq;
 mod fsmt;
 mod generation;
@@ -14,6 +15,8 @@ mod joeynmt;
 mod list;
 mod m2m_100;
 mod marian;
+mod marian_native;
+mod marian_vocabulary;
 mod mbart;
 mod opennmt_py;
 mod pegasus;
@@ -41,8 +44,10 @@ use crate::{Error, Result};
 use rules::Rule;
 
 /// Every family.
-static LAYOUTS: [&dyn Layout; 16] = [
+static LAYOUTS: [&dyn Layout; 18] = [
     // These know their own files; their tensors may have the names of others.
+    &ctranslate2::CTranslate2,
+    &marian_native::MarianNative,
     &fairseq::Fairseq,
     &opennmt_py::OpenNmtPy,
     &joeynmt::JoeyNmt,
