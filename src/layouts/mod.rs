@@ -25,6 +25,7 @@ mod t5;
 mod t5_network;
 mod text_defaults;
 mod toolkits;
+mod transformer;
 mod tutorial_transformer;
 
 use serde_json::{Map, Value};
@@ -41,7 +42,7 @@ use crate::{Error, Result};
 use rules::Rule;
 
 /// Every family.
-static LAYOUTS: [&dyn Layout; 16] = [
+static LAYOUTS: [&dyn Layout; 17] = [
     // These know their own files; their tensors may have the names of others.
     &fairseq::Fairseq,
     &opennmt_py::OpenNmtPy,
@@ -59,6 +60,7 @@ static LAYOUTS: [&dyn Layout; 16] = [
     &gru_attention::GruAttention,
     &pytorch_transformer::PytorchTransformer,
     &tutorial_transformer::TutorialTransformer,
+    &transformer::WrittenOut,
 ];
 
 /// Translation models that are not supported, and what to use in their place.

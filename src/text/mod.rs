@@ -27,6 +27,8 @@ mod vocabulary_table;
 pub mod word_list;
 mod words;
 
+use serde::{Deserialize, Serialize};
+
 pub use self::frame::{Frame, Part};
 pub use self::languages::{Language, Languages, ModelLanguages, Side, Task, same_language};
 pub use self::moses::MosesVocabulary;
@@ -108,7 +110,7 @@ pub struct Piece {
 }
 
 /// The ids of a vocabulary's special tokens, where it has them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Specials {
     /// Stands for every piece that is not in the vocabulary.
     pub unknown: Option<u32>,
