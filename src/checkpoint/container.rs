@@ -7,20 +7,26 @@ use serde_json::{Map, Value};
 
 use super::bytes::Bytes;
 use super::stored::Stored;
-use super::{pytorch, safetensors};
+use super::{ctranslate2, marian_binary, npz, pytorch, safetensors};
 use crate::Result;
 
 /// What a file of weights holds.
+#[derive(Default)]
 pub(super) struct Container {
     /// Where each tensor lies.
     pub(super) tensors: BTreeMap<String, Stored>,
     /// What the file itself says about the network, its options and vocabularies, as its toolkit wrote it.
     pub(super) said: Map<String, Value>,
+    /// The file no longer compressed, where it is: places count in this.
+    pub(super) inflated: Option<Bytes>,
 }
 
 /// How a file that is no weights begins, and what to do with it.
 const OTHERS: [(&[u8], &str); 6] = [
-    (b"\x89HDF\r\n\x1a\n", "is an HDF5 file, which Keras and TensorFlow write; save the tensors as safetensors (docs/models.md says how)"),
+    (
+        b"\x89HDF\r\n\x1a\n",
+        "is an HDF5 file, which Keras and TensorFlow write; save the tensors as safetensors (docs/models.md says how)",
+    ),
     (b"GGUF", "is a GGUF file; download the model in safetensors form"),
     (b"\x08\x00\x00\x00ET12", "is an ExecuTorch program; use the checkpoint it was exported from"),
     (b"TFL3", "is a TensorFlow Lite model; use the checkpoint it was exported from"),
@@ -35,18 +41,27 @@ const OTHERS: [(&[u8], &str); 6] = [
 pub(super) fn read(bytes: &Bytes) -> Result<Container> {
     let has_ending = |ending: &str| bytes.path().extension().is_some_and(|found| found == ending);
     if has_ending("safetensors") {
-        return Ok(Container { tensors: safetensors::read_header(bytes)?, said: Map::new() });
+        return Ok(Container { tensors: safetensors::read_header(bytes)?, ..Container::default() });
     }
     let mut head = [0; 16];
     let len = head.len().min(usize::try_from(bytes.len()).unwrap_or(usize::MAX));
     bytes.read_at(0, &mut head[..len])?;
-    if let Some((_, problem)) = OTHERS.iter().find(|(magic, _)| head.starts_with(magic) || head[4..].starts_with(magic)) {
+    if let Some((_, problem)) = OTHERS.iter().find(|(magic, _)| head.starts_with(magic) || head[4..].starts_with(magic))
+    {
         return Err(bytes.error(*problem));
     }
     if has_ending("onnx") {
         return Err(bytes.error("is an ONNX model; use the checkpoint it was exported from"));
     }
-    pytorch::read(bytes)
+    if ctranslate2::begins(&head) {
+        ctranslate2::read(bytes)
+    } else if marian_binary::begins(&head) {
+        marian_binary::read(bytes)
+    } else if has_ending("npz") {
+        npz::read(bytes)
+    } else {
+        pytorch::read(bytes)
+    }
 }
 
 /// A reading position, for the zip crate.
