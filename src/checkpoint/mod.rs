@@ -1,6 +1,8 @@
 //! Tensors out of files under their stored names, and the JSON beside them. Knows no family of models and no kernel.
 
+mod archive;
 mod bytes;
+mod container;
 mod dtype;
 mod files;
 mod int8;
@@ -13,7 +15,9 @@ mod pytorch;
 mod safetensors;
 mod stored;
 mod weights;
+mod yaml;
 
+pub use archive::Archive;
 pub use bytes::SharedBytes;
 pub use dtype::Dtype;
 pub use files::ModelFiles;
@@ -22,3 +26,4 @@ pub use keys::Keys;
 pub use parameters::{Parameters, Recipe};
 pub use safetensors::{ToWrite, Values, write as write_safetensors};
 pub use weights::{WEIGHT_FILES, Weights};
+pub use yaml::read as read_yaml;

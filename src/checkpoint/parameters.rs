@@ -24,6 +24,20 @@ pub enum Recipe {
         /// How many there are.
         parts: usize,
     },
+    /// One of several blocks of rows, all but the first of which lie in turn: the rows of each head of one block, then those of
+    /// the same head of the next.
+    ByHead {
+        /// The stored name.
+        stored: String,
+        /// Which block, from 0.
+        part: usize,
+        /// How many there are.
+        parts: usize,
+        /// How many of them lie before the others, each in one piece.
+        before: usize,
+        /// How many heads each of the others has.
+        heads: usize,
+    },
     /// Rows and columns exchanged.
     Transpose {
         /// The stored name.
@@ -35,7 +49,10 @@ impl Recipe {
     /// The stored tensor it is made of.
     pub fn stored(&self) -> &str {
         match self {
-            Self::Copy { stored } | Self::Rows { stored, .. } | Self::Transpose { stored } => stored,
+            Self::Copy { stored }
+            | Self::Rows { stored, .. }
+            | Self::ByHead { stored, .. }
+            | Self::Transpose { stored } => stored,
         }
     }
 }
@@ -86,7 +103,7 @@ impl Parameters {
         let mut shape = self.weights.shape(recipe.stored())?.to_vec();
         match recipe {
             Recipe::Copy { .. } => {}
-            Recipe::Rows { parts, .. } => *shape.first_mut()? /= parts,
+            Recipe::Rows { parts, .. } | Recipe::ByHead { parts, .. } => *shape.first_mut()? /= parts,
             Recipe::Transpose { .. } => shape.reverse(),
         }
         Some(shape)
@@ -129,6 +146,16 @@ impl Parameters {
                 let whole = self.weights.tensor(stored, &scaled(shape, *parts))?;
                 Ok(whole[part * size..(part + 1) * size].to_vec())
             }
+            Recipe::ByHead { stored, part, parts, before, heads } => {
+                let whole = self.weights.tensor(stored, &scaled(shape, *parts))?;
+                let size = shape.iter().product::<usize>();
+                let of_head = size / heads;
+                if of_head * heads != size {
+                    return Err(self.weights.error(format!("tensor {stored} cannot be divided among {heads} heads")));
+                }
+                let start = |head: usize| before * size + (head * (parts - before) + part - before) * of_head;
+                Ok((0..*heads).flat_map(|head| &whole[start(head)..start(head) + of_head]).copied().collect())
+            }
             Recipe::Transpose { stored } => {
                 let reversed: Vec<usize> = shape.iter().rev().copied().collect();
                 let values = self.weights.tensor(stored, &reversed)?;
@@ -146,7 +173,9 @@ impl Parameters {
     pub fn check(&self, name: &str, shape: &[usize]) -> Result<()> {
         match self.find(name)? {
             Recipe::Copy { stored } => self.weights.check(stored, shape),
-            Recipe::Rows { stored, parts, .. } => self.weights.check(stored, &scaled(shape, *parts)),
+            Recipe::Rows { stored, parts, .. } | Recipe::ByHead { stored, parts, .. } => {
+                self.weights.check(stored, &scaled(shape, *parts))
+            }
             Recipe::Transpose { stored } => {
                 self.weights.check(stored, &shape.iter().rev().copied().collect::<Vec<_>>())
             }
@@ -171,7 +200,7 @@ impl Parameters {
                 let rows = part * shape[0]..(part + 1) * shape[0];
                 self.weights.read_rows(stored, &scaled(shape, *parts), rows, &mut counted)?;
             }
-            Recipe::Transpose { .. } => counted(&self.stored_tensor(name, shape)?),
+            Recipe::ByHead { .. } | Recipe::Transpose { .. } => counted(&self.stored_tensor(name, shape)?),
         }
         self.check_numbers(name, wrong, count)
     }
@@ -183,7 +212,7 @@ impl Parameters {
     pub fn int8(&self, name: &str, shape: &[usize]) -> Result<Option<Int8Part>> {
         let part = match self.find(name)? {
             Recipe::Copy { stored } => self.weights.int8(stored, shape)?,
-            Recipe::Rows { .. } | Recipe::Transpose { .. } => None,
+            Recipe::Rows { .. } | Recipe::ByHead { .. } | Recipe::Transpose { .. } => None,
         };
         if let Some(part) = &part {
             self.check_numbers(name, count_wrong(name, &part.scales), part.scales.len())?;

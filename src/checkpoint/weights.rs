@@ -4,19 +4,35 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::bytes::{Bytes, SharedBytes};
 use super::dtype::Dtype;
 use super::files::BYTE_ORDER_MARK;
 use super::int8::{self, Int8Part};
 use super::stored::Stored;
-use super::{ModelFiles, pytorch, safetensors};
+use super::{ModelFiles, container};
 use crate::{Error, Result};
 
-/// The files weights are looked for in, in this order.
-pub const WEIGHT_FILES: [&str; 4] =
-    ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
+/// The files weights are looked for in, in this order: Hugging Face's, CTranslate2's (or Marian's), Sockeye's, JoeyNMT's and
+/// fairseq's.
+pub const WEIGHT_FILES: [&str; 8] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "model.bin",
+    "params.best",
+    "best.ckpt",
+    "checkpoint_best.pt",
+];
+
+/// The endings of other files that may be weights.
+const ENDINGS: [&str; 11] =
+    [".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".npz", ".h5", ".keras", ".onnx", ".gguf", ".pte"];
+
+/// Files that have such an ending and are no weights: shortlists of Marian, and the state of a training.
+const NO_WEIGHTS: [&str; 4] = ["lex.", "optimizer", "scheduler", "training_args"];
 
 /// Bytes converted at a time: a tensor is never held both as stored and as `f32`.
 const CHUNK: usize = 1 << 20;
@@ -35,6 +51,7 @@ struct Tensor {
 pub struct Weights {
     files: Vec<Bytes>,
     tensors: BTreeMap<String, Tensor>,
+    said: Map<String, Value>,
 }
 
 impl std::fmt::Debug for Weights {
@@ -44,17 +61,19 @@ impl std::fmt::Debug for Weights {
 }
 
 impl Weights {
-    /// Opens the weights of a model: `model.safetensors`, sharded safetensors with an index, `pytorch_model.bin`, or
-    /// sharded `.bin` files with an index. Reads headers only.
+    /// Opens the weights of a model: one of [`WEIGHT_FILES`], else the only file that may be weights by its ending. Reads
+    /// headers only.
     ///
     /// # Errors
-    /// If there are no weights, or a file is truncated, malformed, a Git LFS pointer, or a pickle that holds anything
-    /// but tensors.
+    /// If there are no weights, or a file is truncated, malformed, a Git LFS pointer, or of a format that is not read.
     pub fn open(files: &ModelFiles) -> Result<Self> {
         if let ModelFiles::Directory(directory) = files
             && !directory.is_dir()
         {
             return Err(Error::model(directory, "no such model directory"));
+        }
+        if let ModelFiles::File { weights, .. } = files {
+            return Self::open_file(files, weights);
         }
         let chosen = [self::only_file(files)?];
         let chosen = chosen.iter().flatten().map(String::as_str);
@@ -63,7 +82,7 @@ impl Weights {
             let shards = if name.ends_with(".index.json") { shards(files, &bytes)? } else { vec![bytes] };
             return Self::from_files(shards);
         }
-        let names = WEIGHT_FILES.join(", ");
+        let names = WEIGHT_FILES[..4].join(", ");
         let directory = files.path("");
         Err(Error::model(directory, format!("no weights here: none of {names}; a model directory holds one of them")))
     }
@@ -78,16 +97,16 @@ impl Weights {
     }
 
     fn from_files(files: Vec<Bytes>) -> Result<Self> {
-        let mut stored = Vec::new();
+        let (mut stored, mut said) = (Vec::new(), Map::new());
         for (file, bytes) in files.iter().enumerate() {
-            let is_safetensors = bytes.path().extension().is_some_and(|e| e == "safetensors");
-            let read = if is_safetensors { safetensors::read_header } else { pytorch::read_tensors };
-            stored.extend(read(bytes)?.into_iter().map(|(name, stored)| (name, file, stored)));
+            let container = container::read(bytes)?;
+            stored.extend(container.tensors.into_iter().map(|(name, stored)| (name, file, stored)));
+            said.extend(container.said);
         }
         let tensors = stored
             .into_iter()
             .map(|(name, file, stored)| (name.clone(), Tensor { file, stored_name: name, stored, rows: None }));
-        let mut weights = Self { files, tensors: tensors.collect() };
+        let mut weights = Self { files, tensors: tensors.collect(), said };
         weights.find_int8()?;
         Ok(weights)
     }
@@ -123,6 +142,11 @@ impl Weights {
     /// The weight file, or the first of several.
     pub fn path(&self) -> PathBuf {
         self.files.first().map(|file| file.path().to_owned()).unwrap_or_default()
+    }
+
+    /// What the file itself says about the network, its options and its vocabularies, as its toolkit wrote it.
+    pub fn said(&self) -> &Map<String, Value> {
+        &self.said
     }
 
     /// Names of all tensors, sorted.
@@ -291,6 +315,11 @@ impl Weights {
         self.tensors.get(name).ok_or_else(|| self.missing(name))
     }
 
+    /// An error about the weights.
+    pub fn error(&self, problem: impl Into<String>) -> Error {
+        Error::model(self.path(), problem)
+    }
+
     /// The error for a tensor that is not there.
     pub fn missing(&self, name: &str) -> Error {
         self.missing_among(name, self.names())
@@ -338,21 +367,21 @@ impl Weights {
 
 /// The one file of weights in a directory that has none under a usual name.
 fn only_file(files: &ModelFiles) -> Result<Option<String>> {
-    let ModelFiles::Directory(directory) = files else { return Ok(None) };
-    if WEIGHT_FILES.iter().any(|name| directory.join(name).exists()) {
+    let mut names = files.list()?;
+    if WEIGHT_FILES.iter().any(|usual| names.iter().any(|name| name == usual)) {
         return Ok(None);
     }
-    let entries = std::fs::read_dir(directory).map_err(|error| Error::io(directory, error))?;
-    let mut names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-    names.retain(|name| [".safetensors", ".bin", ".pt", ".pth"].iter().any(|ending| name.ends_with(ending)));
-    names.sort_unstable();
+    let is_weights = |name: &String| {
+        ENDINGS.iter().any(|ending| name.ends_with(ending)) && !NO_WEIGHTS.iter().any(|other| name.contains(other))
+    };
+    names.retain(is_weights);
     if names.len() > 1 {
         let problem = format!(
-            "several files may be the weights ({}); say which in config.json: \"weights\": \"{}\"",
+            "several files may be the weights ({}); name one of them with --model, or in config.json: \"weights\": \"{}\"",
             names.join(", "),
             names[0]
         );
-        return Err(Error::model(directory, problem));
+        return Err(Error::model(files.path(""), problem));
     }
     Ok(names.pop())
 }

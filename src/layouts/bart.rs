@@ -21,7 +21,7 @@ impl Layout for Bart {
         "bart"
     }
 
-    fn recognises(&self, tensors: &[&str]) -> bool {
+    fn recognises(&self, tensors: &[&str], _said: &Map<String, Value>) -> bool {
         // mBART and Pegasus store a final norm, which BART has not.
         let (mut embeds, mut is_other) = (false, false);
         for name in tensors {

@@ -21,7 +21,7 @@ impl Layout for GruAttention {
         "gru"
     }
 
-    fn recognises(&self, tensors: &[&str]) -> bool {
+    fn recognises(&self, tensors: &[&str], _said: &Map<String, Value>) -> bool {
         tensors.iter().any(|&name| name.starts_with("encoder.rnn."))
     }
 

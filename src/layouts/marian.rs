@@ -20,7 +20,7 @@ impl Layout for Marian {
         "marian"
     }
 
-    fn recognises(&self, tensors: &[&str]) -> bool {
+    fn recognises(&self, tensors: &[&str], _said: &Map<String, Value>) -> bool {
         // BART has the same names and a normalisation of its embeddings, M2M100 and Pegasus one after the last layer, and
         // FSMT an output layer of another name.
         let other = ["layernorm_embedding", "encoder.layer_norm", "output_projection"];

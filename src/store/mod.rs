@@ -7,7 +7,7 @@ mod resolve;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub use resolve::{resolve, resolve_with};
+pub use resolve::{at, resolve, resolve_with};
 
 use crate::checkpoint::ModelFiles;
 use hub::HubSettings;
