@@ -441,7 +441,7 @@ impl Weights {
 
 /// The one file of weights in a directory that has none under a usual name.
 fn only_file(files: &ModelFiles) -> Result<Option<String>> {
-    let mut names = files.list()?;
+    let mut names = files.names()?;
     if WEIGHT_FILES.iter().any(|usual| names.iter().any(|name| name == usual)) {
         return Ok(None);
     }

@@ -156,7 +156,7 @@ impl Layout for Fairseq {
                 _ => None,
             })
         };
-        let names: Vec<String> = files.list()?.into_iter().filter(|name| is_dictionary(name)).collect();
+        let names: Vec<String> = files.names()?.into_iter().filter(|name| is_dictionary(name)).collect();
         let (source, target) = match (named("source_lang")?, named("target_lang")?, names.as_slice()) {
             (Some(source), Some(target), _) => (source, target),
             (_, _, [both]) => (both.clone(), both.clone()),
