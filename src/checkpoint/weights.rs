@@ -28,8 +28,7 @@ pub const WEIGHT_FILES: [&str; 8] = [
 ];
 
 /// The endings of other files that may be weights.
-const ENDINGS: [&str; 11] =
-    [".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".npz", ".h5", ".keras", ".onnx", ".gguf", ".pte"];
+const ENDINGS: [&str; 6] = [".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".npz"];
 
 /// Files that have such an ending and are no weights: shortlists of Marian, and the state of a training.
 const NO_WEIGHTS: [&str; 4] = ["lex.", "optimizer", "scheduler", "training_args"];
@@ -84,6 +83,11 @@ impl Weights {
         }
         let names = WEIGHT_FILES[..4].join(", ");
         let directory = files.path("");
+        if let Some((name, problem)) =
+            files.names()?.iter().find_map(|name| Some((name.clone(), container::unreadable(Path::new(name))?)))
+        {
+            return Err(Error::model(files.path(name), problem));
+        }
         Err(Error::model(directory, format!("no weights here: none of {names}; a model directory holds one of them")))
     }
 

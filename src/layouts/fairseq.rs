@@ -43,6 +43,10 @@ impl Layout for Fairseq {
         "fairseq-transformer"
     }
 
+    fn toolkit(&self, _files: &ModelFiles, _weights: &Weights) -> (&'static str, Option<String>) {
+        ("fairseq", None)
+    }
+
     fn recognises(&self, tensors: &[&str], said: &Map<String, Value>) -> bool {
         let is_transformer = || tensors.iter().any(|name| name.starts_with("encoder.layers.0.self_attn."));
         (said.contains_key("args") || said.contains_key("cfg")) && is_transformer()

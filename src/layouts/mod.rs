@@ -5,6 +5,7 @@
 
 mod bart;
 mod convert;
+mod describe;
 mod fairseq;
 mod fsmt;
 mod generation;
@@ -31,6 +32,7 @@ mod tutorial_transformer;
 use serde_json::{Map, Value};
 
 pub use convert::convert;
+pub use describe::{Description, describe};
 pub use generation::{EarlyStopping, GenerationConfig, MOST_BEAMS};
 pub use list::{ModelSummary, WeightSummary, list_models};
 pub use text_defaults::TextDefaults;
@@ -82,6 +84,12 @@ pub trait Layout: Sync {
     /// The network, for lists of models.
     fn network(&self) -> &'static str {
         "transformer"
+    }
+
+    /// The toolkit that writes it, and its version if the files say so. By default Hugging Face transformers.
+    fn toolkit(&self, files: &ModelFiles, _weights: &Weights) -> (&'static str, Option<String>) {
+        let config = Keys::read(files, "config.json").ok().flatten();
+        ("Hugging Face transformers", config.and_then(|keys| keys.string("transformers_version").ok().flatten()))
     }
 
     /// Whether a checkpoint is this family's, where no configuration says so: by the names of its tensors, and by what the

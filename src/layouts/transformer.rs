@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::rules::Rule;
 use super::{Layout, Lists};
 use crate::Result;
-use crate::checkpoint::{Keys, ModelFiles, Parameters};
+use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
 use crate::spec::{Spec, Transformer};
 use crate::text::{Frame, Part, PieceList};
 use crate::Error;
@@ -21,6 +21,10 @@ pub(super) struct WrittenOut;
 impl Layout for WrittenOut {
     fn name(&self) -> &'static str {
         "transformer"
+    }
+
+    fn toolkit(&self, _files: &ModelFiles, _weights: &Weights) -> (&'static str, Option<String>) {
+        ("translate", None)
     }
 
     fn recognises(&self, _tensors: &[&str], _said: &Map<String, Value>) -> bool {
