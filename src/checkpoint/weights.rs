@@ -28,8 +28,7 @@ pub const WEIGHT_FILES: [&str; 8] = [
 ];
 
 /// The endings of other files that may be weights.
-const ENDINGS: [&str; 11] =
-    [".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".npz", ".h5", ".keras", ".onnx", ".gguf", ".pte"];
+const ENDINGS: [&str; 6] = [".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".npz"];
 
 /// Files that have such an ending and are no weights: shortlists of Marian, and the state of a training.
 const NO_WEIGHTS: [&str; 4] = ["lex.", "optimizer", "scheduler", "training_args"];
@@ -84,7 +83,21 @@ impl Weights {
         }
         let names = WEIGHT_FILES[..4].join(", ");
         let directory = files.path("");
+        if let Some((name, problem)) =
+            files.names()?.iter().find_map(|name| Some((name.clone(), container::unreadable(Path::new(name))?)))
+        {
+            return Err(Error::model(files.path(name), problem));
+        }
         Err(Error::model(directory, format!("no weights here: none of {names}; a model directory holds one of them")))
+    }
+
+    /// Whether there is a file that may be weights, of a format that is read or not.
+    pub fn is_there(files: &ModelFiles) -> bool {
+        let names = files.names().unwrap_or_default();
+        let is_weights = |name: &String| {
+            WEIGHT_FILES.contains(&name.as_str()) || may_be_weights(name) || container::unreadable(Path::new(name)).is_some()
+        };
+        matches!(files, ModelFiles::Builtin { .. } | ModelFiles::File { .. }) || names.iter().any(is_weights)
     }
 
     /// Opens one file of weights.
@@ -441,14 +454,11 @@ impl Weights {
 
 /// The one file of weights in a directory that has none under a usual name.
 fn only_file(files: &ModelFiles) -> Result<Option<String>> {
-    let mut names = files.list()?;
+    let mut names = files.names()?;
     if WEIGHT_FILES.iter().any(|usual| names.iter().any(|name| name == usual)) {
         return Ok(None);
     }
-    let is_weights = |name: &String| {
-        ENDINGS.iter().any(|ending| name.ends_with(ending)) && !NO_WEIGHTS.iter().any(|other| name.contains(other))
-    };
-    names.retain(is_weights);
+    names.retain(|name| may_be_weights(name));
     if names.len() > 1 {
         let problem = format!(
             "several files may be the weights ({}); name one of them with --model, or in config.json: \"weights\": \"{}\"",
@@ -458,6 +468,11 @@ fn only_file(files: &ModelFiles) -> Result<Option<String>> {
         return Err(Error::model(files.path(""), problem));
     }
     Ok(names.pop())
+}
+
+/// Whether the name of a file is one of weights.
+fn may_be_weights(name: &str) -> bool {
+    ENDINGS.iter().any(|ending| name.ends_with(ending)) && !NO_WEIGHTS.iter().any(|other| name.contains(other))
 }
 
 /// `count` values from a byte offset. The range was checked when the header was read.

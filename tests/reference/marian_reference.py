@@ -261,16 +261,16 @@ class Model:
 
 
 def train(options, weights, sizes, end, steps, random):
-    """Teaches a model to write another token for each of the source, the last first."""
+    """Teaches a model to write another token for each of the source, in the order of their ids."""
     model = Model(options, weights)
     parameters = [w.requires_grad_() for w in model.weights.values()]
-    optimiser = torch.optim.Adam(parameters, lr=0.01)
+    optimiser = torch.optim.Adam(parameters, lr=0.02)
     other = random.permutation(np.arange(2, sizes[1]))
     for _ in range(steps):
         loss = 0.0
         for _ in range(6):
-            source = random.integers(2, sizes[0], random.integers(1, 8))
-            target = [int(other[token % len(other)]) for token in source[::-1]] + [end]
+            source = random.integers(2, sizes[0], random.integers(2, 8))
+            target = sorted({int(other[token % len(other)]) for token in source}) + [end]
             memory = model.encode(torch.tensor([*source, end]))
             scores = model.log_probabilities(memory, torch.tensor([0] + target[:-1]), [])
             loss = loss - scores[torch.arange(len(target)), target].mean()
@@ -392,7 +392,7 @@ def write(directory, seed, settings):
         words = lambda ids: " ".join(pieces[i] for i in ids if i != 0)  # noqa: E731
         end, unknown = 0, 1
     options |= {"dim-vocabs": sizes, "vocabs": [f"/home/somebody/train/{name}" for name in names]}
-    weights = train(options, make(options, sizes, random), sizes, end, settings.get("steps", 200), random)
+    weights = train(options, make(options, sizes, random), sizes, end, settings.get("steps", 600), random)
     weights = {name: w.astype(np.float32) for name, w in weights.items()}
     if form == "npz":
         write_npz(directory / "model.npz", options, weights, compress)
