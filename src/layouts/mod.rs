@@ -5,6 +5,7 @@
 
 mod bart;
 mod convert;
+mod ctranslate2;
 mod describe;
 mod fairseq;
 mod fsmt;
@@ -15,6 +16,8 @@ mod joeynmt;
 mod list;
 mod m2m_100;
 mod marian;
+mod marian_native;
+mod marian_vocabulary;
 mod mbart;
 mod opennmt_py;
 mod pegasus;
@@ -44,8 +47,10 @@ use crate::{Error, Result};
 use rules::Rule;
 
 /// Every family.
-static LAYOUTS: [&dyn Layout; 17] = [
+static LAYOUTS: [&dyn Layout; 19] = [
     // These know their own files; their tensors may have the names of others.
+    &ctranslate2::CTranslate2,
+    &marian_native::MarianNative,
     &fairseq::Fairseq,
     &opennmt_py::OpenNmtPy,
     &joeynmt::JoeyNmt,

@@ -8,7 +8,7 @@ use super::hugging_face;
 use super::{EarlyStopping, GenerationConfig};
 use crate::checkpoint::{Keys, ModelFiles, Parameters};
 use crate::compute::{Activation, NormKind};
-use crate::spec::{Norm, Positions, Stack, Transformer};
+use crate::spec::{Norm, Past, Positions, Stack, Transformer};
 use crate::text::{Frame, Part, PieceList, Specials};
 use crate::{Error, Result};
 
@@ -93,6 +93,7 @@ pub(super) fn stack(
         head_width: hugging_face::head_width(keys, width, heads, side)?,
         inner: inner.ok_or_else(|| parameters.missing(&first_layer))?,
         final_norm,
+        residual_weight: 1.0,
     })
 }
 
@@ -106,7 +107,7 @@ pub(super) fn transformer(
     source_vocabulary: usize,
     target_vocabulary: usize,
 ) -> Result<Transformer> {
-    let none = Stack { layers: 0, heads: 1, head_width: width, inner: 1, final_norm: false };
+    let none = Stack { layers: 0, heads: 1, head_width: width, inner: 1, final_norm: false, residual_weight: 1.0 };
     Ok(Transformer {
         width,
         encoder: none,
@@ -120,6 +121,8 @@ pub(super) fn transformer(
         embedding_norm: false,
         positions: Positions::None,
         relative_bias: None,
+        past: Past::Attention,
+        starts_from_zero: false,
         output_scale: 1.0,
         trained_length: None,
         source_vocabulary,
