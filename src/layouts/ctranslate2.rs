@@ -40,6 +40,12 @@ impl Layout for CTranslate2 {
         "ctranslate2"
     }
 
+    fn toolkit(&self, _files: &ModelFiles, weights: &Weights) -> (&'static str, Option<String>) {
+        let said = |key: &str| weights.said().get(key).map(Value::to_string);
+        let version = said("binary_version").zip(said("revision"));
+        ("CTranslate2", version.map(|(version, revision)| format!("binary version {version}, revision {revision}")))
+    }
+
     fn recognises(&self, _tensors: &[&str], said: &Map<String, Value>) -> bool {
         said.contains_key("binary_version") && said.contains_key("spec")
     }
@@ -189,14 +195,15 @@ impl Layout for CTranslate2 {
                 buckets: shape[0],
                 max_distance: number(keys, "encoder", "layer_0/self_attention/relative_attention_max_distance")?
                     .map_or(128, |distance| distance.clamp(0, 1 << 16) as usize),
-                every_layer: parameters.contains(&bias_name(1)) && !parameters.same(&bias_name(0), &bias_name(1))?,
+                every_layer: own_biases(parameters)?,
             }),
             None => None,
         };
         if relative_bias.is_some_and(|bias| bias.buckets < 4 || bias.max_distance <= bias.buckets / 2) {
             keys.refuse("a relative attention bias of such a number of buckets and distances is not supported");
         }
-        let is_relative = relative_bias.is_some() || parameters.contains(&format!("{first}.self_attn.relative_keys.weight"));
+        let is_relative =
+            relative_bias.is_some() || parameters.contains(&format!("{first}.self_attn.relative_keys.weight"));
         let table = parameters.shape("model.encoder.embed_positions.weight").and_then(|shape| shape.first().copied());
         let positions = match table {
             _ if is_relative => Positions::None,
@@ -292,13 +299,30 @@ fn number(keys: &Keys, side: &str, name: &str) -> Result<Option<i64>> {
     value.as_i64().map(Some).ok_or_else(|| keys.wrong(&key, value, "a whole number"))
 }
 
+/// Whether any layer has a relative attention bias that is not that of the first.
+fn own_biases(parameters: &Parameters) -> Result<bool> {
+    for side in ["encoder", "decoder"] {
+        let name = |layer: usize| format!("model.{side}.layers.{layer}.self_attn.relative_attention_bias.weight");
+        for other in (1..).map(name).take_while(|other| parameters.contains(other)) {
+            if !parameters.same(&name(0), &other)? {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
 /// What embeddings are multiplied by: a flag, or since revision 6 perhaps the number itself.
 fn embedding_scale(keys: &Keys, side: &str, width: usize) -> Result<f32> {
     let names = [format!("{side}/scale_embeddings"), format!("{side}/embeddings/multiply_by_sqrt_depth")];
     let key = hugging_face::first(keys, &names.each_ref().map(String::as_str)).to_owned();
     Ok(match keys.value(&key) {
         Some(Value::Number(flag)) if flag.is_i64() || flag.is_u64() => {
-            if flag.as_i64() == Some(0) { 1.0 } else { (width as f32).sqrt() }
+            if flag.as_i64() == Some(0) {
+                1.0
+            } else {
+                (width as f32).sqrt()
+            }
         }
         None => (width as f32).sqrt(),
         _ => keys.float(&key)?.unwrap_or(1.0),
@@ -327,7 +351,8 @@ fn alignment(weights: &Weights) -> Option<Value> {
         let own = weights.said().get(&format!("decoder/{name}"));
         own.or_else(|| weights.said().get(name))?.as_i64()
     };
-    let layers = (0..).take_while(|layer| weights.contains(&format!("decoder/layer_{layer}/ffn/linear_0/weight"))).count();
+    let layers =
+        (0..).take_while(|layer| weights.contains(&format!("decoder/layer_{layer}/ffn/linear_0/weight"))).count();
     let layer = said("alignment_layer")?;
     let layer = if layer < 0 { layer + layers as i64 } else { layer };
     let heads = said("alignment_heads").unwrap_or(1);
@@ -338,14 +363,15 @@ fn alignment(weights: &Weights) -> Option<Value> {
 
 /// The lists of pieces of both sides.
 fn lists(files: &ModelFiles, keys: &Keys) -> Result<Lists> {
-    if files.read("source_1_vocabulary.json")?.or(files.read("source_1_vocabulary.txt")?).is_some() {
+    if files.has("source_1_vocabulary.json") || files.has("source_1_vocabulary.txt") {
         return Err(keys.error("the source has features beside its words, which are not supported"));
     }
     let read = |side: &str| -> Result<Option<PieceList>> {
         for (name, is_json) in [(format!("{side}_vocabulary.json"), true), (format!("{side}_vocabulary.txt"), false)] {
-            if files.read(&name)?.is_some() {
+            if files.has(&name) {
                 let pieces = pieces(&toolkits::text(files, &name)?, is_json);
-                let pieces = pieces.ok_or_else(|| crate::Error::model(files.path(&name), "is no list of pieces in JSON"))?;
+                let pieces =
+                    pieces.ok_or_else(|| crate::Error::model(files.path(&name), "is no list of pieces in JSON"))?;
                 return list(pieces, files.path(&name), keys).map(Some);
             }
         }

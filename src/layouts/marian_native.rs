@@ -19,15 +19,14 @@ use crate::text::{Frame, Part};
 use crate::{Error, Result};
 
 /// Options that change the network in a way that is not supported where they are on.
-const REFUSED: [&str; 8] = [
+const REFUSED: [&str; 7] = [
     "transformer-no-projection",
     "transformer-pool",
-    "layer-normalization",
     "ulr",
     "lemma-dim-emb",
     "transformer-no-bias",
     "transformer-no-affine",
-    "output-approx-knn",
+    "right-left",
 ];
 
 /// The files in which a decoder's options may lie beside the weights.
@@ -41,6 +40,10 @@ impl Layout for MarianNative {
         "marian-native"
     }
 
+    fn toolkit(&self, _files: &ModelFiles, weights: &Weights) -> (&'static str, Option<String>) {
+        ("Marian", weights.said().get("version").and_then(Value::as_str).map(str::to_owned))
+    }
+
     fn recognises(&self, tensors: &[&str], said: &Map<String, Value>) -> bool {
         said.contains_key("dim-emb") || tensors.contains(&"encoder_l1_self_Wq")
     }
@@ -50,6 +53,8 @@ impl Layout for MarianNative {
         if !options.contains_key("dim-emb") {
             return Ok(None);
         }
+        // Whether a decoder writes it is not the model's affair, and ours is another key.
+        options.shift_remove("alignment");
         for name in DECODERS {
             if let Some(decoder) = read_yaml(files, name)? {
                 if let Some(vocabularies) = decoder.get("vocabs") {
@@ -64,7 +69,8 @@ impl Layout for MarianNative {
         if options.get("guided-alignment").and_then(Value::as_str).is_some_and(|kind| kind != "none") {
             let layers = options.get("dec-depth").and_then(Value::as_u64).unwrap_or(1);
             let layer = options.get("transformer-guided-alignment-layer");
-            let layer = layer.and_then(|layer| layer.as_u64().or_else(|| layer.as_str()?.parse().ok())).unwrap_or(layers);
+            let layer =
+                layer.and_then(|layer| layer.as_u64().or_else(|| layer.as_str()?.parse().ok())).unwrap_or(layers);
             options.insert("alignment".to_owned(), json!({"layer": layer.saturating_sub(1), "head": 0}));
         }
         let keys = Keys::of(weights.path(), options.clone());
@@ -89,22 +95,40 @@ impl Layout for MarianNative {
             Rule::Rename("{any}_ln_scale", "{any}_ln.weight"),
             Rule::Rename("{any}_ln_bias", "{any}_ln.bias"),
             Rule::Rename("{side}_l{number}_{rest}", "{side}.layers.{number}.{rest}"),
-            Rule::Copy("{side}.layers.{layer}.self_Wo_ln.{part}", &["model.{side}.layers.{layer}.self_attn_layer_norm.{part}"]),
-            Rule::Copy("{side}.layers.{layer}.rnn_ffn_ln.{part}", &["model.{side}.layers.{layer}.self_attn_layer_norm.{part}"]),
-            Rule::Copy("{side}.layers.{layer}.rnn_ln.{part}", &["model.{side}.layers.{layer}.self_attn_layer_norm.{part}"]),
-            Rule::Copy("{side}.layers.{layer}.aan_ffn_ln.{part}", &["model.{side}.layers.{layer}.self_attn_layer_norm.{part}"]),
+            Rule::Copy(
+                "{side}.layers.{layer}.self_Wo_ln.{part}",
+                &["model.{side}.layers.{layer}.self_attn_layer_norm.{part}"],
+            ),
+            Rule::Copy(
+                "{side}.layers.{layer}.rnn_ffn_ln.{part}",
+                &["model.{side}.layers.{layer}.self_attn_layer_norm.{part}"],
+            ),
+            Rule::Copy(
+                "{side}.layers.{layer}.rnn_ln.{part}",
+                &["model.{side}.layers.{layer}.self_attn_layer_norm.{part}"],
+            ),
+            Rule::Copy(
+                "{side}.layers.{layer}.aan_ffn_ln.{part}",
+                &["model.{side}.layers.{layer}.self_attn_layer_norm.{part}"],
+            ),
             Rule::Copy(
                 "{side}.layers.{layer}.context_Wo_ln.{part}",
                 &["model.{side}.layers.{layer}.encoder_attn_layer_norm.{part}"],
             ),
-            Rule::Copy("{side}.layers.{layer}.ffn_ffn_ln.{part}", &["model.{side}.layers.{layer}.final_layer_norm.{part}"]),
+            Rule::Copy(
+                "{side}.layers.{layer}.ffn_ffn_ln.{part}",
+                &["model.{side}.layers.{layer}.final_layer_norm.{part}"],
+            ),
             Rule::Rename("{side}.layers.{layer}.self_{rest}", "{side}.layers.{layer}.self_attn.{rest}"),
             Rule::Rename("{side}.layers.{layer}.context_{rest}", "{side}.layers.{layer}.encoder_attn.{rest}"),
             Rule::Transpose(
                 "{side}.layers.{layer}.{attention}.Wo",
                 "model.{side}.layers.{layer}.{attention}.out_proj.weight",
             ),
-            Rule::Copy("{side}.layers.{layer}.{attention}.bo", &["model.{side}.layers.{layer}.{attention}.out_proj.bias"]),
+            Rule::Copy(
+                "{side}.layers.{layer}.{attention}.bo",
+                &["model.{side}.layers.{layer}.{attention}.out_proj.bias"],
+            ),
             Rule::Transpose(
                 "{side}.layers.{layer}.{attention}.W{which}",
                 "model.{side}.layers.{layer}.{attention}.{which}_proj.weight",
@@ -124,7 +148,10 @@ impl Layout for MarianNative {
             Rule::Copy("{side}.layers.{layer}.aan_bi", &["model.{side}.layers.{layer}.average.input_gate.bias"]),
             Rule::Transpose("{side}.layers.{layer}.aan_Wf", "model.{side}.layers.{layer}.average.forget_gate.weight"),
             Rule::Copy("{side}.layers.{layer}.aan_bf", &["model.{side}.layers.{layer}.average.forget_gate.bias"]),
-            Rule::Transpose("{side}.layers.{layer}.aan_W{which}", "model.{side}.layers.{layer}.average.fc{which}.weight"),
+            Rule::Transpose(
+                "{side}.layers.{layer}.aan_W{which}",
+                "model.{side}.layers.{layer}.average.fc{which}.weight",
+            ),
             Rule::Copy("{side}.layers.{layer}.aan_b{which}", &["model.{side}.layers.{layer}.average.fc{which}.bias"]),
             Rule::Copy("{side}_emb_ln.{part}", &["model.{side}.layernorm_embedding.{part}"]),
             Rule::Copy("{side}_top_ln.{part}", &["model.{side}.layer_norm.{part}"]),
@@ -142,6 +169,10 @@ impl Layout for MarianNative {
         if kind != "transformer" {
             keys.refuse(format!("`type` {kind:?} is not supported; transformer is"));
             keys.supported()?;
+        }
+        let models = keys.section("decoder")?.and_then(|decoder| Some(decoder.value("models")?.as_array()?.len()));
+        if models.is_some_and(|models| models > 1) {
+            keys.note("decoder.yml names several models that vote on every token; only the first is used");
         }
         for key in REFUSED {
             if is_on(keys, key) {
@@ -205,11 +236,16 @@ impl Layout for MarianNative {
                 if cell != "ssru" {
                     keys.refuse(format!("`dec-cell` {cell:?} in a Transformer is not supported; ssru is"));
                 }
+                if is_on(keys, "layer-normalization") {
+                    keys.refuse("`layer-normalization` inside of `dec-cell` ssru is not supported");
+                }
                 Past::Ssru
             }
             Some("average-attention") => {
                 if before {
-                    keys.refuse("`transformer-decoder-autoreg` average-attention with norms before sublayers is not supported");
+                    keys.refuse(
+                        "`transformer-decoder-autoreg` average-attention with norms before sublayers is not supported",
+                    );
                 }
                 Past::Average { activation: activation(keys, "transformer-aan-activation", Activation::Swish)? }
             }
@@ -272,6 +308,17 @@ impl Layout for MarianNative {
         }
         Ok(())
     }
+}
+
+/// The file of weights that a decoder's options name, if it lies with them; of several the first.
+///
+/// # Errors
+/// If the options cannot be read.
+pub(super) fn weights(files: &ModelFiles) -> Result<Option<String>> {
+    let Some(decoder) = read_yaml(files, DECODERS[0])? else { return Ok(None) };
+    let named = decoder.get("models").and_then(|models| models.as_array()?.first()?.as_str());
+    let name = named.and_then(|path| path.rsplit(['/', '\\']).next()).map(str::to_owned);
+    Ok(name.filter(|name| files.has(name)))
 }
 
 /// Whether an option is on: lists and objects with something in them, too.

@@ -346,7 +346,13 @@ impl Opened {
 /// The family of a model, its configuration, and its tensors under the names our layers ask for.
 fn parameters(files: &ModelFiles) -> Result<(&'static dyn Layout, Keys, Parameters)> {
     let config = Keys::read(files, "config.json")?;
-    let weights = match config.as_ref().map(|keys| keys.string("weights")).transpose()?.flatten() {
+    let said = config.as_ref().map(|keys| keys.string("weights")).transpose()?.flatten();
+    let said = match said {
+        // A file that a person names counts.
+        None if !matches!(files, ModelFiles::File { .. }) => marian_native::weights(files)?,
+        said => said,
+    };
+    let weights = match said {
         Some(name) => Weights::open_file(files, &name)?,
         None => Weights::open(files)?,
     };

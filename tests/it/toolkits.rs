@@ -112,7 +112,11 @@ fn a_converter_without_its_options_or_vocabulary_is_told_so_in_one_line() {
     std::fs::copy(fixture("ctranslate2/zero/model.bin"), copy.path().join("model.bin")).unwrap();
     let outcome = run(&["--model", copy.path().to_str().unwrap()], "a\n");
     assert_eq!((outcome.status, outcome.stderr.lines().count()), (1, 1), "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("source_vocabulary.json") && outcome.stderr.contains("missing"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("source_vocabulary.json") && outcome.stderr.contains("missing"),
+        "{}",
+        outcome.stderr
+    );
     std::fs::remove_file(copy.path().join("model.bin")).unwrap();
     std::fs::copy(fixture("marian/ssru/model.bin"), copy.path().join("model.bin")).unwrap();
     let outcome = run(&["--model", copy.path().to_str().unwrap()], "a\n");
