@@ -133,14 +133,16 @@ fn contents(machine: &Machine, root: Value, range: &dyn Fn(&str) -> Option<(u64,
             true => String::new(),
             false => format!(", only objects ({}); nothing was executed", classes.join(", ")),
         };
-        let problem = format!("no tensors in it{objects}; save the model with torch.save(model.state_dict(), …) or as safetensors");
+        let problem = format!(
+            "no tensors in it{objects}; save the model with torch.save(model.state_dict(), …) or as safetensors"
+        );
         return Err(machine.malformed(&problem));
     }
     let said = match reading.json(root, 0)? {
         Json::Object(said) => said,
         _ => Map::new(),
     };
-    Ok(Container { tensors: reading.tensors, said })
+    Ok(Container { tensors: reading.tensors, said, inflated: None })
 }
 
 fn is_training(key: &str) -> bool {
@@ -173,7 +175,8 @@ impl Machine<'_> {
     /// Whether a value is a state dict, or a whole module.
     fn holds_tensors(&self, value: Value) -> bool {
         let is_part = |&(key, value): &(Value, Value)| {
-            matches!(value, Value::Tensor(_)) || self.text(key).is_some_and(|key| ["_modules", "_parameters"].contains(&key))
+            matches!(value, Value::Tensor(_))
+                || self.text(key).is_some_and(|key| ["_modules", "_parameters"].contains(&key))
         };
         self.entries(value).iter().any(is_part)
     }
@@ -181,7 +184,9 @@ impl Machine<'_> {
     /// The names of the classes that mean nothing here, a few of them.
     fn unknown_classes(&self) -> Vec<String> {
         let name = |object: &super::pickle::Object| match object.class {
-            Value::Class(Class::Unknown(name)) => Some(self.texts[name].chars().filter(|c| !c.is_control()).take(80).collect()),
+            Value::Class(Class::Unknown(name)) => {
+                Some(self.texts[name].chars().filter(|c| !c.is_control()).take(80).collect())
+            }
             _ => None,
         };
         let names: BTreeSet<String> = self.objects.iter().filter_map(name).take(1000).collect();
@@ -240,7 +245,8 @@ impl Reading<'_> {
         let view = &machine.tensors[tensor];
         let storage = &machine.storages[view.storage];
         let size = u64::from(storage.size);
-        let (start, end) = (self.range)(&storage.key).ok_or_else(|| machine.malformed("a tensor without its storage"))?;
+        let (start, end) =
+            (self.range)(&storage.key).ok_or_else(|| machine.malformed("a tensor without its storage"))?;
         if storage.len.checked_mul(size).is_none_or(|len| len > end - start) {
             return Err(machine.malformed(&format!("the storage of tensor {name} is too short")));
         }
@@ -251,6 +257,7 @@ impl Reading<'_> {
             shape: view.shape.clone(),
             offset: start + view.offset * size,
             strides: (!contiguous).then(|| view.strides.clone()),
+            divisor: None,
         })
     }
 
@@ -277,7 +284,9 @@ impl Reading<'_> {
                     _ => Json::Null,
                 }
             }
-            Value::None | Value::Other | Value::Class(_) | Value::Storage(_) | Value::Tensor(_) | Value::Mark => Json::Null,
+            Value::None | Value::Other | Value::Class(_) | Value::Storage(_) | Value::Tensor(_) | Value::Mark => {
+                Json::Null
+            }
         })
     }
 

@@ -19,6 +19,8 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 pub use candle::Candle;
 pub use cpu::Kernels;
 
@@ -169,7 +171,7 @@ pub struct RelativeBias<B: Backend> {
 }
 
 /// Which normalisation of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum NormKind {
     /// `(x − mean) / √(variance + ε) ⊙ weight + bias` (Ba et al. 2016).
     Layer,

@@ -1,10 +1,12 @@
 //! Activations, softmax and layer normalisation over one row at a time.
 
+use serde::{Deserialize, Serialize};
+
 use super::math::{self, GeluTanh, Relu, Sigmoid, Swish, Tanh};
 use super::simd::{InstructionSet, LANES, Simd, dispatch};
 
 /// The function applied after a linear layer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Activation {
     /// None: `x`.
     #[default]

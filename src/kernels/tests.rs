@@ -112,8 +112,10 @@ fn a_stored_int8_matrix_is_the_packed_one_whether_it_is_shared_or_copied() {
             })
             .collect();
         let bytes: SharedBytes = Arc::new(bytes);
-        let stored =
-            |(outputs, range, scales, sums)| StoredInt8 { outputs, panels: (Arc::clone(&bytes), range), scales, sums };
+        let stored = |(outputs, range, scales, sums)| {
+            let values = (Arc::clone(&bytes), range);
+            StoredInt8 { outputs, values, row_major: false, scales, sums }
+        };
         let parts: Vec<StoredInt8> = parts.into_iter().map(stored).collect();
         let x = random(9 * inputs, 43);
         let product = |matrix: &PackedMatrix| {
@@ -122,6 +124,43 @@ fn a_stored_int8_matrix_is_the_packed_one_whether_it_is_shared_or_copied() {
             out
         };
         assert_eq!(product(&PackedMatrix::from_stored(inputs, &parts)), product(&whole), "{sizes:?}");
+    }
+}
+
+#[test]
+fn rows_of_int8_values_as_other_tools_store_them_are_packed_as_they_are() {
+    for (inputs, sizes) in [(20, vec![40]), (7, vec![32, 5]), (1, vec![3])] {
+        let outputs: usize = sizes.iter().sum();
+        let values: Vec<i8> = random(outputs * inputs, 44).iter().map(|x| (x * 127.0) as i8).collect();
+        let scales: Vec<f32> = random(outputs, 45).iter().map(|x| x.abs() + 0.01).collect();
+        let bytes: SharedBytes = Arc::new(values.iter().map(|&value| value as u8).collect::<Vec<u8>>());
+        let mut first = 0;
+        let parts: Vec<StoredInt8> = sizes
+            .iter()
+            .map(|&rows| {
+                let range = first * inputs..(first + rows) * inputs;
+                let sum = |row: &[i8]| row.iter().map(|&value| i32::from(value)).sum();
+                let sums = values[range.clone()].chunks(inputs).map(sum).collect();
+                let scales = scales[first..first + rows].to_vec();
+                first += rows;
+                StoredInt8 { outputs: rows, values: (Arc::clone(&bytes), range), row_major: true, scales, sums }
+            })
+            .collect();
+        let matrix = PackedMatrix::from_stored(inputs, &parts);
+        let mut row = vec![0.0; inputs];
+        for (output, (values, scale)) in values.chunks(inputs).zip(&scales).enumerate() {
+            matrix.row(output, &mut row);
+            assert_eq!(row, values.iter().map(|&value| f32::from(value) * scale).collect::<Vec<_>>());
+        }
+        let x = random(2 * inputs, 46);
+        let mut out = vec![0.0; 2 * outputs];
+        matrix.multiply(&mut Workspace::new(1), &x, None, Activation::Identity, &mut out);
+        let expected = x.chunks(inputs).flat_map(|x| {
+            let (x, x_scale) = plain::quantise(x);
+            let dot = move |row: &[i8]| x.iter().zip(row).map(|(x, &w)| x * i32::from(w)).sum::<i32>() as f32;
+            values.chunks(inputs).zip(&scales).map(move |(row, scale)| dot(row) * (scale * x_scale))
+        });
+        assert_eq!(out, expected.collect::<Vec<_>>(), "{sizes:?}");
     }
 }
 

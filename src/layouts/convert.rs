@@ -7,8 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::Opened;
 use crate::checkpoint::{Dtype, ModelFiles, Parameters, SCALES, SUMS, ToWrite, Values, panel_shape, write_safetensors};
-use crate::kernels::{Packer, Precision};
+use crate::kernels::{PackedMatrix, Packer, Precision};
 use crate::model::EmbeddingNames;
+use crate::nn::stored_int8;
 use crate::spec::{Positions, Spec};
 use crate::store::VOCABULARY_FILES;
 use crate::text::compact;
@@ -155,16 +156,14 @@ fn write_weights(path: &Path, parameters: &Parameters, planned: Vec<Planned>, dt
     let mut rows: Vec<Vec<f32>> = Vec::new();
     write_safetensors(path, &tensors, |index, write| {
         if let Some((_, from, shape)) = matrices.get(index) {
-            if let Some(part) = parameters.int8(from, shape)? {
-                let bytes = &(*part.bytes).as_ref()[part.range];
-                rows.extend([part.scales, part.sums.iter().map(|&sum| sum as f32).collect()]);
-                return bytes.chunks(1 << 16).try_for_each(|bytes| {
-                    write(Values::I8(&bytes.iter().map(|&byte| byte as i8).collect::<Vec<_>>()))
-                });
-            }
-            let mut packer = Packer::new(shape[0], shape[1], Precision::Int8);
-            parameters.read_rows(from, shape, &mut |rows| packer.push(rows))?;
-            let packed = packer.finish();
+            let packed = match parameters.int8(from, shape)? {
+                Some(part) => PackedMatrix::from_stored(shape[1], &[stored_int8(part)]),
+                None => {
+                    let mut packer = Packer::new(shape[0], shape[1], Precision::Int8);
+                    parameters.read_rows(from, shape, &mut |rows| packer.push(rows))?;
+                    packer.finish()
+                }
+            };
             let Some((panels, scales, sums)) = packed.stored() else { return Ok(()) };
             rows.extend([scales.to_vec(), sums.into_iter().map(|sum| sum as f32).collect()]);
             return write(Values::I8(panels));

@@ -43,6 +43,10 @@ impl Layout for Fairseq {
         "fairseq-transformer"
     }
 
+    fn toolkit(&self, _files: &ModelFiles, _weights: &Weights) -> (&'static str, Option<String>) {
+        ("fairseq", None)
+    }
+
     fn recognises(&self, tensors: &[&str], said: &Map<String, Value>) -> bool {
         let is_transformer = || tensors.iter().any(|name| name.starts_with("encoder.layers.0.self_attn."));
         (said.contains_key("args") || said.contains_key("cfg")) && is_transformer()
@@ -156,7 +160,7 @@ impl Layout for Fairseq {
                 _ => None,
             })
         };
-        let names: Vec<String> = files.list()?.into_iter().filter(|name| is_dictionary(name)).collect();
+        let names: Vec<String> = files.names()?.into_iter().filter(|name| is_dictionary(name)).collect();
         let (source, target) = match (named("source_lang")?, named("target_lang")?, names.as_slice()) {
             (Some(source), Some(target), _) => (source, target),
             (_, _, [both]) => (both.clone(), both.clone()),

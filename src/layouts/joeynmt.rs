@@ -22,6 +22,10 @@ impl Layout for JoeyNmt {
         "joeynmt-transformer"
     }
 
+    fn toolkit(&self, _files: &ModelFiles, _weights: &Weights) -> (&'static str, Option<String>) {
+        ("JoeyNMT", None)
+    }
+
     fn recognises(&self, tensors: &[&str], _said: &Map<String, Value>) -> bool {
         tensors.contains(&"encoder.layers.0.src_src_att.k_layer.weight")
     }

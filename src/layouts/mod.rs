@@ -5,6 +5,7 @@
 
 mod bart;
 mod convert;
+mod describe;
 mod fairseq;
 mod fsmt;
 mod generation;
@@ -25,11 +26,13 @@ mod t5;
 mod t5_network;
 mod text_defaults;
 mod toolkits;
+mod transformer;
 mod tutorial_transformer;
 
 use serde_json::{Map, Value};
 
 pub use convert::convert;
+pub use describe::{Description, describe};
 pub use generation::{EarlyStopping, GenerationConfig, MOST_BEAMS};
 pub use list::{ModelSummary, WeightSummary, list_models};
 pub use text_defaults::TextDefaults;
@@ -41,7 +44,7 @@ use crate::{Error, Result};
 use rules::Rule;
 
 /// Every family.
-static LAYOUTS: [&dyn Layout; 16] = [
+static LAYOUTS: [&dyn Layout; 17] = [
     // These know their own files; their tensors may have the names of others.
     &fairseq::Fairseq,
     &opennmt_py::OpenNmtPy,
@@ -59,6 +62,7 @@ static LAYOUTS: [&dyn Layout; 16] = [
     &gru_attention::GruAttention,
     &pytorch_transformer::PytorchTransformer,
     &tutorial_transformer::TutorialTransformer,
+    &transformer::WrittenOut,
 ];
 
 /// Translation models that are not supported, and what to use in their place.
@@ -80,6 +84,12 @@ pub trait Layout: Sync {
     /// The network, for lists of models.
     fn network(&self) -> &'static str {
         "transformer"
+    }
+
+    /// The toolkit that writes it, and its version if the files say so. By default Hugging Face transformers.
+    fn toolkit(&self, files: &ModelFiles, _weights: &Weights) -> (&'static str, Option<String>) {
+        let config = Keys::read(files, "config.json").ok().flatten();
+        ("Hugging Face transformers", config.and_then(|keys| keys.string("transformers_version").ok().flatten()))
     }
 
     /// Whether a checkpoint is this family's, where no configuration says so: by the names of its tensors, and by what the

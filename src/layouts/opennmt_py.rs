@@ -28,6 +28,10 @@ impl Layout for OpenNmtPy {
         "opennmt-py-transformer"
     }
 
+    fn toolkit(&self, _files: &ModelFiles, _weights: &Weights) -> (&'static str, Option<String>) {
+        ("OpenNMT-py", None)
+    }
+
     fn recognises(&self, tensors: &[&str], _said: &Map<String, Value>) -> bool {
         tensors.iter().any(|name| name.starts_with("encoder.transformer.0.self_attn.linear_"))
     }

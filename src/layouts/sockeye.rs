@@ -27,6 +27,11 @@ impl Layout for Sockeye {
         "sockeye-transformer"
     }
 
+    fn toolkit(&self, files: &ModelFiles, _weights: &Weights) -> (&'static str, Option<String>) {
+        let version = files.read("version").ok().flatten();
+        ("Sockeye", version.map(|bytes| String::from_utf8_lossy(&bytes).trim().chars().take(20).collect()))
+    }
+
     fn recognises(&self, tensors: &[&str], _said: &Map<String, Value>) -> bool {
         tensors.contains(&"encoder.layers.0.self_attention.ff_in.weight")
     }

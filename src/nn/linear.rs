@@ -124,11 +124,7 @@ pub fn load_matrix<B: Backend>(
     let int8 = |name: &&str| parameters.int8(name, &[rows, width]).transpose();
     let int8: Vec<_> = names.iter().filter_map(int8).collect::<Result<_>>()?;
     if int8.len() == names.len() {
-        let stored = |part: Int8Part| {
-            let Int8Part { bytes, range, scales, sums } = part;
-            StoredInt8 { outputs: rows, panels: (bytes, range), scales, sums }
-        };
-        let parts: Vec<StoredInt8> = int8.into_iter().map(stored).collect();
+        let parts: Vec<StoredInt8> = int8.into_iter().map(stored_int8).collect();
         if let Some(matrix) = backend.stored_int8(width, &parts) {
             return Ok(matrix);
         }
@@ -136,4 +132,10 @@ pub fn load_matrix<B: Backend>(
     backend.matrix(names.len() * rows, width, &mut |sink| {
         names.iter().try_for_each(|name| parameters.read_rows(name, &[rows, width], sink))
     })
+}
+
+/// A part of a file as the kernels take it.
+pub fn stored_int8(part: Int8Part) -> StoredInt8 {
+    let Int8Part { bytes, range, row_major, scales, sums } = part;
+    StoredInt8 { outputs: scales.len(), values: (bytes, range), row_major, scales, sums }
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::segmenter::Segmenter;
 use super::{Language, Piece, Specials, Vocabulary, specials_by_name};
 
@@ -11,15 +13,17 @@ use super::{Language, Piece, Specials, Vocabulary, specials_by_name};
 const MANY_LANGUAGES: usize = 10;
 
 /// The pieces of one side in the order of their ids, and which of them are no text.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct PieceList {
     /// Every piece; of one that is listed twice the first counts.
     pub pieces: Vec<String>,
     /// The tokens that stand for no text, by what they are for.
     pub specials: Specials,
     /// Further tokens that are no text.
+    #[serde(default)]
     pub hidden: BTreeSet<u32>,
     /// The file, for messages.
+    #[serde(skip)]
     pub path: PathBuf,
 }
 

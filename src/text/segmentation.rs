@@ -1,12 +1,16 @@
 //! How text is cut before its pieces are looked up in a list: what a configuration or a command says of it, and what
-//! lies beside the model.
+//! lies with the model.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use regex::{Regex, RegexBuilder};
+
+use super::moses::{Moses, Normalization, Truecaser};
 use super::piece_list::{ListVocabulary, PieceList, PieceTable};
-use super::segmenter::{Cut, Segmenter};
+use super::segmenter::{Cut, Segmenter, Words};
 use super::sentencepiece::SentencePiece;
+use super::subwords::Codes;
 use super::{Side, Vocabularies, Vocabulary};
 use crate::checkpoint::{Keys, ModelFiles};
 use crate::{Error, Result};
@@ -25,8 +29,34 @@ pub struct Segmentation {
 pub struct SideSegmentation {
     /// What a piece is.
     pub unit: Option<Unit>,
-    /// The SentencePiece model.
+    /// The SentencePiece model. This and other files are named relative to the model's directory.
     pub model: Option<PathBuf>,
+    /// The codes of a byte pair encoding: subword-nmt's or fastBPE's.
+    pub codes: Option<PathBuf>,
+    /// The pieces that codes may give, with their counts.
+    pub codes_vocabulary: Option<PathBuf>,
+    /// The count from which a piece of that vocabulary is one.
+    pub codes_vocabulary_threshold: Option<u64>,
+    /// Words, or patterns of words, that codes never cut.
+    pub glossary: Option<Vec<String>>,
+    /// What cuts text into words first.
+    pub pretokenize: Option<Pretokenizer>,
+    /// The language whose rules do it (ISO 639-1).
+    pub language: Option<String>,
+    /// How punctuation is normalised; in all ways with Moses unless said, else not at all.
+    pub normalize: Option<Normalization>,
+    /// Whether hyphens inside words are words.
+    pub split_hyphens: Option<bool>,
+    /// Whether special characters are written as `&apos;` and the like.
+    pub escape: Option<bool>,
+    /// Patterns of what Moses never cuts, whatever their case.
+    pub protected_patterns: Option<Vec<String>>,
+    /// The usual case of words.
+    pub truecase_model: Option<PathBuf>,
+    /// Whether the first word of a sentence that comes out gets a capital; unless said, where there is a truecase model.
+    pub detruecase: Option<bool>,
+    /// Whether text is lower-cased once it is in words.
+    pub lowercase: Option<bool>,
 }
 
 /// What the pieces of a list are.
@@ -38,12 +68,28 @@ pub enum Unit {
     Characters,
     /// What a SentencePiece model cuts.
     SentencePiece,
+    /// What the codes of a byte pair encoding cut.
+    Codes,
 }
 
-impl Unit {
-    const NAMES: [(&'static str, Self); 3] =
-        [("words", Self::Words), ("characters", Self::Characters), ("sentencepiece", Self::SentencePiece)];
+/// What cuts text into words before they are cut into pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pretokenizer {
+    /// Nothing.
+    None,
+    /// The Moses tokenizer, whose detokenizer puts a translation together.
+    Moses,
 }
+
+const UNITS: [(&str, Unit); 4] = [
+    ("words", Unit::Words),
+    ("characters", Unit::Characters),
+    ("sentencepiece", Unit::SentencePiece),
+    ("codes", Unit::Codes),
+];
+const PRETOKENIZERS: [(&str, Pretokenizer); 2] = [("moses", Pretokenizer::Moses), ("none", Pretokenizer::None)];
+const NORMALIZATIONS: [(&str, Normalization); 3] =
+    [("all", Normalization::All), ("punctuation", Normalization::Punctuation), ("none", Normalization::None)];
 
 impl Segmentation {
     /// The same on both sides.
@@ -81,36 +127,121 @@ impl Segmentation {
 
 impl SideSegmentation {
     fn read(keys: &Keys, sections: &[&str]) -> Result<Self> {
-        const KNOWN: [&str; 2] = ["unit", "model"];
+        const KNOWN: [&str; 15] = [
+            "unit",
+            "model",
+            "codes",
+            "codes_vocabulary",
+            "codes_vocabulary_threshold",
+            "glossary",
+            "pretokenize",
+            "language",
+            "normalize",
+            "split_hyphens",
+            "escape",
+            "protected_patterns",
+            "truecase_model",
+            "detruecase",
+            "lowercase",
+        ];
         if let Some(other) = keys.map().keys().find(|key| ![&KNOWN[..], sections].concat().contains(&key.as_str())) {
             return Err(keys.error(format!("`segmentation` has no key `{other}`; its keys are {}", KNOWN.join(", "))));
         }
-        let unit = match keys.string("unit")? {
-            None => None,
-            Some(name) => match Unit::NAMES.iter().find(|(known, _)| *known == name) {
-                Some((_, unit)) => Some(*unit),
-                None => {
-                    let known = Unit::NAMES.map(|(name, _)| name).join(", ");
-                    return Err(keys.error(format!("`unit` of `segmentation` is {name:?}; known are {known}")));
-                }
-            },
-        };
-        Ok(Self { unit, model: keys.string("model")?.map(PathBuf::from) })
+        let path = |key| Ok(keys.string(key)?.map(PathBuf::from));
+        let flag = |key| keys.value(key).map(|_| keys.flag(key, false)).transpose();
+        Ok(Self {
+            unit: one_of(keys, "unit", &UNITS)?,
+            model: path("model")?,
+            codes: path("codes")?,
+            codes_vocabulary: path("codes_vocabulary")?,
+            codes_vocabulary_threshold: keys.number("codes_vocabulary_threshold")?.map(|count| count as u64),
+            glossary: strings(keys, "glossary")?,
+            pretokenize: one_of(keys, "pretokenize", &PRETOKENIZERS)?,
+            language: keys.string("language")?,
+            normalize: one_of(keys, "normalize", &NORMALIZATIONS)?,
+            split_hyphens: flag("split_hyphens")?,
+            escape: flag("escape")?,
+            protected_patterns: strings(keys, "protected_patterns")?,
+            truecase_model: path("truecase_model")?,
+            detruecase: flag("detruecase")?,
+            lowercase: flag("lowercase")?,
+        })
     }
 
-    fn or(self, other: Self) -> Self {
-        Self { unit: self.unit.or(other.unit), model: self.model.or(other.model) }
+    /// What this says, and where it says nothing what `other` says.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            unit: self.unit.or(other.unit),
+            model: self.model.or(other.model),
+            codes: self.codes.or(other.codes),
+            codes_vocabulary: self.codes_vocabulary.or(other.codes_vocabulary),
+            codes_vocabulary_threshold: self.codes_vocabulary_threshold.or(other.codes_vocabulary_threshold),
+            glossary: self.glossary.or(other.glossary),
+            pretokenize: self.pretokenize.or(other.pretokenize),
+            language: self.language.or(other.language),
+            normalize: self.normalize.or(other.normalize),
+            split_hyphens: self.split_hyphens.or(other.split_hyphens),
+            escape: self.escape.or(other.escape),
+            protected_patterns: self.protected_patterns.or(other.protected_patterns),
+            truecase_model: self.truecase_model.or(other.truecase_model),
+            detruecase: self.detruecase.or(other.detruecase),
+            lowercase: self.lowercase.or(other.lowercase),
+        }
     }
 }
 
-/// The names of a SentencePiece model, with `{side}` for `source` and `target`, best first.
-const SENTENCEPIECE: [&str; 5] =
-    ["{side}.spm", "spm.model", "sentencepiece.model", "sentencepiece.bpe.model", "spm.{side}.model"];
+/// A key whose value is one of some names.
+fn one_of<T: Copy>(keys: &Keys, key: &str, names: &[(&str, T)]) -> Result<Option<T>> {
+    let Some(name) = keys.string(key)? else { return Ok(None) };
+    match names.iter().find(|(known, _)| *known == name) {
+        Some((_, value)) => Ok(Some(*value)),
+        None => {
+            let known: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
+            let shown: String = name.chars().take(60).collect();
+            Err(keys.error(format!("`{key}` of `segmentation` is {shown:?}; it can be {}", known.join(", "))))
+        }
+    }
+}
+
+/// A key whose value is a list of texts.
+fn strings(keys: &Keys, key: &str) -> Result<Option<Vec<String>>> {
+    let Some(value) = keys.value(key) else { return Ok(None) };
+    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    let list = value.as_array().and_then(|list| list.iter().map(text).collect::<Option<Vec<String>>>());
+    list.map(Some).ok_or_else(|| keys.wrong(key, value, "a list of texts"))
+}
+
+/// Names that files have in published directories, `{side}` being `source` or `target`, best first; then the ending that
+/// one file may have, and what an Argos package calls it, one level up.
+const SENTENCEPIECE: Names = Names {
+    usual: &["{side}.spm", "spm.model", "sentencepiece.model", "sentencepiece.bpe.model", "spm.{side}.model"],
+    ending: ".spm",
+    package: "sentencepiece.model",
+    what: "SentencePiece model",
+    key: "model",
+};
+const CODES: Names = Names {
+    usual: &["{side}.bpe", "bpe.codes", "bpecodes", "codes", "codes.bpe", "code", "{side}.codes"],
+    ending: ".bpe",
+    package: "bpe.model",
+    what: "file of codes",
+    key: "codes",
+};
+
+struct Names {
+    usual: &'static [&'static str],
+    ending: &'static str,
+    package: &'static str,
+    what: &'static str,
+    /// How `segmentation` names it.
+    key: &'static str,
+}
 
 impl Vocabularies {
     /// The vocabularies of a model whose toolkit keeps a list of pieces: `source`, and `target` if that is another one.
-    /// Text is cut as `segmentation` says, else by what lies with the model: a SentencePiece model, or nothing, and
-    /// then pieces stand between spaces.
+    /// Text is cut as `segmentation` says, else by what lies with the model: a SentencePiece model; the codes of a byte
+    /// pair encoding, and then by Moses first; or nothing, and then pieces stand between spaces.
     ///
     /// # Errors
     /// If a list is empty, or a file that is needed is missing or cannot be used.
@@ -126,73 +257,193 @@ impl Vocabularies {
         };
         let source_table = table(source)?;
         let target_table = target.map_or_else(|| Ok(Arc::clone(&source_table)), table)?;
-        let mut open = Opener { files, models: Vec::new() };
-        let mut side = |side, table: Arc<PieceTable>, said| -> Result<Arc<dyn Vocabulary>> {
-            let segmenter = open.segmenter(side, said, &table)?;
-            Ok(Arc::new(ListVocabulary::new(table, segmenter)))
-        };
-        Ok(Self {
-            source: side(Side::Source, source_table, &segmentation.source)?,
-            target: side(Side::Target, target_table, &segmentation.target)?,
-            pair: None,
-        })
+        let mut open = Opener { files, package: package(files)?, models: Vec::new(), codes: Vec::new() };
+        let source = open.segmenter(Side::Source, &segmentation.source, source_table.pieces())?;
+        let target = open.segmenter(Side::Target, &segmentation.target, target_table.pieces())?;
+        let is_neutral = |segmenter: &Segmenter| segmenter.words.tokenizes && !segmenter.words.moses.has_language();
+        let mut notes = Vec::new();
+        if is_neutral(&source) || is_neutral(&target) {
+            notes.push(
+                "text is cut and put together by the Moses rules of no language; --pretokenize moses:de-en names the two \
+                 languages, or `language` in `segmentation` of config.json"
+                    .to_owned(),
+            );
+        }
+        let side = |table, segmenter| -> Arc<dyn Vocabulary> { Arc::new(ListVocabulary::new(table, segmenter)) };
+        Ok(Self { source: side(source_table, source), target: side(target_table, target), pair: None, notes })
     }
+}
+
+/// The languages of the Argos package whose `model` folder these files are.
+fn package(files: &ModelFiles) -> Result<Option<[Option<String>; 2]>> {
+    let Some(keys) = Keys::read(files, "../metadata.json")? else { return Ok(None) };
+    Ok(Some([keys.string("from_code")?, keys.string("to_code")?]))
 }
 
 /// Finds the files that cut text, and opens each once.
 struct Opener<'f> {
     files: &'f ModelFiles,
+    /// In an Argos package, its languages.
+    package: Option<[Option<String>; 2]>,
     models: Vec<(PathBuf, Arc<SentencePiece>)>,
+    codes: Vec<(PathBuf, Arc<Codes>)>,
 }
 
 impl Opener<'_> {
-    fn segmenter(&mut self, side: Side, said: &SideSegmentation, table: &PieceTable) -> Result<Segmenter> {
-        let is_listed = |piece: &&str| table.pieces().iter().any(|listed| listed == piece);
-        let cut = match (said.unit, &said.model) {
-            (Some(Unit::Words), _) => Cut::Spaces,
-            (Some(Unit::Characters), _) => {
+    fn segmenter(&mut self, side: Side, said: &SideSegmentation, pieces: &[String]) -> Result<Segmenter> {
+        let is_listed = |piece: &&str| pieces.iter().any(|listed| listed == piece);
+        let unit = match (said.unit, &said.model, &said.codes) {
+            (Some(unit), _, _) => Some(unit),
+            (None, Some(_), _) => Some(Unit::SentencePiece),
+            (None, None, Some(_)) => Some(Unit::Codes),
+            (None, None, None) => None,
+        };
+        let mut is_of_package = false;
+        let mut find = |own: &Option<PathBuf>, names: &Names| match own {
+            Some(path) => Ok(Some(path.clone())),
+            None => self.beside(side, names).map(|found| {
+                is_of_package = found.as_ref().is_some_and(|path| path.starts_with(".."));
+                found
+            }),
+        };
+        let model = match unit {
+            None | Some(Unit::SentencePiece) => find(&said.model, &SENTENCEPIECE)?,
+            _ => None,
+        };
+        let codes = match unit {
+            None if model.is_none() => find(&said.codes, &CODES)?,
+            Some(Unit::Codes) => find(&said.codes, &CODES)?,
+            _ => None,
+        };
+        let cut = match (unit, model, &codes) {
+            (_, Some(path), _) => Cut::SentencePiece(self.model(&path)?),
+            (_, _, Some(path)) => Cut::Codes(self.codes(path, said)?),
+            (Some(Unit::Characters), ..) => {
                 Cut::Characters(["\u{2581}", " ", "<space>"].into_iter().find(is_listed).unwrap_or(" "))
             }
-            (None | Some(Unit::SentencePiece), Some(path)) => Cut::SentencePiece(self.model(path)?),
-            (unit, None) => match (self.beside(side, &SENTENCEPIECE)?, unit) {
-                (Some(path), _) => Cut::SentencePiece(self.model(&path)?),
-                (None, None) => Cut::Spaces,
-                (None, Some(_)) => {
-                    let name = SENTENCEPIECE[0].replace("{side}", side.name());
-                    let problem = "this SentencePiece model is missing; add it, or say its name as `model` of \
-                                   `segmentation` in config.json";
-                    return Err(Error::model(self.files.path(&name), problem));
-                }
-            },
+            (Some(Unit::SentencePiece), ..) => {
+                return Err(self.missing(&SENTENCEPIECE, side));
+            }
+            (Some(Unit::Codes), ..) => return Err(self.missing(&CODES, side)),
+            (None | Some(Unit::Words), ..) => Cut::Spaces,
         };
-        Ok(Segmenter::new(cut, table.pieces()))
+        // The BPE packages of Argos are normalised and cut in their own way.
+        let of_package = is_of_package && codes.is_some();
+        let default = if codes.is_some() { Pretokenizer::Moses } else { Pretokenizer::None };
+        let tokenizes = said.pretokenize.unwrap_or(default) == Pretokenizer::Moses;
+        let normalization = said.normalize.unwrap_or(match (tokenizes, of_package) {
+            (false, _) => Normalization::None,
+            (true, true) => Normalization::Punctuation,
+            (true, false) => Normalization::All,
+        });
+        let language = said.language.clone().or_else(|| {
+            let [source, target] = self.package.clone()?;
+            if side == Side::Source { source } else { target }
+        });
+        let moses = Moses::new(language.as_deref().unwrap_or_default())
+            .with_normalization(normalization)
+            .with_hyphens_split(said.split_hyphens.unwrap_or(!of_package))
+            .with_escapes(said.escape.unwrap_or(true))
+            .with_protected(self.patterns(said.protected_patterns.as_deref().unwrap_or_default())?);
+        let truecaser = said.truecase_model.as_deref().map(|path| {
+            let (bytes, name) = self.named(path)?;
+            Truecaser::parse(&bytes, name).map(Arc::new)
+        });
+        let words = Words {
+            moses,
+            tokenizes,
+            truecaser: truecaser.transpose()?,
+            detruecases: said.detruecase.unwrap_or(said.truecase_model.is_some()),
+            lower_case: said.lowercase.unwrap_or(false),
+        };
+        Ok(Segmenter::new(words, cut, pieces))
     }
 
     fn model(&mut self, path: &Path) -> Result<Arc<SentencePiece>> {
         if let Some((_, model)) = self.models.iter().find(|(known, _)| known == path) {
             return Ok(Arc::clone(model));
         }
-        let name = self.files.path(path);
-        let Some(bytes) = self.files.read(path)? else {
-            return Err(Error::model(name, "no such file, but `segmentation` names it"));
-        };
+        let (bytes, name) = self.named(path)?;
         let model = Arc::new(SentencePiece::parse(&bytes, name)?);
         self.models.push((path.to_owned(), Arc::clone(&model)));
         Ok(model)
     }
 
-    /// The first of some names that a file with the model has; an Argos package has them one level up.
-    fn beside(&self, side: Side, names: &[&str]) -> Result<Option<PathBuf>> {
-        let is_package = self.files.read("../metadata.json")?.is_some();
-        for directory in if is_package { &["", ".."][..] } else { &[""] } {
-            for name in names {
-                let path = Path::new(directory).join(name.replace("{side}", side.name()));
-                if self.files.read(&path)?.is_some() {
-                    return Ok(Some(path));
-                }
+    fn codes(&mut self, path: &Path, said: &SideSegmentation) -> Result<Arc<Codes>> {
+        let is_limited = said.codes_vocabulary.is_some() || said.glossary.is_some();
+        if let Some((_, codes)) = self.codes.iter().find(|(known, _)| known == path && !is_limited) {
+            return Ok(Arc::clone(codes));
+        }
+        let (bytes, name) = self.named(path)?;
+        let mut codes = Codes::parse(&bytes, name)?;
+        if let Some(path) = &said.codes_vocabulary {
+            let (bytes, name) = self.named(path)?;
+            codes = codes.with_vocabulary(&bytes, said.codes_vocabulary_threshold, name)?;
+        }
+        let glossary = said.glossary.as_deref().unwrap_or_default();
+        let wrong = |problem| Error::model(self.files.path("config.json"), format!("`glossary`: {problem}"));
+        let codes = Arc::new(codes.with_glossary(glossary).map_err(wrong)?);
+        if !is_limited {
+            self.codes.push((path.to_owned(), Arc::clone(&codes)));
+        }
+        Ok(codes)
+    }
+
+    fn patterns(&self, patterns: &[String]) -> Result<Vec<Regex>> {
+        let pattern = |pattern: &String| {
+            RegexBuilder::new(pattern).case_insensitive(true).build().map_err(|error| {
+                let error = error.to_string();
+                let problem = error.lines().last().unwrap_or_default();
+                let problem = format!("`protected_patterns`: {pattern:?} is no regular expression: {problem}");
+                Error::model(self.files.path("config.json"), problem)
+            })
+        };
+        patterns.iter().map(pattern).collect()
+    }
+
+    /// The contents of a file that was named, and its name for messages.
+    fn named(&self, path: &Path) -> Result<(std::borrow::Cow<'static, [u8]>, PathBuf)> {
+        let name = self.files.path(path);
+        match self.files.read(path)? {
+            Some(bytes) => Ok((bytes, name)),
+            None => Err(Error::model(name, "no such file, but text is to be cut with it")),
+        }
+    }
+
+    fn missing(&self, names: &Names, side: Side) -> Error {
+        let Names { what, key, .. } = names;
+        let name = names.usual[0].replace("{side}", side.name());
+        let problem = format!("this {what} is missing; add it, or name it as `{key}` of `segmentation` in config.json");
+        Error::model(self.files.path(&name), problem)
+    }
+
+    /// The file with one of these names, if any.
+    fn beside(&self, side: Side, names: &Names) -> Result<Option<PathBuf>> {
+        let mut usual = names.usual.iter().map(|name| name.replace("{side}", side.name()));
+        if let Some(name) = usual.find(|name| self.files.has(name)) {
+            return Ok(Some(name.into()));
+        }
+        let package = Path::new("..").join(names.package);
+        if self.package.is_some() && self.files.has(&package) {
+            return Ok(Some(package));
+        }
+        let mut ending = self.files.names()?;
+        ending.retain(|name| name.ends_with(names.ending));
+        if ["source", "target"].iter().any(|side| ending.contains(&[side, names.ending].concat())) {
+            return Err(self.missing(names, side));
+        }
+        match &ending[..] {
+            [] => Ok(None),
+            [one] => Ok(Some(one.into())),
+            several => {
+                let problem = format!(
+                    "has several files that could cut text, {}; name one as `source.{ending}` and one as `target.{ending}`",
+                    several.join(", "),
+                    ending = &names.ending[1..]
+                );
+                Err(Error::model(self.files.path(""), problem))
             }
         }
-        Ok(None)
     }
 }
 
