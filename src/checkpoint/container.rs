@@ -77,6 +77,14 @@ pub(super) fn read(bytes: &Bytes) -> Result<Container> {
     }
 }
 
+/// What a PyTorch file says beside its tensors, if it has any.
+///
+/// # Errors
+/// If it is of another format, or damaged.
+pub(super) fn said(bytes: &Bytes) -> Result<Map<String, Value>> {
+    Ok(pytorch::read_all(bytes)?.0.said)
+}
+
 /// A reading position, for the zip crate.
 pub(super) struct Cursor<'a> {
     bytes: &'a Bytes,

@@ -35,6 +35,13 @@ const REFUSED: [&str; 9] = [
     "char_inputs",
 ];
 
+/// Tensors that other networks have, and what they are.
+const REFUSED_TENSORS: [(&str, &str); 3] = [
+    ("adaptive_softmax", "the output layer is an adaptive softmax, which is not supported"),
+    ("project_in_dim", "embeddings of another width than the decoder's (`decoder_input_dim`) are not supported"),
+    ("project_out_dim", "an output layer of another width than the decoder's (`decoder_output_dim`) is not supported"),
+];
+
 /// The family.
 pub(super) struct Fairseq;
 
@@ -54,13 +61,15 @@ impl Layout for Fairseq {
     }
 
     fn options(&self, _files: &ModelFiles, weights: &Weights) -> Result<Option<Map<String, Value>>> {
-        let said = weights.said();
-        let args = said.get("args").and_then(Value::as_object);
-        let Some(cfg) = said.get("cfg").and_then(Value::as_object) else { return Ok(args.cloned()) };
+        let said = |key| weights.said().get(key).map(plain).and_then(|value| value.as_object().cloned());
+        let Some(cfg) = said("cfg") else { return Ok(said("args")) };
         // The task's options tell the languages.
         let mut options = Map::new();
         for part in ["task", "model"] {
             options.extend(cfg.get(part).and_then(Value::as_object).cloned().unwrap_or_default());
+        }
+        if let Some(task) = cfg.get("task").and_then(|task| task.get("_name")) {
+            options.insert("task".to_owned(), task.clone());
         }
         Ok(Some(options))
     }
@@ -98,8 +107,17 @@ impl Layout for Fairseq {
                 keys.refuse(format!("`{key}` is not supported"));
             }
         }
-        if parameters.names().any(|name| name.contains("adaptive_softmax")) {
-            keys.refuse("the output layer is an adaptive softmax, which is not supported");
+        for (part, what) in REFUSED_TENSORS {
+            if parameters.names().any(|name| name.contains(part)) {
+                keys.refuse(what);
+            }
+        }
+        // Their dictionaries go on with languages, and one of these stands beside every sentence.
+        let speaks_many = ["encoder_langtok", "decoder_langtok"].iter().any(|key| toolkits::is_on(keys, key));
+        let task = keys.string("task")?.unwrap_or_default();
+        if speaks_many || task == "translation_from_pretrained_bart" {
+            let advice = "convert it to a Hugging Face directory (transformers has scripts for mBART and M2M100)";
+            keys.refuse(format!("sentences with language tokens (task {task:?}) are not supported in this form; {advice}"));
         }
         let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 1)?;
         let width = toolkits::width(parameters)?;
@@ -144,8 +162,7 @@ impl Layout for Fairseq {
         }))
     }
 
-    fn frame(&self, _keys: &Keys, spec: &Spec) -> Result<Frame> {
-        let _ = spec;
+    fn frame(&self, _keys: &Keys, _spec: &Spec) -> Result<Frame> {
         let mut frame = TOKENS.frame(TOKENS.end);
         frame.source = Some((Vec::new(), vec![Part::Id(TOKENS.end)]));
         frame.bans_padding = true;
@@ -182,6 +199,21 @@ impl Layout for Fairseq {
     fn search(&self, _keys: &Keys, generation: &mut GenerationConfig) -> Result<()> {
         toolkits::beam_of_five(generation, 201);
         Ok(())
+    }
+}
+
+/// A value without the objects of OmegaConf, in which version 0.10 kept its configuration: a container with what it holds as
+/// `_content`, a value as `_val`, and a choice of several as a list of its name.
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => match (map.get("_content"), map.get("_val")) {
+            (Some(content), _) => plain(content),
+            (None, Some(Value::Array(choice))) if choice.len() == 1 => choice[0].clone(),
+            (None, Some(value)) => value.clone(),
+            (None, None) => map.iter().map(|(key, value)| (key.clone(), plain(value))).collect(),
+        },
+        Value::Array(items) => items.iter().map(plain).collect(),
+        other => other.clone(),
     }
 }
 

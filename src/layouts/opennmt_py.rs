@@ -15,10 +15,27 @@ use crate::Result;
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
 use crate::compute::{Activation, NormKind};
 use crate::spec::{Frequencies, Norm, Order, Positions, Spec, Transformer};
-use crate::text::{Frame, Part, PieceList};
+use crate::text::{Frame, PieceList};
 
 /// The keys under which the pieces of both vocabularies are handed on.
 const PIECES: [&str; 2] = ["source_pieces", "target_pieces"];
+
+/// The key under which the token is handed on that the decoder is fed first.
+const START: &str = "decoder_start_token";
+
+/// Options that change the network and are not supported where they are on.
+const REFUSED: [&str; 10] = [
+    "copy_attn",
+    "coverage_attn",
+    "parallel_residual",
+    "num_kv",
+    "multiquery",
+    "relative_positions_buckets",
+    "num_experts",
+    "sliding_window",
+    "lora_layers",
+    "lora_embedding",
+];
 
 /// The family.
 pub(super) struct OpenNmtPy;
@@ -43,6 +60,9 @@ impl Layout for OpenNmtPy {
             if let Some(pieces) = said.get("vocab").and_then(|vocabulary| pieces(vocabulary, side)) {
                 options.insert(key.to_owned(), pieces.clone());
             }
+        }
+        if let Some(start) = said.get("vocab").and_then(|vocabulary| vocabulary.get(START)) {
+            options.insert(START.to_owned(), start.clone());
         }
         Ok(Some(options))
     }
@@ -104,10 +124,18 @@ impl Layout for OpenNmtPy {
     }
 
     fn spec(&self, keys: &Keys, parameters: &Parameters) -> Result<Spec> {
-        for key in ["copy_attn", "coverage_attn", "full_context_alignment", "parallel_residual", "num_kv", "multiquery"] {
-            if toolkits::is_on(keys, key) && key != "full_context_alignment" {
+        for key in REFUSED {
+            if toolkits::is_on(keys, key) {
                 keys.refuse(format!("`{key}` is not supported"));
             }
+        }
+        if let Some(kind) = keys.string("self_attn_type")?.filter(|kind| kind == "average") {
+            keys.refuse(format!("`self_attn_type` {kind:?} is not supported"));
+        }
+        match keys.value("max_relative_positions").and_then(Value::as_i64) {
+            Some(-1) => keys.refuse("rotary positions (`max_relative_positions` -1) are not supported"),
+            Some(-2) => keys.refuse("ALiBi positions (`max_relative_positions` -2) are not supported"),
+            _ => {}
         }
         if parameters.names().any(|name| name.contains("emb_luts.1")) {
             keys.refuse("the source has features beside its words, which are not supported");
@@ -156,7 +184,8 @@ impl Layout for OpenNmtPy {
             end: id(&["</s>"])?,
             unknown: id(&["<unk>"]).unwrap_or(0),
         };
-        Ok(Frame { start: Part::Id(tokens.begin), ..tokens.frame(tokens.begin) })
+        let start = keys.string(START)?.map_or(Ok(tokens.begin), |start| id(&[&start]))?;
+        Ok(tokens.frame(start))
     }
 
     fn lists(&self, _files: &ModelFiles, keys: &Keys) -> Result<Option<Lists>> {

@@ -47,6 +47,9 @@ impl Layout for Sockeye {
 
     fn rules(&self) -> &'static [Rule] {
         &[
+            // These are for scores and shortlists that are not used here.
+            Rule::Ignore("length_ratio.{rest}"),
+            Rule::Ignore("nvs.{rest}"),
             Rule::Copy("embedding_source.embedding.weight", &["model.encoder.embed_tokens.weight"]),
             Rule::Copy("embedding_target.embedding.weight", &["model.decoder.embed_tokens.weight"]),
             Rule::Copy("output_layer.{part}", &["lm_head.{part}"]),
@@ -137,14 +140,12 @@ impl Layout for Sockeye {
         };
         let table = "model.encoder.embed_positions.weight";
         let rows = parameters.shape(table).and_then(|shape| shape.first().copied());
-        let is_learned = encoder.string("positional_embedding_type")?.as_deref() == Some("learned");
         Ok(Spec::Transformer(Transformer {
             encoder: stack("encoder", HEADS[0])?,
             decoder: stack("decoder", HEADS[1])?,
             norm: Norm { kind: NormKind::Layer, epsilon: 1e-6, before },
             activation: activation(keys, &encoder)?,
-            // Learned positions come with unscaled embeddings.
-            embedding_scale: if is_learned { 1.0 } else { (width as f32).sqrt() },
+            embedding_scale: (width as f32).sqrt(),
             positions: match rows {
                 Some(rows) => Positions::Learned { rows, offset: 0 },
                 None => Positions::None,

@@ -232,8 +232,7 @@ def fairseq(directory, form, **options):
             if "final_layer_norm" in name:
                 number = 1 if name.startswith("encoder") else 2
                 state[name.replace("final_layer_norm", f"layer_norms.{number}")] = state.pop(name)
-        if not joint:
-            state["decoder.embed_out"] = state.pop("decoder.output_projection.weight")
+        state["decoder.embed_out"] = state.pop("decoder.output_projection.weight")
         state["encoder.embed_positions._float_tensor"] = state["decoder.embed_positions._float_tensor"] = torch.zeros(1)
         saved["model"] = state
     torch.save(saved, model / "checkpoint_best.pt", _use_new_zipfile_serialization=form != "oldest")
@@ -242,17 +241,8 @@ def fairseq(directory, form, **options):
     network = TransformerModel.build_model(args, task).eval()
     if form == "oldest":
         state = again["model"]
-        # Its reader knows these names, but not the output layer's.
-        if "decoder.embed_out" in state:
-            state["decoder.output_projection.weight"] = state.pop("decoder.embed_out")
-        for name in [name for name in state if "in_proj_" in name]:
-            stem, part = name.split("in_proj_")
-            for which, rows in zip("qkv", state.pop(name).chunk(3)):
-                state[f"{stem}{which}_proj.{part}"] = rows
-        for name in [name for name in state if name.startswith("encoder") and ".layer_norms." in name]:
-            new = ["self_attn_layer_norm", "final_layer_norm"][int(name.split("layer_norms.")[1][0])]
-            state[name.replace(name[name.index("layer_norms.") :].rsplit(".", 1)[0], new)] = state.pop(name)
-        state.pop("encoder.embed_positions._float_tensor", None), state.pop("decoder.embed_positions._float_tensor", None)
+        # Its reader knows these names but for that of the output layer.
+        state["decoder.output_projection.weight"] = state.pop("decoder.embed_out")
     network.load_state_dict(again["model"])
     judge = judge_of(network)
 
