@@ -94,6 +94,15 @@ impl Weights {
         Err(Error::model(directory, format!("no weights here: none of {names}; a model directory holds one of them")))
     }
 
+    /// Whether there is a file that may be weights, of a format that is read or not.
+    pub fn is_there(files: &ModelFiles) -> bool {
+        let names = files.names().unwrap_or_default();
+        let is_weights = |name: &String| {
+            WEIGHT_FILES.contains(&name.as_str()) || may_be_weights(name) || container::unreadable(Path::new(name)).is_some()
+        };
+        matches!(files, ModelFiles::Builtin { .. } | ModelFiles::File { .. }) || names.iter().any(is_weights)
+    }
+
     /// Opens one file of weights, with what lies beside it and belongs to it: OpenNMT-py's `X.pt` holds the options of the tensors
     /// in `X.safetensors`, or in `X.00.safetensors` and on.
     ///
@@ -467,10 +476,7 @@ fn only_file(files: &ModelFiles) -> Result<Option<String>> {
     if WEIGHT_FILES.iter().any(|usual| names.iter().any(|name| name == usual)) {
         return Ok(None);
     }
-    let is_weights = |name: &String| {
-        ENDINGS.iter().any(|ending| name.ends_with(ending)) && !NO_WEIGHTS.iter().any(|other| name.contains(other))
-    };
-    names.retain(is_weights);
+    names.retain(|name| may_be_weights(name));
     if let Some((options, tensors)) = names.first().map(|name| parts(files, name)).transpose()?.flatten()
         && names.iter().all(|name| *name == options || tensors.contains(name))
     {
@@ -501,6 +507,11 @@ fn parts(files: &ModelFiles, name: &str) -> Result<Option<(String, Vec<String>)>
     let tensors: Vec<String> = names.iter().filter(|name| of_tensors(name).as_ref() == Some(&stem)).cloned().collect();
     let are_parts = names.contains(&options) && !tensors.is_empty() && !WEIGHT_FILES.contains(&name);
     Ok(are_parts.then_some((options, tensors)))
+}
+
+/// Whether the name of a file is one of weights.
+fn may_be_weights(name: &str) -> bool {
+    ENDINGS.iter().any(|ending| name.ends_with(ending)) && !NO_WEIGHTS.iter().any(|other| name.contains(other))
 }
 
 /// `count` values from a byte offset. The range was checked when the header was read.

@@ -31,6 +31,11 @@ pub struct Description {
     pub notes: Vec<String>,
 }
 
+/// Whether a directory or archive holds weights, of whatever family.
+pub fn looks_like_model(files: &ModelFiles) -> bool {
+    Weights::is_there(files)
+}
+
 /// Describes a model: as much as its files say, and the reason if it cannot be used.
 pub fn describe(files: &ModelFiles) -> Description {
     let name = files.name().display().to_string();

@@ -39,6 +39,7 @@ mod score;
 #[cfg(feature = "builtin-models")]
 mod sentences;
 mod text;
+mod toolkits;
 mod webdriver;
 #[cfg(feature = "builtin-models")]
 mod words;

@@ -264,7 +264,7 @@ def fairseq(directory, form, **options):
 def opennmt_py_3(directory, form="pytorch", **options):
     import toolkit_stubs
 
-    toolkit_stubs.absent("spacy", "rapidfuzz", "flask", "waitress", "fasttext", "sacrebleu", "apex", "ahocorasick", "tensorboard")
+    toolkit_stubs.absent("spacy", "rapidfuzz", "flask", "waitress", "fasttext", "sacrebleu", "ahocorasick", "tensorboard")
     import functools
 
     import pyonmttok
