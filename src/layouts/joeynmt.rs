@@ -32,10 +32,11 @@ impl Layout for JoeyNmt {
 
     fn options(&self, files: &ModelFiles, _weights: &Weights) -> Result<Option<Map<String, Value>>> {
         let Some(mut options) = read_yaml(files, "config.yaml")? else { return Ok(None) };
-        let data = options.get("data").cloned().unwrap_or_default();
-        let level = data.pointer("/src/level").or(data.get("level")).and_then(Value::as_str);
-        if level == Some("char") {
-            options.insert("segmentation".to_owned(), json!({"unit": "characters"}));
+        let sides = [("source", "src"), ("target", "trg")].map(|(side, theirs)| (side, segmentation(files, &options, theirs)));
+        let said: Map<String, Value> =
+            sides.into_iter().filter_map(|(side, said)| Some((side.to_owned(), said?))).collect();
+        if !said.is_empty() {
+            options.insert("segmentation".to_owned(), Value::Object(said));
         }
         Ok(Some(options))
     }
@@ -121,41 +122,70 @@ impl Layout for JoeyNmt {
     }
 
     fn frame(&self, keys: &Keys, _spec: &Spec) -> Result<Frame> {
-        let data = keys.section("data")?;
-        let id = |key: &str, default: u32| -> Result<u32> {
-            let special = data.as_ref().map(|data| data.section("special_symbols")).transpose()?.flatten();
-            Ok(special.map(|special| special.id(key)).transpose()?.flatten().unwrap_or(default))
-        };
-        let tokens = Tokens {
-            unknown: id("unk_id", 0)?,
-            padding: id("pad_id", 1)?,
-            begin: id("bos_id", 2)?,
-            end: id("eos_id", 3)?,
-        };
+        let tokens = tokens(keys)?;
         let mut frame = tokens.frame(tokens.begin);
         frame.source = Some((Vec::new(), vec![Part::Id(tokens.end)]));
         Ok(frame)
     }
 
     fn lists(&self, files: &ModelFiles, keys: &Keys) -> Result<Option<Lists>> {
+        let tokens = tokens(keys)?;
         let list = |side: &str, usual: &str| -> Result<PieceList> {
             let data = keys.section("data")?;
             let side = data.map(|data| data.section(side)).transpose()?.flatten();
             let named = side.map(|side| side.string("voc_file")).transpose()?.flatten();
             // The directory of a model holds copies; the names in its options are paths on its author's machine.
-            let named = named.and_then(|name| name.rsplit('/').next().map(str::to_owned));
-            let name = if files.read(usual)?.is_some() { usual.to_owned() } else { named.unwrap_or(usual.to_owned()) };
-            let text = toolkits::text(files, &name)?;
-            Ok(PieceList::new(text.lines().map(str::to_owned).collect(), files.path(&name)))
+            let named = named.as_deref().map(file_name).filter(|name| !files.has(usual) && files.has(name));
+            let name = named.unwrap_or(usual);
+            let text = toolkits::text(files, name)?;
+            // A line break alone ends a piece: others may be one.
+            let lines = text.strip_suffix('\n').unwrap_or(&text).split('\n').map(str::to_owned);
+            Ok(tokens.list(lines.collect(), files.path(name)))
         };
         Ok(Some((list("src", "src_vocab.txt")?, Some(list("trg", "trg_vocab.txt")?))))
     }
 
+    /// Its search never gives the start token, nor the end at once.
     fn search(&self, keys: &Keys, generation: &mut GenerationConfig) -> Result<()> {
+        let tokens = tokens(keys)?;
+        generation.banned_tokens = vec![tokens.begin];
+        generation.begin_banned_tokens = vec![tokens.end];
         if let Some(testing) = keys.section("testing")? {
             generation.num_beams = testing.size("beam_size", 1)?;
         }
         Ok(())
+    }
+}
+
+/// The ids of the special tokens.
+fn tokens(keys: &Keys) -> Result<Tokens> {
+    let data = keys.section("data")?;
+    let special = data.map(|data| data.section("special_symbols")).transpose()?.flatten();
+    let id = |key: &str, default: u32| -> Result<u32> {
+        Ok(special.as_ref().map(|special| special.id(key)).transpose()?.flatten().unwrap_or(default))
+    };
+    Ok(Tokens { unknown: id("unk_id", 0)?, padding: id("pad_id", 1)?, begin: id("bos_id", 2)?, end: id("eos_id", 3)? })
+}
+
+/// The last part of a path of somebody's machine.
+fn file_name(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or(path)
+}
+
+/// How the text of one side is cut, as far as its options say it and the files are there.
+fn segmentation(files: &ModelFiles, options: &Map<String, Value>, side: &str) -> Option<Value> {
+    let data = options.get("data")?;
+    let side = data.get(side)?;
+    // Before 2.0 both sides had the same.
+    if side.get("level").or(data.get("level"))?.as_str()? == "char" {
+        return Some(json!({"unit": "characters"}));
+    }
+    let tokenizer = side.get("tokenizer_cfg")?;
+    let beside = |key: &str| tokenizer.get(key).and_then(Value::as_str).map(file_name).filter(|name| files.has(name));
+    match (beside("model_file"), beside("codes")) {
+        (Some(model), _) => Some(json!({"model": model})),
+        (None, Some(codes)) => Some(json!({"codes": codes})),
+        (None, None) => None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! A family is one file here and one line in the list `LAYOUTS`. It reads its configuration into a [`Spec`], names its tensors
 //! by rules, and says what stands around a sentence; the arithmetic is in [`crate::model`].
 
+mod annotated_transformer;
 mod bart;
 mod convert;
 mod describe;
@@ -44,12 +45,13 @@ use crate::{Error, Result};
 use rules::Rule;
 
 /// Every family.
-static LAYOUTS: [&dyn Layout; 17] = [
+static LAYOUTS: [&dyn Layout; 18] = [
     // These know their own files; their tensors may have the names of others.
     &fairseq::Fairseq,
     &opennmt_py::OpenNmtPy,
     &joeynmt::JoeyNmt,
     &sockeye::Sockeye,
+    &annotated_transformer::AnnotatedTransformer,
     &marian::Marian,
     &bart::Bart,
     &mbart::MBart,

@@ -10,8 +10,7 @@ use translate::checkpoint::ModelFiles;
 use translate::compute::{BackendName, Workspace};
 use translate::model::{Attention, Record};
 use translate::search::SearchOptions;
-use translate::translator::{Request, Translation};
-use translate::{Precision, Translator};
+use translate::{Precision, Request, Translation, Translator};
 
 use crate::program::run;
 
@@ -103,8 +102,15 @@ fn translate(
     translator.translate(&requests, options, record, workspace).unwrap()
 }
 
+/// The search of a model, in a beam of another size.
+fn options(translator: &Translator, beam_size: usize, max_length: usize) -> SearchOptions {
+    let mut options = translator.search_options();
+    (options.beam_size, options.max_length) = (beam_size, max_length);
+    options
+}
+
 fn greedy(translator: &Translator) -> SearchOptions {
-    SearchOptions { beam_size: 1, max_length: 12, ..translator.search_options() }
+    options(translator, 1, 12)
 }
 
 #[test]
@@ -171,7 +177,7 @@ fn beam_searches_find_what_the_toolkit_finds() {
     for name in ALL {
         let cases = expected(name).beam;
         let translator = open(name, BackendName::Kernels);
-        let options = SearchOptions { max_length: 13, ..translator.search_options() };
+        let options = options(&translator, 5, 13);
         for case in &cases {
             let workspace = &mut Workspace::new(1);
             let found = translate(&translator, &[text(name, &case.source)], &options, Record::default(), workspace);
@@ -190,7 +196,7 @@ fn batches_and_threads_change_no_bit_and_attention_sums_to_one() {
     for name in ALL {
         let translator = open(name, BackendName::Kernels);
         let texts: Vec<String> = expected(name).greedy.iter().map(|case| text(name, &case.source)).collect();
-        let options = SearchOptions { beam_size: 4, max_length: 12, ..translator.search_options() };
+        let options = options(&translator, 4, 12);
         let one = &mut Workspace::new(1);
         let alone: Vec<Translation> = texts
             .iter()
