@@ -56,8 +56,12 @@ pub struct Transformer {
     pub gated: bool,
     /// What products of queries and keys are multiplied by; `None` for `1/√head_width`.
     pub attention_scale: Option<f32>,
-    /// Whether the layers of attention and feed-forward have biases.
+    /// Whether every layer of attention and feed-forward has a bias; otherwise those have one that store it.
     pub bias: bool,
+    /// What a decoder layer knows of the tokens before.
+    pub past: Past,
+    /// Whether the first vector the decoder is fed is zero and no token's.
+    pub starts_from_zero: bool,
     /// What embeddings are multiplied by.
     pub embedding_scale: f32,
     /// Whether embeddings are normalised, positions included.
@@ -103,7 +107,7 @@ impl Transformer {
 }
 
 /// The layers of one side of a Transformer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Stack {
     /// Number of layers.
     pub layers: usize,
@@ -113,19 +117,36 @@ pub struct Stack {
     pub head_width: usize,
     /// Width between the feed-forward layers.
     pub inner: usize,
+    /// Normalisation before each sublayer (pre-norm) instead of after the residual sum (post-norm).
+    pub norm_before: bool,
     /// One more normalisation after the last layer.
     pub final_norm: bool,
+    /// What a residual is multiplied by before a sublayer's output is added (Wang et al. 2022); 1 as a rule.
+    pub residual_weight: f32,
 }
 
-/// How rows are normalised, and where.
+/// What a decoder layer knows of the tokens before, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub enum Past {
+    /// Masked self-attention.
+    Attention,
+    /// A simpler simple recurrent unit (Kim et al. 2019): `c = f ⊙ c + (1 − f) ⊙ W x` with `f = σ(W_f x + b_f)`, seen as
+    /// `max(c, 0)`.
+    Ssru,
+    /// The mean of everything so far through layers and gates, those that are stored (Zhang, Xiong and Su 2018).
+    Average {
+        /// The non-linearity between the layers.
+        activation: Activation,
+    },
+}
+
+/// How rows are normalised.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Norm {
     /// Which normalisation.
     pub kind: NormKind,
-    /// ε under the root.
+    /// ε, under the root or beside it.
     pub epsilon: f32,
-    /// Before each sublayer (pre-norm) instead of after the residual sum (post-norm).
-    pub before: bool,
 }
 
 /// How a token's place in its sentence is told.

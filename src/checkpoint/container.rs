@@ -23,12 +23,21 @@ pub(super) struct Container {
 }
 
 /// How a file of another format begins, and its ending in [`UNREADABLE`].
-const OTHERS: [(&[u8], &str); 5] =
-    [(b"\x89HDF\r\n\x1a\n", ".h5"), (b"GGUF", ".gguf"), (b"ET12", ".pte"), (b"TFL3", ".tflite"), (b"<!DO", ".html")];
+const OTHERS: [(&[u8], &str); 6] = [
+    (b"\x89HDF\r\n\x1a\n", ".h5"),
+    (b"GGUF", ".gguf"),
+    (b"ET12", ".pte"),
+    (b"TFL3", ".tflite"),
+    (b"<!DO", ".html"),
+    (b"\x1f\x8b\x08", ".gz"),
+];
 
 /// Formats that are not read, by the endings of their files: what they are, and the way out.
-const UNREADABLE: [(&str, &str); 13] = [
-    (".h5", "is an HDF5 file, which Keras and TensorFlow write; save its tensors as safetensors (docs/models.md says how)"),
+const UNREADABLE: [(&str, &str); 14] = [
+    (
+        ".h5",
+        "is an HDF5 file, which Keras and TensorFlow write; save its tensors as safetensors (docs/models.md says how)",
+    ),
     (".keras", "is a Keras model; save its tensors as safetensors (docs/models.md says how)"),
     (".onnx", "is an ONNX model, whose weights no longer have their names; use the checkpoint it was exported from"),
     (".gguf", "is a GGUF file, of llama.cpp; use the same model in safetensors form"),
@@ -38,8 +47,15 @@ const UNREADABLE: [(&str, &str); 13] = [
     (".ot", "holds weights of rust-bert; use the model's pytorch_model.bin or model.safetensors"),
     (".mlmodel", "is a Core ML model; use the checkpoint it was exported from"),
     (".pb", "is a TensorFlow graph; export the model with its toolkit, OpenNMT-tf's to CTranslate2 for example"),
-    (".ckpt.index", "is a TensorFlow checkpoint; export the model with its toolkit, OpenNMT-tf's to CTranslate2 for example"),
-    (".index", "is a TensorFlow checkpoint; export the model with its toolkit, OpenNMT-tf's to CTranslate2 for example"),
+    (
+        ".ckpt.index",
+        "is a TensorFlow checkpoint; export the model with its toolkit, OpenNMT-tf's to CTranslate2 for example",
+    ),
+    (
+        ".index",
+        "is a TensorFlow checkpoint; export the model with its toolkit, OpenNMT-tf's to CTranslate2 for example",
+    ),
+    (".gz", "is compressed with gzip; unpack it with gunzip"),
     (".html", "is a web page and not a model; download the file itself"),
 ];
 

@@ -108,9 +108,9 @@ fn variable(fields: &mut Fields, version: u32) -> Result<Stored> {
 /// The value of a variable that is no weight: a number, a text, or a table of whole numbers.
 fn said(bytes: &Bytes, name: &str, stored: &Stored) -> Result<Option<Value>> {
     let count: usize = stored.shape.iter().product();
-    let is_weight = name.ends_with("weight") || name.ends_with("_scale") || name.ends_with("_zero");
+    let is_weight = ["weight", "weight_scale", "weight_zero"].iter().any(|ending| name.ends_with(ending));
     let is_integer = matches!(stored.dtype, Err(_) | Ok(Dtype::I8 | Dtype::I16));
-    if (is_weight && name != "scale_outputs") || count > MOST_SAID || !(is_integer || stored.shape.is_empty()) {
+    if is_weight || count > MOST_SAID || !(is_integer || stored.shape.is_empty()) {
         return Ok(None);
     }
     if let (Ok(Dtype::I8), [_]) = (&stored.dtype, &stored.shape[..]) {

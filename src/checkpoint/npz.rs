@@ -46,42 +46,29 @@ pub(super) fn read(bytes: &Bytes) -> Result<Container> {
         let start = entry.data_start().unwrap_or(u64::MAX);
         let end = start.checked_add(entry.compressed_size()).filter(|&end| end <= bytes.len());
         let end = end.ok_or_else(|| bytes.truncated())?;
-        let method = match entry.compression() {
-            zip::CompressionMethod::Stored => false,
-            #[allow(deprecated, reason = "the one way to name deflate where the zip crate does not do it itself")]
-            zip::CompressionMethod::Unsupported(8) => true,
-            other => {
-                return Err(bytes.error(format!("{name} in it is compressed in a way that is not supported ({other})")));
-            }
-        };
-        is_compressed |= method;
+        is_compressed |= entry.compression() != zip::CompressionMethod::Stored;
         inflated_size = inflated_size.saturating_add(entry.size());
-        members.push((name.to_owned(), start, end, entry.size(), method));
+        members.push((index, name.to_owned(), start, end));
     }
     let mut inflated = Vec::new();
     if is_compressed {
         if inflated_size > bytes.len().saturating_mul(MOST_TIMES_LARGER).saturating_add(ALWAYS_ALLOWED) {
-            return Err(bytes
-                .error(format!("claims {inflated_size} bytes when it is no longer compressed, which no weights do")));
+            let problem = format!("claims {inflated_size} bytes when it is no longer compressed, which no weights do");
+            return Err(bytes.error(problem));
         }
-        for (name, start, end, size, is_deflated) in &mut members {
-            let from = inflated.len() as u64;
-            let stored = bytes.read_range(*start, *end - *start)?;
-            if *is_deflated {
-                let mut reader = flate2::read::DeflateDecoder::new(&stored[..]).take(*size);
-                reader
-                    .read_to_end(&mut inflated)
-                    .map_err(|error| bytes.error(format!("{name} in it is damaged ({error})")))?;
-            } else {
-                inflated.extend_from_slice(&stored);
-            }
-            (*start, *end) = (from, inflated.len() as u64);
+        for (index, name, start, end) in &mut members {
+            *start = inflated.len() as u64;
+            let entry = archive.by_index(*index).map_err(damaged)?;
+            let size = entry.size();
+            let read = entry.take(size).read_to_end(&mut inflated);
+            read.map_err(|error| bytes.error(format!("{name} in it is damaged ({error})")))?;
+            *end = inflated.len() as u64;
         }
     }
     let held = is_compressed.then(|| bytes.inflated(inflated));
     let source = held.as_ref().unwrap_or(bytes);
     let mut contents = Container::default();
-    for (name, start, end, ..) in members {
+    for (_, name, start, end) in members {
         let stored = array(source, &name, start, end)?;
         if name == OPTIONS {
             let yaml = source.read_range(stored.offset, end - stored.offset)?;

@@ -144,11 +144,6 @@ impl<'a> Machine<'a> {
         self.position
     }
 
-    /// An error about this file.
-    pub(super) fn error(&self, problem: String) -> Error {
-        self.bytes.error(problem)
-    }
-
     /// An error about this pickle.
     pub(super) fn malformed(&self, problem: &str) -> Error {
         self.bytes.error(format!("malformed PyTorch checkpoint ({problem}); download the file again"))
@@ -309,7 +304,9 @@ impl<'a> Machine<'a> {
                 }
                 return Ok(());
             }
-            other => return Err(self.malformed(&format!("pickle instruction {other:#04x} is not one that PyTorch writes"))),
+            other => {
+                return Err(self.malformed(&format!("pickle instruction {other:#04x} is not one that PyTorch writes")));
+            }
         };
         self.stack.push(value);
         Ok(())
@@ -369,7 +366,12 @@ impl<'a> Machine<'a> {
             (Class::RebuildParameter, [data @ Value::Tensor(_), ..]) => *data,
             (
                 Class::RebuildFromType,
-                &[of @ Value::Class(Class::RebuildTensor | Class::RebuildParameter), _, arguments @ Value::Tuple(_), ..],
+                &[
+                    of @ Value::Class(Class::RebuildTensor | Class::RebuildParameter),
+                    _,
+                    arguments @ Value::Tuple(_),
+                    ..,
+                ],
             ) => {
                 self.stack.extend([of, arguments]);
                 return self.call();

@@ -268,7 +268,8 @@ impl Reading<'_> {
                     let stored = self.stored(tensor, &name)?;
                     self.tensors.insert(name, stored);
                 }
-                Value::Dict(_) | Value::Object(_) if self.around.len() == 1 && prefix.is_empty() && is_training(key) => {}
+                Value::Dict(_) | Value::Object(_)
+                    if self.around.len() == 1 && prefix.is_empty() && is_training(key) => {}
                 Value::Dict(_) | Value::Object(_) => self.tensors(value, &name)?,
                 _ => {}
             }
@@ -308,7 +309,9 @@ impl Reading<'_> {
             Value::Int(number) => number.into(),
             Value::Float(number) => Number::from_f64(number).map_or(Json::Null, Json::Number),
             Value::Text(text) => machine.texts[text].as_str().into(),
-            Value::None | Value::Other | Value::Class(_) | Value::Storage(_) | Value::Tensor(_) | Value::Mark => Json::Null,
+            Value::None | Value::Other | Value::Class(_) | Value::Storage(_) | Value::Tensor(_) | Value::Mark => {
+                Json::Null
+            }
             _ if !self.enter(value) => Json::Null,
             _ => {
                 let inside = self.json_inside(value)?;

@@ -98,7 +98,9 @@ impl Weights {
     pub fn is_there(files: &ModelFiles) -> bool {
         let names = files.names().unwrap_or_default();
         let is_weights = |name: &String| {
-            WEIGHT_FILES.contains(&name.as_str()) || may_be_weights(name) || container::unreadable(Path::new(name)).is_some()
+            WEIGHT_FILES.contains(&name.as_str())
+                || may_be_weights(name)
+                || container::unreadable(Path::new(name)).is_some()
         };
         matches!(files, ModelFiles::Builtin { .. } | ModelFiles::File { .. }) || names.iter().any(is_weights)
     }
@@ -497,7 +499,9 @@ fn only_file(files: &ModelFiles) -> Result<Option<String>> {
 /// are there.
 fn parts(files: &ModelFiles, name: &str) -> Result<Option<(String, Vec<String>)>> {
     let numberless = |stem: &str| match stem.rsplit_once('.') {
-        Some((stem, number)) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => stem.to_owned(),
+        Some((stem, number)) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => {
+            stem.to_owned()
+        }
         _ => stem.to_owned(),
     };
     let of_tensors = |name: &str| name.strip_suffix(".safetensors").map(numberless);

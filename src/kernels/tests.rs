@@ -1,7 +1,7 @@
 //! Every fast kernel against the plain one, on every instruction set this processor has.
 
 use super::attention::{attend_additive_on, attend_f16_on, attend_on, to_f16_on};
-use super::elementwise::{gru_gates_on, layer_norm_on, log_sum_exp_on, rms_norm_on, sigmoid_on, softmax_on};
+use super::elementwise::{gru_gates_on, layer_norm_on, log_sum_exp_on, rms_norm_on, sigmoid_on, softmax_on, ssru_on};
 use super::screen::Effort;
 use super::{
     Activation, AttentionMemory, InstructionSet, KeysAndValues, LogSumExp, PackedMatrix, Precision, RelativeBias,
@@ -232,7 +232,9 @@ fn activations_follow_the_product() {
     let weight: Vec<f32> = random(outputs * inputs, 12).iter().map(|w| w * 3.0).collect();
     let x = random(3 * inputs, 13);
     let matrix = PackedMatrix::pack(&weight, outputs, inputs, Precision::F32);
-    for activation in [Activation::Relu, Activation::Swish, Activation::Gelu, Activation::GeluTanh, Activation::Tanh] {
+    let others = [Activation::QuickGelu, Activation::Sigmoid];
+    let usual = [Activation::Relu, Activation::Swish, Activation::Gelu, Activation::GeluTanh, Activation::Tanh];
+    for activation in usual.into_iter().chain(others) {
         let mut out = vec![0.0; 3 * outputs];
         matrix.multiply(&mut Workspace::new(1), &x, None, activation, &mut out);
         assert_close(&out, &plain::multiply(&x, &weight, inputs, None, activation), 1e-6, &format!("{activation:?}"));
@@ -400,7 +402,7 @@ fn layer_norm_matches() {
             let (weight, bias) = (random(width, 21), random(width, 22));
             let (x, residual) = (random(3 * width, 23), random(3 * width, 24));
             let mut found = x.clone();
-            layer_norm_on(set, &mut found, Some(&residual), &weight, &bias, 1e-5);
+            layer_norm_on(set, &mut found, Some(&residual), &weight, &bias, 1e-5, false);
             let sum: Vec<f32> = x.iter().zip(&residual).map(|(x, r)| x + r).collect();
             let expected: Vec<f32> =
                 sum.chunks(width).flat_map(|row| plain::layer_norm(row, &weight, &bias, 1e-5)).collect();
@@ -611,5 +613,37 @@ fn functions_keep_limits_and_nan() {
         let mut x = [-1000.0, 1000.0, f32::NAN, 0.0];
         sigmoid_on(set, &mut x);
         assert!(x[0] < 1e-37 && x[1] == 1.0 && x[2].is_nan() && x[3] == 0.5, "{x:?}");
+    }
+}
+
+#[test]
+fn a_row_is_normalised_by_its_deviation_where_the_norm_says_so() {
+    for set in InstructionSet::available() {
+        for width in [2, 16, 33, 64] {
+            let (x, residual) = (random(3 * width, 61), random(3 * width, 62));
+            let (weight, bias) = (random(width, 63), random(width, 64));
+            let mut found = x.clone();
+            layer_norm_on(set, &mut found, Some(&residual), &weight, &bias, 1e-6, true);
+            let sums: Vec<f32> = x.iter().zip(&residual).map(|(x, residual)| x + residual).collect();
+            let expected = sums.chunks(width).flat_map(|row| plain::deviation_norm(row, &weight, &bias, 1e-6));
+            assert_close(&found, &expected.collect::<Vec<_>>(), 2e-6, &format!("{set}: width {width}"));
+        }
+    }
+}
+
+#[test]
+fn a_simpler_recurrent_unit_keeps_what_its_gate_says() {
+    for set in InstructionSet::available() {
+        for width in [1, 16, 37] {
+            let (projected, old) = (random(2 * 2 * width, 65), random(2 * width, 66));
+            let (mut state, mut out) = (old.clone(), vec![f32::NAN; 2 * width]);
+            ssru_on(set, &projected, &mut state, &mut out, width);
+            for row in 0..2 {
+                let columns = row * width..(row + 1) * width;
+                let (new, seen) = plain::ssru(&projected[row * 2 * width..][..2 * width], &old[columns.clone()]);
+                assert_close(&state[columns.clone()], &new, 1e-6, &format!("{set}: state"));
+                assert_close(&out[columns], &seen, 1e-6, &format!("{set}: out"));
+            }
+        }
     }
 }

@@ -49,11 +49,20 @@ impl Layout for AnnotatedTransformer {
             Rule::Copy("generator.proj.{part}", &["lm_head.{part}"]),
             Rule::Rename("{side}.norm.a_2", "{side}.layer_norm.weight"),
             Rule::Rename("{side}.norm.b_2", "{side}.layer_norm.bias"),
-            Rule::Rename("{side}.layers.{layer}.sublayer.{number}.norm.a_2", "{side}.layers.{layer}.norm.{number}.weight"),
-            Rule::Rename("{side}.layers.{layer}.sublayer.{number}.norm.b_2", "{side}.layers.{layer}.norm.{number}.bias"),
+            Rule::Rename(
+                "{side}.layers.{layer}.sublayer.{number}.norm.a_2",
+                "{side}.layers.{layer}.norm.{number}.weight",
+            ),
+            Rule::Rename(
+                "{side}.layers.{layer}.sublayer.{number}.norm.b_2",
+                "{side}.layers.{layer}.norm.{number}.bias",
+            ),
             Rule::Rename("{side}.layers.{layer}.norm.0.{part}", "{side}.layers.{layer}.self_attn_layer_norm.{part}"),
             Rule::Rename("encoder.layers.{layer}.norm.1.{part}", "encoder.layers.{layer}.final_layer_norm.{part}"),
-            Rule::Rename("decoder.layers.{layer}.norm.1.{part}", "decoder.layers.{layer}.encoder_attn_layer_norm.{part}"),
+            Rule::Rename(
+                "decoder.layers.{layer}.norm.1.{part}",
+                "decoder.layers.{layer}.encoder_attn_layer_norm.{part}",
+            ),
             Rule::Rename("decoder.layers.{layer}.norm.2.{part}", "decoder.layers.{layer}.final_layer_norm.{part}"),
             Rule::Rename("decoder.layers.{layer}.src_attn.{rest}", "decoder.layers.{layer}.encoder_attn.{rest}"),
             Rule::Rename(
@@ -86,11 +95,11 @@ impl Layout for AnnotatedTransformer {
         let heads = keys.size("nhead", 8)?;
         let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 1)?;
         let width = toolkits::width(parameters)?;
-        let stack = |side| toolkits::stack(keys, parameters, side, width, heads, true);
+        let stack = |side| toolkits::stack(keys, parameters, side, width, heads, true, true);
         Ok(Spec::Transformer(Transformer {
             encoder: stack("encoder")?,
             decoder: stack("decoder")?,
-            norm: Norm { kind: NormKind::Deviation, epsilon: 1e-6, before: true },
+            norm: Norm { kind: NormKind::Deviation, epsilon: 1e-6 },
             positions: Positions::Sinusoidal {
                 order: Order::Interleaved,
                 first_index: 0,
@@ -111,7 +120,11 @@ impl Layout for AnnotatedTransformer {
     fn lists(&self, files: &ModelFiles, _keys: &Keys) -> Result<Option<Lists>> {
         let list = |side: &str| -> Result<Option<Vec<String>>> {
             let name = format!("{side}_vocab.txt");
-            Ok(if files.has(&name) { Some(toolkits::text(files, &name)?.lines().map(str::to_owned).collect()) } else { None })
+            Ok(if files.has(&name) {
+                Some(toolkits::text(files, &name)?.lines().map(str::to_owned).collect())
+            } else {
+                None
+            })
         };
         let _ = VOCABULARY;
         let (Some(source), Some(target)) = (list("source")?, list("target")?) else { return Ok(None) };

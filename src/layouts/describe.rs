@@ -105,7 +105,9 @@ fn transformer(spec: &Transformer, parameters: &Parameters) -> String {
         (Positions::None, _) => "no positions added",
     };
     let tied = match EmbeddingNames::decide(parameters) {
-        Ok(names) if names.source == names.target && names.target == names.output => ", embeddings and output layer are one",
+        Ok(names) if names.source == names.target && names.target == names.output => {
+            ", embeddings and output layer are one"
+        }
         Ok(names) if names.target == names.output => ", target embedding and output layer are one",
         _ => "",
     };
@@ -117,7 +119,12 @@ fn transformer(spec: &Transformer, parameters: &Parameters) -> String {
         both(encoder.heads, decoder.heads),
         both(encoder.inner, decoder.inner),
         if spec.gated { " gated" } else { "" },
-        if spec.norm.before { "pre" } else { "post" },
+        match (encoder.norm_before, decoder.norm_before) {
+            (true, true) => "pre",
+            (false, false) => "post",
+            (true, false) => "pre- and post",
+            (false, true) => "post- and pre",
+        },
     )
 }
 

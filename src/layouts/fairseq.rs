@@ -87,13 +87,22 @@ impl Layout for Fairseq {
                     "model.{side}.layers.{layer}.{attention}.v_proj.{part}",
                 ],
             ),
-            Rule::Rename("{side}.layers.{layer}.layer_norms.0.{part}", "{side}.layers.{layer}.self_attn_layer_norm.{part}"),
+            Rule::Rename(
+                "{side}.layers.{layer}.layer_norms.0.{part}",
+                "{side}.layers.{layer}.self_attn_layer_norm.{part}",
+            ),
             Rule::Rename(
                 "decoder.layers.{layer}.layer_norms.1.{part}",
                 "decoder.layers.{layer}.encoder_attn_layer_norm.{part}",
             ),
-            Rule::Rename("encoder.layers.{layer}.layer_norms.1.{part}", "encoder.layers.{layer}.final_layer_norm.{part}"),
-            Rule::Rename("decoder.layers.{layer}.layer_norms.2.{part}", "decoder.layers.{layer}.final_layer_norm.{part}"),
+            Rule::Rename(
+                "encoder.layers.{layer}.layer_norms.1.{part}",
+                "encoder.layers.{layer}.final_layer_norm.{part}",
+            ),
+            Rule::Rename(
+                "decoder.layers.{layer}.layer_norms.2.{part}",
+                "decoder.layers.{layer}.final_layer_norm.{part}",
+            ),
             Rule::Copy("decoder.output_projection.weight", &["lm_head.weight"]),
             Rule::Copy("decoder.embed_out", &["lm_head.weight"]),
             Rule::Copy("encoder.{rest}", &["model.encoder.{rest}"]),
@@ -117,7 +126,9 @@ impl Layout for Fairseq {
         let task = keys.string("task")?.unwrap_or_default();
         if speaks_many || task == "translation_from_pretrained_bart" {
             let advice = "convert it to a Hugging Face directory (transformers has scripts for mBART and M2M100)";
-            keys.refuse(format!("sentences with language tokens (task {task:?}) are not supported in this form; {advice}"));
+            keys.refuse(format!(
+                "sentences with language tokens (task {task:?}) are not supported in this form; {advice}"
+            ));
         }
         let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 1)?;
         let width = toolkits::width(parameters)?;
@@ -125,13 +136,21 @@ impl Layout for Fairseq {
             let heads = keys.size(&format!("{side}_attention_heads"), 8)?;
             // The first versions had no last normalisation, wherever the others stood.
             let final_norm = parameters.contains(&format!("model.{side}.layer_norm.weight"));
-            toolkits::stack(keys, parameters, side, width, heads, final_norm)
+            toolkits::stack(
+                keys,
+                parameters,
+                side,
+                width,
+                heads,
+                keys.flag(&format!("{side}_normalize_before"), false)?,
+                final_norm,
+            )
         };
-        let before = |side: &str| keys.flag(&format!("{side}_normalize_before"), false);
         let positions = if keys.flag("no_token_positional_embeddings", false)? {
             Positions::None
         } else if keys.flag(first(keys, &["encoder_learned_pos", "decoder_learned_pos"]), false)? {
-            let rows = parameters.shape("model.encoder.embed_positions.weight").and_then(|shape| shape.first().copied());
+            let rows =
+                parameters.shape("model.encoder.embed_positions.weight").and_then(|shape| shape.first().copied());
             let offset = TOKENS.padding as usize + 1;
             let rows = rows.and_then(|rows| rows.checked_sub(offset)).filter(|&rows| rows > 0);
             let rows = rows.ok_or_else(|| parameters.missing("model.encoder.embed_positions.weight"))?;
@@ -148,11 +167,7 @@ impl Layout for Fairseq {
         Ok(Spec::Transformer(Transformer {
             encoder: stack("encoder")?,
             decoder: stack("decoder")?,
-            norm: Norm {
-                kind: NormKind::Layer,
-                epsilon: 1e-5,
-                before: toolkits::same_side(keys, "`encoder_normalize_before`", before("encoder")?, before("decoder")?),
-            },
+            norm: Norm { kind: NormKind::Layer, epsilon: 1e-5 },
             activation: activation(keys)?,
             embedding_scale: if keys.flag("no_scale_embedding", false)? { 1.0 } else { (width as f32).sqrt() },
             embedding_norm: parameters.contains("model.encoder.layernorm_embedding.weight"),
@@ -231,7 +246,9 @@ fn activation(keys: &Keys) -> Result<Activation> {
         Some("linear") => Activation::Identity,
         Some("swish") => Activation::Swish,
         Some(other) => {
-            keys.refuse(format!("`activation_fn` {other:?} is not supported; relu, gelu, gelu_accurate, swish, tanh and linear are"));
+            keys.refuse(format!(
+                "`activation_fn` {other:?} is not supported; relu, gelu, gelu_accurate, swish, tanh and linear are"
+            ));
             Activation::Identity
         }
     })
@@ -250,7 +267,10 @@ fn dictionary(files: &ModelFiles, name: &str) -> Result<PieceList> {
         let entry = line.rsplit_once(' ').filter(|(_, count)| count.parse::<i64>().is_ok());
         let Some((piece, _)) = entry else {
             let number = index + 1;
-            return Err(Error::model(&path, format!("line {number} is {line:?}; it should be a piece, a space and a count")));
+            return Err(Error::model(
+                &path,
+                format!("line {number} is {line:?}; it should be a piece, a space and a count"),
+            ));
         };
         match pieces.iter().take(IMPLIED.len()).position(|known| known == piece) {
             Some(id) if overwrites => pieces[id] = piece.to_owned(),

@@ -8,11 +8,11 @@ use serde_json::{Map, Value, json};
 use super::rules::Rule;
 use super::toolkits::{self, Tokens};
 use super::{GenerationConfig, Layout, Lists, hugging_face};
+use crate::Result;
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights, read_yaml};
 use crate::compute::{Activation, NormKind};
-use crate::spec::{Frequencies, Norm, Order, Positions, Spec, Transformer};
+use crate::spec::{Frequencies, Norm, Order, Positions, Spec, Stack, Transformer};
 use crate::text::{Frame, Part, PieceList};
-use crate::{Error, Result};
 
 /// The family.
 pub(super) struct JoeyNmt;
@@ -32,7 +32,8 @@ impl Layout for JoeyNmt {
 
     fn options(&self, files: &ModelFiles, _weights: &Weights) -> Result<Option<Map<String, Value>>> {
         let Some(mut options) = read_yaml(files, "config.yaml")? else { return Ok(None) };
-        let sides = [("source", "src"), ("target", "trg")].map(|(side, theirs)| (side, segmentation(files, &options, theirs)));
+        let sides =
+            [("source", "src"), ("target", "trg")].map(|(side, theirs)| (side, segmentation(files, &options, theirs)));
         let said: Map<String, Value> =
             sides.into_iter().filter_map(|(side, said)| Some((side.to_owned(), said?))).collect();
         if !said.is_empty() {
@@ -64,8 +65,14 @@ impl Layout for JoeyNmt {
                 "{side}.layers.{layer}.feed_forward.layer_norm.{part}",
                 "{side}.layers.{layer}.final_layer_norm.{part}",
             ),
-            Rule::Rename("encoder.layers.{layer}.layer_norm.{part}", "encoder.layers.{layer}.self_attn_layer_norm.{part}"),
-            Rule::Rename("decoder.layers.{layer}.x_layer_norm.{part}", "decoder.layers.{layer}.self_attn_layer_norm.{part}"),
+            Rule::Rename(
+                "encoder.layers.{layer}.layer_norm.{part}",
+                "encoder.layers.{layer}.self_attn_layer_norm.{part}",
+            ),
+            Rule::Rename(
+                "decoder.layers.{layer}.x_layer_norm.{part}",
+                "decoder.layers.{layer}.self_attn_layer_norm.{part}",
+            ),
             Rule::Rename(
                 "decoder.layers.{layer}.dec_layer_norm.{part}",
                 "decoder.layers.{layer}.encoder_attn_layer_norm.{part}",
@@ -85,31 +92,25 @@ impl Layout for JoeyNmt {
         let scale = |side: &Keys| -> Result<bool> {
             side.section("embeddings")?.map_or(Ok(false), |embeddings| embeddings.flag("scale", false))
         };
-        let stack = |name: &str, side: &Keys, default_before: bool| {
+        let stack = |name: &str, side: &Keys, default: bool| -> Result<Stack> {
             let final_norm = parameters.contains(&format!("model.{name}.layer_norm.weight"));
-            let before = side.string("layer_norm")?.map_or(default_before || final_norm, |place| place == "pre");
-            let stack = toolkits::stack(keys, parameters, name, width, side.size("num_heads", 8)?, final_norm)?;
-            Ok::<_, Error>((stack, before))
+            // Before 2.0 there was no choice: before each sublayer, and after the last.
+            let norm_before = side.string("layer_norm")?.map_or(default || final_norm, |place| place == "pre");
+            let heads = side.size("num_heads", 8)?;
+            let stack = toolkits::stack(keys, parameters, name, width, heads, norm_before, final_norm)?;
+            Ok(Stack { residual_weight: side.float("alpha")?.unwrap_or(1.0), ..stack })
         };
-        // Before 2.0 there was no choice: before each sublayer, and after the last.
-        let (encoder_stack, before) = stack("encoder", &encoder, true)?;
-        let (decoder_stack, decoder_before) = stack("decoder", &decoder, false)?;
         let scaled = toolkits::same_side(keys, "`embeddings.scale`", scale(&encoder)?, scale(&decoder)?);
-        let alpha = |side: &Keys| Ok::<_, Error>(side.float("alpha")?.unwrap_or(1.0));
-        for side in [&encoder, &decoder] {
-            if alpha(side)? != 1.0 {
-                keys.refuse("`alpha` other than 1 is not supported");
-            }
+        let (of_encoder, of_decoder) = (activation(keys, &encoder)?, activation(keys, &decoder)?);
+        if of_encoder != of_decoder {
+            keys.refuse("`activation` differs between encoder and decoder, which is not supported");
         }
         Ok(Spec::Transformer(Transformer {
-            encoder: encoder_stack,
-            decoder: decoder_stack,
-            norm: Norm {
-                kind: NormKind::Layer,
-                epsilon: 1e-6,
-                before: toolkits::same_side(keys, "`layer_norm`", before, decoder_before),
-            },
-            activation: activation(keys, &encoder)?,
+            // In 2.x the layers of an encoder are normalised before unless said, but those of a decoder after.
+            encoder: stack("encoder", &encoder, true)?,
+            decoder: stack("decoder", &decoder, false)?,
+            norm: Norm { kind: NormKind::Layer, epsilon: 1e-6 },
+            activation: of_encoder,
             embedding_scale: if scaled { (width as f32).sqrt() } else { 1.0 },
             positions: Positions::Sinusoidal {
                 order: Order::Interleaved,

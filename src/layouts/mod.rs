@@ -6,6 +6,7 @@
 mod annotated_transformer;
 mod bart;
 mod convert;
+mod ctranslate2;
 mod describe;
 mod fairseq;
 mod fsmt;
@@ -16,6 +17,8 @@ mod joeynmt;
 mod list;
 mod m2m_100;
 mod marian;
+mod marian_native;
+mod marian_vocabulary;
 mod mbart;
 mod opennmt_py;
 mod pegasus;
@@ -45,8 +48,10 @@ use crate::{Error, Result};
 use rules::Rule;
 
 /// Every family.
-static LAYOUTS: [&dyn Layout; 18] = [
+static LAYOUTS: [&dyn Layout; 20] = [
     // These know their own files; their tensors may have the names of others.
+    &ctranslate2::CTranslate2,
+    &marian_native::MarianNative,
     &fairseq::Fairseq,
     &opennmt_py::OpenNmtPy,
     &joeynmt::JoeyNmt,

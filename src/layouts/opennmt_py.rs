@@ -64,21 +64,24 @@ impl Layout for OpenNmtPy {
         if let Some(start) = said.get("vocab").and_then(|vocabulary| vocabulary.get(START)) {
             options.insert(START.to_owned(), start.clone());
         }
+        // What transforms of its training data put before a text, empty as a rule, and no languages of the model.
+        options.remove("src_lang");
+        options.remove("tgt_lang");
         Ok(Some(options))
     }
 
     fn rules(&self) -> &'static [Rule] {
         &[
             Rule::Ignore("{side}.embeddings.make_embedding.pe.{rest}"),
-            Rule::Copy(
-                "{side}.embeddings.make_embedding.emb_luts.0.weight",
-                &["model.{side}.embed_tokens.weight"],
-            ),
+            Rule::Copy("{side}.embeddings.make_embedding.emb_luts.0.weight", &["model.{side}.embed_tokens.weight"]),
             Rule::Copy("generator.0.{part}", &["lm_head.{part}"]),
             Rule::Copy("generator.{part}", &["lm_head.{part}"]),
             Rule::Rename("encoder.transformer.{layer}.{rest}", "model.encoder.layers.{layer}.{rest}"),
             Rule::Rename("decoder.transformer_layers.{layer}.{rest}", "model.decoder.layers.{layer}.{rest}"),
-            Rule::Rename("model.{side}.layers.{layer}.context_attn.{rest}", "model.{side}.layers.{layer}.encoder_attn.{rest}"),
+            Rule::Rename(
+                "model.{side}.layers.{layer}.context_attn.{rest}",
+                "model.{side}.layers.{layer}.encoder_attn.{rest}",
+            ),
             Rule::Copy(
                 "model.{side}.layers.{layer}.{attention}.relative_positions_embeddings.weight",
                 &[
@@ -102,8 +105,14 @@ impl Layout for OpenNmtPy {
                 "model.{side}.layers.{layer}.{attention}.final_linear.{part}",
                 "model.{side}.layers.{layer}.{attention}.out_proj.{part}",
             ),
-            Rule::Rename("model.{side}.layers.{layer}.feed_forward.w_1.{part}", "model.{side}.layers.{layer}.fc1.{part}"),
-            Rule::Rename("model.{side}.layers.{layer}.feed_forward.w_2.{part}", "model.{side}.layers.{layer}.fc2.{part}"),
+            Rule::Rename(
+                "model.{side}.layers.{layer}.feed_forward.w_1.{part}",
+                "model.{side}.layers.{layer}.fc1.{part}",
+            ),
+            Rule::Rename(
+                "model.{side}.layers.{layer}.feed_forward.w_2.{part}",
+                "model.{side}.layers.{layer}.fc2.{part}",
+            ),
             Rule::Rename(
                 "model.{side}.layers.{layer}.feed_forward.w_3.{part}",
                 "model.{side}.layers.{layer}.fc1_gate.{part}",
@@ -112,9 +121,18 @@ impl Layout for OpenNmtPy {
                 "model.{side}.layers.{layer}.feed_forward.layer_norm.{part}",
                 "model.{side}.layers.{layer}.final_layer_norm.{part}",
             ),
-            Rule::Rename("model.encoder.layers.{layer}.layer_norm.{part}", "model.encoder.layers.{layer}.self_attn_layer_norm.{part}"),
-            Rule::Rename("model.decoder.layers.{layer}.layer_norm_1.{part}", "model.decoder.layers.{layer}.self_attn_layer_norm.{part}"),
-            Rule::Rename("model.decoder.layers.{layer}.layer_norm_2.{part}", "model.decoder.layers.{layer}.encoder_attn_layer_norm.{part}"),
+            Rule::Rename(
+                "model.encoder.layers.{layer}.layer_norm.{part}",
+                "model.encoder.layers.{layer}.self_attn_layer_norm.{part}",
+            ),
+            Rule::Rename(
+                "model.decoder.layers.{layer}.layer_norm_1.{part}",
+                "model.decoder.layers.{layer}.self_attn_layer_norm.{part}",
+            ),
+            Rule::Rename(
+                "model.decoder.layers.{layer}.layer_norm_2.{part}",
+                "model.decoder.layers.{layer}.encoder_attn_layer_norm.{part}",
+            ),
             Rule::Rename("encoder.layer_norm.{part}", "model.encoder.layer_norm.{part}"),
             Rule::Rename("decoder.layer_norm.{part}", "model.decoder.layer_norm.{part}"),
             // The names of versions before 0.9.
@@ -143,7 +161,7 @@ impl Layout for OpenNmtPy {
         let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 1)?;
         let width = toolkits::width(parameters)?;
         let heads = keys.size("heads", 8)?;
-        let stack = |side| toolkits::stack(keys, parameters, side, width, heads, true);
+        let stack = |side| toolkits::stack(keys, parameters, side, width, heads, true, true);
         let has_positions = keys.flag("position_encoding", false)?;
         let concatenated = keys.string("position_encoding_type")?.as_deref() == Some("SinusoidalConcat");
         let positions = match has_positions {
@@ -162,9 +180,9 @@ impl Layout for OpenNmtPy {
             norm: Norm {
                 kind: if is_rms { NormKind::Rms } else { NormKind::Layer },
                 epsilon: keys.float("norm_eps")?.unwrap_or(1e-6),
-                before: true,
             },
             activation: activation(keys)?,
+            bias: false,
             embedding_scale: if has_positions { (width as f32).sqrt() } else { 1.0 },
             positions,
             ..toolkits::transformer(parameters, width, source_vocabulary, target_vocabulary)?
@@ -211,8 +229,19 @@ fn pieces<'v>(vocabulary: &'v Value, side: &str) -> Option<&'v Value> {
         Value::Array(pairs) => pairs.iter().find(|pair| pair.get(0).and_then(Value::as_str) == Some(side))?.get(1)?,
         vocabulary => vocabulary.get(side)?,
     };
-    let inside = ["/fields/0/1/vocab/itos", "/0/1/vocab/itos", "/base_field/vocab/itos", "/vocab/itos", "/itos", "/ids_to_tokens"];
-    let found = if found.get(0).is_some_and(Value::is_string) { found } else { inside.iter().find_map(|path| found.pointer(path))? };
+    let inside = [
+        "/fields/0/1/vocab/itos",
+        "/0/1/vocab/itos",
+        "/base_field/vocab/itos",
+        "/vocab/itos",
+        "/itos",
+        "/ids_to_tokens",
+    ];
+    let found = if found.get(0).is_some_and(Value::is_string) {
+        found
+    } else {
+        inside.iter().find_map(|path| found.pointer(path))?
+    };
     found.is_array().then_some(found)
 }
 
@@ -229,7 +258,9 @@ fn activation(keys: &Keys) -> Result<Activation> {
         Some("gelu" | "gated-gelu") => Activation::Gelu,
         Some("silu" | "gated-silu") => Activation::Swish,
         Some(other) => {
-            keys.refuse(format!("`pos_ffn_activation_fn` {other:?} is not supported; relu, gelu, silu and gated-gelu are"));
+            keys.refuse(format!(
+                "`pos_ffn_activation_fn` {other:?} is not supported; relu, gelu, silu and gated-gelu are"
+            ));
             Activation::Identity
         }
     })

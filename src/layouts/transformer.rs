@@ -6,11 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::rules::Rule;
 use super::{Layout, Lists};
+use crate::Error;
 use crate::Result;
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
 use crate::spec::{Spec, Transformer};
 use crate::text::{Frame, Part, PieceList};
-use crate::Error;
 
 /// The file of the vocabularies.
 pub(super) const PIECES: &str = "pieces.json";
@@ -53,7 +53,8 @@ impl Layout for WrittenOut {
 
     fn lists(&self, files: &ModelFiles, _keys: &Keys) -> Result<Option<Lists>> {
         let path = files.path(PIECES);
-        let bytes = files.read(PIECES)?.ok_or_else(|| Error::model(&path, "this file of the vocabulary is missing; add it"))?;
+        let bytes =
+            files.read(PIECES)?.ok_or_else(|| Error::model(&path, "this file of the vocabulary is missing; add it"))?;
         let wrong = |error: String| Error::model(&path, format!("not a usable vocabulary: {error}"));
         let mut sides: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
         let mut side = |name: &str| -> Result<Option<PieceList>> {

@@ -14,7 +14,7 @@ pub struct Linear<B: Backend> {
 }
 
 impl<B: Backend> Linear<B> {
-    /// Reads `PREFIX.weight` `[outputs, inputs]` and, with `bias`, `PREFIX.bias` `[outputs]`.
+    /// Reads `PREFIX.weight` `[outputs, inputs]` and `PREFIX.bias` `[outputs]`, without `bias` only where it is stored.
     ///
     /// # Errors
     /// If a tensor is missing or has another shape.
@@ -44,12 +44,15 @@ impl<B: Backend> Linear<B> {
         let names: Vec<String> = prefixes.iter().map(|prefix| format!("{prefix}.weight")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let matrix = load_matrix(backend, parameters, &names, outputs, inputs)?;
-        if !bias {
+        let stored = |prefix: &&str| bias || parameters.contains(&format!("{prefix}.bias"));
+        if !prefixes.iter().any(stored) {
             return Ok(Self::new(Arc::new(matrix), None));
         }
-        let mut values = Vec::with_capacity(names.len() * outputs);
-        for prefix in prefixes {
-            values.extend_from_slice(&parameters.tensor(&format!("{prefix}.bias"), &[outputs])?);
+        let mut values = vec![0.0; names.len() * outputs];
+        for (prefix, values) in
+            prefixes.iter().zip(values.chunks_exact_mut(outputs)).filter(|(prefix, _)| stored(prefix))
+        {
+            values.copy_from_slice(&parameters.tensor(&format!("{prefix}.bias"), &[outputs])?);
         }
         Ok(Self::new(Arc::new(matrix), Some(backend.vector(values)?)))
     }

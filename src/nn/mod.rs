@@ -12,4 +12,4 @@ pub use embedding::{Embedding, Positions};
 pub use gru::GruCell;
 pub use linear::{Linear, load_matrix, stored_int8};
 pub use norm::Norm;
-pub use relative_bias::RelativeBias;
+pub use relative_bias::{RelativeBias, load_relative_vectors};
