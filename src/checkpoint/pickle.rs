@@ -296,7 +296,9 @@ impl<'a> Machine<'a> {
                 }
                 return Ok(());
             }
-            other => return Err(self.malformed(&format!("pickle instruction {other:#04x} is not one that PyTorch writes"))),
+            other => {
+                return Err(self.malformed(&format!("pickle instruction {other:#04x} is not one that PyTorch writes")));
+            }
         };
         self.stack.push(value);
         Ok(())

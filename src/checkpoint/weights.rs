@@ -95,7 +95,9 @@ impl Weights {
     pub fn is_there(files: &ModelFiles) -> bool {
         let names = files.names().unwrap_or_default();
         let is_weights = |name: &String| {
-            WEIGHT_FILES.contains(&name.as_str()) || may_be_weights(name) || container::unreadable(Path::new(name)).is_some()
+            WEIGHT_FILES.contains(&name.as_str())
+                || may_be_weights(name)
+                || container::unreadable(Path::new(name)).is_some()
         };
         matches!(files, ModelFiles::Builtin { .. } | ModelFiles::File { .. }) || names.iter().any(is_weights)
     }

@@ -42,7 +42,9 @@ pub(super) fn run(arguments: Arguments) -> Result<Ending> {
         let mut models = list_models(&HubSettings::from_environment(), &directories);
         if !named.is_empty() {
             // Those who name a model want that one, and what lies below it.
-            models.retain(|model| model.location == Location::Local && named.iter().all(|named| named.name != model.name));
+            models.retain(|model| {
+                model.location == Location::Local && named.iter().all(|named| named.name != model.name)
+            });
         }
         match arguments.results.is_json() {
             true => named.iter().map(json_description).chain(models.iter().map(json_line)).collect(),
@@ -87,14 +89,20 @@ fn description(model: &Description) -> String {
     line("toolkit", model.toolkit.clone());
     line("family", model.family.map(str::to_owned));
     line("network", model.network.clone());
-    line("vocabulary", model.vocabularies.map(|(source, target)| format!("{source} pieces of the source, {target} of the target")));
-    line("languages", match &model.languages {
-        (None, None) => None,
-        (source, target) => {
-            let known = |code: &Option<String>| code.clone().unwrap_or_else(|| "?".to_owned());
-            Some(format!("{} to {}", known(source), known(target)))
-        }
-    });
+    line(
+        "vocabulary",
+        model.vocabularies.map(|(source, target)| format!("{source} pieces of the source, {target} of the target")),
+    );
+    line(
+        "languages",
+        match &model.languages {
+            (None, None) => None,
+            (source, target) => {
+                let known = |code: &Option<String>| code.clone().unwrap_or_else(|| "?".to_owned());
+                Some(format!("{} to {}", known(source), known(target)))
+            }
+        },
+    );
     let file = model.file.clone().unwrap_or_default();
     match &model.weights {
         Ok(weights) => {

@@ -196,7 +196,8 @@ impl Layout for CTranslate2 {
         if relative_bias.is_some_and(|bias| bias.buckets < 4 || bias.max_distance <= bias.buckets / 2) {
             keys.refuse("a relative attention bias of such a number of buckets and distances is not supported");
         }
-        let is_relative = relative_bias.is_some() || parameters.contains(&format!("{first}.self_attn.relative_keys.weight"));
+        let is_relative =
+            relative_bias.is_some() || parameters.contains(&format!("{first}.self_attn.relative_keys.weight"));
         let table = parameters.shape("model.encoder.embed_positions.weight").and_then(|shape| shape.first().copied());
         let positions = match table {
             _ if is_relative => Positions::None,
@@ -298,7 +299,11 @@ fn embedding_scale(keys: &Keys, side: &str, width: usize) -> Result<f32> {
     let key = hugging_face::first(keys, &names.each_ref().map(String::as_str)).to_owned();
     Ok(match keys.value(&key) {
         Some(Value::Number(flag)) if flag.is_i64() || flag.is_u64() => {
-            if flag.as_i64() == Some(0) { 1.0 } else { (width as f32).sqrt() }
+            if flag.as_i64() == Some(0) {
+                1.0
+            } else {
+                (width as f32).sqrt()
+            }
         }
         None => (width as f32).sqrt(),
         _ => keys.float(&key)?.unwrap_or(1.0),
@@ -327,7 +332,8 @@ fn alignment(weights: &Weights) -> Option<Value> {
         let own = weights.said().get(&format!("decoder/{name}"));
         own.or_else(|| weights.said().get(name))?.as_i64()
     };
-    let layers = (0..).take_while(|layer| weights.contains(&format!("decoder/layer_{layer}/ffn/linear_0/weight"))).count();
+    let layers =
+        (0..).take_while(|layer| weights.contains(&format!("decoder/layer_{layer}/ffn/linear_0/weight"))).count();
     let layer = said("alignment_layer")?;
     let layer = if layer < 0 { layer + layers as i64 } else { layer };
     let heads = said("alignment_heads").unwrap_or(1);
@@ -345,7 +351,8 @@ fn lists(files: &ModelFiles, keys: &Keys) -> Result<Lists> {
         for (name, is_json) in [(format!("{side}_vocabulary.json"), true), (format!("{side}_vocabulary.txt"), false)] {
             if files.read(&name)?.is_some() {
                 let pieces = pieces(&toolkits::text(files, &name)?, is_json);
-                let pieces = pieces.ok_or_else(|| crate::Error::model(files.path(&name), "is no list of pieces in JSON"))?;
+                let pieces =
+                    pieces.ok_or_else(|| crate::Error::model(files.path(&name), "is no list of pieces in JSON"))?;
                 return list(pieces, files.path(&name), keys).map(Some);
             }
         }

@@ -105,7 +105,9 @@ fn transformer(spec: &Transformer, parameters: &Parameters) -> String {
         (Positions::None, _) => "no positions added",
     };
     let tied = match EmbeddingNames::decide(parameters) {
-        Ok(names) if names.source == names.target && names.target == names.output => ", embeddings and output layer are one",
+        Ok(names) if names.source == names.target && names.target == names.output => {
+            ", embeddings and output layer are one"
+        }
         Ok(names) if names.target == names.output => ", target embedding and output layer are one",
         _ => "",
     };

@@ -78,13 +78,22 @@ impl Layout for Fairseq {
                     "model.{side}.layers.{layer}.{attention}.v_proj.{part}",
                 ],
             ),
-            Rule::Rename("{side}.layers.{layer}.layer_norms.0.{part}", "{side}.layers.{layer}.self_attn_layer_norm.{part}"),
+            Rule::Rename(
+                "{side}.layers.{layer}.layer_norms.0.{part}",
+                "{side}.layers.{layer}.self_attn_layer_norm.{part}",
+            ),
             Rule::Rename(
                 "decoder.layers.{layer}.layer_norms.1.{part}",
                 "decoder.layers.{layer}.encoder_attn_layer_norm.{part}",
             ),
-            Rule::Rename("encoder.layers.{layer}.layer_norms.1.{part}", "encoder.layers.{layer}.final_layer_norm.{part}"),
-            Rule::Rename("decoder.layers.{layer}.layer_norms.2.{part}", "decoder.layers.{layer}.final_layer_norm.{part}"),
+            Rule::Rename(
+                "encoder.layers.{layer}.layer_norms.1.{part}",
+                "encoder.layers.{layer}.final_layer_norm.{part}",
+            ),
+            Rule::Rename(
+                "decoder.layers.{layer}.layer_norms.2.{part}",
+                "decoder.layers.{layer}.final_layer_norm.{part}",
+            ),
             Rule::Copy("decoder.output_projection.weight", &["lm_head.weight"]),
             Rule::Copy("decoder.embed_out", &["lm_head.weight"]),
             Rule::Copy("encoder.{rest}", &["model.encoder.{rest}"]),
@@ -113,7 +122,8 @@ impl Layout for Fairseq {
         let positions = if keys.flag("no_token_positional_embeddings", false)? {
             Positions::None
         } else if keys.flag(first(keys, &["encoder_learned_pos", "decoder_learned_pos"]), false)? {
-            let rows = parameters.shape("model.encoder.embed_positions.weight").and_then(|shape| shape.first().copied());
+            let rows =
+                parameters.shape("model.encoder.embed_positions.weight").and_then(|shape| shape.first().copied());
             let offset = TOKENS.padding as usize + 1;
             let rows = rows.and_then(|rows| rows.checked_sub(offset)).filter(|&rows| rows > 0);
             let rows = rows.ok_or_else(|| parameters.missing("model.encoder.embed_positions.weight"))?;
@@ -199,7 +209,9 @@ fn activation(keys: &Keys) -> Result<Activation> {
         Some("linear") => Activation::Identity,
         Some("swish") => Activation::Swish,
         Some(other) => {
-            keys.refuse(format!("`activation_fn` {other:?} is not supported; relu, gelu, gelu_accurate, swish, tanh and linear are"));
+            keys.refuse(format!(
+                "`activation_fn` {other:?} is not supported; relu, gelu, gelu_accurate, swish, tanh and linear are"
+            ));
             Activation::Identity
         }
     })
@@ -218,7 +230,10 @@ fn dictionary(files: &ModelFiles, name: &str) -> Result<PieceList> {
         let entry = line.rsplit_once(' ').filter(|(_, count)| count.parse::<i64>().is_ok());
         let Some((piece, _)) = entry else {
             let number = index + 1;
-            return Err(Error::model(&path, format!("line {number} is {line:?}; it should be a piece, a space and a count")));
+            return Err(Error::model(
+                &path,
+                format!("line {number} is {line:?}; it should be a piece, a space and a count"),
+            ));
         };
         match pieces.iter().take(IMPLIED.len()).position(|known| known == piece) {
             Some(id) if overwrites => pieces[id] = piece.to_owned(),

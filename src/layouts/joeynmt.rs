@@ -63,8 +63,14 @@ impl Layout for JoeyNmt {
                 "{side}.layers.{layer}.feed_forward.layer_norm.{part}",
                 "{side}.layers.{layer}.final_layer_norm.{part}",
             ),
-            Rule::Rename("encoder.layers.{layer}.layer_norm.{part}", "encoder.layers.{layer}.self_attn_layer_norm.{part}"),
-            Rule::Rename("decoder.layers.{layer}.x_layer_norm.{part}", "decoder.layers.{layer}.self_attn_layer_norm.{part}"),
+            Rule::Rename(
+                "encoder.layers.{layer}.layer_norm.{part}",
+                "encoder.layers.{layer}.self_attn_layer_norm.{part}",
+            ),
+            Rule::Rename(
+                "decoder.layers.{layer}.x_layer_norm.{part}",
+                "decoder.layers.{layer}.self_attn_layer_norm.{part}",
+            ),
             Rule::Rename(
                 "decoder.layers.{layer}.dec_layer_norm.{part}",
                 "decoder.layers.{layer}.encoder_attn_layer_norm.{part}",

@@ -64,7 +64,8 @@ impl Layout for MarianNative {
         if options.get("guided-alignment").and_then(Value::as_str).is_some_and(|kind| kind != "none") {
             let layers = options.get("dec-depth").and_then(Value::as_u64).unwrap_or(1);
             let layer = options.get("transformer-guided-alignment-layer");
-            let layer = layer.and_then(|layer| layer.as_u64().or_else(|| layer.as_str()?.parse().ok())).unwrap_or(layers);
+            let layer =
+                layer.and_then(|layer| layer.as_u64().or_else(|| layer.as_str()?.parse().ok())).unwrap_or(layers);
             options.insert("alignment".to_owned(), json!({"layer": layer.saturating_sub(1), "head": 0}));
         }
         let keys = Keys::of(weights.path(), options.clone());
@@ -89,22 +90,40 @@ impl Layout for MarianNative {
             Rule::Rename("{any}_ln_scale", "{any}_ln.weight"),
             Rule::Rename("{any}_ln_bias", "{any}_ln.bias"),
             Rule::Rename("{side}_l{number}_{rest}", "{side}.layers.{number}.{rest}"),
-            Rule::Copy("{side}.layers.{layer}.self_Wo_ln.{part}", &["model.{side}.layers.{layer}.self_attn_layer_norm.{part}"]),
-            Rule::Copy("{side}.layers.{layer}.rnn_ffn_ln.{part}", &["model.{side}.layers.{layer}.self_attn_layer_norm.{part}"]),
-            Rule::Copy("{side}.layers.{layer}.rnn_ln.{part}", &["model.{side}.layers.{layer}.self_attn_layer_norm.{part}"]),
-            Rule::Copy("{side}.layers.{layer}.aan_ffn_ln.{part}", &["model.{side}.layers.{layer}.self_attn_layer_norm.{part}"]),
+            Rule::Copy(
+                "{side}.layers.{layer}.self_Wo_ln.{part}",
+                &["model.{side}.layers.{layer}.self_attn_layer_norm.{part}"],
+            ),
+            Rule::Copy(
+                "{side}.layers.{layer}.rnn_ffn_ln.{part}",
+                &["model.{side}.layers.{layer}.self_attn_layer_norm.{part}"],
+            ),
+            Rule::Copy(
+                "{side}.layers.{layer}.rnn_ln.{part}",
+                &["model.{side}.layers.{layer}.self_attn_layer_norm.{part}"],
+            ),
+            Rule::Copy(
+                "{side}.layers.{layer}.aan_ffn_ln.{part}",
+                &["model.{side}.layers.{layer}.self_attn_layer_norm.{part}"],
+            ),
             Rule::Copy(
                 "{side}.layers.{layer}.context_Wo_ln.{part}",
                 &["model.{side}.layers.{layer}.encoder_attn_layer_norm.{part}"],
             ),
-            Rule::Copy("{side}.layers.{layer}.ffn_ffn_ln.{part}", &["model.{side}.layers.{layer}.final_layer_norm.{part}"]),
+            Rule::Copy(
+                "{side}.layers.{layer}.ffn_ffn_ln.{part}",
+                &["model.{side}.layers.{layer}.final_layer_norm.{part}"],
+            ),
             Rule::Rename("{side}.layers.{layer}.self_{rest}", "{side}.layers.{layer}.self_attn.{rest}"),
             Rule::Rename("{side}.layers.{layer}.context_{rest}", "{side}.layers.{layer}.encoder_attn.{rest}"),
             Rule::Transpose(
                 "{side}.layers.{layer}.{attention}.Wo",
                 "model.{side}.layers.{layer}.{attention}.out_proj.weight",
             ),
-            Rule::Copy("{side}.layers.{layer}.{attention}.bo", &["model.{side}.layers.{layer}.{attention}.out_proj.bias"]),
+            Rule::Copy(
+                "{side}.layers.{layer}.{attention}.bo",
+                &["model.{side}.layers.{layer}.{attention}.out_proj.bias"],
+            ),
             Rule::Transpose(
                 "{side}.layers.{layer}.{attention}.W{which}",
                 "model.{side}.layers.{layer}.{attention}.{which}_proj.weight",
@@ -124,7 +143,10 @@ impl Layout for MarianNative {
             Rule::Copy("{side}.layers.{layer}.aan_bi", &["model.{side}.layers.{layer}.average.input_gate.bias"]),
             Rule::Transpose("{side}.layers.{layer}.aan_Wf", "model.{side}.layers.{layer}.average.forget_gate.weight"),
             Rule::Copy("{side}.layers.{layer}.aan_bf", &["model.{side}.layers.{layer}.average.forget_gate.bias"]),
-            Rule::Transpose("{side}.layers.{layer}.aan_W{which}", "model.{side}.layers.{layer}.average.fc{which}.weight"),
+            Rule::Transpose(
+                "{side}.layers.{layer}.aan_W{which}",
+                "model.{side}.layers.{layer}.average.fc{which}.weight",
+            ),
             Rule::Copy("{side}.layers.{layer}.aan_b{which}", &["model.{side}.layers.{layer}.average.fc{which}.bias"]),
             Rule::Copy("{side}_emb_ln.{part}", &["model.{side}.layernorm_embedding.{part}"]),
             Rule::Copy("{side}_top_ln.{part}", &["model.{side}.layer_norm.{part}"]),
@@ -209,7 +231,9 @@ impl Layout for MarianNative {
             }
             Some("average-attention") => {
                 if before {
-                    keys.refuse("`transformer-decoder-autoreg` average-attention with norms before sublayers is not supported");
+                    keys.refuse(
+                        "`transformer-decoder-autoreg` average-attention with norms before sublayers is not supported",
+                    );
                 }
                 Past::Average { activation: activation(keys, "transformer-aan-activation", Activation::Swish)? }
             }

@@ -29,9 +29,10 @@ pub(super) fn names(files: &ModelFiles, keys: &Keys) -> Result<(String, String)>
     };
     let last = |path: &&str| path.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
     let named: Vec<String> = named.iter().map(last).collect();
-    let mut there = files.list()?;
+    let mut there = files.names()?;
     there.retain(|name| {
-        let is_vocabulary = name.contains("vocab") && [".yml", ".yaml", ".txt", ".spm"].iter().any(|end| name.ends_with(end));
+        let is_vocabulary =
+            name.contains("vocab") && [".yml", ".yaml", ".txt", ".spm"].iter().any(|end| name.ends_with(end));
         is_vocabulary || (name.ends_with(".spm") && !["source.spm", "target.spm"].contains(&name.as_str()))
     });
     let is_there = |name: &String| files.read(name).is_ok_and(|found| found.is_some());
@@ -44,7 +45,10 @@ pub(super) fn names(files: &ModelFiles, keys: &Keys) -> Result<(String, String)>
         (_, _, [both]) => Ok((both.clone(), both.clone())),
         _ => {
             let wanted = if named.is_empty() { "*.yml or *.spm".to_owned() } else { named.join(" and ") };
-            Err(Error::model(files.path(""), format!("the vocabularies of this Marian model are missing ({wanted}); add them")))
+            Err(Error::model(
+                files.path(""),
+                format!("the vocabularies of this Marian model are missing ({wanted}); add them"),
+            ))
         }
     }
 }

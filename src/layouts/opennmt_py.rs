@@ -50,15 +50,15 @@ impl Layout for OpenNmtPy {
     fn rules(&self) -> &'static [Rule] {
         &[
             Rule::Ignore("{side}.embeddings.make_embedding.pe.{rest}"),
-            Rule::Copy(
-                "{side}.embeddings.make_embedding.emb_luts.0.weight",
-                &["model.{side}.embed_tokens.weight"],
-            ),
+            Rule::Copy("{side}.embeddings.make_embedding.emb_luts.0.weight", &["model.{side}.embed_tokens.weight"]),
             Rule::Copy("generator.0.{part}", &["lm_head.{part}"]),
             Rule::Copy("generator.{part}", &["lm_head.{part}"]),
             Rule::Rename("encoder.transformer.{layer}.{rest}", "model.encoder.layers.{layer}.{rest}"),
             Rule::Rename("decoder.transformer_layers.{layer}.{rest}", "model.decoder.layers.{layer}.{rest}"),
-            Rule::Rename("model.{side}.layers.{layer}.context_attn.{rest}", "model.{side}.layers.{layer}.encoder_attn.{rest}"),
+            Rule::Rename(
+                "model.{side}.layers.{layer}.context_attn.{rest}",
+                "model.{side}.layers.{layer}.encoder_attn.{rest}",
+            ),
             Rule::Copy(
                 "model.{side}.layers.{layer}.{attention}.relative_positions_embeddings.weight",
                 &[
@@ -82,8 +82,14 @@ impl Layout for OpenNmtPy {
                 "model.{side}.layers.{layer}.{attention}.final_linear.{part}",
                 "model.{side}.layers.{layer}.{attention}.out_proj.{part}",
             ),
-            Rule::Rename("model.{side}.layers.{layer}.feed_forward.w_1.{part}", "model.{side}.layers.{layer}.fc1.{part}"),
-            Rule::Rename("model.{side}.layers.{layer}.feed_forward.w_2.{part}", "model.{side}.layers.{layer}.fc2.{part}"),
+            Rule::Rename(
+                "model.{side}.layers.{layer}.feed_forward.w_1.{part}",
+                "model.{side}.layers.{layer}.fc1.{part}",
+            ),
+            Rule::Rename(
+                "model.{side}.layers.{layer}.feed_forward.w_2.{part}",
+                "model.{side}.layers.{layer}.fc2.{part}",
+            ),
             Rule::Rename(
                 "model.{side}.layers.{layer}.feed_forward.w_3.{part}",
                 "model.{side}.layers.{layer}.fc1_gate.{part}",
@@ -92,9 +98,18 @@ impl Layout for OpenNmtPy {
                 "model.{side}.layers.{layer}.feed_forward.layer_norm.{part}",
                 "model.{side}.layers.{layer}.final_layer_norm.{part}",
             ),
-            Rule::Rename("model.encoder.layers.{layer}.layer_norm.{part}", "model.encoder.layers.{layer}.self_attn_layer_norm.{part}"),
-            Rule::Rename("model.decoder.layers.{layer}.layer_norm_1.{part}", "model.decoder.layers.{layer}.self_attn_layer_norm.{part}"),
-            Rule::Rename("model.decoder.layers.{layer}.layer_norm_2.{part}", "model.decoder.layers.{layer}.encoder_attn_layer_norm.{part}"),
+            Rule::Rename(
+                "model.encoder.layers.{layer}.layer_norm.{part}",
+                "model.encoder.layers.{layer}.self_attn_layer_norm.{part}",
+            ),
+            Rule::Rename(
+                "model.decoder.layers.{layer}.layer_norm_1.{part}",
+                "model.decoder.layers.{layer}.self_attn_layer_norm.{part}",
+            ),
+            Rule::Rename(
+                "model.decoder.layers.{layer}.layer_norm_2.{part}",
+                "model.decoder.layers.{layer}.encoder_attn_layer_norm.{part}",
+            ),
             Rule::Rename("encoder.layer_norm.{part}", "model.encoder.layer_norm.{part}"),
             Rule::Rename("decoder.layer_norm.{part}", "model.decoder.layer_norm.{part}"),
             // The names of versions before 0.9.
@@ -104,7 +119,8 @@ impl Layout for OpenNmtPy {
     }
 
     fn spec(&self, keys: &Keys, parameters: &Parameters) -> Result<Spec> {
-        for key in ["copy_attn", "coverage_attn", "full_context_alignment", "parallel_residual", "num_kv", "multiquery"] {
+        for key in ["copy_attn", "coverage_attn", "full_context_alignment", "parallel_residual", "num_kv", "multiquery"]
+        {
             if toolkits::is_on(keys, key) && key != "full_context_alignment" {
                 keys.refuse(format!("`{key}` is not supported"));
             }
@@ -182,8 +198,19 @@ fn pieces<'v>(vocabulary: &'v Value, side: &str) -> Option<&'v Value> {
         Value::Array(pairs) => pairs.iter().find(|pair| pair.get(0).and_then(Value::as_str) == Some(side))?.get(1)?,
         vocabulary => vocabulary.get(side)?,
     };
-    let inside = ["/fields/0/1/vocab/itos", "/0/1/vocab/itos", "/base_field/vocab/itos", "/vocab/itos", "/itos", "/ids_to_tokens"];
-    let found = if found.get(0).is_some_and(Value::is_string) { found } else { inside.iter().find_map(|path| found.pointer(path))? };
+    let inside = [
+        "/fields/0/1/vocab/itos",
+        "/0/1/vocab/itos",
+        "/base_field/vocab/itos",
+        "/vocab/itos",
+        "/itos",
+        "/ids_to_tokens",
+    ];
+    let found = if found.get(0).is_some_and(Value::is_string) {
+        found
+    } else {
+        inside.iter().find_map(|path| found.pointer(path))?
+    };
     found.is_array().then_some(found)
 }
 
@@ -200,7 +227,9 @@ fn activation(keys: &Keys) -> Result<Activation> {
         Some("gelu" | "gated-gelu") => Activation::Gelu,
         Some("silu" | "gated-silu") => Activation::Swish,
         Some(other) => {
-            keys.refuse(format!("`pos_ffn_activation_fn` {other:?} is not supported; relu, gelu, silu and gated-gelu are"));
+            keys.refuse(format!(
+                "`pos_ffn_activation_fn` {other:?} is not supported; relu, gelu, silu and gated-gelu are"
+            ));
             Activation::Identity
         }
     })

@@ -81,19 +81,46 @@ impl Layout for Sockeye {
                     "model.decoder.layers.{layer}.encoder_attn.v_proj.weight",
                 ],
             ),
-            Rule::Rename("decoder.layers.{layer}.enc_attention.ff_q.weight", "decoder.layers.{layer}.encoder_attn.q_proj.weight"),
-            Rule::Rename("decoder.layers.{layer}.enc_attention.ff_out.weight", "decoder.layers.{layer}.encoder_attn.out_proj.weight"),
-            Rule::Rename("encoder.layers.{layer}.self_attention.ff_out.weight", "encoder.layers.{layer}.self_attn.out_proj.weight"),
-            Rule::Rename("decoder.layers.{layer}.autoregr_layer.ff_out.weight", "decoder.layers.{layer}.self_attn.out_proj.weight"),
+            Rule::Rename(
+                "decoder.layers.{layer}.enc_attention.ff_q.weight",
+                "decoder.layers.{layer}.encoder_attn.q_proj.weight",
+            ),
+            Rule::Rename(
+                "decoder.layers.{layer}.enc_attention.ff_out.weight",
+                "decoder.layers.{layer}.encoder_attn.out_proj.weight",
+            ),
+            Rule::Rename(
+                "encoder.layers.{layer}.self_attention.ff_out.weight",
+                "encoder.layers.{layer}.self_attn.out_proj.weight",
+            ),
+            Rule::Rename(
+                "decoder.layers.{layer}.autoregr_layer.ff_out.weight",
+                "decoder.layers.{layer}.self_attn.out_proj.weight",
+            ),
             Rule::Rename("{side}.layers.{layer}.ff.ff1.{part}", "{side}.layers.{layer}.fc1.{part}"),
             Rule::Rename("{side}.layers.{layer}.ff.ff2.{part}", "{side}.layers.{layer}.fc2.{part}"),
             Rule::Rename("{side}.layers.{layer}.ff.linear.{part}", "{side}.layers.{layer}.fc1_gate.{part}"),
             // A normalisation before a sublayer or after it.
-            Rule::Rename("{side}.layers.{layer}.post_{name}.layer_norm.{part}", "{side}.layers.{layer}.pre_{name}.layer_norm.{part}"),
-            Rule::Rename("encoder.layers.{layer}.pre_self_attention.layer_norm.{part}", "encoder.layers.{layer}.self_attn_layer_norm.{part}"),
-            Rule::Rename("decoder.layers.{layer}.pre_autoregr_layer.layer_norm.{part}", "decoder.layers.{layer}.self_attn_layer_norm.{part}"),
-            Rule::Rename("decoder.layers.{layer}.pre_enc_attention.layer_norm.{part}", "decoder.layers.{layer}.encoder_attn_layer_norm.{part}"),
-            Rule::Rename("{side}.layers.{layer}.pre_ff.layer_norm.{part}", "{side}.layers.{layer}.final_layer_norm.{part}"),
+            Rule::Rename(
+                "{side}.layers.{layer}.post_{name}.layer_norm.{part}",
+                "{side}.layers.{layer}.pre_{name}.layer_norm.{part}",
+            ),
+            Rule::Rename(
+                "encoder.layers.{layer}.pre_self_attention.layer_norm.{part}",
+                "encoder.layers.{layer}.self_attn_layer_norm.{part}",
+            ),
+            Rule::Rename(
+                "decoder.layers.{layer}.pre_autoregr_layer.layer_norm.{part}",
+                "decoder.layers.{layer}.self_attn_layer_norm.{part}",
+            ),
+            Rule::Rename(
+                "decoder.layers.{layer}.pre_enc_attention.layer_norm.{part}",
+                "decoder.layers.{layer}.encoder_attn_layer_norm.{part}",
+            ),
+            Rule::Rename(
+                "{side}.layers.{layer}.pre_ff.layer_norm.{part}",
+                "{side}.layers.{layer}.final_layer_norm.{part}",
+            ),
             Rule::Copy("encoder.{rest}", &["model.encoder.{rest}"]),
             Rule::Copy("decoder.{rest}", &["model.decoder.{rest}"]),
         ]
@@ -101,7 +128,8 @@ impl Layout for Sockeye {
 
     fn spec(&self, keys: &Keys, parameters: &Parameters) -> Result<Spec> {
         let section = |name: &str| {
-            keys.section(name)?.ok_or_else(|| keys.error(format!("`{name}` is missing, so it is no Transformer of Sockeye 3")))
+            keys.section(name)?
+                .ok_or_else(|| keys.error(format!("`{name}` is missing, so it is no Transformer of Sockeye 3")))
         };
         let (encoder, decoder) = (section("config_encoder")?, section("config_decoder")?);
         for side in [&encoder, &decoder] {
@@ -123,7 +151,9 @@ impl Layout for Sockeye {
                 (Some("n"), Some("dr" | "r")) => true,
                 (Some("" | "none") | None, Some("drn" | "rn")) => false,
                 (pre, post) => {
-                    keys.refuse(format!("sublayers between {pre:?} and {post:?} are not supported; n and dr, or none and drn are"));
+                    keys.refuse(format!(
+                        "sublayers between {pre:?} and {post:?} are not supported; n and dr, or none and drn are"
+                    ));
                     true
                 }
             })
@@ -163,7 +193,8 @@ impl Layout for Sockeye {
     fn lists(&self, files: &ModelFiles, _keys: &Keys) -> Result<Option<Lists>> {
         let list = |name: &str| -> Result<PieceList> {
             let (text, path) = (toolkits::text(files, name)?, files.path(name));
-            let pieces = numbered(&text).map_err(|problem| Error::model(&path, format!("not a usable vocabulary: {problem}")))?;
+            let pieces = numbered(&text)
+                .map_err(|problem| Error::model(&path, format!("not a usable vocabulary: {problem}")))?;
             Ok(TOKENS.list(pieces, path))
         };
         Ok(Some((list("vocab.src.0.json")?, Some(list("vocab.trg.0.json")?))))
@@ -177,7 +208,8 @@ impl Layout for Sockeye {
 
 /// The pieces of a JSON object from pieces to ids, in the order of these.
 fn numbered(text: &str) -> Result<Vec<String>, String> {
-    let ids: std::collections::HashMap<String, usize> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let ids: std::collections::HashMap<String, usize> =
+        serde_json::from_str(text).map_err(|error| error.to_string())?;
     let mut pieces = vec![String::new(); ids.len()];
     for (piece, id) in ids {
         match pieces.get_mut(id) {

@@ -49,7 +49,8 @@ impl Tokens {
 /// # Errors
 /// If it is missing or is not UTF-8.
 pub(super) fn text(files: &ModelFiles, name: &str) -> Result<String> {
-    let bytes = files.read(name)?.ok_or_else(|| Error::model(files.path(name), "this file of the model is missing; add it"))?;
+    let bytes =
+        files.read(name)?.ok_or_else(|| Error::model(files.path(name), "this file of the model is missing; add it"))?;
     String::from_utf8(bytes.into_owned()).map_err(|_| Error::model(files.path(name), "is not valid UTF-8"))
 }
 
