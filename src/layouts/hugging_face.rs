@@ -71,6 +71,22 @@ pub(super) fn width(keys: &Keys, parameters: &Parameters, default: usize) -> Res
     keys.size("d_model", stored.unwrap_or(default))
 }
 
+/// Why no class for a post-norm Transformer can compute a network, if none can.
+pub(super) fn differs(spec: &Transformer) -> Option<&'static str> {
+    let sides = [&spec.encoder, &spec.decoder];
+    let is_false = [
+        (sides.iter().any(|side| side.norm_before), "its normalisations stand before the sublayers"),
+        (spec.norm.kind != NormKind::Layer, "its normalisation is another"),
+        (spec.gated, "its feed-forward layers are gated"),
+        (spec.past != Past::Attention, "its decoder has no self-attention"),
+        (spec.relative_bias.is_some(), "its attention knows distances"),
+        (spec.attention_scale.is_some() || spec.output_scale != 1.0, "it scales attention or output in another way"),
+        (sides.iter().any(|side| side.heads * side.head_width != spec.width), "its heads do not share the width"),
+        (sides.iter().any(|side| side.residual_weight != 1.0), "its residuals have weights"),
+    ];
+    is_false.into_iter().find(|(is, _)| *is).map(|(_, problem)| problem)
+}
+
 /// What the class of a BART-like model decides by itself, and the defaults of its configuration.
 pub(super) struct Class {
     /// Rows of the source and the target embedding.

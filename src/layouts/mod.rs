@@ -35,7 +35,7 @@ mod tutorial_transformer;
 
 use serde_json::{Map, Value};
 
-pub use convert::convert;
+pub use convert::{Form, convert};
 pub use describe::{Description, describe, looks_like_model};
 pub use generation::{EarlyStopping, GenerationConfig, MOST_BEAMS};
 pub use list::{ModelSummary, WeightSummary, list_models};

@@ -73,8 +73,11 @@ fn read<T: serde::de::DeserializeOwned>(keys: &Keys, key: &str) -> Result<T> {
     serde_json::from_value(value).map_err(|error| keys.error(format!("`{key}`: {error}")))
 }
 
+/// Keys that are kept of a configuration, whatever its family: they are this program's.
+const KEPT: [&str; 5] = ["segmentation", "text_defaults", "alignment", "source_lang", "target_lang"];
+
 /// The keys of a network and its frame; those by which its own toolkit described it are left out.
-pub(super) fn config(spec: &Transformer, frame: &Frame, from: &str) -> Map<String, Value> {
+pub(super) fn config(spec: &Transformer, frame: &Frame, from: &str, own: &Map<String, Value>) -> Map<String, Value> {
     let keys = json!({
         "model_type": WrittenOut.name(),
         "converted_from": from,
@@ -82,7 +85,10 @@ pub(super) fn config(spec: &Transformer, frame: &Frame, from: &str) -> Map<Strin
         "network": spec,
         "frame": frame,
     });
-    keys.as_object().cloned().unwrap_or_default()
+    let mut config = keys.as_object().cloned().unwrap_or_default();
+    let kept = KEPT.iter().filter_map(|key| Some(((*key).to_owned(), own.get(*key)?.clone())));
+    config.extend(kept);
+    config
 }
 
 /// The contents of [`PIECES`].
