@@ -30,6 +30,7 @@ mod model_files;
 mod moses;
 mod outputs;
 mod parity;
+mod pickles;
 mod pipeline;
 mod pipeline_properties;
 mod program;
