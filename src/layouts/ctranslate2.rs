@@ -40,6 +40,13 @@ impl Layout for CTranslate2 {
         "ctranslate2"
     }
 
+    fn toolkit(&self, _files: &ModelFiles, weights: &Weights) -> (&'static str, Option<String>) {
+        let said = |key: &str| weights.said().get(key).map(ToString::to_string).unwrap_or_default();
+        let (binary, spec, revision) = (said("binary_version"), said("spec"), said("revision"));
+        let version = format!("(binary version {binary}, {} revision {revision})", spec.trim_matches('"'));
+        ("CTranslate2", Some(version))
+    }
+
     fn recognises(&self, _tensors: &[&str], said: &Map<String, Value>) -> bool {
         said.contains_key("binary_version") && said.contains_key("spec")
     }

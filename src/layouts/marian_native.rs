@@ -41,6 +41,11 @@ impl Layout for MarianNative {
         "marian-native"
     }
 
+    fn toolkit(&self, _files: &ModelFiles, weights: &Weights) -> (&'static str, Option<String>) {
+        let version = weights.said().get("version").and_then(Value::as_str);
+        ("Marian", version.map(|version| version.chars().take(40).collect()))
+    }
+
     fn recognises(&self, tensors: &[&str], said: &Map<String, Value>) -> bool {
         said.contains_key("dim-emb") || tensors.contains(&"encoder_l1_self_Wq")
     }

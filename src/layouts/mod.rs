@@ -364,7 +364,14 @@ fn parameters(files: &ModelFiles) -> Result<(&'static dyn Layout, Keys, Paramete
                 "has no `model_type`, and the names of the tensors are of no known family; supported are {}",
                 supported()
             )),
-            None => needs_config(files),
+            None => {
+                let example = weights.names().next().unwrap_or_default();
+                let problem = format!(
+                    "is missing, and the names of the tensors ({example}, …) are of no known family (docs/models.md says what \
+                     to write)"
+                );
+                Error::model(files.path("config.json"), problem)
+            }
         })?,
     };
     let keys = match (config, layout.options(files, &weights)?) {
