@@ -16,6 +16,7 @@ mod directories;
 mod eval;
 mod families;
 mod family_texts;
+mod forms;
 mod fuzz;
 mod gru_published_size;
 #[cfg(feature = "hub")]
