@@ -49,7 +49,8 @@ impl Archive {
         }
         // Archives that were made of a folder have its name before every other.
         let folder = names.first().and_then(|name| name.split_once('/')).map(|(folder, _)| format!("{folder}/"));
-        let folder = folder.filter(|folder| names.iter().all(|name| name.starts_with(folder.as_str()))).unwrap_or_default();
+        let folder =
+            folder.filter(|folder| names.iter().all(|name| name.starts_with(folder.as_str()))).unwrap_or_default();
         let mut entries = BTreeMap::new();
         for (index, name) in names.iter().enumerate() {
             let inside = &name[folder.len()..];

@@ -34,7 +34,10 @@ const OTHERS: [(&[u8], &str); 6] = [
 
 /// Formats that are not read, by the endings of their files: what they are, and the way out.
 const UNREADABLE: [(&str, &str); 14] = [
-    (".h5", "is an HDF5 file, which Keras and TensorFlow write; save its tensors as safetensors (docs/models.md says how)"),
+    (
+        ".h5",
+        "is an HDF5 file, which Keras and TensorFlow write; save its tensors as safetensors (docs/models.md says how)",
+    ),
     (".keras", "is a Keras model; save its tensors as safetensors (docs/models.md says how)"),
     (".onnx", "is an ONNX model, whose weights no longer have their names; use the checkpoint it was exported from"),
     (".gguf", "is a GGUF file, of llama.cpp; use the same model in safetensors form"),
@@ -44,8 +47,14 @@ const UNREADABLE: [(&str, &str); 14] = [
     (".ot", "holds weights of rust-bert; use the model's pytorch_model.bin or model.safetensors"),
     (".mlmodel", "is a Core ML model; use the checkpoint it was exported from"),
     (".pb", "is a TensorFlow graph; export the model with its toolkit, OpenNMT-tf's to CTranslate2 for example"),
-    (".ckpt.index", "is a TensorFlow checkpoint; export the model with its toolkit, OpenNMT-tf's to CTranslate2 for example"),
-    (".index", "is a TensorFlow checkpoint; export the model with its toolkit, OpenNMT-tf's to CTranslate2 for example"),
+    (
+        ".ckpt.index",
+        "is a TensorFlow checkpoint; export the model with its toolkit, OpenNMT-tf's to CTranslate2 for example",
+    ),
+    (
+        ".index",
+        "is a TensorFlow checkpoint; export the model with its toolkit, OpenNMT-tf's to CTranslate2 for example",
+    ),
     (".gz", "is compressed with gzip; unpack it with gunzip"),
     (".html", "is a web page and not a model; download the file itself"),
 ];
@@ -82,6 +91,14 @@ pub(super) fn read(bytes: &Bytes) -> Result<Container> {
     } else {
         pytorch::read(bytes)
     }
+}
+
+/// What a PyTorch file says beside its tensors, if it has any.
+///
+/// # Errors
+/// If it is of another format, or damaged.
+pub(super) fn said(bytes: &Bytes) -> Result<Map<String, Value>> {
+    Ok(pytorch::read_all(bytes)?.0.said)
 }
 
 /// A reading position, for the zip crate.

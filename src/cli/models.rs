@@ -42,7 +42,9 @@ pub(super) fn run(arguments: Arguments) -> Result<Ending> {
         let mut models = list_models(&HubSettings::from_environment(), &directories);
         if !named.is_empty() {
             // Those who name a model want that one, and what lies below it.
-            models.retain(|model| model.location == Location::Local && named.iter().all(|named| named.name != model.name));
+            models.retain(|model| {
+                model.location == Location::Local && named.iter().all(|named| named.name != model.name)
+            });
         }
         match arguments.results.is_json() {
             true => named.iter().map(json_description).chain(models.iter().map(json_line)).collect(),
@@ -87,27 +89,29 @@ fn description(model: &Description) -> String {
     line("toolkit", model.toolkit.clone());
     line("family", model.family.map(str::to_owned));
     line("network", model.network.clone());
-    line("vocabulary", model.vocabularies.map(|(source, target)| format!("{source} pieces of the source, {target} of the target")));
-    line("languages", match &model.languages {
-        (None, None) => None,
-        (source, target) => {
-            let known = |code: &Option<String>| code.clone().unwrap_or_else(|| "?".to_owned());
-            Some(format!("{} to {}", known(source), known(target)))
-        }
-    });
+    line(
+        "vocabulary",
+        model.vocabularies.map(|(source, target)| format!("{source} pieces of the source, {target} of the target")),
+    );
+    line(
+        "languages",
+        match &model.languages {
+            (None, None) => None,
+            (source, target) => {
+                let known = |code: &Option<String>| code.clone().unwrap_or_else(|| "?".to_owned());
+                Some(format!("{} to {}", known(source), known(target)))
+            }
+        },
+    );
     let file = model.file.clone().unwrap_or_default();
-    match &model.weights {
-        Ok(weights) => {
+    line(
+        "weights",
+        model.weights.map(|weights| {
             let (parameters, bytes) = (weights.parameters as f64 / 1e6, weights.bytes as f64 / 1e6);
-            let precision = weights.precision.precision();
-            line("weights", Some(format!("{file}: {parameters:.1} M parameters, {bytes:.1} MB, {precision}")));
-            line("usable", Some("yes".to_owned()));
-        }
-        Err(problem) => {
-            line("weights", model.file.clone());
-            line("usable", Some(format!("no: {problem}")));
-        }
-    }
+            format!("{file}: {parameters:.1} M parameters, {bytes:.1} MB, {}", weights.precision.precision())
+        }),
+    );
+    line("usable", Some(model.problem.as_ref().map_or("yes".to_owned(), |problem| format!("no: {problem}"))));
     model.notes.iter().for_each(|note| line("note", Some(note.clone())));
     text
 }
@@ -125,7 +129,12 @@ fn json_description(model: &Description) -> String {
         "file": model.file,
         "notes": model.notes,
     });
-    add_weights(&mut line, &model.weights);
+    if let Some(weights) = &model.weights {
+        add_weights(&mut line, weights);
+    }
+    if let Some(problem) = &model.problem {
+        line["problem"] = json!(problem);
+    }
     format!("{line}\n")
 }
 
@@ -175,20 +184,18 @@ fn json_line(model: &ModelSummary) -> String {
         "source_language": model.languages.0,
         "target_language": model.languages.1,
     });
-    add_weights(&mut line, &model.weights);
+    match &model.weights {
+        Ok(weights) => add_weights(&mut line, weights),
+        Err(problem) => line["problem"] = json!(problem),
+    }
     format!("{line}\n")
 }
 
-fn add_weights(line: &mut Value, weights: &std::result::Result<WeightSummary, String>) {
-    match weights {
-        Ok(weights) => {
-            line["family"] = json!(weights.network);
-            line["parameters"] = json!(weights.parameters);
-            line["bytes"] = json!(weights.bytes);
-            line["precision"] = json!(weights.precision.precision());
-        }
-        Err(problem) => line["problem"] = json!(problem),
-    }
+fn add_weights(line: &mut Value, weights: &WeightSummary) {
+    line["family"] = json!(weights.network);
+    line["parameters"] = json!(weights.parameters);
+    line["bytes"] = json!(weights.bytes);
+    line["precision"] = json!(weights.precision.precision());
 }
 
 /// Aligned columns; a model that cannot be used has its reason in place of the last ones.

@@ -41,9 +41,10 @@ impl Layout for CTranslate2 {
     }
 
     fn toolkit(&self, _files: &ModelFiles, weights: &Weights) -> (&'static str, Option<String>) {
-        let said = |key: &str| weights.said().get(key).map(Value::to_string);
-        let version = said("binary_version").zip(said("revision"));
-        ("CTranslate2", version.map(|(version, revision)| format!("binary version {version}, revision {revision}")))
+        let said = |key: &str| weights.said().get(key).map(ToString::to_string).unwrap_or_default();
+        let (binary, spec, revision) = (said("binary_version"), said("spec"), said("revision"));
+        let version = format!("(binary version {binary}, {} revision {revision})", spec.trim_matches('"'));
+        ("CTranslate2", Some(version))
     }
 
     fn recognises(&self, _tensors: &[&str], said: &Map<String, Value>) -> bool {
@@ -175,14 +176,15 @@ impl Layout for CTranslate2 {
         let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 1)?;
         let width = toolkits::width(parameters)?;
         let default_heads = if specification == "TransformerBig" { 16 } else { 8 };
-        let stack = |side: &str| -> Result<Stack> {
-            let heads = number(keys, side, "num_heads")?.map_or(default_heads, |heads| heads.max(1) as usize);
-            let final_norm = parameters.contains(&format!("model.{side}.layer_norm.weight"));
-            toolkits::stack(keys, parameters, side, width, heads, final_norm)
-        };
         let flag = |name: &str, default: i64| -> Result<bool> {
             let of = |side: &str| Ok::<_, crate::Error>(number(keys, side, name)?.unwrap_or(default));
             Ok(toolkits::same_side(keys, &format!("`{name}`"), of("encoder")? != 0, of("decoder")? != 0))
+        };
+        let norm_before = flag("pre_norm", 1)?;
+        let stack = |side: &str| -> Result<Stack> {
+            let heads = number(keys, side, "num_heads")?.map_or(default_heads, |heads| heads.max(1) as usize);
+            let final_norm = parameters.contains(&format!("model.{side}.layer_norm.weight"));
+            toolkits::stack(keys, parameters, side, width, heads, norm_before, final_norm)
         };
         if number(keys, "encoder", "activation")? != number(keys, "decoder", "activation")? {
             keys.refuse("`activation` differs between encoder and decoder, which is not supported");
@@ -223,11 +225,7 @@ impl Layout for CTranslate2 {
         Ok(Spec::Transformer(Transformer {
             encoder: stack("encoder")?,
             decoder: stack("decoder")?,
-            norm: Norm {
-                kind: if is_rms { NormKind::Rms } else { NormKind::Layer },
-                epsilon,
-                before: flag("pre_norm", 1)?,
-            },
+            norm: Norm { kind: if is_rms { NormKind::Rms } else { NormKind::Layer }, epsilon },
             activation: activation(keys)?,
             attention_scale: keys.float("encoder/layer_0/self_attention/queries_scale")?,
             bias: false,

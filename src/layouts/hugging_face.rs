@@ -71,6 +71,22 @@ pub(super) fn width(keys: &Keys, parameters: &Parameters, default: usize) -> Res
     keys.size("d_model", stored.unwrap_or(default))
 }
 
+/// Why no class for a post-norm Transformer can compute a network, if none can.
+pub(super) fn differs(spec: &Transformer) -> Option<&'static str> {
+    let sides = [&spec.encoder, &spec.decoder];
+    let is_false = [
+        (sides.iter().any(|side| side.norm_before), "its normalisations stand before the sublayers"),
+        (spec.norm.kind != NormKind::Layer, "its normalisation is another"),
+        (spec.gated, "its feed-forward layers are gated"),
+        (spec.past != Past::Attention, "its decoder has no self-attention"),
+        (spec.relative_bias.is_some(), "its attention knows distances"),
+        (spec.attention_scale.is_some() || spec.output_scale != 1.0, "it scales attention or output in another way"),
+        (sides.iter().any(|side| side.heads * side.head_width != spec.width), "its heads do not share the width"),
+        (sides.iter().any(|side| side.residual_weight != 1.0), "its residuals have weights"),
+    ];
+    is_false.into_iter().find(|(is, _)| *is).map(|(_, problem)| problem)
+}
+
 /// What the class of a BART-like model decides by itself, and the defaults of its configuration.
 pub(super) struct Class {
     /// Rows of the source and the target embedding.
@@ -95,9 +111,9 @@ impl Class {
         let width = width(keys, parameters, 1024)?;
         Ok(Spec::Transformer(Transformer {
             width,
-            encoder: stack(keys, "encoder", width, self.final_norm)?,
-            decoder: stack(keys, "decoder", width, self.final_norm)?,
-            norm: Norm { kind: NormKind::Layer, epsilon: 1e-5, before: self.before },
+            encoder: stack(keys, "encoder", width, &self)?,
+            decoder: stack(keys, "decoder", width, &self)?,
+            norm: Norm { kind: NormKind::Layer, epsilon: 1e-5 },
             activation: activation(keys, &["activation_function"], self.activation)?,
             gated: false,
             attention_scale: None,
@@ -142,12 +158,13 @@ pub(super) const SINUSOIDS: Positions =
     Positions::Sinusoidal { order: Order::Halves, first_index: 0, frequencies: Frequencies::ByWidth, padding: None };
 
 /// The layers of one side under Hugging Face's keys.
-pub(super) fn stack(keys: &Keys, side: &str, width: usize, final_norm: bool) -> Result<Stack> {
+fn stack(keys: &Keys, side: &str, width: usize, class: &Class) -> Result<Stack> {
     let layers = keys.size(&format!("{side}_layers"), 12)?;
     let heads = keys.size(&format!("{side}_attention_heads"), 16)?;
     let inner = keys.size(&format!("{side}_ffn_dim"), 4096)?;
     let head_width = head_width(keys, width, heads, side)?;
-    Ok(Stack { layers, heads, head_width, inner, final_norm, residual_weight: 1.0 })
+    let (norm_before, final_norm) = (class.before, class.final_norm);
+    Ok(Stack { layers, heads, head_width, inner, norm_before, final_norm, residual_weight: 1.0 })
 }
 
 /// The width of a head where heads share the width of the model.
@@ -240,7 +257,7 @@ pub(super) fn complete(spec: &Transformer, frame: &Frame, config: &mut Map<Strin
         "activation_function": activation_name(spec.activation),
         "scale_embedding": spec.embedding_scale != 1.0,
         "static_position_embeddings": matches!(spec.positions, Positions::Sinusoidal { .. }),
-        "normalize_before": spec.norm.before,
+        "normalize_before": spec.encoder.norm_before,
         "normalize_embedding": spec.embedding_norm,
         "add_final_layer_norm": spec.encoder.final_norm,
         "max_position_embeddings": spec.trained_length,

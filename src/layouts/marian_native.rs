@@ -41,7 +41,8 @@ impl Layout for MarianNative {
     }
 
     fn toolkit(&self, _files: &ModelFiles, weights: &Weights) -> (&'static str, Option<String>) {
-        ("Marian", weights.said().get("version").and_then(Value::as_str).map(str::to_owned))
+        let version = weights.said().get("version").and_then(Value::as_str);
+        ("Marian", version.map(|version| version.chars().take(40).collect()))
     }
 
     fn recognises(&self, tensors: &[&str], said: &Map<String, Value>) -> bool {
@@ -217,7 +218,7 @@ impl Layout for MarianNative {
                 keys.refuse("`transformer-ffn-depth` less than 2 is not supported");
                 keys.supported()?;
             }
-            toolkits::stack(keys, parameters, side, width, heads, final_norm)
+            toolkits::stack(keys, parameters, side, width, heads, before, final_norm)
         };
         let table = parameters.shape("model.encoder.embed_positions.weight").and_then(|shape| shape.first().copied());
         let positions = match table {
@@ -257,7 +258,7 @@ impl Layout for MarianNative {
         Ok(Spec::Transformer(Transformer {
             encoder: stack("encoder")?,
             decoder: stack("decoder")?,
-            norm: Norm { kind: if is_rms { NormKind::Rms } else { NormKind::Layer }, epsilon: 1e-6, before },
+            norm: Norm { kind: if is_rms { NormKind::Rms } else { NormKind::Layer }, epsilon: 1e-6 },
             activation: activation(keys, "transformer-ffn-activation", Activation::Swish)?,
             gated: false,
             embedding_scale: if table.is_some() { 1.0 } else { (width as f32).sqrt() },

@@ -3,6 +3,7 @@
 //! A family is one file here and one line in the list `LAYOUTS`. It reads its configuration into a [`Spec`], names its tensors
 //! by rules, and says what stands around a sentence; the arithmetic is in [`crate::model`].
 
+mod annotated_transformer;
 mod bart;
 mod convert;
 mod ctranslate2;
@@ -34,7 +35,7 @@ mod tutorial_transformer;
 
 use serde_json::{Map, Value};
 
-pub use convert::convert;
+pub use convert::{Form, convert};
 pub use describe::{Description, describe, looks_like_model};
 pub use generation::{EarlyStopping, GenerationConfig, MOST_BEAMS};
 pub use list::{ModelSummary, WeightSummary, list_models};
@@ -47,7 +48,7 @@ use crate::{Error, Result};
 use rules::Rule;
 
 /// Every family.
-static LAYOUTS: [&dyn Layout; 19] = [
+static LAYOUTS: [&dyn Layout; 20] = [
     // These know their own files; their tensors may have the names of others.
     &ctranslate2::CTranslate2,
     &marian_native::MarianNative,
@@ -55,6 +56,7 @@ static LAYOUTS: [&dyn Layout; 19] = [
     &opennmt_py::OpenNmtPy,
     &joeynmt::JoeyNmt,
     &sockeye::Sockeye,
+    &annotated_transformer::AnnotatedTransformer,
     &marian::Marian,
     &bart::Bart,
     &mbart::MBart,
@@ -368,7 +370,14 @@ fn parameters(files: &ModelFiles) -> Result<(&'static dyn Layout, Keys, Paramete
                 "has no `model_type`, and the names of the tensors are of no known family; supported are {}",
                 supported()
             )),
-            None => needs_config(files),
+            None => {
+                let example = weights.names().next().unwrap_or_default();
+                let problem = format!(
+                    "is missing, and the names of the tensors ({example}, …) are of no known family (docs/models.md says what \
+                     to write)"
+                );
+                Error::model(files.path("config.json"), problem)
+            }
         })?,
     };
     let keys = match (config, layout.options(files, &weights)?) {

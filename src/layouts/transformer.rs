@@ -6,11 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::rules::Rule;
 use super::{Layout, Lists};
+use crate::Error;
 use crate::Result;
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
 use crate::spec::{Spec, Transformer};
 use crate::text::{Frame, Part, PieceList};
-use crate::Error;
 
 /// The file of the vocabularies.
 pub(super) const PIECES: &str = "pieces.json";
@@ -53,7 +53,8 @@ impl Layout for WrittenOut {
 
     fn lists(&self, files: &ModelFiles, _keys: &Keys) -> Result<Option<Lists>> {
         let path = files.path(PIECES);
-        let bytes = files.read(PIECES)?.ok_or_else(|| Error::model(&path, "this file of the vocabulary is missing; add it"))?;
+        let bytes =
+            files.read(PIECES)?.ok_or_else(|| Error::model(&path, "this file of the vocabulary is missing; add it"))?;
         let wrong = |error: String| Error::model(&path, format!("not a usable vocabulary: {error}"));
         let mut sides: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
         let mut side = |name: &str| -> Result<Option<PieceList>> {
@@ -72,8 +73,11 @@ fn read<T: serde::de::DeserializeOwned>(keys: &Keys, key: &str) -> Result<T> {
     serde_json::from_value(value).map_err(|error| keys.error(format!("`{key}`: {error}")))
 }
 
+/// Keys that are kept of a configuration, whatever its family: they are this program's.
+const KEPT: [&str; 5] = ["segmentation", "text_defaults", "alignment", "source_lang", "target_lang"];
+
 /// The keys of a network and its frame; those by which its own toolkit described it are left out.
-pub(super) fn config(spec: &Transformer, frame: &Frame, from: &str) -> Map<String, Value> {
+pub(super) fn config(spec: &Transformer, frame: &Frame, from: &str, own: &Map<String, Value>) -> Map<String, Value> {
     let keys = json!({
         "model_type": WrittenOut.name(),
         "converted_from": from,
@@ -81,7 +85,10 @@ pub(super) fn config(spec: &Transformer, frame: &Frame, from: &str) -> Map<Strin
         "network": spec,
         "frame": frame,
     });
-    keys.as_object().cloned().unwrap_or_default()
+    let mut config = keys.as_object().cloned().unwrap_or_default();
+    let kept = KEPT.iter().filter_map(|key| Some(((*key).to_owned(), own.get(*key)?.clone())));
+    config.extend(kept);
+    config
 }
 
 /// The contents of [`PIECES`].

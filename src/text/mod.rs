@@ -37,7 +37,7 @@ pub use self::moses::MosesVocabulary;
 pub use self::normalize::{Normalized, Offsets, normalize};
 pub use self::numbering::Numbering;
 pub use self::paragraphs::append_line;
-pub use self::piece_list::PieceList;
+pub use self::piece_list::{PieceList, word_level};
 pub use self::segmentation::{Pretokenizer, Segmentation, SideSegmentation, Unit};
 pub use self::sentencepiece_vocabulary::SentencePieceVocabulary;
 pub use self::shortlist::Shortlist;

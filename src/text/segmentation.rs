@@ -1,6 +1,7 @@
 //! How text is cut before its pieces are looked up in a list: what a configuration or a command says of it, and what
 //! lies with the model.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -257,7 +258,8 @@ impl Vocabularies {
         };
         let source_table = table(source)?;
         let target_table = target.map_or_else(|| Ok(Arc::clone(&source_table)), table)?;
-        let mut open = Opener { files, package: package(files)?, models: Vec::new(), codes: Vec::new() };
+        let (models, codes, used) = (Vec::new(), Vec::new(), RefCell::default());
+        let mut open = Opener { files, package: package(files)?, models, codes, used };
         let source = open.segmenter(Side::Source, &segmentation.source, source_table.pieces())?;
         let target = open.segmenter(Side::Target, &segmentation.target, target_table.pieces())?;
         let is_neutral = |segmenter: &Segmenter| segmenter.words.tokenizes && !segmenter.words.moses.has_language();
@@ -270,7 +272,8 @@ impl Vocabularies {
             );
         }
         let side = |table, segmenter| -> Arc<dyn Vocabulary> { Arc::new(ListVocabulary::new(table, segmenter)) };
-        Ok(Self { source: side(source_table, source), target: side(target_table, target), pair: None, notes })
+        let (source, target) = (side(source_table, source), side(target_table, target));
+        Ok(Self { source, target, pair: None, notes, files: open.used.into_inner() })
     }
 }
 
@@ -287,6 +290,8 @@ struct Opener<'f> {
     package: Option<[Option<String>; 2]>,
     models: Vec<(PathBuf, Arc<SentencePiece>)>,
     codes: Vec<(PathBuf, Arc<Codes>)>,
+    /// The files that were read.
+    used: RefCell<Vec<PathBuf>>,
 }
 
 impl Opener<'_> {
@@ -405,7 +410,10 @@ impl Opener<'_> {
     fn named(&self, path: &Path) -> Result<(std::borrow::Cow<'static, [u8]>, PathBuf)> {
         let name = self.files.path(path);
         match self.files.read(path)? {
-            Some(bytes) => Ok((bytes, name)),
+            Some(bytes) => {
+                self.used.borrow_mut().push(path.to_owned());
+                Ok((bytes, name))
+            }
             None => Err(Error::model(name, "no such file, but text is to be cut with it")),
         }
     }

@@ -1,6 +1,7 @@
 //! Finding the vocabulary of a model directory.
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::characters::Characters;
@@ -47,6 +48,8 @@ pub struct Vocabularies {
     pub pair: Option<(String, String)>,
     /// What the user should be told about them, one line each.
     pub notes: Vec<String>,
+    /// The files that cut text, relative to the model's, where the pieces come from elsewhere.
+    pub files: Vec<PathBuf>,
 }
 
 impl Vocabularies {
@@ -90,6 +93,7 @@ impl Vocabularies {
             target: vocabulary,
             pair: None,
             notes: Vec::new(),
+            files: Vec::new(),
         };
         Ok(match kind {
             Kind::Marian if files.read("source.spm")?.is_some() || files.read("target.spm")?.is_some() => {
@@ -178,6 +182,7 @@ impl Vocabularies {
             target: side("target.spm", target_table)?,
             pair: None,
             notes: Vec::new(),
+            files: Vec::new(),
         })
     }
 
@@ -196,6 +201,7 @@ impl Vocabularies {
             target: side("vocab-tgt.json", &pair.1)?,
             pair: None,
             notes: Vec::new(),
+            files: Vec::new(),
         })
     }
 }
@@ -208,11 +214,17 @@ fn open_pair(
 ) -> Result<Option<Vocabularies>> {
     if files.read(source)?.is_some() || files.read(target)?.is_some() {
         let side = |name| open(&require(files, name)?, files.path(name));
-        return Ok(Some(Vocabularies { source: side(source)?, target: side(target)?, pair: None, notes: Vec::new() }));
+        return Ok(Some(Vocabularies {
+            source: side(source)?,
+            target: side(target)?,
+            pair: None,
+            notes: Vec::new(),
+            files: Vec::new(),
+        }));
     }
     let Some(bytes) = files.read(shared)? else { return Ok(None) };
     let both = open(&bytes, files.path(shared))?;
-    Ok(Some(Vocabularies { source: Arc::clone(&both), target: both, pair: None, notes: Vec::new() }))
+    Ok(Some(Vocabularies { source: Arc::clone(&both), target: both, pair: None, notes: Vec::new(), files: Vec::new() }))
 }
 
 fn require(files: &ModelFiles, name: &str) -> Result<Cow<'static, [u8]>> {

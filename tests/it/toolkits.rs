@@ -1,194 +1,263 @@
-//! Checkpoints of CTranslate2 and Marian as they lie, through the real program: what their own engines, or references written
-//! from the published formats, translate with them.
+//! Checkpoints of training toolkits, as these save them, against what their own code computes.
+//!
+//! `toolkits_reference.py` in `tests/reference/` wrote the fixtures: `model` is the toolkit's directory, `expected.json` what the toolkit
+//! makes of it. The last test uses a real checkpoint that lies beside the project, and says that it skips where it is absent.
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use translate::checkpoint::ModelFiles;
+use translate::compute::{BackendName, Workspace};
+use translate::model::{Attention, Record};
+use translate::search::SearchOptions;
+use translate::{Precision, Request, Translation, Translator};
 
 use crate::program::run;
 
-/// What `expected.json` of a directory holds.
-#[derive(Deserialize)]
-struct Expected {
-    lines: Vec<String>,
-    runs: Vec<Run>,
-}
+/// Every fixture.
+const ALL: [&str; 17] = [
+    "annotated",
+    "fairseq_args",
+    "fairseq_cfg",
+    "fairseq_dictconfig",
+    "fairseq_oldest",
+    "joeynmt_characters",
+    "joeynmt_default",
+    "joeynmt_post",
+    "joeynmt_pre",
+    "opennmt_py_1",
+    "opennmt_py_1_relative",
+    "opennmt_py_3",
+    "opennmt_py_3_gated",
+    "opennmt_py_3_relative",
+    "opennmt_py_oldest",
+    "sockeye_post",
+    "sockeye_pre",
+];
+
+/// Attention of every kind.
+const EVERYTHING: Record = Record { cross: true, encoder: true, decoder: true };
 
 #[derive(Deserialize)]
-struct Run {
-    arguments: Vec<String>,
-    text: Vec<String>,
-    score: Vec<f64>,
+struct Expected {
+    greedy: Vec<Greedy>,
+    forced: Vec<Forced>,
+    #[serde(default)]
+    beam: Vec<Beam>,
+}
+
+/// A sentence and the toolkit's most likely next pieces, one after the other.
+#[derive(Deserialize)]
+struct Greedy {
+    source: Vec<String>,
+    pieces: Vec<String>,
+    /// Summed, the sentence end's counted if there is one.
+    log_probability: f32,
+    ended: bool,
+}
+
+/// Logits along what the decoder is fed, the start token first.
+#[derive(Deserialize)]
+struct Forced {
+    source_ids: Vec<u32>,
+    fed: Vec<u32>,
+    logits: Vec<Vec<f32>>,
+}
+
+/// What the toolkit's own beam search finds.
+#[derive(Deserialize)]
+struct Beam {
+    source: Vec<String>,
+    pieces: Vec<String>,
+    score: f32,
 }
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/toolkits").join(name)
 }
 
-/// Runs all that a directory expects, on a backend.
-fn translates_as_expected(name: &str, backend: &str, tolerance: f64) {
-    let directory = fixture(name);
-    let expected: Expected = serde_json::from_slice(&std::fs::read(directory.join("expected.json")).unwrap()).unwrap();
-    translates(&directory, &expected, backend, tolerance, name);
+fn expected(name: &str) -> Expected {
+    serde_json::from_slice(&std::fs::read(fixture(name).join("expected.json")).unwrap()).unwrap()
 }
 
-fn translates(directory: &Path, expected: &Expected, backend: &str, tolerance: f64, name: &str) {
-    let input: String = expected.lines.iter().map(|line| line.clone() + "\n").collect();
-    for wanted in &expected.runs {
-        // candle has no 8-bit products, and reads the same numbers as F32.
-        let is_int8 = wanted.arguments.windows(2).any(|pair| pair == ["--precision", "int8"]);
-        if is_int8 && backend == "candle" {
-            continue;
-        }
-        let mut arguments = vec!["--model", directory.to_str().unwrap(), "--backend", backend, "--format", "json"];
-        arguments.extend(wanted.arguments.iter().map(String::as_str));
-        let outcome = run(&arguments, &input);
-        assert_eq!(outcome.status, 0, "{name} {:?}: {}", wanted.arguments, outcome.stderr);
-        let found: Vec<Value> = outcome.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let texts: Vec<&str> = found.iter().map(|line| line["translation"].as_str().unwrap().trim()).collect();
-        let trimmed: Vec<&str> = wanted.text.iter().map(|text| text.trim()).collect();
-        assert_eq!(texts, trimmed, "{name}, {backend}, {:?}: {}", wanted.arguments, outcome.stderr);
-        for (line, score) in found.iter().zip(&wanted.score) {
-            let difference = (line["score"].as_f64().unwrap() - score).abs();
-            assert!(difference < tolerance, "{name}, {backend}, {:?}: {line}, score {score}", wanted.arguments);
-        }
-    }
+fn open(name: &str, backend: BackendName) -> Translator {
+    let files = ModelFiles::Directory(fixture(name).join("model"));
+    let translator = Translator::builder().files(files).precision(Precision::F32).backend(backend).build();
+    translator.unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The directories in a folder of fixtures.
-fn directories(folder: &str) -> Vec<String> {
-    let mut names: Vec<String> = std::fs::read_dir(fixture(folder))
-        .unwrap()
-        .map(|entry| format!("{folder}/{}", entry.unwrap().file_name().into_string().unwrap()))
-        .collect();
-    names.sort();
-    names
+/// Pieces as text: with a space between them, unless each is a character.
+fn text(name: &str, pieces: &[String]) -> String {
+    pieces.join(if name.ends_with("characters") { "" } else { " " })
+}
+
+fn translate(
+    translator: &Translator,
+    texts: &[String],
+    options: &SearchOptions,
+    record: Record,
+    workspace: &mut Workspace,
+) -> Vec<Translation> {
+    let requests: Vec<Request> = texts.iter().map(|text| text.as_str().into()).collect();
+    translator.translate(&requests, options, record, workspace).unwrap()
+}
+
+/// The search of a model, in a beam of another size.
+fn options(translator: &Translator, beam_size: usize, max_length: usize) -> SearchOptions {
+    let mut options = translator.search_options();
+    (options.beam_size, options.max_length) = (beam_size, max_length);
+    options
+}
+
+fn greedy(translator: &Translator) -> SearchOptions {
+    options(translator, 1, 12)
 }
 
 #[test]
-fn what_ctranslate2_translates_with_its_directories() {
-    for name in directories("ctranslate2") {
-        // Products of 8 bits round the activations, in one way here and in another there.
-        let tolerance = if name.ends_with("int8") || name.ends_with("relative_positions") { 0.05 } else { 1e-4 };
-        translates_as_expected(&name, "kernels", tolerance);
-        translates_as_expected(&name, "candle", tolerance);
-    }
-}
-
-#[test]
-fn what_marian_would_translate_with_its_files() {
-    for name in directories("marian") {
-        for backend in ["kernels", "candle"] {
-            translates_as_expected(&name, backend, 1e-4);
-        }
-    }
-}
-
-#[test]
-fn a_converted_directory_translates_the_same() {
-    for name in directories("ctranslate2").into_iter().chain(directories("marian")) {
-        let directory = tempfile::tempdir().unwrap();
-        let out = directory.path().join("out").to_str().unwrap().to_owned();
-        let model = fixture(&name).to_str().unwrap().to_owned();
-        let outcome = run(&["convert", &model, &out, "--dtype", "f32"], "");
-        assert_eq!(outcome.status, 0, "{name}: {}", outcome.stderr);
-        let expected: Expected =
-            serde_json::from_slice(&std::fs::read(fixture(&name).join("expected.json")).unwrap()).unwrap();
-        let lines: String = expected.lines.iter().map(|line| line.clone() + "\n").collect();
-        let translate = |model: &str| {
-            let pieces: &[&str] = if name.ends_with("student") { &[] } else { &["--pieces"] };
-            let arguments = [&["--model", model, "--format", "json", "--precision", "f32"], pieces].concat();
-            run(&arguments, &lines)
-        };
-        let (before, after) = (translate(&model), translate(&out));
-        assert_eq!((before.stdout, after.status), (after.stdout, 0), "{name}: {}", after.stderr);
-    }
-}
-
-#[test]
-fn a_converter_without_its_options_or_vocabulary_is_told_so_in_one_line() {
-    let copy = tempfile::tempdir().unwrap();
-    std::fs::copy(fixture("ctranslate2/zero/model.bin"), copy.path().join("model.bin")).unwrap();
-    let outcome = run(&["--model", copy.path().to_str().unwrap()], "a\n");
-    assert_eq!((outcome.status, outcome.stderr.lines().count()), (1, 1), "{}", outcome.stderr);
-    assert!(
-        outcome.stderr.contains("source_vocabulary.json") && outcome.stderr.contains("missing"),
-        "{}",
-        outcome.stderr
-    );
-    std::fs::remove_file(copy.path().join("model.bin")).unwrap();
-    std::fs::copy(fixture("marian/ssru/model.bin"), copy.path().join("model.bin")).unwrap();
-    let outcome = run(&["--model", copy.path().to_str().unwrap()], "a\n");
-    assert!(outcome.stderr.contains("vocab.yml") && outcome.stderr.contains("missing"), "{}", outcome.stderr);
-}
-
-mod found_models {
-    use super::*;
-
-    /// One of the found directories with a `config.json` that asks for the sentence end, as its expected lines were made.
-    fn found(name: &str) -> Option<tempfile::TempDir> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/found-models/ct2-aren").join(name);
-        if !folder.is_dir() {
-            eprintln!("skipped: there is no ../shared/found-models/ct2-aren/{name}");
-            return None;
-        }
-        let copy = tempfile::tempdir().unwrap();
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
-        }
-        std::fs::write(copy.path().join("config.json"), json!({"add_source_eos": true}).to_string()).unwrap();
-        Some(copy)
-    }
-
-    fn expected(file: &str, beam: &str) -> Expected {
-        let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/found-models/ct2-aren/cases");
-        let input = std::fs::read_to_string(cases.join("input.txt")).unwrap();
-        let table = std::fs::read_to_string(cases.join(file)).unwrap();
-        let rows = table.lines().map(|line| line.split_once('\t').unwrap());
-        let (score, text) = rows.map(|(score, text)| (score.parse::<f64>().unwrap(), text.to_owned())).unzip();
-        let arguments = ["--pieces", "--compat", "ctranslate2", "--beam-size", beam].map(str::to_owned).to_vec();
-        Expected { lines: input.lines().map(str::to_owned).collect(), runs: vec![Run { arguments, text, score }] }
-    }
-
-    #[test]
-    fn arabic_to_latin_letters_in_every_version_and_number_format() {
-        for (name, tolerance) in [
-            ("v1/aren-transliteration", 1e-5),
-            ("v2/aren-transliteration", 1e-5),
-            ("v1/aren-transliteration-i16", 2e-2),
-            ("v2/aren-transliteration-i16", 2e-2),
-            ("v2/aren-transliteration-i8", 0.5),
-        ] {
-            let Some(model) = found(name) else { return };
-            for (file, beam) in [("expected-greedy.tsv", "1"), ("expected-beam4.tsv", "4")] {
-                let expected = expected(file, beam);
-                if tolerance < 1e-4 {
-                    translates(model.path(), &expected, "kernels", tolerance, name);
-                    translates(model.path(), &expected, "candle", tolerance, name);
-                    continue;
-                }
-                // Rounded weights are other weights: most lines are the same, and say so.
-                let input: String = expected.lines.iter().map(|line| line.clone() + "\n").collect();
-                let model = model.path().to_str().unwrap();
-                let mut arguments = vec!["--model", model];
-                arguments.extend(expected.runs[0].arguments.iter().map(String::as_str));
-                let outcome = run(&arguments, &input);
-                assert_eq!(outcome.status, 0, "{}", outcome.stderr);
-                let same = outcome.stdout.lines().zip(&expected.runs[0].text).filter(|(a, b)| a == b).count();
-                let (part, lines) = (if name.ends_with("i8") { 90 } else { 98 }, expected.lines.len());
-                println!("{name}, beam {beam}: {same} of {lines} as in f32");
-                assert!(same * 100 >= lines * part, "{name}, beam {beam}: {same} of {lines}");
+fn greedy_translations_are_those_of_the_toolkit() {
+    for name in ALL {
+        let cases = expected(name).greedy;
+        for backend in [BackendName::Kernels, BackendName::Candle] {
+            let translator = open(name, backend);
+            let texts: Vec<String> = cases.iter().map(|case| text(name, &case.source)).collect();
+            let workspace = &mut Workspace::new(1);
+            let found = translate(&translator, &texts, &greedy(&translator), Record::default(), workspace);
+            for (case, found) in cases.iter().zip(&found) {
+                let what = format!("{name}, {backend:?}, {:?}", case.source);
+                let best = &found.best().unwrap().hypothesis;
+                assert_eq!(found.text(), text(name, &case.pieces), "{what}");
+                assert_eq!(best.ended, case.ended, "{what}");
+                assert!((best.log_prob - case.log_probability).abs() < 1e-4, "{what}: {}", best.log_prob);
             }
         }
     }
+}
 
-    #[test]
-    fn without_a_configuration_nothing_is_put_after_a_source() {
-        let Some(model) = found("v2/aren-transliteration") else { return };
-        std::fs::remove_file(model.path().join("config.json")).unwrap();
-        let outcome = run(&["--model", model.path().to_str().unwrap(), "--pieces"], "آ ت ز م و ن\n");
-        assert_eq!((outcome.status, outcome.stdout.as_str()), (0, "a t z m o n\n"), "{}", outcome.stderr);
+#[test]
+fn logits_along_a_target_are_those_of_the_toolkit() {
+    for name in ALL {
+        for backend in [BackendName::Kernels, BackendName::Candle] {
+            let translator = open(name, backend);
+            for forced in expected(name).forced {
+                let mut workspace = Workspace::new(1);
+                let source = forced.source_ids.as_slice();
+                let mut decoder = translator.model().start(&[source], Record::default(), &mut workspace).unwrap();
+                let mut found = Vec::new();
+                for (step, (&token, wanted)) in forced.fed.iter().zip(&forced.logits).enumerate() {
+                    decoder.step(&[token], &mut workspace).unwrap();
+                    decoder.logits(&mut found, &mut workspace).unwrap();
+                    assert_eq!(found.len(), wanted.len(), "{name}");
+                    for (id, (found, wanted)) in found.iter().zip(wanted).enumerate() {
+                        let is_close = (found - wanted).abs() < 1e-4;
+                        assert!(is_close, "{name}, {backend:?}, step {step}, id {id}: {found}, not {wanted}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sentence_becomes_the_ids_of_the_toolkit() {
+    for name in ALL {
+        let (cases, translator) = (expected(name), open(name, BackendName::Kernels));
+        for (case, forced) in cases.greedy.iter().skip(2).step_by(5).zip(&cases.forced) {
+            let (options, workspace) = (greedy(&translator), &mut Workspace::new(1));
+            let found = translate(&translator, &[text(name, &case.source)], &options, Record::default(), workspace);
+            assert_eq!(found[0].source, forced.source_ids, "{name}, {:?}", case.source);
+            assert_eq!(options.start_token, forced.fed[0], "{name}");
+        }
+    }
+}
+
+/// fairseq divides a score by the length, as is usual; Sockeye's 1.0 does so, too.
+#[test]
+fn beam_searches_find_what_the_toolkit_finds() {
+    let mut compared = 0;
+    for name in ALL {
+        let cases = expected(name).beam;
+        let translator = open(name, BackendName::Kernels);
+        let options = options(&translator, 5, 13);
+        // Where the length limit ends a search the toolkits differ from us.
+        let ends = expected(name).greedy.into_iter().map(|case| case.ended);
+        for case in cases.iter().zip(ends).filter_map(|(case, ends)| ends.then_some(case)) {
+            let workspace = &mut Workspace::new(1);
+            let found = translate(&translator, &[text(name, &case.source)], &options, Record::default(), workspace);
+            let what = format!("{name}, {:?}", case.source);
+            assert_eq!(found[0].text(), text(name, &case.pieces), "{what}");
+            let score = found[0].best().unwrap().hypothesis.score;
+            assert!((score - case.score).abs() < 1e-4, "{what}: {score}, not {}", case.score);
+            compared += 1;
+        }
+    }
+    assert!(compared > 60, "{compared} searches compared");
+}
+
+#[test]
+fn batches_and_threads_change_no_bit_and_attention_sums_to_one() {
+    for name in ALL {
+        let translator = open(name, BackendName::Kernels);
+        let texts: Vec<String> = expected(name).greedy.iter().map(|case| text(name, &case.source)).collect();
+        let options = options(&translator, 4, 12);
+        let one = &mut Workspace::new(1);
+        let alone: Vec<Translation> = texts
+            .iter()
+            .flat_map(|text| translate(&translator, std::slice::from_ref(text), &options, EVERYTHING, one))
+            .collect();
+        for threads in [1, 2] {
+            let together = translate(&translator, &texts, &options, EVERYTHING, &mut Workspace::new(threads));
+            assert!(alone == together, "{name}: a batch on {threads} threads differs from single sentences");
+        }
+        for translation in &alone {
+            let best = &translation.best().unwrap().hypothesis;
+            let sums_to_one = |attention: &Attention| {
+                attention
+                    .weights
+                    .chunks_exact(attention.columns)
+                    .all(|row| (row.iter().sum::<f32>() - 1.0).abs() < 1e-5)
+            };
+            let kinds = [&best.cross_attention, &best.encoder_attention, &best.decoder_attention];
+            assert!(kinds.into_iter().flatten().all(sums_to_one), "{name}");
+            assert!(best.cross_attention.is_some(), "{name}");
+        }
+    }
+}
+
+/// The program on a directory, and on the file of weights in it.
+#[test]
+fn the_program_translates_with_a_directory_or_its_file_of_weights() {
+    let files = [
+        ("fairseq_cfg", "checkpoint_best.pt"),
+        ("joeynmt_pre", "best.ckpt"),
+        ("opennmt_py_1", "run_step_500.pt"),
+        ("opennmt_py_3_gated", "run_step_500.pt"),
+        ("opennmt_py_3_gated", "run_step_500.00.safetensors"),
+        ("sockeye_pre", "params.best"),
+        ("annotated", "multi30k_model_final.pt"),
+    ];
+    for (name, file) in files {
+        let directory = fixture(name).join("model");
+        let cases = expected(name).greedy;
+        let lines: String = cases.iter().map(|case| text(name, &case.source) + "\n").collect();
+        let wanted: String = cases.iter().map(|case| text(name, &case.pieces) + "\n").collect();
+        for model in [directory.clone(), directory.join(file)] {
+            let model = model.to_str().unwrap();
+            let outcome = run(&["--model", model, "--beam-size", "1", "--max-length", "12"], &lines);
+            assert_eq!((outcome.status, &outcome.stdout), (0, &wanted), "{model}: {}", outcome.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_real_checkpoint_of_sockeye_copies_its_input() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/found-models/sockeye-3.0.x");
+    if !folder.is_dir() {
+        eprintln!("skipped: there is no ../shared/found-models/sockeye-3.0.x");
+        return;
+    }
+    let input = std::fs::read_to_string(folder.join("model_input")).unwrap();
+    for backend in ["kernels", "candle"] {
+        let outcome = run(&["--model", folder.to_str().unwrap(), "--backend", backend], &input);
+        assert_eq!((outcome.status, &outcome.stdout), (0, &input), "{}", outcome.stderr);
     }
 }
