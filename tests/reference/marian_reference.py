@@ -283,13 +283,13 @@ def train(options, weights, sizes, end, steps, random):
 
 
 @torch.no_grad()
-def search(model, source, beams, alpha, end, unknown):
+def search(model, source, beams, alpha, end, banned):
     memory = model.encode(torch.tensor(source))
     running, finished = [([0], 0.0)], []
     while running and len(finished) < beams:
         candidates = []
         for tokens, total in running:
-            scores = total + model.log_probabilities(memory, torch.tensor(tokens), [unknown])[-1]
+            scores = total + model.log_probabilities(memory, torch.tensor(tokens), banned)[-1]
             candidates += [(score, tokens + [token]) for token, score in enumerate(scores.tolist())]
         candidates.sort(key=lambda candidate: -candidate[0])
         running = []
@@ -354,6 +354,25 @@ def in_8_bits(weights):
     return items, rounded
 
 
+def shortlist(path, sizes, random):
+    """Writes a lexical shortlist; returns which tokens a source may not have."""
+    first, lists = 10, [sorted(random.choice(sizes[1], 5, replace=False).tolist()) for _ in range(sizes[0])]
+    offsets = np.cumsum([0] + [len(targets) for targets in lists])
+    header = [0xF11A48D5013417F5, 0, first, 5, len(offsets), int(offsets[-1])]
+    targets = [target for targets in lists for target in targets]
+    path.write_bytes(struct.pack("<6Q", *header) + offsets.astype("<u8").tobytes() + np.array(targets, "<u4").tobytes())
+
+    def banned(source):
+        allowed = set(range(first)) | {target for token in source for target in lists[token]}
+        more = first
+        while len(allowed) % 8:
+            allowed.add(more)
+            more += 1
+        return [token for token in range(sizes[1]) if token not in allowed]
+
+    return banned
+
+
 def train_pieces(lines, size, path):
     model = io.BytesIO()
     # As Marian trains them: the sentence end is 0, the unknown 1, and bytes stand for what is not in the vocabulary.
@@ -411,8 +430,14 @@ def write(directory, seed, settings):
         usual.append("--pieces")
     plans = [([], 4, 0.6), (["--beam-size", "1"], 1, 0.6), (["--beam-size", "6", "--length-penalty", "0"], 6, 0.0)]
     runs = []
-    for arguments, beams, alpha in plans:
-        found = [[search(one, ids + [end], beams, alpha, end, unknown) for ids in numbers] for one in (model, disturbed)]
+    plans = [(*plan, lambda source: []) for plan in plans]
+    if form == "intgemm8":
+        banned = shortlist(directory / "lex.50.50.xxyy.s2t.bin", sizes, random)
+        # `@` stands for the directory.
+        plans += [(["--shortlist", "@lex.50.50.xxyy.s2t.bin", "--beam-size", beams], int(beams), 0.6, banned) for beams in "14"]
+    for arguments, beams, alpha, banned in plans:
+        found = [[search(one, ids + [end], beams, alpha, end, [unknown] + banned(ids + [end])) for ids in numbers]
+                 for one in (model, disturbed)]  # fmt: skip
         runs.append((usual + arguments, found))
     stable = [i for i in range(len(lines)) if all(a[i][1] == b[i][1] for _, (a, b) in runs)]
     lengths = sorted(len(runs[0][1][0][i][1]) for i in stable)
