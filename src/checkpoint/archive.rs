@@ -49,7 +49,8 @@ impl Archive {
         }
         // Archives that were made of a folder have its name before every other.
         let folder = names.first().and_then(|name| name.split_once('/')).map(|(folder, _)| format!("{folder}/"));
-        let folder = folder.filter(|folder| names.iter().all(|name| name.starts_with(folder.as_str()))).unwrap_or_default();
+        let folder =
+            folder.filter(|folder| names.iter().all(|name| name.starts_with(folder.as_str()))).unwrap_or_default();
         let mut entries = BTreeMap::new();
         for (index, name) in names.iter().enumerate() {
             let inside = &name[folder.len()..];
@@ -68,6 +69,11 @@ impl Archive {
     /// The names of all files, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)
+    }
+
+    /// Whether it has a file of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
     }
 
     /// The contents of a file; `None` if there is none of that name.

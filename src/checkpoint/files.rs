@@ -75,29 +75,10 @@ impl ModelFiles {
     /// Whether there is a file of this name.
     pub fn has(&self, name: impl AsRef<Path>) -> bool {
         match self {
-            Self::Directory(directory) => directory.join(name).is_file(),
+            Self::Directory(directory) | Self::File { directory, .. } => directory.join(name).is_file(),
+            Self::Archive { archive, folder } => archive.has(&in_folder(folder, name)),
             Self::Builtin { files, .. } => files.iter().any(|(own, _)| Path::new(own) == name.as_ref()),
         }
-    }
-
-    /// The names of all files, in order; a name that is not valid UTF-8 is left out.
-    ///
-    /// # Errors
-    /// If the directory cannot be read.
-    pub fn names(&self) -> Result<Vec<String>> {
-        let mut names: Vec<String> = match self {
-            Self::Directory(directory) => {
-                let entries = match std::fs::read_dir(directory) {
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-                    entries => entries.map_err(|error| Error::io(directory, error))?,
-                };
-                let entries = entries.filter_map(std::result::Result::ok).filter(|entry| entry.path().is_file());
-                entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
-            }
-            Self::Builtin { files, .. } => files.iter().map(|(name, _)| (*name).to_owned()).collect(),
-        };
-        names.sort();
-        Ok(names)
     }
 
     /// How to name a file of this model in a message.

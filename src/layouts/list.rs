@@ -8,7 +8,7 @@ use super::{Opened, by_model_type};
 use crate::checkpoint::{Dtype, ModelFiles, WEIGHT_FILES};
 use crate::store::hub::HubSettings;
 use crate::store::{Found, Location, find_all};
-use crate::text::Vocabularies;
+use crate::text::{Segmentation, Vocabularies};
 
 /// What `translate models` shows of one model.
 #[derive(Clone, Debug)]
@@ -69,7 +69,7 @@ fn weights(files: &ModelFiles) -> crate::Result<WeightSummary> {
     // What it takes to be used, but for the values of the weights.
     let opened = Opened::open(files)?;
     opened.check_layers()?;
-    opened.vocabularies(files)?;
+    opened.vocabularies(files, &Segmentation::default())?;
     let (parameters, bytes, precision) = opened.parameters.weights().size();
     Ok(WeightSummary { network: opened.layout.network(), parameters, bytes, precision })
 }

@@ -261,18 +261,22 @@ impl Opened {
         })
     }
 
-    /// Opens the vocabularies and checks that they fit the network.
+    /// Opens the vocabularies and checks that they fit the network. `said` goes before what the configuration says of how
+    /// text is cut.
     ///
     /// # Errors
     /// If one is missing, cannot be used, or has more entries than its embedding has rows.
-    pub fn vocabularies(&self, files: &ModelFiles) -> Result<Vocabularies> {
+    pub fn vocabularies(&self, files: &ModelFiles, said: &Segmentation) -> Result<Vocabularies> {
         let kinds = self.layout.vocabulary();
+        let segmentation = said.clone().or(self.segmentation.clone());
         let vocabularies = match (&self.lists, &self.vocabulary) {
             (Some((source, target)), _) => {
-                Vocabularies::of_lists(files, source.clone(), target.clone(), &self.segmentation)?
+                Vocabularies::of_lists(files, source.clone(), target.clone(), &segmentation)?
             }
-            (None, Some(directory)) => Vocabularies::open(&files.directory(directory)?, kinds)?,
-            (None, None) => Vocabularies::open(files, kinds)?,
+            (None, Some(directory)) => {
+                Vocabularies::open_segmented(&files.directory(directory)?, kinds, &segmentation)?
+            }
+            (None, None) => Vocabularies::open_segmented(files, kinds, &segmentation)?,
         };
         let vocabularies = match &self.target_characters {
             Some(characters) => vocabularies.with_target_characters(characters),

@@ -4,14 +4,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
 use super::moses::{Moses, Normalization, Truecaser};
 use super::piece_list::{ListVocabulary, PieceList, PieceTable};
 use super::segmenter::{Cut, Segmenter, Words};
 use super::sentencepiece::SentencePiece;
-use super::subwords::Codes;
-use super::{Side, Vocabularies, Vocabulary};
+use super::subwords::{Codes, pattern_of};
+use super::{Side, Vocabulary};
 use crate::checkpoint::{Keys, ModelFiles};
 use crate::{Error, Result};
 
@@ -80,6 +80,9 @@ pub enum Pretokenizer {
     /// The Moses tokenizer, whose detokenizer puts a translation together.
     Moses,
 }
+
+/// The most patterns in a list.
+const MOST_PATTERNS: usize = 64;
 
 const UNITS: [(&str, Unit); 4] = [
     ("words", Unit::Words),
@@ -209,7 +212,8 @@ fn strings(keys: &Keys, key: &str) -> Result<Option<Vec<String>>> {
     let Some(value) = keys.value(key) else { return Ok(None) };
     let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
     let list = value.as_array().and_then(|list| list.iter().map(text).collect::<Option<Vec<String>>>());
-    list.map(Some).ok_or_else(|| keys.wrong(key, value, "a list of texts"))
+    let list = list.filter(|list| list.len() <= MOST_PATTERNS);
+    list.map(Some).ok_or_else(|| keys.wrong(key, value, &format!("a list of at most {MOST_PATTERNS} texts")))
 }
 
 /// Names that files have in published directories, `{side}` being `source` or `target`, best first; then the ending that
@@ -238,39 +242,52 @@ struct Names {
     key: &'static str,
 }
 
-impl Vocabularies {
-    /// The vocabularies of a model whose toolkit keeps a list of pieces: `source`, and `target` if that is another one.
-    /// Text is cut as `segmentation` says, else by what lies with the model: a SentencePiece model; the codes of a byte
-    /// pair encoding, and then by Moses first; or nothing, and then pieces stand between spaces.
-    ///
-    /// # Errors
-    /// If a list is empty, or a file that is needed is missing or cannot be used.
-    pub fn of_lists(
-        files: &ModelFiles,
-        source: PieceList,
-        target: Option<PieceList>,
-        segmentation: &Segmentation,
-    ) -> Result<Self> {
-        let table = |list: PieceList| match list.pieces.is_empty() {
-            true => Err(Error::model(list.path, "has no pieces; the file of a vocabulary has one for every id")),
-            false => Ok(Arc::new(PieceTable::new(list))),
-        };
-        let source_table = table(source)?;
-        let target_table = target.map_or_else(|| Ok(Arc::clone(&source_table)), table)?;
-        let mut open = Opener { files, package: package(files)?, models: Vec::new(), codes: Vec::new() };
-        let source = open.segmenter(Side::Source, &segmentation.source, source_table.pieces())?;
-        let target = open.segmenter(Side::Target, &segmentation.target, target_table.pieces())?;
-        let is_neutral = |segmenter: &Segmenter| segmenter.words.tokenizes && !segmenter.words.moses.has_language();
-        let mut notes = Vec::new();
-        if is_neutral(&source) || is_neutral(&target) {
-            notes.push(
-                "text is cut and put together by the Moses rules of no language; --pretokenize moses:de-en names the two \
-                 languages, or `language` in `segmentation` of config.json"
-                    .to_owned(),
-            );
-        }
-        let side = |table, segmenter| -> Arc<dyn Vocabulary> { Arc::new(ListVocabulary::new(table, segmenter)) };
-        Ok(Self { source: side(source_table, source), target: side(target_table, target), pair: None, notes })
+/// The two sides of a model with lists of pieces, and what the user should be told.
+pub(super) struct Sides {
+    pub(super) source: Arc<dyn Vocabulary>,
+    pub(super) target: Arc<dyn Vocabulary>,
+    pub(super) notes: Vec<String>,
+}
+
+/// Opens them; [`super::Vocabularies::of_lists`] says how.
+///
+/// # Errors
+/// If a list is empty, or a file that is needed is missing or cannot be used.
+pub(super) fn open_lists(
+    files: &ModelFiles,
+    source: PieceList,
+    target: Option<PieceList>,
+    segmentation: &Segmentation,
+) -> Result<Sides> {
+    let table = |list: PieceList| match list.pieces.is_empty() {
+        true => Err(Error::model(list.path, "has no pieces; the file of a vocabulary has one for every id")),
+        false => Ok(Arc::new(PieceTable::new(list))),
+    };
+    let source_table = table(source)?;
+    let target_table = target.map_or_else(|| Ok(Arc::clone(&source_table)), table)?;
+    let mut open = Opener { files, package: package(files)?, models: Vec::new(), codes: Vec::new() };
+    let source = open.segmenter(Side::Source, &segmentation.source, source_table.pieces())?;
+    let target = open.segmenter(Side::Target, &segmentation.target, target_table.pieces())?;
+    let is_neutral = |segmenter: &Segmenter| segmenter.words.tokenizes && !segmenter.words.moses.has_language();
+    let note = "text is cut and put together by the Moses rules of no language; --pretokenize moses:de-en names the two \
+                languages, or `language` in `segmentation` of config.json";
+    let notes = if is_neutral(&source) || is_neutral(&target) { vec![note.to_owned()] } else { Vec::new() };
+    let side = |table, segmenter| -> Arc<dyn Vocabulary> { Arc::new(ListVocabulary::new(table, segmenter)) };
+    Ok(Sides { source: side(source_table, source), target: side(target_table, target), notes })
+}
+
+/// The word lists of a directory: one of both sides, or one of each.
+pub(super) fn word_lists(files: &ModelFiles) -> Result<(PieceList, Option<PieceList>)> {
+    let list = |name: &str| -> Result<Option<PieceList>> {
+        let Some(bytes) = files.read(name)? else { return Ok(None) };
+        let path = files.path(name);
+        let text =
+            std::str::from_utf8(&bytes).map_err(|_| Error::model(&path, "is not valid UTF-8; save it as UTF-8"))?;
+        Ok(Some(PieceList::new(text.lines().map(str::to_owned).collect(), path)))
+    };
+    match (list("source_vocab.txt")?, list("target_vocab.txt")?) {
+        (Some(source), target) => Ok((source, target)),
+        (None, _) => Ok((list("vocab.txt")?.unwrap_or_default(), None)),
     }
 }
 
@@ -390,21 +407,17 @@ impl Opener<'_> {
     }
 
     fn patterns(&self, patterns: &[String]) -> Result<Vec<Regex>> {
-        let pattern = |pattern: &String| {
-            RegexBuilder::new(pattern).case_insensitive(true).build().map_err(|error| {
-                let error = error.to_string();
-                let problem = error.lines().last().unwrap_or_default();
-                let problem = format!("`protected_patterns`: {pattern:?} is no regular expression: {problem}");
-                Error::model(self.files.path("config.json"), problem)
-            })
-        };
-        patterns.iter().map(pattern).collect()
+        let patterns = patterns.iter().map(|pattern| pattern_of(pattern, true)).collect::<Result<_, String>>();
+        patterns.map_err(|problem| Error::model(self.files.path("config.json"), format!("`protected_patterns`: {problem}")))
     }
 
     /// The contents of a file that was named, and its name for messages.
     fn named(&self, path: &Path) -> Result<(std::borrow::Cow<'static, [u8]>, PathBuf)> {
-        let name = self.files.path(path);
-        match self.files.read(path)? {
+        // A file that a command names need not lie with the model.
+        let anywhere = ModelFiles::Directory(PathBuf::new());
+        let files = if path.is_absolute() { &anywhere } else { self.files };
+        let name = files.path(path);
+        match files.read(path)? {
             Some(bytes) => Ok((bytes, name)),
             None => Err(Error::model(name, "no such file, but text is to be cut with it")),
         }
@@ -427,7 +440,7 @@ impl Opener<'_> {
         if self.package.is_some() && self.files.has(&package) {
             return Ok(Some(package));
         }
-        let mut ending = self.files.names()?;
+        let mut ending = self.files.list()?;
         ending.retain(|name| name.ends_with(names.ending));
         if ["source", "target"].iter().any(|side| ending.contains(&[side, names.ending].concat())) {
             return Err(self.missing(names, side));
@@ -450,7 +463,7 @@ impl Opener<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::Specials;
+    use crate::text::{Specials, Vocabularies};
 
     fn list(pieces: &str) -> PieceList {
         PieceList::new(pieces.split('|').map(str::to_owned).collect(), "m/vocabulary.txt")
@@ -458,7 +471,8 @@ mod tests {
 
     fn open(pieces: &str, unit: Option<Unit>) -> Arc<dyn Vocabulary> {
         let side = SideSegmentation { unit, ..SideSegmentation::default() };
-        let files = ModelFiles::Directory(PathBuf::from("no such directory"));
+        let directory = tempfile::tempdir().unwrap();
+        let files = ModelFiles::Directory(directory.path().to_owned());
         Vocabularies::of_lists(&files, list(pieces), None, &Segmentation::both(side)).unwrap().source
     }
 
@@ -505,15 +519,16 @@ mod tests {
 
     #[test]
     fn an_empty_list_and_a_missing_model_are_errors_that_say_what_to_do() {
-        let files = ModelFiles::Directory(PathBuf::from("m"));
+        let directory = tempfile::tempdir().unwrap();
+        let files = ModelFiles::Directory(directory.path().to_owned());
         let empty = PieceList::new(Vec::new(), "m/vocabulary.txt");
         let error = Vocabularies::of_lists(&files, empty, None, &Segmentation::default()).err().unwrap().to_string();
         assert!(error.starts_with("m/vocabulary.txt: has no pieces"), "{error}");
         let side = SideSegmentation { unit: Some(Unit::SentencePiece), ..SideSegmentation::default() };
         let error = Vocabularies::of_lists(&files, list("a"), None, &Segmentation::both(side)).err().unwrap();
-        assert!(error.to_string().starts_with("m/source.spm: this SentencePiece model is missing; add it"), "{error}");
+        assert!(error.to_string().contains("source.spm: this SentencePiece model is missing; add it"), "{error}");
         let side = SideSegmentation { model: Some(PathBuf::from("x.spm")), ..SideSegmentation::default() };
         let error = Vocabularies::of_lists(&files, list("a"), None, &Segmentation::both(side)).err().unwrap();
-        assert!(error.to_string().starts_with("m/x.spm: no such file"), "{error}");
+        assert!(error.to_string().contains("x.spm: no such file"), "{error}");
     }
 }
