@@ -172,7 +172,7 @@ impl TranslatorBuilder {
         let mut compute = Compute { threads: self.threads, ..self.compute };
         let backend = compute.backend()?;
         let Understood { opened, frame, vocabularies, languages } =
-            Understood::open(&files, self.target_in_source, self.source_prefix, &self.segmentation)?;
+            Understood::open(&files, self.target_in_source, self.source_prefix, self.segmentation)?;
         let is_int8 = || opened.parameters.weights().is_int8() && backend == BackendName::Kernels;
         compute.precision = self.precision.unwrap_or_else(|| if is_int8() { Precision::Int8 } else { Precision::F32 });
         let sizes = opened.spec.vocabulary_sizes();
@@ -231,10 +231,11 @@ impl Understood {
         files: &ModelFiles,
         target_in_source: bool,
         source_prefix: Option<String>,
-        segmentation: &Segmentation,
+        segmentation: Segmentation,
     ) -> Result<Self> {
-        let opened = Opened::open(files)?;
-        let vocabularies = opened.vocabularies(files, segmentation)?;
+        let mut opened = Opened::open(files)?;
+        opened.segmentation = segmentation.or(opened.segmentation);
+        let vocabularies = opened.vocabularies(files)?;
         let mut frame = opened.frame.clone();
         if target_in_source {
             frame.source = Some((vec![Part::TargetLanguage], vec![Part::Id(frame.end)]));
@@ -259,7 +260,7 @@ impl Understood {
 /// # Errors
 /// If its files cannot be read or understood.
 pub fn languages_of(files: &ModelFiles) -> Result<ModelLanguages> {
-    Understood::open(files, false, None, &Segmentation::default()).map(|understood| understood.languages)
+    Understood::open(files, false, None, Segmentation::default()).map(|understood| understood.languages)
 }
 
 /// One sentence to translate, and what is special about it.

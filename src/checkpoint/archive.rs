@@ -71,11 +71,6 @@ impl Archive {
         self.entries.keys().map(String::as_str)
     }
 
-    /// Whether it has a file of this name.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.entries.contains_key(name)
-    }
-
     /// The contents of a file; `None` if there is none of that name.
     ///
     /// # Errors

@@ -39,6 +39,12 @@ impl Storage {
 }
 
 impl Bytes {
+    /// The same file, its contents no longer compressed.
+    pub(super) fn inflated(&self, contents: Vec<u8>) -> Self {
+        let (path, len) = (self.path.clone(), contents.len() as u64);
+        Self { path, len, storage: Storage::Owned(Arc::new(contents)), shared: OnceLock::new() }
+    }
+
     /// Opens a file of the model; `None` if there is none of that name.
     pub(super) fn open(files: &ModelFiles, name: &str) -> Result<Option<Self>> {
         let path = files.path(name);

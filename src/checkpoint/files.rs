@@ -76,9 +76,36 @@ impl ModelFiles {
     pub fn has(&self, name: impl AsRef<Path>) -> bool {
         match self {
             Self::Directory(directory) | Self::File { directory, .. } => directory.join(name).is_file(),
-            Self::Archive { archive, folder } => archive.has(&in_folder(folder, name)),
+            Self::Archive { archive, folder } => {
+                let name = in_folder(folder, name);
+                archive.names().any(|own| own == name)
+            }
             Self::Builtin { files, .. } => files.iter().any(|(own, _)| Path::new(own) == name.as_ref()),
         }
+    }
+
+    /// The names of all files, in order, those of directories below left out, and names that are not valid UTF-8.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let mut names: Vec<String> = match self {
+            Self::Directory(directory) | Self::File { directory, .. } => {
+                let entries = match std::fs::read_dir(directory) {
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+                    entries => entries.map_err(|error| Error::io(directory, error))?,
+                };
+                let entries = entries.filter_map(std::result::Result::ok).filter(|entry| !entry.path().is_dir());
+                entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+            }
+            Self::Archive { archive, folder } => {
+                let inside = archive.names().filter_map(|name| name.strip_prefix(folder.as_str()));
+                inside.filter(|name| !name.contains('/')).map(str::to_owned).collect()
+            }
+            Self::Builtin { files, .. } => files.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        };
+        names.sort();
+        Ok(names)
     }
 
     /// How to name a file of this model in a message.
@@ -116,27 +143,6 @@ impl ModelFiles {
                 Ok(Self::Builtin { name, files: if is_vocabulary { vocabulary } else { files }, vocabulary })
             }
         }
-    }
-
-    /// The names of the files there are, sorted, those of directories below left out.
-    ///
-    /// # Errors
-    /// If there is no such directory.
-    pub fn list(&self) -> Result<Vec<String>> {
-        let mut names: Vec<String> = match self {
-            Self::Directory(directory) | Self::File { directory, .. } => {
-                let entries = std::fs::read_dir(directory).map_err(|error| Error::io(directory, error))?;
-                let entries = entries.filter_map(std::result::Result::ok).filter(|entry| !entry.path().is_dir());
-                entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
-            }
-            Self::Archive { archive, folder } => {
-                let inside = archive.names().filter_map(|name| name.strip_prefix(folder.as_str()));
-                inside.filter(|name| !name.contains('/')).map(str::to_owned).collect()
-            }
-            Self::Builtin { files, .. } => files.iter().map(|(name, _)| (*name).to_owned()).collect(),
-        };
-        names.sort_unstable();
-        Ok(names)
     }
 
     /// The directory or the zip file, how a person names the model.

@@ -3,12 +3,16 @@
 mod archive;
 mod bytes;
 mod container;
+mod ctranslate2;
 mod dtype;
+mod fields;
 mod files;
 mod int8;
 mod keys;
 #[cfg(unix)]
 mod mapping;
+mod marian_binary;
+mod npz;
 mod parameters;
 mod pickle;
 mod pytorch;

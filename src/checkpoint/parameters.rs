@@ -160,8 +160,7 @@ impl Parameters {
                 let reversed: Vec<usize> = shape.iter().rev().copied().collect();
                 let values = self.weights.tensor(stored, &reversed)?;
                 let [rows, columns] = shape[..] else { return Ok(values) };
-                let at = |index: usize| values[index % columns * rows + index / columns];
-                Ok((0..rows * columns).map(at).collect())
+                Ok(transposed(&values, rows, columns))
             }
         }
     }
@@ -210,9 +209,15 @@ impl Parameters {
     /// # Errors
     /// As [`Parameters::tensor`].
     pub fn int8(&self, name: &str, shape: &[usize]) -> Result<Option<Int8Part>> {
-        let part = match self.find(name)? {
-            Recipe::Copy { stored } => self.weights.int8(stored, shape)?,
-            Recipe::Rows { .. } | Recipe::ByHead { .. } | Recipe::Transpose { .. } => None,
+        let part = match (self.find(name)?, shape) {
+            (Recipe::Copy { stored }, _) => self.weights.int8(stored, shape, 0..shape[0])?,
+            (Recipe::Rows { stored, part, parts }, _) => {
+                self.weights.int8(stored, &scaled(shape, *parts), part * shape[0]..(part + 1) * shape[0])?
+            }
+            (Recipe::Transpose { stored }, &[outputs, inputs]) => {
+                self.weights.int8_of_columns(stored, [outputs, inputs])?
+            }
+            (Recipe::ByHead { .. } | Recipe::Transpose { .. }, _) => None,
         };
         if let Some(part) = &part {
             self.check_numbers(name, count_wrong(name, &part.scales), part.scales.len())?;
@@ -277,6 +282,23 @@ fn count_wrong(name: &str, values: &[f32]) -> usize {
     let may_ban = name.ends_with("final_logits_bias");
     let is_fine = |value: &f32| value.is_finite() || (may_ban && *value == f32::NEG_INFINITY);
     values.iter().filter(|value| !is_fine(value)).count()
+}
+
+/// `values` `[columns, rows]` as `[rows, columns]`, a square of them at a time, so that neither is walked through in steps
+/// that leave the cache.
+fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    const SIDE: usize = 32;
+    let mut out = vec![0.0; rows * columns];
+    for first_row in (0..rows).step_by(SIDE) {
+        for first_column in (0..columns).step_by(SIDE) {
+            for row in first_row..rows.min(first_row + SIDE) {
+                for column in first_column..columns.min(first_column + SIDE) {
+                    out[row * columns + column] = values[column * rows + row];
+                }
+            }
+        }
+    }
+    out
 }
 
 /// The shape of `parts` tensors of a shape, one above the other.

@@ -10,7 +10,7 @@ use super::bytes::{Bytes, SharedBytes};
 use super::dtype::Dtype;
 use super::files::BYTE_ORDER_MARK;
 use super::int8::{self, Int8Part};
-use super::stored::Stored;
+use super::stored::{Divisor, Stored};
 use super::{ModelFiles, container};
 use crate::{Error, Result};
 
@@ -28,11 +28,10 @@ pub const WEIGHT_FILES: [&str; 8] = [
 ];
 
 /// The endings of other files that may be weights.
-const ENDINGS: [&str; 11] =
-    [".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".npz", ".h5", ".keras", ".onnx", ".gguf", ".pte"];
+const ENDINGS: [&str; 6] = [".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".npz"];
 
-/// Files that have such an ending and are no weights: shortlists of Marian, and the state of a training.
-const NO_WEIGHTS: [&str; 4] = ["lex.", "optimizer", "scheduler", "training_args"];
+/// Files that have such an ending and are no weights: shortlists of Marian, vocabularies, and the state of a training.
+const NO_WEIGHTS: [&str; 5] = ["lex.", "vocab.", "optimizer", "scheduler", "training_args"];
 
 /// Bytes converted at a time: a tensor is never held both as stored and as `f32`.
 const CHUNK: usize = 1 << 20;
@@ -79,29 +78,66 @@ impl Weights {
         let chosen = chosen.iter().flatten().map(String::as_str);
         for name in WEIGHT_FILES.into_iter().chain(chosen) {
             let Some(bytes) = Bytes::open(files, name)? else { continue };
+            if !WEIGHT_FILES.contains(&name) {
+                return Self::open_file(files, name);
+            }
             let shards = if name.ends_with(".index.json") { shards(files, &bytes)? } else { vec![bytes] };
             return Self::from_files(shards);
         }
         let names = WEIGHT_FILES[..4].join(", ");
         let directory = files.path("");
+        if let Some((name, problem)) =
+            files.names()?.iter().find_map(|name| Some((name.clone(), container::unreadable(Path::new(name))?)))
+        {
+            return Err(Error::model(files.path(name), problem));
+        }
         Err(Error::model(directory, format!("no weights here: none of {names}; a model directory holds one of them")))
     }
 
-    /// Opens one file of weights.
+    /// Whether there is a file that may be weights, of a format that is read or not.
+    pub fn is_there(files: &ModelFiles) -> bool {
+        let names = files.names().unwrap_or_default();
+        let is_weights = |name: &String| {
+            WEIGHT_FILES.contains(&name.as_str())
+                || may_be_weights(name)
+                || container::unreadable(Path::new(name)).is_some()
+        };
+        matches!(files, ModelFiles::Builtin { .. } | ModelFiles::File { .. }) || names.iter().any(is_weights)
+    }
+
+    /// Opens one file of weights, with what lies beside it and belongs to it: OpenNMT-py's `X.pt` holds the options of the tensors
+    /// in `X.safetensors`, or in `X.00.safetensors` and on.
     ///
     /// # Errors
     /// As [`Weights::open`].
     pub fn open_file(files: &ModelFiles, name: &str) -> Result<Self> {
         let missing = || Error::model(files.path(name), "there is no such file, but config.json names it as `weights`");
-        Self::from_files(vec![Bytes::open(files, name)?.ok_or_else(missing)?])
+        let bytes = Bytes::open(files, name)?.ok_or_else(missing)?;
+        let Some((options, mut tensors)) = parts(files, name)? else { return Self::from_files(vec![bytes]) };
+        // A file of tensors of its own is whole.
+        if name == options && container::read(&bytes).is_ok() {
+            tensors.clear();
+        }
+        let open = |name: &String| Bytes::open(files, name)?.ok_or_else(missing);
+        let mut weights = Self::from_files(match tensors.is_empty() {
+            true => vec![bytes],
+            false => tensors.iter().map(open).collect::<Result<_>>()?,
+        })?;
+        if !tensors.is_empty() {
+            weights.said = container::said(&open(&options)?)?;
+        }
+        Ok(weights)
     }
 
-    fn from_files(files: Vec<Bytes>) -> Result<Self> {
+    fn from_files(mut files: Vec<Bytes>) -> Result<Self> {
         let (mut stored, mut said) = (Vec::new(), Map::new());
-        for (file, bytes) in files.iter().enumerate() {
+        for (file, bytes) in files.iter_mut().enumerate() {
             let container = container::read(bytes)?;
             stored.extend(container.tensors.into_iter().map(|(name, stored)| (name, file, stored)));
             said.extend(container.said);
+            if let Some(inflated) = container.inflated {
+                *bytes = inflated;
+            }
         }
         let tensors = stored
             .into_iter()
@@ -113,7 +149,7 @@ impl Weights {
 
     /// Finds the int8 matrices: the panels of each become a tensor of the matrix' shape, its scales and sums part of that.
     fn find_int8(&mut self) -> Result<()> {
-        let is_int8 = |tensor: &Tensor| tensor.stored.dtype == Ok(Dtype::I8);
+        let is_int8 = |tensor: &Tensor| tensor.stored.dtype == Ok(Dtype::I8) && tensor.stored.divisor.is_none();
         let names: Vec<String> =
             self.tensors.iter().filter(|(_, tensor)| is_int8(tensor)).map(|(name, _)| name.clone()).collect();
         for name in names {
@@ -192,7 +228,7 @@ impl Weights {
     ) -> Result<()> {
         let tensor = self.of_shape(name, shape)?;
         let width = shape[1..].iter().product::<usize>();
-        if let Some(part) = self.int8_part(tensor)? {
+        if let Some(part) = self.panels(tensor)? {
             part.read_rows(width, rows, sink);
             return Ok(());
         }
@@ -205,20 +241,87 @@ impl Weights {
         for row in rows.clone().step_by(step) {
             let offset = offset + (row * width * dtype.size()) as u64;
             let count = step.min(rows.end - row) * width;
-            sink(&read_values(&self.files[tensor.file], *dtype, offset, count)?);
+            let mut values = read_values(&self.files[tensor.file], *dtype, offset, count)?;
+            self.divide(tensor, row, width, &mut values)?;
+            sink(&values);
         }
         Ok(())
     }
 
-    /// A matrix of the given shape `[outputs, inputs]` where it lies, if it is stored in int8.
+    /// Makes the numbers of integers that have a divisor; `values` are whole rows from `first` on, `[…, width]`.
+    fn divide(&self, tensor: &Tensor, first: usize, width: usize, values: &mut [f32]) -> Result<()> {
+        match tensor.stored.divisor {
+            None => {}
+            Some(Divisor::One(divisor)) => values.iter_mut().for_each(|value| *value /= divisor),
+            Some(Divisor::Rows(offset)) => {
+                let divisors = self.divisors(tensor, offset, first..first + values.len() / width.max(1))?;
+                for (values, divisor) in values.chunks_mut(width).zip(divisors) {
+                    values.iter_mut().for_each(|value| *value /= divisor);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The divisors of some rows, whose vector begins at `offset`.
+    fn divisors(&self, tensor: &Tensor, offset: u64, rows: Range<usize>) -> Result<Vec<f32>> {
+        read_values(&self.files[tensor.file], Dtype::F32, offset + 4 * rows.start as u64, rows.len())
+    }
+
+    /// The given rows of a matrix of the given shape `[outputs, inputs]` where they lie, if it is stored in int8.
     ///
     /// # Errors
     /// As [`Weights::tensor`].
-    pub fn int8(&self, name: &str, shape: &[usize]) -> Result<Option<Int8Part>> {
-        self.int8_part(self.of_shape(name, shape)?)
+    pub fn int8(&self, name: &str, shape: &[usize], rows: Range<usize>) -> Result<Option<Int8Part>> {
+        let tensor = self.of_shape(name, shape)?;
+        match shape {
+            &[_, inputs] if tensor.stored.strides.is_none() && tensor.rows.is_none() => {
+                self.row_major(tensor, inputs, rows)
+            }
+            _ if rows == (0..shape[0]) => self.panels(tensor),
+            _ => Ok(None),
+        }
     }
 
-    fn int8_part(&self, tensor: &Tensor) -> Result<Option<Int8Part>> {
+    /// A matrix `[outputs, inputs]` where it lies, if it is stored in int8 as that of shape `[inputs, outputs]` with its
+    /// columns one after the other.
+    ///
+    /// # Errors
+    /// As [`Weights::tensor`].
+    pub fn int8_of_columns(&self, name: &str, [outputs, inputs]: [usize; 2]) -> Result<Option<Int8Part>> {
+        let tensor = self.of_shape(name, &[inputs, outputs])?;
+        match tensor.stored.strides.as_deref() {
+            Some([1, stride]) if *stride == inputs => self.row_major(tensor, inputs, 0..outputs),
+            _ => Ok(None),
+        }
+    }
+
+    /// The given rows of a matrix in int8 whose rows of `inputs` values follow one another, if none of them has a value that
+    /// the kernels do not know (-128).
+    fn row_major(&self, tensor: &Tensor, inputs: usize, rows: Range<usize>) -> Result<Option<Int8Part>> {
+        let Stored { dtype: Ok(Dtype::I8), offset, divisor: Some(divisor), .. } = &tensor.stored else {
+            return Ok(None);
+        };
+        let divisors = match divisor {
+            Divisor::One(divisor) => vec![*divisor; rows.len()],
+            Divisor::Rows(offset) => self.divisors(tensor, *offset, rows.clone())?,
+        };
+        let file = &self.files[tensor.file];
+        let bytes: SharedBytes = file.share()?;
+        let start = *offset as usize;
+        let range = start + rows.start * inputs..start + rows.end * inputs;
+        let values = (*bytes).as_ref().get(range.clone()).ok_or_else(|| file.truncated())?;
+        if values.contains(&0x80) {
+            return Ok(None);
+        }
+        let sum = |row: &[u8]| row.iter().map(|&byte| i32::from(byte as i8)).sum();
+        let sums = values.chunks_exact(inputs.max(1)).map(sum).collect();
+        let scales = divisors.iter().map(|divisor| 1.0 / divisor).collect();
+        Ok(Some(Int8Part { bytes, range, row_major: true, scales, sums }))
+    }
+
+    /// An int8 matrix in panels.
+    fn panels(&self, tensor: &Tensor) -> Result<Option<Int8Part>> {
         let Some(rows) = &tensor.rows else { return Ok(None) };
         let file = &self.files[tensor.file];
         let read = |stored: &Stored| read_values(file, Dtype::F32, stored.offset, tensor.stored.shape[0]);
@@ -229,7 +332,7 @@ impl Weights {
         }
         let scales = read(&rows.scales)?;
         let sums = read(&rows.sums)?.into_iter().map(|sum| sum as i32).collect();
-        Ok(Some(Int8Part { bytes, range: start..start + len, scales, sums }))
+        Ok(Some(Int8Part { bytes, range: start..start + len, row_major: false, scales, sums }))
     }
 
     /// Checks that a tensor is there and has the given shape, axes of length 1 aside.
@@ -272,8 +375,8 @@ impl Weights {
             return Ok(false);
         }
         let (Ok(a_dtype), Ok(b_dtype)) = (&a.stored.dtype, &b.stored.dtype) else { return Ok(false) };
-        let is_int8 = a.rows.is_some() || b.rows.is_some();
-        if is_int8 || a.stored.strides.is_some() || b.stored.strides.is_some() || a_dtype != b_dtype {
+        let is_integer = [a, b].iter().any(|tensor| tensor.rows.is_some() || tensor.stored.divisor.is_some());
+        if is_integer || a.stored.strides.is_some() || b.stored.strides.is_some() || a_dtype != b_dtype {
             return Ok(self.read(a)? == self.read(b)?);
         }
         let len = a.stored.shape.iter().product::<usize>() * a_dtype.size();
@@ -291,12 +394,14 @@ impl Weights {
 
     /// Whether there are int8 matrices.
     pub fn is_int8(&self) -> bool {
-        self.tensors.values().any(|tensor| tensor.rows.is_some())
+        let has_divisor = |stored: &Stored| stored.dtype == Ok(Dtype::I8) && stored.divisor.is_some();
+        self.tensors.values().any(|tensor| tensor.rows.is_some() || has_divisor(&tensor.stored))
     }
 
     /// Number of parameters as stored, their size in bytes, and the format most of them are in.
     pub fn size(&self) -> (u64, u64, Dtype) {
-        let mut count_by_dtype = [Dtype::I8, Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64].map(|dtype| (dtype, 0));
+        let mut count_by_dtype =
+            [Dtype::I8, Dtype::I16, Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64].map(|dtype| (dtype, 0));
         let (mut parameters, mut bytes) = (0, 0);
         for tensor in self.tensors.values() {
             let Ok(dtype) = tensor.stored.dtype else { continue };
@@ -336,13 +441,13 @@ impl Weights {
     }
 
     fn read(&self, tensor: &Tensor) -> Result<Vec<f32>> {
-        if let (Some(part), &[rows, width]) = (self.int8_part(tensor)?, &tensor.stored.shape[..]) {
+        if let (Some(part), &[rows, width]) = (self.panels(tensor)?, &tensor.stored.shape[..]) {
             let mut values = Vec::with_capacity(rows * width);
             part.read_rows(width, 0..rows, &mut |rows| values.extend_from_slice(rows));
             return Ok(values);
         }
         let file = &self.files[tensor.file];
-        let Stored { dtype, shape, offset, strides } = &tensor.stored;
+        let Stored { dtype, shape, offset, strides, .. } = &tensor.stored;
         let dtype = match dtype {
             Ok(dtype) => *dtype,
             Err(other) => {
@@ -353,28 +458,32 @@ impl Weights {
             }
         };
         let count: usize = shape.iter().product();
-        match strides {
-            None => read_values(file, dtype, *offset, count),
+        let mut values = match strides {
+            None => read_values(file, dtype, *offset, count)?,
             Some(strides) => {
                 let span =
                     if count == 0 { 0 } else { 1 + shape.iter().zip(strides).map(|(d, s)| (d - 1) * s).sum::<usize>() };
                 let values = read_values(file, dtype, *offset, span)?;
-                Ok(gather(&values, shape, strides, count))
+                gather(&values, shape, strides, count)
             }
-        }
+        };
+        self.divide(tensor, 0, count / shape.first().copied().unwrap_or(1).max(1), &mut values)?;
+        Ok(values)
     }
 }
 
 /// The one file of weights in a directory that has none under a usual name.
 fn only_file(files: &ModelFiles) -> Result<Option<String>> {
-    let mut names = files.list()?;
+    let mut names = files.names()?;
     if WEIGHT_FILES.iter().any(|usual| names.iter().any(|name| name == usual)) {
         return Ok(None);
     }
-    let is_weights = |name: &String| {
-        ENDINGS.iter().any(|ending| name.ends_with(ending)) && !NO_WEIGHTS.iter().any(|other| name.contains(other))
-    };
-    names.retain(is_weights);
+    names.retain(|name| may_be_weights(name));
+    if let Some((options, tensors)) = names.first().map(|name| parts(files, name)).transpose()?.flatten()
+        && names.iter().all(|name| *name == options || tensors.contains(name))
+    {
+        return Ok(Some(options));
+    }
     if names.len() > 1 {
         let problem = format!(
             "several files may be the weights ({}); name one of them with --model, or in config.json: \"weights\": \"{}\"",
@@ -384,6 +493,29 @@ fn only_file(files: &ModelFiles) -> Result<Option<String>> {
         return Err(Error::model(files.path(""), problem));
     }
     Ok(names.pop())
+}
+
+/// The file of options (`X.pt`) and those of tensors (`X.safetensors`, `X.00.safetensors`, …) that a file belongs to, where both
+/// are there.
+fn parts(files: &ModelFiles, name: &str) -> Result<Option<(String, Vec<String>)>> {
+    let numberless = |stem: &str| match stem.rsplit_once('.') {
+        Some((stem, number)) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => {
+            stem.to_owned()
+        }
+        _ => stem.to_owned(),
+    };
+    let of_tensors = |name: &str| name.strip_suffix(".safetensors").map(numberless);
+    let Some(stem) = name.strip_suffix(".pt").map(str::to_owned).or_else(|| of_tensors(name)) else { return Ok(None) };
+    let options = format!("{stem}.pt");
+    let names = files.names()?;
+    let tensors: Vec<String> = names.iter().filter(|name| of_tensors(name).as_ref() == Some(&stem)).cloned().collect();
+    let are_parts = names.contains(&options) && !tensors.is_empty() && !WEIGHT_FILES.contains(&name);
+    Ok(are_parts.then_some((options, tensors)))
+}
+
+/// Whether the name of a file is one of weights.
+fn may_be_weights(name: &str) -> bool {
+    ENDINGS.iter().any(|ending| name.ends_with(ending)) && !NO_WEIGHTS.iter().any(|other| name.contains(other))
 }
 
 /// `count` values from a byte offset. The range was checked when the header was read.

@@ -7,7 +7,7 @@ use translate::checkpoint::ModelFiles;
 use translate::inspect::{AttentionMap, Format, HeadChoice, Kind, LayerChoice, RenderOptions, Renderer};
 use translate::model::Record;
 use translate::pipeline::{Output, Sink};
-use translate::spec::Spec;
+use translate::spec::{Past, Spec};
 use translate::{Error, Result, Translator};
 
 use super::message;
@@ -128,6 +128,10 @@ pub(super) fn record(kind: Kind) -> Record {
 pub(super) fn shape(spec: &Spec, kind: Kind) -> Result<(usize, usize)> {
     match (spec, kind) {
         (Spec::Transformer(spec), Kind::Encoder) => Ok((spec.encoder.layers, spec.encoder.heads)),
+        (Spec::Transformer(spec), Kind::Decoder) if spec.past != Past::Attention => Err(Error::Usage(format!(
+            "--kind {kind}: this model's decoder has no self-attention (a recurrence or a mean stands in its place); use \
+             --kind cross or --kind encoder"
+        ))),
         (Spec::Transformer(spec), _) => Ok((spec.decoder.layers, spec.decoder.heads)),
         (Spec::Recurrent(_), Kind::Cross) => Ok((1, 1)),
         (Spec::Recurrent(_), _) => Err(Error::Usage(format!(

@@ -35,12 +35,23 @@ const REFUSED: [&str; 9] = [
     "char_inputs",
 ];
 
+/// Tensors that other networks have, and what they are.
+const REFUSED_TENSORS: [(&str, &str); 3] = [
+    ("adaptive_softmax", "the output layer is an adaptive softmax, which is not supported"),
+    ("project_in_dim", "embeddings of another width than the decoder's (`decoder_input_dim`) are not supported"),
+    ("project_out_dim", "an output layer of another width than the decoder's (`decoder_output_dim`) is not supported"),
+];
+
 /// The family.
 pub(super) struct Fairseq;
 
 impl Layout for Fairseq {
     fn name(&self) -> &'static str {
         "fairseq-transformer"
+    }
+
+    fn toolkit(&self, _files: &ModelFiles, _weights: &Weights) -> (&'static str, Option<String>) {
+        ("fairseq", None)
     }
 
     fn recognises(&self, tensors: &[&str], said: &Map<String, Value>) -> bool {
@@ -50,13 +61,15 @@ impl Layout for Fairseq {
     }
 
     fn options(&self, _files: &ModelFiles, weights: &Weights) -> Result<Option<Map<String, Value>>> {
-        let said = weights.said();
-        let args = said.get("args").and_then(Value::as_object);
-        let Some(cfg) = said.get("cfg").and_then(Value::as_object) else { return Ok(args.cloned()) };
+        let said = |key| weights.said().get(key).map(plain).and_then(|value| value.as_object().cloned());
+        let Some(cfg) = said("cfg") else { return Ok(said("args")) };
         // The task's options tell the languages.
         let mut options = Map::new();
         for part in ["task", "model"] {
             options.extend(cfg.get(part).and_then(Value::as_object).cloned().unwrap_or_default());
+        }
+        if let Some(task) = cfg.get("task").and_then(|task| task.get("_name")) {
+            options.insert("task".to_owned(), task.clone());
         }
         Ok(Some(options))
     }
@@ -74,13 +87,22 @@ impl Layout for Fairseq {
                     "model.{side}.layers.{layer}.{attention}.v_proj.{part}",
                 ],
             ),
-            Rule::Rename("{side}.layers.{layer}.layer_norms.0.{part}", "{side}.layers.{layer}.self_attn_layer_norm.{part}"),
+            Rule::Rename(
+                "{side}.layers.{layer}.layer_norms.0.{part}",
+                "{side}.layers.{layer}.self_attn_layer_norm.{part}",
+            ),
             Rule::Rename(
                 "decoder.layers.{layer}.layer_norms.1.{part}",
                 "decoder.layers.{layer}.encoder_attn_layer_norm.{part}",
             ),
-            Rule::Rename("encoder.layers.{layer}.layer_norms.1.{part}", "encoder.layers.{layer}.final_layer_norm.{part}"),
-            Rule::Rename("decoder.layers.{layer}.layer_norms.2.{part}", "decoder.layers.{layer}.final_layer_norm.{part}"),
+            Rule::Rename(
+                "encoder.layers.{layer}.layer_norms.1.{part}",
+                "encoder.layers.{layer}.final_layer_norm.{part}",
+            ),
+            Rule::Rename(
+                "decoder.layers.{layer}.layer_norms.2.{part}",
+                "decoder.layers.{layer}.final_layer_norm.{part}",
+            ),
             Rule::Copy("decoder.output_projection.weight", &["lm_head.weight"]),
             Rule::Copy("decoder.embed_out", &["lm_head.weight"]),
             Rule::Copy("encoder.{rest}", &["model.encoder.{rest}"]),
@@ -94,8 +116,19 @@ impl Layout for Fairseq {
                 keys.refuse(format!("`{key}` is not supported"));
             }
         }
-        if parameters.names().any(|name| name.contains("adaptive_softmax")) {
-            keys.refuse("the output layer is an adaptive softmax, which is not supported");
+        for (part, what) in REFUSED_TENSORS {
+            if parameters.names().any(|name| name.contains(part)) {
+                keys.refuse(what);
+            }
+        }
+        // Their dictionaries go on with languages, and one of these stands beside every sentence.
+        let speaks_many = ["encoder_langtok", "decoder_langtok"].iter().any(|key| toolkits::is_on(keys, key));
+        let task = keys.string("task")?.unwrap_or_default();
+        if speaks_many || task == "translation_from_pretrained_bart" {
+            let advice = "convert it to a Hugging Face directory (transformers has scripts for mBART and M2M100)";
+            keys.refuse(format!(
+                "sentences with language tokens (task {task:?}) are not supported in this form; {advice}"
+            ));
         }
         let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 1)?;
         let width = toolkits::width(parameters)?;
@@ -103,13 +136,21 @@ impl Layout for Fairseq {
             let heads = keys.size(&format!("{side}_attention_heads"), 8)?;
             // The first versions had no last normalisation, wherever the others stood.
             let final_norm = parameters.contains(&format!("model.{side}.layer_norm.weight"));
-            toolkits::stack(keys, parameters, side, width, heads, final_norm)
+            toolkits::stack(
+                keys,
+                parameters,
+                side,
+                width,
+                heads,
+                keys.flag(&format!("{side}_normalize_before"), false)?,
+                final_norm,
+            )
         };
-        let before = |side: &str| keys.flag(&format!("{side}_normalize_before"), false);
         let positions = if keys.flag("no_token_positional_embeddings", false)? {
             Positions::None
         } else if keys.flag(first(keys, &["encoder_learned_pos", "decoder_learned_pos"]), false)? {
-            let rows = parameters.shape("model.encoder.embed_positions.weight").and_then(|shape| shape.first().copied());
+            let rows =
+                parameters.shape("model.encoder.embed_positions.weight").and_then(|shape| shape.first().copied());
             let offset = TOKENS.padding as usize + 1;
             let rows = rows.and_then(|rows| rows.checked_sub(offset)).filter(|&rows| rows > 0);
             let rows = rows.ok_or_else(|| parameters.missing("model.encoder.embed_positions.weight"))?;
@@ -126,11 +167,7 @@ impl Layout for Fairseq {
         Ok(Spec::Transformer(Transformer {
             encoder: stack("encoder")?,
             decoder: stack("decoder")?,
-            norm: Norm {
-                kind: NormKind::Layer,
-                epsilon: 1e-5,
-                before: toolkits::same_side(keys, "`encoder_normalize_before`", before("encoder")?, before("decoder")?),
-            },
+            norm: Norm { kind: NormKind::Layer, epsilon: 1e-5 },
             activation: activation(keys)?,
             embedding_scale: if keys.flag("no_scale_embedding", false)? { 1.0 } else { (width as f32).sqrt() },
             embedding_norm: parameters.contains("model.encoder.layernorm_embedding.weight"),
@@ -140,8 +177,7 @@ impl Layout for Fairseq {
         }))
     }
 
-    fn frame(&self, _keys: &Keys, spec: &Spec) -> Result<Frame> {
-        let _ = spec;
+    fn frame(&self, _keys: &Keys, _spec: &Spec) -> Result<Frame> {
         let mut frame = TOKENS.frame(TOKENS.end);
         frame.source = Some((Vec::new(), vec![Part::Id(TOKENS.end)]));
         frame.bans_padding = true;
@@ -156,7 +192,7 @@ impl Layout for Fairseq {
                 _ => None,
             })
         };
-        let names: Vec<String> = files.list()?.into_iter().filter(|name| is_dictionary(name)).collect();
+        let names: Vec<String> = files.names()?.into_iter().filter(|name| is_dictionary(name)).collect();
         let (source, target) = match (named("source_lang")?, named("target_lang")?, names.as_slice()) {
             (Some(source), Some(target), _) => (source, target),
             (_, _, [both]) => (both.clone(), both.clone()),
@@ -181,6 +217,21 @@ impl Layout for Fairseq {
     }
 }
 
+/// A value without the objects of OmegaConf, in which version 0.10 kept its configuration: a container with what it holds as
+/// `_content`, a value as `_val`, and a choice of several as a list of its name.
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => match (map.get("_content"), map.get("_val")) {
+            (Some(content), _) => plain(content),
+            (None, Some(Value::Array(choice))) if choice.len() == 1 => choice[0].clone(),
+            (None, Some(value)) => value.clone(),
+            (None, None) => map.iter().map(|(key, value)| (key.clone(), plain(value))).collect(),
+        },
+        Value::Array(items) => items.iter().map(plain).collect(),
+        other => other.clone(),
+    }
+}
+
 fn is_dictionary(name: &str) -> bool {
     name.starts_with("dict.") && name.ends_with(".txt") || name == "dict.txt"
 }
@@ -195,7 +246,9 @@ fn activation(keys: &Keys) -> Result<Activation> {
         Some("linear") => Activation::Identity,
         Some("swish") => Activation::Swish,
         Some(other) => {
-            keys.refuse(format!("`activation_fn` {other:?} is not supported; relu, gelu, gelu_accurate, swish, tanh and linear are"));
+            keys.refuse(format!(
+                "`activation_fn` {other:?} is not supported; relu, gelu, gelu_accurate, swish, tanh and linear are"
+            ));
             Activation::Identity
         }
     })
@@ -214,7 +267,10 @@ fn dictionary(files: &ModelFiles, name: &str) -> Result<PieceList> {
         let entry = line.rsplit_once(' ').filter(|(_, count)| count.parse::<i64>().is_ok());
         let Some((piece, _)) = entry else {
             let number = index + 1;
-            return Err(Error::model(&path, format!("line {number} is {line:?}; it should be a piece, a space and a count")));
+            return Err(Error::model(
+                &path,
+                format!("line {number} is {line:?}; it should be a piece, a space and a count"),
+            ));
         };
         match pieces.iter().take(IMPLIED.len()).position(|known| known == piece) {
             Some(id) if overwrites => pieces[id] = piece.to_owned(),

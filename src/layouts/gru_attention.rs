@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Layout, plain_pytorch, rules::Rule};
 use crate::Result;
-use crate::checkpoint::{Keys, Parameters};
+use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
 use crate::spec::{Recurrent, Spec};
 use crate::text::{Frame, Part};
 
@@ -19,6 +19,10 @@ impl Layout for GruAttention {
 
     fn network(&self) -> &'static str {
         "gru"
+    }
+
+    fn toolkit(&self, _files: &ModelFiles, _weights: &Weights) -> (&'static str, Option<String>) {
+        ("translate", None)
     }
 
     fn recognises(&self, tensors: &[&str], _said: &Map<String, Value>) -> bool {

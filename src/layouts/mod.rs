@@ -3,8 +3,11 @@
 //! A family is one file here and one line in the list `LAYOUTS`. It reads its configuration into a [`Spec`], names its tensors
 //! by rules, and says what stands around a sentence; the arithmetic is in [`crate::model`].
 
+mod annotated_transformer;
 mod bart;
 mod convert;
+mod ctranslate2;
+mod describe;
 mod fairseq;
 mod fsmt;
 mod generation;
@@ -14,6 +17,8 @@ mod joeynmt;
 mod list;
 mod m2m_100;
 mod marian;
+mod marian_native;
+mod marian_vocabulary;
 mod mbart;
 mod opennmt_py;
 mod pegasus;
@@ -25,11 +30,13 @@ mod t5;
 mod t5_network;
 mod text_defaults;
 mod toolkits;
+mod transformer;
 mod tutorial_transformer;
 
 use serde_json::{Map, Value};
 
-pub use convert::convert;
+pub use convert::{Form, convert};
+pub use describe::{Description, describe, looks_like_model};
 pub use generation::{EarlyStopping, GenerationConfig, MOST_BEAMS};
 pub use list::{ModelSummary, WeightSummary, list_models};
 pub use text_defaults::TextDefaults;
@@ -41,12 +48,15 @@ use crate::{Error, Result};
 use rules::Rule;
 
 /// Every family.
-static LAYOUTS: [&dyn Layout; 16] = [
+static LAYOUTS: [&dyn Layout; 20] = [
     // These know their own files; their tensors may have the names of others.
+    &ctranslate2::CTranslate2,
+    &marian_native::MarianNative,
     &fairseq::Fairseq,
     &opennmt_py::OpenNmtPy,
     &joeynmt::JoeyNmt,
     &sockeye::Sockeye,
+    &annotated_transformer::AnnotatedTransformer,
     &marian::Marian,
     &bart::Bart,
     &mbart::MBart,
@@ -59,6 +69,7 @@ static LAYOUTS: [&dyn Layout; 16] = [
     &gru_attention::GruAttention,
     &pytorch_transformer::PytorchTransformer,
     &tutorial_transformer::TutorialTransformer,
+    &transformer::WrittenOut,
 ];
 
 /// Translation models that are not supported, and what to use in their place.
@@ -80,6 +91,12 @@ pub trait Layout: Sync {
     /// The network, for lists of models.
     fn network(&self) -> &'static str {
         "transformer"
+    }
+
+    /// The toolkit that writes it, and its version if the files say so. By default Hugging Face transformers.
+    fn toolkit(&self, files: &ModelFiles, _weights: &Weights) -> (&'static str, Option<String>) {
+        let config = Keys::read(files, "config.json").ok().flatten();
+        ("Hugging Face transformers", config.and_then(|keys| keys.string("transformers_version").ok().flatten()))
     }
 
     /// Whether a checkpoint is this family's, where no configuration says so: by the names of its tensors, and by what the
@@ -261,22 +278,20 @@ impl Opened {
         })
     }
 
-    /// Opens the vocabularies and checks that they fit the network. `said` goes before what the configuration says of how
-    /// text is cut.
+    /// Opens the vocabularies and checks that they fit the network.
     ///
     /// # Errors
     /// If one is missing, cannot be used, or has more entries than its embedding has rows.
-    pub fn vocabularies(&self, files: &ModelFiles, said: &Segmentation) -> Result<Vocabularies> {
+    pub fn vocabularies(&self, files: &ModelFiles) -> Result<Vocabularies> {
         let kinds = self.layout.vocabulary();
-        let segmentation = said.clone().or(self.segmentation.clone());
         let vocabularies = match (&self.lists, &self.vocabulary) {
             (Some((source, target)), _) => {
-                Vocabularies::of_lists(files, source.clone(), target.clone(), &segmentation)?
+                Vocabularies::of_lists(files, source.clone(), target.clone(), &self.segmentation)?
             }
             (None, Some(directory)) => {
-                Vocabularies::open_segmented(&files.directory(directory)?, kinds, &segmentation)?
+                Vocabularies::open_segmented(&files.directory(directory)?, kinds, &self.segmentation)?
             }
-            (None, None) => Vocabularies::open_segmented(files, kinds, &segmentation)?,
+            (None, None) => Vocabularies::open_segmented(files, kinds, &self.segmentation)?,
         };
         let vocabularies = match &self.target_characters {
             Some(characters) => vocabularies.with_target_characters(characters),

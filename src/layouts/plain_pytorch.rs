@@ -5,7 +5,7 @@ use super::hugging_face::{self, Ids, first};
 use crate::Result;
 use crate::checkpoint::{Keys, Parameters};
 use crate::compute::{Activation, NormKind};
-use crate::spec::{Frequencies, Norm, Order, Positions, Spec, Stack, Transformer};
+use crate::spec::{Frequencies, Norm, Order, Past, Positions, Spec, Stack, Transformer};
 use crate::text::{Frame, Part};
 
 /// The table of learned positions, if there is one.
@@ -15,6 +15,7 @@ const TABLE: &str = "model.encoder.embed_positions.weight";
 pub(super) fn transformer(keys: &Keys, parameters: &Parameters, default_positions: &str) -> Result<Spec> {
     let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 1)?;
     let width = hugging_face::width(keys, parameters, 512)?;
+    let norm_before = keys.flag(first(keys, &["norm_first", "normalize_before"]), false)?;
     let stack = |side: &str| -> Result<Stack> {
         let first_layer = format!("model.{side}.layers.0.fc1.weight");
         let inner = parameters.shape(&first_layer).and_then(|shape| shape.first().copied());
@@ -25,7 +26,9 @@ pub(super) fn transformer(keys: &Keys, parameters: &Parameters, default_position
             heads,
             head_width: hugging_face::head_width(keys, width, heads, side)?,
             inner: inner.ok_or_else(|| parameters.missing(&first_layer))?,
+            norm_before,
             final_norm: parameters.contains(&format!("model.{side}.layer_norm.weight")),
+            residual_weight: 1.0,
         })
     };
     let (encoder, decoder) = (stack("encoder")?, stack("decoder")?);
@@ -54,12 +57,11 @@ pub(super) fn transformer(keys: &Keys, parameters: &Parameters, default_position
         }
     };
     let epsilon = keys.float("layer_norm_eps")?.unwrap_or(1e-5);
-    let before = keys.flag(first(keys, &["norm_first", "normalize_before"]), false)?;
     Ok(Spec::Transformer(Transformer {
         width,
         encoder,
         decoder,
-        norm: Norm { kind: NormKind::Layer, epsilon, before },
+        norm: Norm { kind: NormKind::Layer, epsilon },
         activation: hugging_face::activation(keys, &["activation", "activation_function"], Activation::Relu)?,
         gated: false,
         attention_scale: None,
@@ -68,6 +70,8 @@ pub(super) fn transformer(keys: &Keys, parameters: &Parameters, default_position
         embedding_norm: false,
         positions,
         relative_bias: None,
+        past: Past::Attention,
+        starts_from_zero: false,
         output_scale: 1.0,
         trained_length: table.map(|rows| rows - offset.min(rows)),
         source_vocabulary,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::plain_pytorch::{frame, transformer};
 use super::{Layout, rules::Rule};
 use crate::Result;
-use crate::checkpoint::{Keys, Parameters};
+use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
 use crate::spec::Spec;
 use crate::text::Frame;
 
@@ -17,6 +17,10 @@ pub(super) struct PytorchTransformer;
 impl Layout for PytorchTransformer {
     fn name(&self) -> &'static str {
         "pytorch-transformer"
+    }
+
+    fn toolkit(&self, _files: &ModelFiles, _weights: &Weights) -> (&'static str, Option<String>) {
+        ("PyTorch", None)
     }
 
     fn recognises(&self, tensors: &[&str], _said: &Map<String, Value>) -> bool {

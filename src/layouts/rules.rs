@@ -11,8 +11,8 @@ const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
 
 /// What becomes of the stored tensors whose names match a pattern.
 ///
-/// In a pattern `{name}` stands for one part of a dotted name, `{layer}` for a number, and `{rest}` for all that follows;
-/// what they stand for takes their place in the names on the other side. The first rule that matches counts.
+/// In a pattern `{name}` stands for one part of a dotted name, `{layer}` for a number, `{number}` for one that counts from 1,
+/// and `{rest}` for all that follows; what they stand for takes their place in the names on the other side. The first rule that matches counts.
 #[derive(Clone, Copy, Debug)]
 pub enum Rule {
     /// Another name for the rules that follow.
@@ -25,7 +25,6 @@ pub enum Rule {
     /// says how many heads there are.
     SplitByHead(&'static str, &'static str, usize, &'static [&'static str]),
     /// Rows and columns exchanged.
-    #[allow(dead_code, reason = "checkpoints that multiply from the left have them; tested here")]
     Transpose(&'static str, &'static str),
     /// Nothing: it is computed, or belongs to training.
     Ignore(&'static str),
@@ -145,7 +144,7 @@ fn captures<'p, 'n>(pattern: &'p str, name: &'n str) -> Option<Vec<(&'p str, &'n
         pattern = &pattern[close + 1..];
         let end = match placeholder {
             "rest" => name.len(),
-            "layer" => name.find(|c: char| !c.is_ascii_digit()).unwrap_or(name.len()),
+            "layer" | "number" => name.find(|c: char| !c.is_ascii_digit()).unwrap_or(name.len()),
             // Up to what follows in the pattern, within one part of the name.
             _ => {
                 let part = name.find('.').unwrap_or(name.len());
@@ -164,8 +163,14 @@ fn captures<'p, 'n>(pattern: &'p str, name: &'n str) -> Option<Vec<(&'p str, &'n
 
 /// A pattern with what its placeholders stand for.
 fn fill(pattern: &str, found: &[(&str, &str)]) -> String {
-    let replaced =
-        |text: String, &(placeholder, value): &(&str, &str)| text.replace(&format!("{{{placeholder}}}"), value);
+    let replaced = |text: String, &(placeholder, value): &(&str, &str)| {
+        let place = format!("{{{placeholder}}}");
+        match (placeholder, value.parse::<u32>()) {
+            // Ours count from 0.
+            ("number", Ok(number)) => text.replace(&place, &format!("{}", number.saturating_sub(1))),
+            _ => text.replace(&place, value),
+        }
+    };
     found.iter().fold(pattern.to_owned(), replaced)
 }
 
@@ -197,6 +202,8 @@ mod tests {
         let split = made(&rules, "transformer.encoder.layers.12.in_proj_weight");
         assert_eq!(split, ["encoder.12.q.weight", "encoder.12.k.weight"]);
         assert_eq!(made(&rules, "decoder.norm.bias"), ["model.decoder.layer_norm.bias"]);
+        let counted = [Rule::Copy("{side}_l{number}_W{rest}", &["{side}.{number}.{rest}"])];
+        assert_eq!(made(&counted, "encoder_l12_W1"), ["encoder.11.1"]);
         assert!(made(&rules, "pe.anything.at.all").is_empty());
         assert_eq!(made(&rules, "other.norm"), ["other.norm"]);
         assert_eq!(made(&rules, "encoder.layers.x.in_proj_weight"), ["encoder.layers.x.in_proj_weight"]);

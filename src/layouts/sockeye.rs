@@ -9,7 +9,7 @@ use super::toolkits::{self, Tokens};
 use super::{GenerationConfig, Layout, Lists, hugging_face};
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights, read_yaml};
 use crate::compute::{Activation, NormKind};
-use crate::spec::{Norm, Positions, Spec, Transformer};
+use crate::spec::{Norm, Positions, Spec, Stack, Transformer};
 use crate::text::{Frame, Part, PieceList};
 use crate::{Error, Result};
 
@@ -27,6 +27,11 @@ impl Layout for Sockeye {
         "sockeye-transformer"
     }
 
+    fn toolkit(&self, files: &ModelFiles, _weights: &Weights) -> (&'static str, Option<String>) {
+        let version = files.read("version").ok().flatten();
+        ("Sockeye", version.map(|bytes| String::from_utf8_lossy(&bytes).trim().chars().take(20).collect()))
+    }
+
     fn recognises(&self, tensors: &[&str], _said: &Map<String, Value>) -> bool {
         tensors.contains(&"encoder.layers.0.self_attention.ff_in.weight")
     }
@@ -42,6 +47,9 @@ impl Layout for Sockeye {
 
     fn rules(&self) -> &'static [Rule] {
         &[
+            // These are for scores and shortlists that are not used here.
+            Rule::Ignore("length_ratio.{rest}"),
+            Rule::Ignore("nvs.{rest}"),
             Rule::Copy("embedding_source.embedding.weight", &["model.encoder.embed_tokens.weight"]),
             Rule::Copy("embedding_target.embedding.weight", &["model.decoder.embed_tokens.weight"]),
             Rule::Copy("output_layer.{part}", &["lm_head.{part}"]),
@@ -76,19 +84,46 @@ impl Layout for Sockeye {
                     "model.decoder.layers.{layer}.encoder_attn.v_proj.weight",
                 ],
             ),
-            Rule::Rename("decoder.layers.{layer}.enc_attention.ff_q.weight", "decoder.layers.{layer}.encoder_attn.q_proj.weight"),
-            Rule::Rename("decoder.layers.{layer}.enc_attention.ff_out.weight", "decoder.layers.{layer}.encoder_attn.out_proj.weight"),
-            Rule::Rename("encoder.layers.{layer}.self_attention.ff_out.weight", "encoder.layers.{layer}.self_attn.out_proj.weight"),
-            Rule::Rename("decoder.layers.{layer}.autoregr_layer.ff_out.weight", "decoder.layers.{layer}.self_attn.out_proj.weight"),
+            Rule::Rename(
+                "decoder.layers.{layer}.enc_attention.ff_q.weight",
+                "decoder.layers.{layer}.encoder_attn.q_proj.weight",
+            ),
+            Rule::Rename(
+                "decoder.layers.{layer}.enc_attention.ff_out.weight",
+                "decoder.layers.{layer}.encoder_attn.out_proj.weight",
+            ),
+            Rule::Rename(
+                "encoder.layers.{layer}.self_attention.ff_out.weight",
+                "encoder.layers.{layer}.self_attn.out_proj.weight",
+            ),
+            Rule::Rename(
+                "decoder.layers.{layer}.autoregr_layer.ff_out.weight",
+                "decoder.layers.{layer}.self_attn.out_proj.weight",
+            ),
             Rule::Rename("{side}.layers.{layer}.ff.ff1.{part}", "{side}.layers.{layer}.fc1.{part}"),
             Rule::Rename("{side}.layers.{layer}.ff.ff2.{part}", "{side}.layers.{layer}.fc2.{part}"),
             Rule::Rename("{side}.layers.{layer}.ff.linear.{part}", "{side}.layers.{layer}.fc1_gate.{part}"),
             // A normalisation before a sublayer or after it.
-            Rule::Rename("{side}.layers.{layer}.post_{name}.layer_norm.{part}", "{side}.layers.{layer}.pre_{name}.layer_norm.{part}"),
-            Rule::Rename("encoder.layers.{layer}.pre_self_attention.layer_norm.{part}", "encoder.layers.{layer}.self_attn_layer_norm.{part}"),
-            Rule::Rename("decoder.layers.{layer}.pre_autoregr_layer.layer_norm.{part}", "decoder.layers.{layer}.self_attn_layer_norm.{part}"),
-            Rule::Rename("decoder.layers.{layer}.pre_enc_attention.layer_norm.{part}", "decoder.layers.{layer}.encoder_attn_layer_norm.{part}"),
-            Rule::Rename("{side}.layers.{layer}.pre_ff.layer_norm.{part}", "{side}.layers.{layer}.final_layer_norm.{part}"),
+            Rule::Rename(
+                "{side}.layers.{layer}.post_{name}.layer_norm.{part}",
+                "{side}.layers.{layer}.pre_{name}.layer_norm.{part}",
+            ),
+            Rule::Rename(
+                "encoder.layers.{layer}.pre_self_attention.layer_norm.{part}",
+                "encoder.layers.{layer}.self_attn_layer_norm.{part}",
+            ),
+            Rule::Rename(
+                "decoder.layers.{layer}.pre_autoregr_layer.layer_norm.{part}",
+                "decoder.layers.{layer}.self_attn_layer_norm.{part}",
+            ),
+            Rule::Rename(
+                "decoder.layers.{layer}.pre_enc_attention.layer_norm.{part}",
+                "decoder.layers.{layer}.encoder_attn_layer_norm.{part}",
+            ),
+            Rule::Rename(
+                "{side}.layers.{layer}.pre_ff.layer_norm.{part}",
+                "{side}.layers.{layer}.final_layer_norm.{part}",
+            ),
             Rule::Copy("encoder.{rest}", &["model.encoder.{rest}"]),
             Rule::Copy("decoder.{rest}", &["model.decoder.{rest}"]),
         ]
@@ -96,7 +131,8 @@ impl Layout for Sockeye {
 
     fn spec(&self, keys: &Keys, parameters: &Parameters) -> Result<Spec> {
         let section = |name: &str| {
-            keys.section(name)?.ok_or_else(|| keys.error(format!("`{name}` is missing, so it is no Transformer of Sockeye 3")))
+            keys.section(name)?
+                .ok_or_else(|| keys.error(format!("`{name}` is missing, so it is no Transformer of Sockeye 3")))
         };
         let (encoder, decoder) = (section("config_encoder")?, section("config_decoder")?);
         for side in [&encoder, &decoder] {
@@ -118,28 +154,27 @@ impl Layout for Sockeye {
                 (Some("n"), Some("dr" | "r")) => true,
                 (Some("" | "none") | None, Some("drn" | "rn")) => false,
                 (pre, post) => {
-                    keys.refuse(format!("sublayers between {pre:?} and {post:?} are not supported; n and dr, or none and drn are"));
+                    keys.refuse(format!(
+                        "sublayers between {pre:?} and {post:?} are not supported; n and dr, or none and drn are"
+                    ));
                     true
                 }
             })
         };
-        let before = toolkits::same_side(keys, "`preprocess_sequence`", before(&encoder)?, before(&decoder)?);
         let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 1)?;
         let width = toolkits::width(parameters)?;
-        let stack = |name: &str, heads: &str| {
+        let stack = |name: &str, heads: &str, section: &Keys| -> Result<Stack> {
             let final_norm = parameters.contains(&format!("model.{name}.layer_norm.weight"));
-            toolkits::stack(keys, parameters, name, width, keys.size(heads, 8)?, final_norm)
+            toolkits::stack(keys, parameters, name, width, keys.size(heads, 8)?, before(section)?, final_norm)
         };
         let table = "model.encoder.embed_positions.weight";
         let rows = parameters.shape(table).and_then(|shape| shape.first().copied());
-        let is_learned = encoder.string("positional_embedding_type")?.as_deref() == Some("learned");
         Ok(Spec::Transformer(Transformer {
-            encoder: stack("encoder", HEADS[0])?,
-            decoder: stack("decoder", HEADS[1])?,
-            norm: Norm { kind: NormKind::Layer, epsilon: 1e-6, before },
+            encoder: stack("encoder", HEADS[0], &encoder)?,
+            decoder: stack("decoder", HEADS[1], &decoder)?,
+            norm: Norm { kind: NormKind::Layer, epsilon: 1e-6 },
+            bias: false,
             activation: activation(keys, &encoder)?,
-            // Learned positions come with unscaled embeddings.
-            embedding_scale: if is_learned { 1.0 } else { (width as f32).sqrt() },
             positions: match rows {
                 Some(rows) => Positions::Learned { rows, offset: 0 },
                 None => Positions::None,
@@ -158,7 +193,8 @@ impl Layout for Sockeye {
     fn lists(&self, files: &ModelFiles, _keys: &Keys) -> Result<Option<Lists>> {
         let list = |name: &str| -> Result<PieceList> {
             let (text, path) = (toolkits::text(files, name)?, files.path(name));
-            let pieces = numbered(&text).map_err(|problem| Error::model(&path, format!("not a usable vocabulary: {problem}")))?;
+            let pieces = numbered(&text)
+                .map_err(|problem| Error::model(&path, format!("not a usable vocabulary: {problem}")))?;
             Ok(TOKENS.list(pieces, path))
         };
         Ok(Some((list("vocab.src.0.json")?, Some(list("vocab.trg.0.json")?))))
@@ -172,7 +208,8 @@ impl Layout for Sockeye {
 
 /// The pieces of a JSON object from pieces to ids, in the order of these.
 fn numbered(text: &str) -> Result<Vec<String>, String> {
-    let ids: std::collections::HashMap<String, usize> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let ids: std::collections::HashMap<String, usize> =
+        serde_json::from_str(text).map_err(|error| error.to_string())?;
     let mut pieces = vec![String::new(); ids.len()];
     for (piece, id) in ids {
         match pieces.get_mut(id) {
@@ -188,9 +225,8 @@ fn activation(keys: &Keys, side: &Keys) -> Result<Activation> {
         None | Some("relu") => Activation::Relu,
         Some("swish1" | "silu") => Activation::Swish,
         Some("gelu") => Activation::Gelu,
-        Some("tanh") => Activation::Tanh,
         Some(other) => {
-            keys.refuse(format!("`act_type` {other:?} is not supported; relu, swish1, gelu and tanh are"));
+            keys.refuse(format!("`act_type` {other:?} is not supported; relu, swish1 and gelu are"));
             Activation::Identity
         }
     })

@@ -8,7 +8,7 @@ use super::hugging_face;
 use super::{EarlyStopping, GenerationConfig};
 use crate::checkpoint::{Keys, ModelFiles, Parameters};
 use crate::compute::{Activation, NormKind};
-use crate::spec::{Norm, Positions, Stack, Transformer};
+use crate::spec::{Norm, Past, Positions, Stack, Transformer};
 use crate::text::{Frame, Part, PieceList, Specials};
 use crate::{Error, Result};
 
@@ -49,7 +49,8 @@ impl Tokens {
 /// # Errors
 /// If it is missing or is not UTF-8.
 pub(super) fn text(files: &ModelFiles, name: &str) -> Result<String> {
-    let bytes = files.read(name)?.ok_or_else(|| Error::model(files.path(name), "this file of the model is missing; add it"))?;
+    let bytes =
+        files.read(name)?.ok_or_else(|| Error::model(files.path(name), "this file of the model is missing; add it"))?;
     String::from_utf8(bytes.into_owned()).map_err(|_| Error::model(files.path(name), "is not valid UTF-8"))
 }
 
@@ -83,6 +84,7 @@ pub(super) fn stack(
     side: &str,
     width: usize,
     heads: usize,
+    norm_before: bool,
     final_norm: bool,
 ) -> Result<Stack> {
     let first_layer = format!("model.{side}.layers.0.fc1.weight");
@@ -92,7 +94,9 @@ pub(super) fn stack(
         heads,
         head_width: hugging_face::head_width(keys, width, heads, side)?,
         inner: inner.ok_or_else(|| parameters.missing(&first_layer))?,
+        norm_before,
         final_norm,
+        residual_weight: 1.0,
     })
 }
 
@@ -106,12 +110,20 @@ pub(super) fn transformer(
     source_vocabulary: usize,
     target_vocabulary: usize,
 ) -> Result<Transformer> {
-    let none = Stack { layers: 0, heads: 1, head_width: width, inner: 1, final_norm: false };
+    let none = Stack {
+        layers: 0,
+        heads: 1,
+        head_width: width,
+        inner: 1,
+        norm_before: false,
+        final_norm: false,
+        residual_weight: 1.0,
+    };
     Ok(Transformer {
         width,
         encoder: none,
         decoder: none,
-        norm: Norm { kind: NormKind::Layer, epsilon: 1e-6, before: false },
+        norm: Norm { kind: NormKind::Layer, epsilon: 1e-6 },
         activation: Activation::Relu,
         gated: parameters.contains("model.encoder.layers.0.fc1_gate.weight"),
         attention_scale: None,
@@ -120,6 +132,8 @@ pub(super) fn transformer(
         embedding_norm: false,
         positions: Positions::None,
         relative_bias: None,
+        past: Past::Attention,
+        starts_from_zero: false,
         output_scale: 1.0,
         trained_length: None,
         source_vocabulary,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::plain_pytorch::{frame, transformer};
 use super::{Layout, rules::Rule};
 use crate::Result;
-use crate::checkpoint::{Keys, Parameters};
+use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
 use crate::spec::Spec;
 use crate::text::Frame;
 
@@ -16,6 +16,10 @@ pub(super) struct TutorialTransformer;
 impl Layout for TutorialTransformer {
     fn name(&self) -> &'static str {
         "tutorial-transformer"
+    }
+
+    fn toolkit(&self, _files: &ModelFiles, _weights: &Weights) -> (&'static str, Option<String>) {
+        ("PyTorch", None)
     }
 
     fn recognises(&self, tensors: &[&str], _said: &Map<String, Value>) -> bool {

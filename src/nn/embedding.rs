@@ -20,6 +20,21 @@ impl<B: Backend> Embedding<B> {
         Self { matrix, scale }
     }
 
+    /// Vectors of zeros in place of those of `tokens`, to which `add` adds what it wants, into `out` `[tokens, width]`.
+    ///
+    /// # Errors
+    /// As [`Backend`].
+    pub fn zeros(
+        &self,
+        backend: &B,
+        tokens: &[u32],
+        add: &mut dyn FnMut(usize, &mut [f32]),
+        out: &mut B::Rows,
+    ) -> Result<()> {
+        // No value of a table is infinite.
+        backend.embed(&self.matrix, 0.0, tokens, add, out)
+    }
+
     /// The vectors of `tokens`, to which `add` adds what it wants, into `out` `[tokens, width]`.
     ///
     /// # Errors
@@ -76,6 +91,9 @@ impl Positions {
                 Self::sinusoidal(width, order, first_index, frequencies)
             }
             spec::Positions::Learned { rows, offset } => {
+                // That of a decoder may be of another length.
+                let stored = parameters.shape(name).and_then(|shape| shape.first()?.checked_sub(offset));
+                let rows = stored.filter(|&stored| stored > 0 && name.contains("decoder")).unwrap_or(rows);
                 let mut table = parameters.tensor(name, &[offset + rows, width])?;
                 table.drain(..offset * width);
                 Self::Learned { table, width }

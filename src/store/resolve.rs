@@ -62,9 +62,9 @@ pub fn at(path: &Path) -> Result<ModelFiles> {
     };
     let is_package = matches!(files, ModelFiles::Archive { .. }) || path.join("model/model.bin").is_file();
     if is_package
-        && !files.list()?.iter().any(|name| WEIGHT_FILES.contains(&name.as_str()))
+        && !files.names()?.iter().any(|name| WEIGHT_FILES.contains(&name.as_str()))
         && let Ok(inner) = files.directory("model")
-        && inner.list().is_ok_and(|names| names.iter().any(|name| name == "model.bin"))
+        && inner.names().is_ok_and(|names| names.iter().any(|name| name == "model.bin"))
     {
         return Ok(inner);
     }

@@ -28,13 +28,15 @@ mod vocabulary_table;
 pub mod word_list;
 mod words;
 
+use serde::{Deserialize, Serialize};
+
 pub use self::frame::{Frame, Part};
 pub use self::languages::{Language, Languages, ModelLanguages, Side, Task, same_language};
 pub use self::moses::MosesVocabulary;
 pub use self::normalize::{Normalized, Offsets, normalize};
 pub use self::numbering::Numbering;
 pub use self::paragraphs::append_line;
-pub use self::piece_list::PieceList;
+pub use self::piece_list::{PieceList, word_level};
 pub use self::segmentation::{Pretokenizer, Segmentation, SideSegmentation, Unit};
 pub use self::sentencepiece_vocabulary::SentencePieceVocabulary;
 pub use self::sentences::{join_sentences, join_sentences_at, split_sentences};
@@ -109,7 +111,7 @@ pub struct Piece {
 }
 
 /// The ids of a vocabulary's special tokens, where it has them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Specials {
     /// Stands for every piece that is not in the vocabulary.
     pub unknown: Option<u32>,

@@ -4,6 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
 use super::segmenter::Segmenter;
 use super::{Language, Piece, Specials, Vocabulary, specials_by_name};
 
@@ -11,15 +14,17 @@ use super::{Language, Piece, Specials, Vocabulary, specials_by_name};
 const MANY_LANGUAGES: usize = 10;
 
 /// The pieces of one side in the order of their ids, and which of them are no text.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct PieceList {
     /// Every piece; of one that is listed twice the first counts.
     pub pieces: Vec<String>,
     /// The tokens that stand for no text, by what they are for.
     pub specials: Specials,
     /// Further tokens that are no text.
+    #[serde(default)]
     pub hidden: BTreeSet<u32>,
     /// The file, for messages.
+    #[serde(skip)]
     pub path: PathBuf,
 }
 
@@ -31,6 +36,44 @@ impl PieceList {
         specials.padding = specials.padding.or_else(|| id("<blank>"));
         Self { pieces, specials, hidden: BTreeSet::new(), path: path.into() }
     }
+}
+
+/// A `tokenizer.json` for a list whose pieces stand between spaces, with tokens before and after every text.
+pub fn word_level(list: &PieceList, before: &[u32], after: &[u32]) -> Value {
+    let name = |id: u32| list.pieces.get(id as usize).cloned().unwrap_or_default();
+    // Of a piece that is listed twice the first counts.
+    let pieces = list.pieces.iter().enumerate().rev();
+    let vocabulary: Map<String, Value> = pieces.map(|(id, piece)| (piece.clone(), id.into())).collect();
+    let specials = [list.specials.unknown, list.specials.padding, list.specials.begin, list.specials.end];
+    let specials: BTreeSet<u32> = specials.into_iter().flatten().chain(list.hidden.iter().copied()).collect();
+    let added = |&id: &u32| {
+        json!({"id": id, "content": name(id), "single_word": false, "lstrip": false, "rstrip": false, "normalized": false,
+               "special": true})
+    };
+    let around =
+        |ids: &[u32]| ids.iter().map(|&id| json!({"SpecialToken": {"id": name(id), "type_id": 0}})).collect::<Vec<_>>();
+    let text = json!({"Sequence": {"id": "A", "type_id": 0}});
+    let tokens: Map<String, Value> = before
+        .iter()
+        .chain(after)
+        .map(|&id| (name(id), json!({"id": name(id), "ids": [id], "tokens": [name(id)]})))
+        .collect();
+    let second = json!({"Sequence": {"id": "B", "type_id": 1}});
+    let single = [around(before), vec![text.clone()], around(after)].concat();
+    let pair = [around(before), vec![text], around(after), vec![second], around(after)].concat();
+    json!({
+        "version": "1.0", "truncation": null, "padding": null, "normalizer": null,
+        "added_tokens": specials.iter().map(added).collect::<Vec<_>>(),
+        "pre_tokenizer": {"type": "WhitespaceSplit"},
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": single,
+            "pair": pair,
+            "special_tokens": tokens,
+        },
+        "decoder": null,
+        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": list.specials.unknown.map(name)},
+    })
 }
 
 /// A list of pieces as a table in both directions.

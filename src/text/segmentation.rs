@@ -1,6 +1,7 @@
 //! How text is cut before its pieces are looked up in a list: what a configuration or a command says of it, and what
 //! lies with the model.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -247,6 +248,8 @@ pub(super) struct Sides {
     pub(super) source: Arc<dyn Vocabulary>,
     pub(super) target: Arc<dyn Vocabulary>,
     pub(super) notes: Vec<String>,
+    /// The files that cut text.
+    pub(super) files: Vec<PathBuf>,
 }
 
 /// Opens them; [`super::Vocabularies::of_lists`] says how.
@@ -265,7 +268,8 @@ pub(super) fn open_lists(
     };
     let source_table = table(source)?;
     let target_table = target.map_or_else(|| Ok(Arc::clone(&source_table)), table)?;
-    let mut open = Opener { files, package: package(files)?, models: Vec::new(), codes: Vec::new() };
+    let (models, codes, used) = (Vec::new(), Vec::new(), RefCell::default());
+    let mut open = Opener { files, package: package(files)?, models, codes, used };
     let source = open.segmenter(Side::Source, &segmentation.source, source_table.pieces())?;
     let target = open.segmenter(Side::Target, &segmentation.target, target_table.pieces())?;
     let is_neutral = |segmenter: &Segmenter| segmenter.words.tokenizes && !segmenter.words.moses.has_language();
@@ -273,7 +277,8 @@ pub(super) fn open_lists(
                 languages, or `language` in `segmentation` of config.json";
     let notes = if is_neutral(&source) || is_neutral(&target) { vec![note.to_owned()] } else { Vec::new() };
     let side = |table, segmenter| -> Arc<dyn Vocabulary> { Arc::new(ListVocabulary::new(table, segmenter)) };
-    Ok(Sides { source: side(source_table, source), target: side(target_table, target), notes })
+    let (source, target) = (side(source_table, source), side(target_table, target));
+    Ok(Sides { source, target, notes, files: open.used.into_inner() })
 }
 
 /// The word lists of a directory: one of both sides, or one of each.
@@ -304,6 +309,8 @@ struct Opener<'f> {
     package: Option<[Option<String>; 2]>,
     models: Vec<(PathBuf, Arc<SentencePiece>)>,
     codes: Vec<(PathBuf, Arc<Codes>)>,
+    /// The files that were read.
+    used: RefCell<Vec<PathBuf>>,
 }
 
 impl Opener<'_> {
@@ -408,7 +415,8 @@ impl Opener<'_> {
 
     fn patterns(&self, patterns: &[String]) -> Result<Vec<Regex>> {
         let patterns = patterns.iter().map(|pattern| pattern_of(pattern, true)).collect::<Result<_, String>>();
-        patterns.map_err(|problem| Error::model(self.files.path("config.json"), format!("`protected_patterns`: {problem}")))
+        patterns
+            .map_err(|problem| Error::model(self.files.path("config.json"), format!("`protected_patterns`: {problem}")))
     }
 
     /// The contents of a file that was named, and its name for messages.
@@ -418,7 +426,12 @@ impl Opener<'_> {
         let files = if path.is_absolute() { &anywhere } else { self.files };
         let name = files.path(path);
         match files.read(path)? {
-            Some(bytes) => Ok((bytes, name)),
+            Some(bytes) => {
+                if !path.is_absolute() {
+                    self.used.borrow_mut().push(path.to_owned());
+                }
+                Ok((bytes, name))
+            }
             None => Err(Error::model(name, "no such file, but text is to be cut with it")),
         }
     }
@@ -440,7 +453,7 @@ impl Opener<'_> {
         if self.package.is_some() && self.files.has(&package) {
             return Ok(Some(package));
         }
-        let mut ending = self.files.list()?;
+        let mut ending = self.files.names()?;
         ending.retain(|name| name.ends_with(names.ending));
         if ["source", "target"].iter().any(|side| ending.contains(&[side, names.ending].concat())) {
             return Err(self.missing(names, side));

@@ -1,14 +1,15 @@
 //! Finding the vocabulary of a model directory.
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::characters::Characters;
 use super::compact;
 use super::moses::{Merges, Moses, MosesVocabulary};
 use super::numbering::{self, Numbering, TokenizerConfig};
-use super::pieces::Pieces;
 use super::piece_list::PieceList;
+use super::pieces::Pieces;
 use super::segmentation::{Segmentation, open_lists, word_lists};
 use super::sentencepiece::SentencePiece;
 use super::{SentencePieceVocabulary, TokenizerJson, Utf8Bytes, Vocabulary, VocabularyTable, WordList};
@@ -49,6 +50,8 @@ pub struct Vocabularies {
     pub pair: Option<(String, String)>,
     /// What the user should be told about them, one line each.
     pub notes: Vec<String>,
+    /// The files that cut text, relative to the model's, where the pieces come from elsewhere.
+    pub files: Vec<PathBuf>,
 }
 
 impl Vocabularies {
@@ -114,7 +117,7 @@ impl Vocabularies {
         segmentation: &Segmentation,
     ) -> Result<Self> {
         let sides = open_lists(files, source, target, segmentation)?;
-        Ok(Self { source: sides.source, target: sides.target, pair: None, notes: sides.notes })
+        Ok(Self { source: sides.source, target: sides.target, pair: None, notes: sides.notes, files: sides.files })
     }
 
     /// The one pair of languages that the files of a vocabulary say it is for, whether it can be used or not.
@@ -130,6 +133,7 @@ impl Vocabularies {
             target: vocabulary,
             pair: None,
             notes: Vec::new(),
+            files: Vec::new(),
         };
         Ok(match kind {
             Kind::Marian if files.read("source.spm")?.is_some() || files.read("target.spm")?.is_some() => {
@@ -199,7 +203,7 @@ impl Vocabularies {
     #[must_use]
     pub fn of_pieces(self) -> Self {
         let (source, target) = (Arc::new(Pieces(self.source)), Arc::new(Pieces(self.target)));
-        Self { source, target, pair: self.pair, notes: Vec::new() }
+        Self { source, target, notes: Vec::new(), ..self }
     }
 
     fn open_marian(files: &ModelFiles, clean_up: bool) -> Result<Self> {
@@ -219,6 +223,7 @@ impl Vocabularies {
             target: side("target.spm", target_table)?,
             pair: None,
             notes: Vec::new(),
+            files: Vec::new(),
         })
     }
 
@@ -237,6 +242,7 @@ impl Vocabularies {
             target: side("vocab-tgt.json", &pair.1)?,
             pair: None,
             notes: Vec::new(),
+            files: Vec::new(),
         })
     }
 }
@@ -249,11 +255,17 @@ fn open_pair(
 ) -> Result<Option<Vocabularies>> {
     if files.read(source)?.is_some() || files.read(target)?.is_some() {
         let side = |name| open(&require(files, name)?, files.path(name));
-        return Ok(Some(Vocabularies { source: side(source)?, target: side(target)?, pair: None, notes: Vec::new() }));
+        return Ok(Some(Vocabularies {
+            source: side(source)?,
+            target: side(target)?,
+            pair: None,
+            notes: Vec::new(),
+            files: Vec::new(),
+        }));
     }
     let Some(bytes) = files.read(shared)? else { return Ok(None) };
     let both = open(&bytes, files.path(shared))?;
-    Ok(Some(Vocabularies { source: Arc::clone(&both), target: both, pair: None, notes: Vec::new() }))
+    Ok(Some(Vocabularies { source: Arc::clone(&both), target: both, pair: None, notes: Vec::new(), files: Vec::new() }))
 }
 
 fn require(files: &ModelFiles, name: &str) -> Result<Cow<'static, [u8]>> {

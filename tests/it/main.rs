@@ -30,6 +30,7 @@ mod model_files;
 mod moses;
 mod outputs;
 mod parity;
+mod pickles;
 mod pipeline;
 mod pipeline_properties;
 mod program;
@@ -40,6 +41,7 @@ mod segmentation;
 #[cfg(feature = "builtin-models")]
 mod sentences;
 mod text;
+mod toolkits;
 mod webdriver;
 #[cfg(feature = "builtin-models")]
 mod words;

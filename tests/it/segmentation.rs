@@ -242,7 +242,8 @@ fn renamed(keys: &[(&str, Value)], files: &[(&str, &str)]) -> tempfile::TempDir 
     let rename = |name: &str, piece: &dyn Fn(usize, &str) -> String| {
         let path = directory.path().join(name);
         let words = std::fs::read_to_string(&path).unwrap();
-        let renamed = words.lines().enumerate().map(|(id, word)| if id < 4 { word.to_owned() } else { piece(id, word) });
+        let renamed =
+            words.lines().enumerate().map(|(id, word)| if id < 4 { word.to_owned() } else { piece(id, word) });
         std::fs::write(&path, renamed.collect::<Vec<_>>().join("\n") + "\n").unwrap();
     };
     rename("source_vocab.txt", &|id, word| SOURCE.split(' ').nth(id - 4).unwrap_or(word).to_owned());
@@ -260,7 +261,8 @@ fn renamed(keys: &[(&str, Value)], files: &[(&str, &str)]) -> tempfile::TempDir 
 }
 
 const TEXTS: &str = "Lower well-lower.\nlow lower's.\nLOW low low low lower\n";
-const PIECES: &str = "low@@ er w@@ e@@ l@@ l @-@ low@@ er .\nlo@@ w low@@ er &apos;s .\nlo@@ w lo@@ w lo@@ w lo@@ w low@@ er\n";
+const PIECES: &str =
+    "low@@ er w@@ e@@ l@@ l @-@ low@@ er .\nlo@@ w low@@ er &apos;s .\nlo@@ w lo@@ w lo@@ w lo@@ w low@@ er\n";
 const TRUECASE: &str = "lower (3/3)\nlow (3/3)\n";
 
 /// What the program writes for the pieces, put together by the detokenizer.
