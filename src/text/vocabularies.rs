@@ -10,7 +10,7 @@ use super::moses::{Merges, Moses, MosesVocabulary};
 use super::numbering::{self, Numbering, TokenizerConfig};
 use super::piece_list::PieceList;
 use super::pieces::Pieces;
-use super::segmentation::{Segmentation, open_lists, word_lists};
+use super::segmentation::{Segmentation, Sides, open_lists, word_lists};
 use super::sentencepiece::SentencePiece;
 use super::{SentencePieceVocabulary, TokenizerJson, Utf8Bytes, Vocabulary, VocabularyTable, WordList};
 use crate::checkpoint::ModelFiles;
@@ -52,6 +52,8 @@ pub struct Vocabularies {
     pub notes: Vec<String>,
     /// The files that cut text, relative to the model's, where the pieces come from elsewhere.
     pub files: Vec<PathBuf>,
+    /// All that was decided of how text is cut, likewise.
+    pub segmentation: Segmentation,
 }
 
 impl Vocabularies {
@@ -116,8 +118,8 @@ impl Vocabularies {
         target: Option<PieceList>,
         segmentation: &Segmentation,
     ) -> Result<Self> {
-        let sides = open_lists(files, source, target, segmentation)?;
-        Ok(Self { source: sides.source, target: sides.target, pair: None, notes: sides.notes, files: sides.files })
+        let Sides { source, target, notes, files, segmentation } = open_lists(files, source, target, segmentation)?;
+        Ok(Self { source, target, pair: None, notes, files, segmentation })
     }
 
     /// The one pair of languages that the files of a vocabulary say it is for, whether it can be used or not.
@@ -134,6 +136,7 @@ impl Vocabularies {
             pair: None,
             notes: Vec::new(),
             files: Vec::new(),
+            segmentation: Segmentation::default(),
         };
         Ok(match kind {
             Kind::Marian if files.read("source.spm")?.is_some() || files.read("target.spm")?.is_some() => {
@@ -224,6 +227,7 @@ impl Vocabularies {
             pair: None,
             notes: Vec::new(),
             files: Vec::new(),
+            segmentation: Segmentation::default(),
         })
     }
 
@@ -243,6 +247,7 @@ impl Vocabularies {
             pair: None,
             notes: Vec::new(),
             files: Vec::new(),
+            segmentation: Segmentation::default(),
         })
     }
 }
@@ -261,11 +266,19 @@ fn open_pair(
             pair: None,
             notes: Vec::new(),
             files: Vec::new(),
+            segmentation: Segmentation::default(),
         }));
     }
     let Some(bytes) = files.read(shared)? else { return Ok(None) };
     let both = open(&bytes, files.path(shared))?;
-    Ok(Some(Vocabularies { source: Arc::clone(&both), target: both, pair: None, notes: Vec::new(), files: Vec::new() }))
+    Ok(Some(Vocabularies {
+        source: Arc::clone(&both),
+        target: both,
+        pair: None,
+        notes: Vec::new(),
+        files: Vec::new(),
+        segmentation: Segmentation::default(),
+    }))
 }
 
 fn require(files: &ModelFiles, name: &str) -> Result<Cow<'static, [u8]>> {

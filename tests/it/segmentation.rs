@@ -308,6 +308,10 @@ fn a_configuration_says_how_text_is_cut() {
     let directory = renamed(&[("segmentation", segmentation)], &[("words.codes", CODES)]);
     let expected = expected(&directory, false);
     assert_eq!(Program::with_model(directory.path()).run(TEXTS).success(), expected);
+    // A clean directory says the same, and has the codes.
+    let out = directory.path().join("clean");
+    Program::new().arg("convert").arg(directory.path()).arg(&out).run("").success();
+    assert_eq!(Program::with_model(&out).run(TEXTS).success(), expected);
     // An option goes before it.
     let mut program = Program::with_model(directory.path());
     let pieces = program.args(["--pretokenize", "none"]).run("lower low .\n").success();
