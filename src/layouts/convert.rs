@@ -55,6 +55,10 @@ pub fn convert(files: &ModelFiles, out: &Path, dtype: Dtype, form: Form) -> Resu
     let mut config = config(&opened, form)?;
     // These say how to read the old files.
     ["vocabulary", "weights", "tensor_names"].iter().for_each(|key| drop(config.shift_remove(*key)));
+    if form == Form::Own && (opened.lists.is_some() || opened.segmentation.is_said()) {
+        // Nothing of how text is cut rests on where its files lay.
+        config.insert("segmentation".to_owned(), opened.vocabularies(files)?.segmentation.to_json());
+    }
     let mut planned = plan(&opened.parameters, &opened.spec, &mut config)?;
     if form == Form::Marian
         && let Spec::Transformer(spec) = &opened.spec
@@ -147,12 +151,19 @@ fn config(opened: &Opened, form: Form) -> Result<Map<String, Value>> {
 /// # Errors
 /// If a form needs a vocabulary that the lists do not make.
 fn vocabulary_files(files: &ModelFiles, opened: &Opened, form: Form) -> Result<Vec<(String, Vec<u8>)>> {
-    let Some(lists) = &opened.lists else { return Ok(Vec::new()) };
+    if opened.lists.is_none() && !opened.segmentation.is_said() {
+        return Ok(Vec::new());
+    }
+    let place = match (&opened.lists, &opened.vocabulary) {
+        (None, Some(elsewhere)) => files.directory(elsewhere)?,
+        _ => files.clone(),
+    };
     let mut segmenters = Vec::new();
     for path in opened.vocabularies(files)?.files {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        segmenters.push((name, files.read(&path)?.unwrap_or_default().into_owned()));
+        segmenters.push((name, place.read(&path)?.unwrap_or_default().into_owned()));
     }
+    let Some(lists) = &opened.lists else { return Ok(segmenters) };
     let json = |value: Value| -> Vec<u8> { format!("{value:#}\n").into_bytes() };
     match form {
         Form::Own => {
