@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::ModelFiles;
 use super::bytes::Bytes;
 use super::stored::Stored;
 use super::{ctranslate2, marian_binary, npz, pytorch, safetensors};
@@ -91,6 +92,14 @@ pub(super) fn read(bytes: &Bytes) -> Result<Container> {
     } else {
         pytorch::read(bytes)
     }
+}
+
+/// What a PyTorch file that holds no weights says, or `None` if there is no such file; a list is under the key `list`.
+///
+/// # Errors
+/// If it is of another format, or damaged.
+pub fn read_pickle(files: &ModelFiles, name: &str) -> Result<Option<Map<String, Value>>> {
+    Bytes::open(files, name)?.as_ref().map(said).transpose()
 }
 
 /// What a PyTorch file says beside its tensors, if it has any.

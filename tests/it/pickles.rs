@@ -75,7 +75,10 @@ fn protocols_that_torch_never_uses_are_understood_too() {
     for protocol in [0, 1] {
         let pickle = std::fs::read(fixture(&format!("protocol_{protocol}.pkl"))).unwrap();
         let message = refused(&pickle);
-        assert!(message.contains("holds no tensors, only objects (argparse.Namespace); nothing was executed"), "{message}");
+        assert!(
+            message.contains("holds no tensors, only objects (argparse.Namespace); nothing was executed"),
+            "{message}"
+        );
     }
 }
 
@@ -177,8 +180,11 @@ fn enormous_counts_are_compared_with_what_is_there() {
         refused(count);
     }
     // A tensor of more values than there are.
-    let storage = [&b"("[..], &text("storage"), b"ctorch\nFloatStorage\n", &text("0"), &text("cpu"), b"J\xff\xff\xff\x7ftQ"].concat();
-    let tensor = [&b"ctorch._utils\n_rebuild_tensor_v2\n("[..], &storage, b"K\x00J\xff\xff\xff\x7f\x85K\x01\x85tR"].concat();
+    let storage =
+        [&b"("[..], &text("storage"), b"ctorch\nFloatStorage\n", &text("0"), &text("cpu"), b"J\xff\xff\xff\x7ftQ"]
+            .concat();
+    let tensor =
+        [&b"ctorch._utils\n_rebuild_tensor_v2\n("[..], &storage, b"K\x00J\xff\xff\xff\x7f\x85K\x01\x85tR"].concat();
     let dict = [&b"\x80\x02}"[..], &text("w"), &tensor, b"s."].concat();
     assert!(refused(&dict).contains("without its storage"));
 }
@@ -186,7 +192,8 @@ fn enormous_counts_are_compared_with_what_is_there() {
 /// Every instruction there is and is not, on an empty stack and on stacks of everything.
 #[test]
 fn any_instruction_anywhere_ends_in_a_line() {
-    let stacks: [&[u8]; 8] = [b"", b"K\x01", b"(", b"(K\x01K\x02", b"]", b"}", b"cb\nc\n)R", b"ctorch._utils\n_rebuild_tensor_v2\n(]}t"];
+    let stacks: [&[u8]; 8] =
+        [b"", b"K\x01", b"(", b"(K\x01K\x02", b"]", b"}", b"cb\nc\n)R", b"ctorch._utils\n_rebuild_tensor_v2\n(]}t"];
     for stack in stacks {
         for first in 0..=255u8 {
             let (instruction, arguments) = ([first], b"\x01\x00\x00\x00a\nb\n1\n.....");
