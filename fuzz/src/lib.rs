@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use std::thread::ThreadId;
 
 use translate::Translator;
-use translate::checkpoint::{ModelFiles, Weights};
+use translate::checkpoint::{ModelFiles, Weights, read_yaml};
 use translate::layouts::Opened;
 use translate::pipeline::Line;
 use translate::text::VocabularyTable;
@@ -28,10 +28,14 @@ use request::{InputFormat, LineRequest};
 pub(super) type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub(super) const TARGETS: [Target; 8] = [
+pub(super) const TARGETS: [Target; 12] = [
     ("config", config),
     ("safetensors", safetensors),
     ("pickle", pickle),
+    ("ctranslate2", ctranslate2),
+    ("marian", marian),
+    ("marian_vocabulary", marian_vocabulary),
+    ("yaml", yaml),
     ("sentencepiece", sentencepiece),
     ("normalizer", normalizer),
     ("tokenizer_json", tokenizer_json),
@@ -98,6 +102,52 @@ pub(super) fn pickle(data: &[u8]) {
     DIRECTORY.with(|directory| {
         directory.write("pytorch_model.bin", data);
         read_weights(&directory.files());
+    });
+}
+
+/// CTranslate2's `model.bin`.
+pub(super) fn ctranslate2(data: &[u8]) {
+    thread_local!(static DIRECTORY: Scratch = Scratch::new("ctranslate2", &[
+        ("config.json", br#"{"add_source_eos": true}"#),
+        ("shared_vocabulary.json", br#"["<s>", "</s>", "<unk>"]"#),
+    ]));
+    DIRECTORY.with(|directory| {
+        directory.write("model.bin", data);
+        read_weights(&directory.files());
+    });
+}
+
+/// Marian's `model.bin` and `model.npz`.
+pub(super) fn marian(data: &[u8]) {
+    thread_local! {
+        static BINARY: Scratch = Scratch::new("marian-bin", &[("vocab.yml", b"</s>: 0\n<unk>: 1\n")]);
+        static ARCHIVE: Scratch = Scratch::new("marian-npz", &[("vocab.yml", b"</s>: 0\n<unk>: 1\n")]);
+    }
+    for (name, directory) in [("model.bin", &BINARY), ("model.npz", &ARCHIVE)] {
+        directory.with(|directory| {
+            directory.write(name, data);
+            read_weights(&directory.files());
+        });
+    }
+}
+
+/// Marian's `vocab.yml`.
+pub(super) fn marian_vocabulary(data: &[u8]) {
+    thread_local!(static DIRECTORY: Scratch = Scratch::new("marian-vocabulary", &[
+        ("model.bin", include_bytes!("../seeds/marian/model.bin")),
+    ]));
+    DIRECTORY.with(|directory| {
+        directory.write("vocab.yml", data);
+        checked(Opened::open(&directory.files()));
+    });
+}
+
+/// A configuration in YAML.
+pub(super) fn yaml(data: &[u8]) {
+    thread_local!(static DIRECTORY: Scratch = Scratch::new("yaml", &[]));
+    DIRECTORY.with(|directory| {
+        directory.write("config.yaml", data);
+        checked(read_yaml(&directory.files(), "config.yaml"));
     });
 }
 

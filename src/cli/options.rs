@@ -1,13 +1,14 @@
 //! Options that several commands share, and what they come to.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use translate::layouts::MOST_BEAMS;
 use translate::pipeline::descriptor_of;
 use translate::search::{CoveragePenalty, EarlyStopping, Sampling, SearchOptions};
-use translate::text::Vocabulary;
+use translate::text::{Shortlist, Vocabularies, Vocabulary};
 use translate::{BackendName, Device, Precision};
 use translate::{Error, Result, Translator};
 
@@ -197,6 +198,10 @@ pub(super) struct SearchArguments {
     #[arg(long, value_name = "WORD")]
     pub(super) suppress: Vec<String>,
 
+    /// Generate only the tokens that a shortlist of Marian's (lex.*.bin) has for a sentence, as Firefox does
+    #[arg(long, value_name = "FILE")]
+    pub(super) shortlist: Option<PathBuf>,
+
     /// Draw each token at random by its probability instead of taking the best
     #[arg(long)]
     pub(super) sampling: bool,
@@ -266,6 +271,13 @@ impl SearchArguments {
         }
         if let Some(penalty) = self.repetition_penalty {
             options.repetition_penalty = penalty;
+        }
+        if let Some(path) = &self.shortlist {
+            let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
+            let Vocabularies { source, target, .. } = translator.vocabularies();
+            let size = source.size() as u32;
+            let is_shared = size == target.size() as u32 && (0..size).all(|id| source.piece(id) == target.piece(id));
+            options.shortlist = Some(Arc::new(Shortlist::parse(&bytes, path, is_shared)?));
         }
         options.coverage_penalty = self.coverage_penalty.map(|weight| CoveragePenalty { weight });
         options.sampling = self.sampling.then_some(Sampling {

@@ -40,6 +40,13 @@ impl Layout for CTranslate2 {
         "ctranslate2"
     }
 
+    fn toolkit(&self, _files: &ModelFiles, weights: &Weights) -> (&'static str, Option<String>) {
+        let said = |key: &str| weights.said().get(key).map(ToString::to_string).unwrap_or_default();
+        let (binary, spec, revision) = (said("binary_version"), said("spec"), said("revision"));
+        let version = format!("(binary version {binary}, {} revision {revision})", spec.trim_matches('"'));
+        ("CTranslate2", Some(version))
+    }
+
     fn recognises(&self, _tensors: &[&str], said: &Map<String, Value>) -> bool {
         said.contains_key("binary_version") && said.contains_key("spec")
     }
@@ -190,7 +197,7 @@ impl Layout for CTranslate2 {
                 buckets: shape[0],
                 max_distance: number(keys, "encoder", "layer_0/self_attention/relative_attention_max_distance")?
                     .map_or(128, |distance| distance.clamp(0, 1 << 16) as usize),
-                every_layer: parameters.contains(&bias_name(1)) && !parameters.same(&bias_name(0), &bias_name(1))?,
+                every_layer: own_biases(parameters)?,
             }),
             None => None,
         };
@@ -290,6 +297,19 @@ fn number(keys: &Keys, side: &str, name: &str) -> Result<Option<i64>> {
     value.as_i64().map(Some).ok_or_else(|| keys.wrong(&key, value, "a whole number"))
 }
 
+/// Whether any layer has a relative attention bias that is not that of the first.
+fn own_biases(parameters: &Parameters) -> Result<bool> {
+    for side in ["encoder", "decoder"] {
+        let name = |layer: usize| format!("model.{side}.layers.{layer}.self_attn.relative_attention_bias.weight");
+        for other in (1..).map(name).take_while(|other| parameters.contains(other)) {
+            if !parameters.same(&name(0), &other)? {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
 /// What embeddings are multiplied by: a flag, or since revision 6 perhaps the number itself.
 fn embedding_scale(keys: &Keys, side: &str, width: usize) -> Result<f32> {
     let names = [format!("{side}/scale_embeddings"), format!("{side}/embeddings/multiply_by_sqrt_depth")];
@@ -341,12 +361,12 @@ fn alignment(weights: &Weights) -> Option<Value> {
 
 /// The lists of pieces of both sides.
 fn lists(files: &ModelFiles, keys: &Keys) -> Result<Lists> {
-    if files.read("source_1_vocabulary.json")?.or(files.read("source_1_vocabulary.txt")?).is_some() {
+    if files.has("source_1_vocabulary.json") || files.has("source_1_vocabulary.txt") {
         return Err(keys.error("the source has features beside its words, which are not supported"));
     }
     let read = |side: &str| -> Result<Option<PieceList>> {
         for (name, is_json) in [(format!("{side}_vocabulary.json"), true), (format!("{side}_vocabulary.txt"), false)] {
-            if files.read(&name)?.is_some() {
+            if files.has(&name) {
                 let pieces = pieces(&toolkits::text(files, &name)?, is_json);
                 let pieces =
                     pieces.ok_or_else(|| crate::Error::model(files.path(&name), "is no list of pieces in JSON"))?;

@@ -348,7 +348,13 @@ impl Opened {
 /// The family of a model, its configuration, and its tensors under the names our layers ask for.
 fn parameters(files: &ModelFiles) -> Result<(&'static dyn Layout, Keys, Parameters)> {
     let config = Keys::read(files, "config.json")?;
-    let weights = match config.as_ref().map(|keys| keys.string("weights")).transpose()?.flatten() {
+    let said = config.as_ref().map(|keys| keys.string("weights")).transpose()?.flatten();
+    let said = match said {
+        // A file that a person names counts.
+        None if !matches!(files, ModelFiles::File { .. }) => marian_native::weights(files)?,
+        said => said,
+    };
+    let weights = match said {
         Some(name) => Weights::open_file(files, &name)?,
         None => Weights::open(files)?,
     };
@@ -364,7 +370,14 @@ fn parameters(files: &ModelFiles) -> Result<(&'static dyn Layout, Keys, Paramete
                 "has no `model_type`, and the names of the tensors are of no known family; supported are {}",
                 supported()
             )),
-            None => needs_config(files),
+            None => {
+                let example = weights.names().next().unwrap_or_default();
+                let problem = format!(
+                    "is missing, and the names of the tensors ({example}, …) are of no known family (docs/models.md says what \
+                     to write)"
+                );
+                Error::model(files.path("config.json"), problem)
+            }
         })?,
     };
     let keys = match (config, layout.options(files, &weights)?) {

@@ -13,9 +13,11 @@ mod completions;
 mod convert;
 mod decoding_steps;
 mod directories;
+mod engines;
 mod eval;
 mod families;
 mod family_texts;
+mod forms;
 mod fuzz;
 mod gru_published_size;
 #[cfg(feature = "hub")]
