@@ -112,7 +112,9 @@ mod tests {
     #[test]
     fn damaged_files_are_one_line() {
         let whole = file(2, &[0, 1, 4, 4], &[20, 9, 1, 12]);
-        for bytes in [&whole[..40], &whole[..whole.len() - 1], b"text file", &file(1, &[0, 9], &[1]), &file(1, &[3, 1], &[1; 4])] {
+        for bytes in
+            [&whole[..40], &whole[..whole.len() - 1], b"text file", &file(1, &[0, 9], &[1]), &file(1, &[3, 1], &[1; 4])]
+        {
             let message = Shortlist::parse(bytes, "lex.bin", false).unwrap_err().to_string();
             assert!(message.starts_with("lex.bin: not a usable shortlist") && !message.contains('\n'), "{message}");
         }
