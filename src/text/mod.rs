@@ -17,6 +17,7 @@ mod pieces;
 pub mod sentencepiece;
 mod sentencepiece_vocabulary;
 mod sentences;
+mod spelling;
 pub mod tokenizer_json;
 mod utf8_bytes;
 mod vocabularies;
@@ -32,6 +33,7 @@ pub use self::numbering::Numbering;
 pub use self::paragraphs::append_line;
 pub use self::sentencepiece_vocabulary::SentencePieceVocabulary;
 pub use self::sentences::{join_sentences, join_sentences_at, split_sentences};
+pub use self::spelling::spelled;
 pub use self::tokenizer_json::TokenizerJson;
 pub use self::utf8_bytes::Utf8Bytes;
 pub use self::vocabularies::{Kind, Vocabularies};
@@ -63,6 +65,12 @@ pub trait Vocabulary: Send + Sync {
     /// A word as a person reads it, from its pieces as the vocabulary writes them, put end to end.
     fn readable(&self, word: &str) -> String {
         word.trim_start_matches('\u{2581}').to_owned()
+    }
+
+    /// The bytes that a piece, as the vocabulary writes it, adds to a text, with the spaces it marks itself; not always whole
+    /// characters.
+    fn written(&self, piece: &str) -> Vec<u8> {
+        spelling::byte_of(piece).map_or_else(|| piece.replace('\u{2581}', " ").into_bytes(), |byte| vec![byte])
     }
 
     /// The pieces of `text`, in the order and with the ids of [`Vocabulary::encode`]; an unknown piece carries the text

@@ -93,6 +93,10 @@ impl Vocabulary for MosesVocabulary {
         unescape(word.replace(WORD_END, ""))
     }
 
+    fn written(&self, piece: &str) -> Vec<u8> {
+        self.readable(piece).into_bytes()
+    }
+
     fn segment(&self, text: &str) -> Vec<Piece> {
         let mut pieces = Vec::new();
         self.encode_with(text, |id, piece| pieces.push(Piece { id, text: piece.to_owned() }));
