@@ -143,6 +143,14 @@ pub(super) fn record(kind: Kind) -> Record {
     Record { cross: kind == Kind::Cross, encoder: kind == Kind::Encoder, decoder: kind == Kind::Decoder }
 }
 
+/// Why a recurrent model has no picture of its encoder or decoder.
+const NO_SELF_ATTENTION: &str = "this model is a GRU, which has no self-attention; its only attention is that of the decoder over the source (--kind cross)";
+
+/// Why a model has no attention of this kind, if it has none.
+pub(super) fn why_missing(spec: &Spec, kind: Kind) -> Option<&'static str> {
+    shape(spec, kind).is_err().then_some(NO_SELF_ATTENTION)
+}
+
 /// Layers and heads of a model's attention of this kind.
 ///
 /// # Errors
@@ -152,9 +160,7 @@ pub(super) fn shape(spec: &Spec, kind: Kind) -> Result<(usize, usize)> {
         (Spec::Transformer(spec), Kind::Encoder) => Ok((spec.encoder.layers, spec.encoder.heads)),
         (Spec::Transformer(spec), _) => Ok((spec.decoder.layers, spec.decoder.heads)),
         (Spec::Recurrent(_), Kind::Cross) => Ok((1, 1)),
-        (Spec::Recurrent(_), _) => Err(Error::Usage(format!(
-            "--kind {kind}: this model is a GRU, which has no self-attention; its only attention is --kind cross"
-        ))),
+        (Spec::Recurrent(_), _) => Err(Error::Usage(format!("--kind {kind}: {NO_SELF_ATTENTION}"))),
     }
 }
 

@@ -24,7 +24,7 @@ use translate::{Error, Request, Result, SOURCE_LIMIT, Translation, Translator};
 
 use super::Ending;
 use super::advice::KeptWhole;
-use super::attention::{AttentionWriter, best, record, shape, store};
+use super::attention::{AttentionWriter, best, record, shape, store, why_missing};
 use super::browser;
 use super::corpus::read_bytes;
 use super::job::check_scores;
@@ -474,11 +474,11 @@ impl Model {
         };
         let (mut kinds, mut missing) = (Vec::new(), Vec::new());
         for kind in wanted {
-            match shape(translator.spec(), kind) {
-                Ok(_) => kinds.push(kind),
+            match why_missing(translator.spec(), kind) {
                 // A page tells it where the picture would be.
-                Err(error) if arguments.kind == Kinds::All => missing.push((kind, error.to_string())),
-                Err(error) => return Err(error),
+                Some(why) if arguments.kind == Kinds::All => missing.push((kind, why.to_owned())),
+                Some(why) => return Err(Error::Usage(format!("--kind {kind}: {name}: {why}"))),
+                None => kinds.push(kind),
             }
         }
         let mut options = arguments.search.options(&translator, usize::from(arguments.n_best))?;

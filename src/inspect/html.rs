@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `#about` | where the page begins, as JSON |
 //! | `.sentence`, one a line | texts, pieces, probabilities and where its matrices begin, as JSON |
-//! | `.weights`, one a line | base64 of deflated bytes: the matrices `[layers, heads, rows, columns]` one after the other |
+//! | `.weights`, one a line and kind | base64 of deflated bytes: the matrices `[layers, heads, rows, columns]` of each view |
 //! | `<noscript>`, one a line | the texts and the strongest links as a table, for readers without scripts |
 //!
 //! A weight is one byte: 0 is exactly 0 (what a decoder may not see), else it is `1 + round(254 √w)`. Rows are scaled to sum to 1
@@ -88,7 +88,7 @@ impl Html {
         if !std::mem::replace(&mut self.begun, true) {
             self.begin(&first.end_piece, out);
         }
-        let mut packed = Packed::default();
+        let mut packed = [Kind::Cross, Kind::Encoder, Kind::Decoder].map(|kind| (kind, Packed::default()));
         let mut axes: Vec<Value> = Vec::new();
         let mut shared = |axis: Value| {
             axes.iter().position(|own| *own == axis).unwrap_or_else(|| {
@@ -103,7 +103,8 @@ impl Html {
             for map in &view.maps {
                 map.check()?;
                 let attention = &map.attention;
-                let kind = json!({ "layers": attention.layers, "heads": attention.heads, "at": packed.add(map) });
+                let Some((_, own)) = packed.iter_mut().find(|(kind, _)| *kind == map.kind) else { continue };
+                let kind = json!({ "layers": attention.layers, "heads": attention.heads, "at": own.add(map) });
                 kinds.insert(map.kind.name().to_owned(), kind);
             }
             let missing: serde_json::Map<String, Value> =
@@ -121,17 +122,20 @@ impl Html {
             }));
         }
         let sentence = json!({ "line": first.line, "source": first.source, "axes": axes, "views": shown });
-        let (deflated, sentence) = (base64(&packed.deflated()), in_script(&sentence));
-        self.weights += deflated.len() as u64;
-        let table = plain_table(first, &self.options.selection)?;
-        out.extend(
-            format!(
-                "<script type=\"application/json\" class=\"sentence\" data-line=\"{}\">{sentence}</script>\n\
-                 <script type=\"text/plain\" class=\"weights\">{deflated}</script>\n{table}",
-                first.line
-            )
-            .into_bytes(),
-        );
+        let sentence = in_script(&sentence);
+        let line = first.line;
+        let mut text =
+            format!("<script type=\"application/json\" class=\"sentence\" data-line=\"{line}\">{sentence}</script>\n");
+        for (kind, packed) in packed.iter().filter(|(_, packed)| !packed.bytes.is_empty()) {
+            let deflated = base64(&packed.deflated());
+            self.weights += deflated.len() as u64;
+            let _ = writeln!(
+                text,
+                "<script type=\"text/plain\" class=\"weights\" data-line=\"{line}\" data-kind=\"{kind}\">{deflated}</script>"
+            );
+        }
+        text.push_str(&plain_table(first, &self.options.selection)?);
+        out.extend(text.into_bytes());
         self.written += (out.len() - start) as u64;
         Ok(())
     }
@@ -197,7 +201,7 @@ impl Html {
     }
 }
 
-/// The bytes of one line's matrices. Equal ones are stored once: all hypotheses of a beam share their encoder.
+/// The bytes of one line's matrices of one kind. Equal ones are stored once: all hypotheses of a beam share their encoder.
 #[derive(Default)]
 struct Packed<'m> {
     bytes: Vec<u8>,

@@ -118,7 +118,8 @@ impl Renderer {
     pub fn new(format: Format, options: RenderOptions) -> Self {
         let (title, selection, alignment) = (options.title.clone(), options.selection, options.alignment);
         let html = Html::new(PageOptions { title, selection, alignment });
-        Self { format, options, begun: false, npz: Npz::default(), html, missing: BTreeSet::new() }
+        let npz = Npz::new(options.self_attention.is_some());
+        Self { format, options, begun: false, npz, html, missing: BTreeSet::new() }
     }
 
     /// Appends one line: to a page all of its translations side by side, elsewhere one map after the other.

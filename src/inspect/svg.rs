@@ -13,8 +13,9 @@ use super::{is_right_to_left, printable};
 
 /// Side of a cell of a single matrix, in pixels (as of all lengths below).
 const CELL: f32 = 24.0;
-/// Side of a cell where there are several matrices.
-const SMALL_CELL: f32 = 7.0;
+/// Width that a panel has where there are several matrices, and the sides of its cells, least and most.
+const PANEL: f32 = 84.0;
+const SMALL_CELL: (f32, f32) = (7.0, 12.0);
 /// Height of the label text, and the width one terminal column of it takes at most.
 const FONT: f32 = 13.0;
 const CHARACTER: f32 = 7.6;
@@ -267,8 +268,9 @@ impl Canvas<'_> {
         let across = if across == 1 { matrices.len() } else { across };
         let title = 16.0;
         let (mut right, mut bottom) = (0.0_f32, 0.0_f32);
-        let panel_width = (selected.columns.len() as f32 * SMALL_CELL).max(84.0);
-        let panel_height = selected.rows.len() as f32 * SMALL_CELL;
+        let side = (PANEL / selected.columns.len().max(1) as f32).clamp(SMALL_CELL.0, SMALL_CELL.1);
+        let panel_width = (selected.columns.len() as f32 * side).max(PANEL);
+        let panel_height = selected.rows.len() as f32 * side;
         let turned = labels(&selected.columns).1;
         let Theme { ink, soft, .. } = self.theme;
         for (number, matrix) in matrices.iter().enumerate() {
@@ -281,10 +283,11 @@ impl Canvas<'_> {
                 matrix.layer,
                 matrix.head
             );
-            self.cells(matrix, (x, y + title), SMALL_CELL, turned);
+            self.cells(matrix, (x, y + title), side, turned);
             right = right.max(x + panel_width);
             bottom = bottom.max(y + title + panel_height);
         }
+        bottom += 8.0;
         for (name, axis) in [("columns", &selected.columns), ("rows", &selected.rows)] {
             bottom += 20.0;
             let text = format!("{name}: {}", labels(axis).0.join(" "));

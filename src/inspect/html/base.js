@@ -11,8 +11,10 @@ function element(name, attributes = {}, ...children) {
 
 const about = JSON.parse($("about").textContent);
 const scripts = document.querySelectorAll("script.sentence");
-const packed = document.querySelectorAll("script.weights");
 const count = scripts.length;
+/** The packed matrices of each line and kind. */
+const packed = new Map();
+for (const script of document.querySelectorAll("script.weights")) packed.set(`${script.dataset.line} ${script.dataset.kind}`, script);
 
 /** The sentences that were asked for, parsed. */
 const parsed = new Map();

@@ -99,6 +99,7 @@ function listenToExport(pictured) {
     csv: ({ view }) => save(fileName("csv"), "text/csv", csvOf(view)),
     json: ({ view }) => save(fileName("json"), "application/json", `${JSON.stringify(jsonOf(view))}\n`),
     link: async () => {
+      writeAddress();
       try {
         await navigator.clipboard.writeText(location.href);
         say("The link to this view is copied.");

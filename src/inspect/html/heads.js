@@ -20,7 +20,7 @@ function thumbnail(canvas, matrix, most) {
   const turned = isRightToLeft(matrix.columns.map((entry) => (entry.word === null ? "" : entry.text)).join(""));
   for (let row = 0, i = 0; row < height; row++) {
     for (let column = 0; column < width; column++, i++) {
-      const amount = opacity(largest[i]);
+      const amount = opacity(largest[i] / matrix.full);
       const at = 4 * (row * width + (turned ? width - 1 - column : column));
       for (let c = 0; c < 3; c++) image.data[at + c] = ground[c] + (accent[c] - ground[c]) * amount;
       image.data[at + 3] = 255;
@@ -38,7 +38,7 @@ function alignmentChoice(kind) {
 /** Work on the thumbnails that is still to be done; a new sentence throws it away. */
 let pending = 0;
 
-function fillHeads(bytes) {
+function fillHeads(recorded) {
   const view = sentenceAt(state.index).views[state.view];
   const { layers, heads } = view.kinds[state.kind];
   $("all").hidden = layers * heads < 2 || state.other !== null;
@@ -67,7 +67,7 @@ function fillHeads(bytes) {
   }
   holder.replaceChildren(...made);
   const base = { kind: state.kind, words: true, mask: state.mask, input: state.input };
-  const alignment = state.kind === "cross" ? choicesOf(matrixOf(state.index, bytes, view, { ...base, ...alignmentChoice("cross") })) : null;
+  const alignment = state.kind === "cross" ? choicesOf(matrixOf(recorded, view, { ...base, ...alignmentChoice("cross") })) : null;
   $("all-note").textContent = alignment
     ? `E: entropy of a word’s row, 0 sharp, 1 even. A: share of words whose strongest source word is that of ${about.alignment ? `layer ${about.alignment.layer}, head ${about.alignment.head ?? "mean"}, which the model names for alignment` : "the mean of all heads"}.`
     : "E: entropy of a word’s row, 0 sharp, 1 even.";
@@ -78,8 +78,8 @@ function fillHeads(bytes) {
     const start = performance.now();
     while (work.length && performance.now() - start < 12) {
       const { layer, head, canvas, numbers, button } = work.shift();
-      const matrix = matrixOf(index, bytes, view, { ...base, layer, head });
-      thumbnail(canvas, longest > most ? matrix : matrixOf(index, bytes, view, { ...base, words: false, layer, head }), most);
+      const matrix = matrixOf(recorded, view, { ...base, layer, head });
+      thumbnail(canvas, longest > most ? matrix : matrixOf(recorded, view, { ...base, words: false, layer, head }), most);
       const entropy = entropyOf(matrix);
       const agreement = alignment && agreementOf(matrix, alignment);
       numbers.textContent = alignment ? `E ${entropy.toFixed(2)} A ${Math.round(agreement * 100)}` : `E ${entropy.toFixed(2)}`;

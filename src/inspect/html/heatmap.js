@@ -25,10 +25,18 @@ function heatMap(section, onPoint, onHold) {
   const rowsTurned = () => isRightToLeft(view.rows.map((entry) => (entry.word === null ? "" : entry.text)).join(""));
 
   const cut = (pen, text) => {
-    if (pen.measureText(text).width <= LABEL_MOST) return text;
+    if (widthOf(pen, text) <= LABEL_MOST) return text;
     const letters = [...text];
     while (letters.length > 1 && pen.measureText(`${letters.join("")}…`).width > LABEL_MOST) letters.pop();
     return `${letters.join("")}…`;
+  };
+
+  /** The widths of labels in the present font. */
+  const widths = new Map();
+  const widthOf = (pen, label) => {
+    const key = `${pen.font} ${label}`;
+    if (!widths.has(key)) widths.set(key, pen.measureText(label).width);
+    return widths.get(key);
   };
 
   /** Where everything lies, for cells of a given side. */
@@ -38,7 +46,7 @@ function heatMap(section, onPoint, onHold) {
     pen.font = `${font}px ${FONT_FAMILY}`;
     const widest = (entries) => {
       const labels = entries.map((entry) => (fine ? "" : cut(pen, labelOf(entry))));
-      const widths = labels.map((label) => pen.measureText(label).width);
+      const widths = labels.map((label) => widthOf(pen, label));
       return { labels, widths, most: widths.reduce((most, width) => Math.max(most, width), 0) };
     };
     const rows = widest(view.rows);
@@ -68,7 +76,7 @@ function heatMap(section, onPoint, onHold) {
 
   const colourOf = (weight) => {
     const { ground, accent, warm } = colours();
-    return mix(ground, weight < 0 ? warm : accent, opacity(weight));
+    return mix(ground, weight < 0 ? warm : accent, opacity(weight / view.full));
   };
 
   /** A pixel for each cell. */
@@ -77,13 +85,19 @@ function heatMap(section, onPoint, onHold) {
     const made = element("canvas", { width: Math.max(1, columns), height: Math.max(1, rows) });
     const pen = made.getContext("2d");
     const data = pen.createImageData(Math.max(1, columns), Math.max(1, rows));
-    const shades = upTo(512).map((level) => colourOf((level - 256) / 255));
+    // Four bytes a pixel in the order red, green, blue, opacity, on all machines that browsers run on.
+    const pixels = new Uint32Array(data.data.buffer);
+    const pixel = (shade) => ((255 << 24) | (Math.round(shade[2]) << 16) | (Math.round(shade[1]) << 8) | Math.round(shade[0])) >>> 0;
+    const shades = Uint32Array.from(upTo(2049), (level) => pixel(colourOf((level - 1024) / 1024)));
+    const { paper, ground } = colours();
+    const unseen = pixel(mix(paper, ground, 0.45));
     const turned = columnsTurned();
+    const { weights } = view;
     for (let row = 0, i = 0; row < rows; row++) {
       for (let column = 0; column < columns; column++, i++) {
-        const shade = shades[256 + Math.round(clamp(view.weights[i], -1, 1) * 255)];
-        const at = 4 * (row * columns + (turned ? columns - 1 - column : column));
-        [data.data[at], data.data[at + 1], data.data[at + 2], data.data[at + 3]] = [shade[0], shade[1], shade[2], 255];
+        const weight = weights[i];
+        pixels[row * columns + (turned ? columns - 1 - column : column)] =
+          weight === 0 && !view.signed ? unseen : shades[1024 + Math.round(clamp(weight, -1, 1) * 1024)];
       }
     }
     pen.putImageData(data, 0, 0);
@@ -107,7 +121,7 @@ function heatMap(section, onPoint, onHold) {
     pen.beginPath();
     pen.rect(left, top, Math.max(0, width - left - right), Math.max(0, height - top));
     pen.clip();
-    if (fine) {
+    if (cell < 18) {
       image ??= picture();
       pen.imageSmoothingEnabled = false;
       pen.drawImage(image, left - x, top - y, own.width, own.height);
@@ -119,9 +133,15 @@ function heatMap(section, onPoint, onHold) {
         if (lit.axis !== "columns") pen.drawImage(image, 0, lit.row, columns, 1, left - x, rowAt(lit.row), own.width, cell);
         if (lit.axis !== "rows") pen.drawImage(image, place(lit.column), 0, 1, rows, columnAt(lit.column), top - y, cell, own.height);
       }
+      if (!fine) {
+        // The gaps between cells.
+        pen.fillStyle = css(paper);
+        for (let at = firstPlace; at <= lastPlace; at++) pen.fillRect(left + at * cell - x - 0.5, 0, 1, height);
+        for (let row = firstRow; row <= lastRow; row++) pen.fillRect(0, rowAt(row) - 0.5, width, 1);
+      }
     } else {
-      const gap = cell >= 12 ? 0.75 : 0.5;
-      const round = cell >= 12 ? 3 : 1;
+      const gap = 0.75;
+      const round = 3;
       pen.font = `10px ${FONT_FAMILY}`;
       pen.textAlign = "center";
       pen.textBaseline = "middle";
@@ -203,6 +223,8 @@ function heatMap(section, onPoint, onHold) {
       canvas.style.height = `${height}px`;
     }
     context.setTransform(scale, 0, 0, scale, 0, 0);
+    // Where the cells lie, for who drives the page.
+    Object.assign(canvas.dataset, { left: shape.left, top: shape.top, cell: shape.cell });
     paint(context, shape, scroller.scrollLeft, scroller.scrollTop, width, height, focus);
   }
 
@@ -211,17 +233,18 @@ function heatMap(section, onPoint, onHold) {
     shape.total = [shape.left + shape.width + shape.right, shape.top + shape.height + 2].map(Math.ceil);
     space.style.width = `${shape.total[0]}px`;
     space.style.height = `${shape.total[1]}px`;
-    draw();
   }
 
-  function show(next) {
+  /** Takes over a matrix, of the same rows and columns as before or of others; `light` paints it. */
+  function show(next, same = false) {
+    const turnedBefore = view && shape.turned;
     view = next;
     image = null;
     focus = cursor = null;
     section.hidden = !view;
     if (!view) return;
-    layOut();
-    if (shape.turned) scroller.scrollLeft = shape.total[0];
+    if (!same) layOut();
+    if (shape.turned && !turnedBefore) scroller.scrollLeft = shape.total[0];
     const label = `${section.querySelector("h2").textContent}: ${view.rows.length} rows, ${view.columns.length} columns. Arrow keys move from cell to cell.`;
     scroller.setAttribute("aria-label", label);
   }
@@ -291,7 +314,8 @@ function heatMap(section, onPoint, onHold) {
   });
 
   return {
-    show, layOut, draw, fit,
+    show, fit,
+    layOut(cell) { layOut(cell); draw(); },
     light(next) { focus = next; draw(); },
     forget() { image = null; },
     get view() { return view; },

@@ -45,7 +45,10 @@ function fillLine(line, axis, entries, label, words, likelihood) {
 /** One line each where both fit, at 13 pixels at least; else two paragraphs. */
 function fitLines(lines) {
   const [top, bottom] = lines.querySelectorAll(".line");
-  lines.classList.remove("long");
+  // So many words are not measured: they do not fit.
+  const many = Math.max(top.childElementCount, bottom.childElementCount) > 90;
+  lines.classList.toggle("long", many);
+  if (many) return;
   lines.style.setProperty("--token-size", "19px");
   const room = lines.clientWidth - 24;
   const wanted = Math.max(top.scrollWidth, bottom.scrollWidth);
@@ -67,7 +70,7 @@ function drawCurves(lines, view) {
     return box.left + box.width / 2 - origin.left;
   });
   const [tops, bottoms] = [...lines.querySelectorAll(".line")].map(middles);
-  const height = 92;
+  const height = svg.clientHeight;
   const links = [];
   view.rows.forEach((_, row) => view.columns.forEach((_, column) => {
     const weight = view.at(row, column);
@@ -81,14 +84,17 @@ function drawCurves(lines, view) {
     path.setAttribute("stroke-width", (0.75 + 2.75 * weight).toFixed(2));
     path.dataset.row = row;
     path.dataset.column = column;
-    path.dataset.opacity = opacity(weight);
-    path.style.opacity = opacity(weight) * 0.8;
+    path.dataset.opacity = opacity(weight / view.full);
+    path.style.opacity = opacity(weight / view.full) * 0.8;
     return path;
   }));
 }
 
 /** Lights what belongs to `focus` ({ axis, row, column } or null) in both lines. */
 function lightLines(lines, view, focus, held) {
+  // Nothing is lit and nothing was: the usual case when another picture is drawn.
+  if (!focus && lines.dataset.lit !== "yes") return;
+  lines.dataset.lit = focus ? "yes" : "no";
   const { paper, accent } = colours();
   const light = (line, axis) => {
     const own = focus && (focus.axis === axis || focus.axis === "cell");
@@ -103,7 +109,7 @@ function lightLines(lines, view, focus, held) {
       token.setAttribute("aria-pressed", String(Boolean(held) && active && held.axis === axis));
       token.classList.toggle("lit", Boolean(other && weight > 0 && (weight >= 0.15 || weight === best)));
       if (other && weight >= 0.004) {
-        const shade = mix(paper, accent, opacity(weight) * 0.85);
+        const shade = mix(paper, accent, opacity(weight / view.full) * 0.85);
         token.style.background = css(shade);
         token.style.color = readableOn(shade);
       } else {

@@ -1,21 +1,26 @@
 // ---- The arithmetic of `attn-dump`: layers and heads, the reading of the rows, the sentence end, words. ----
 
-/** A weight for each byte: 0 is exactly 0. */
-const WEIGHTS = Float32Array.from({ length: 256 }, (_, byte) => (byte ? ((byte - 1) / 254) ** 2 : 0));
+/** A weight for each byte: 0 is exactly 0, and 1 almost. */
+const WEIGHTS = Float32Array.from({ length: 256 }, (_, byte) => (byte > 1 ? ((byte - 1) / 254) ** 2 : byte * 1e-7));
 
-/** Unpacked lines, the last used last: { index, bytes }. */
+/** Unpacked matrices of lines, the last used last: { index, kind, bytes, scales }. */
 let unpacked = [];
 
-/** The bytes of a line's matrices. */
-async function unpack(index) {
-  const known = unpacked.find((line) => line.index === index);
-  if (known) return known.bytes;
-  const text = packed[index].textContent;
+const unpackedOf = (index, kind) => unpacked.find((own) => own.index === index && own.kind === kind);
+
+/** Unpacks the matrices of a line and kind. */
+async function unpack(index, kind) {
+  const known = unpackedOf(index, kind);
+  if (known) return known;
+  const text = packed.get(`${scripts[index].dataset.line} ${kind}`)?.textContent;
+  // None of the line's models has this kind.
+  if (!text) return { index, kind, bytes: new Uint8Array(), scales: new Map() };
   const deflated = Uint8Array.fromBase64 ? Uint8Array.fromBase64(text) : Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   const stream = new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
   const bytes = new Uint8Array(await new Response(stream).arrayBuffer());
-  unpacked = [...unpacked.slice(-5), { index, bytes, scales: new Map() }];
-  return bytes;
+  const made = unpackedOf(index, kind) ?? { index, kind, bytes, scales: new Map() };
+  unpacked = [...unpacked.filter((own) => own !== made).slice(-7), made];
+  return made;
 }
 
 /** The pieces along rows and columns of a kind: lists of entries. */
@@ -33,20 +38,17 @@ function axesOf(sentence, view, kind) {
 }
 
 /** What every row of every matrix is multiplied by to sum to 1. */
-function scalesOf(index, at, rows, columns, matrices) {
-  const line = unpacked.find((own) => own.index === index);
-  const key = `${at}`;
-  if (!line.scales.has(key)) {
+function scalesOf({ bytes, scales: known }, at, rows, columns, matrices) {
+  if (!known.has(at)) {
     const scales = new Float32Array(matrices * rows);
-    const { bytes } = line;
     for (let row = 0, from = at; row < scales.length; row++, from += columns) {
       let sum = 0;
       for (let i = from; i < from + columns; i++) sum += WEIGHTS[bytes[i]];
       scales[row] = sum > 0 ? 1 / sum : 0;
     }
-    line.scales.set(key, scales);
+    known.set(at, scales);
   }
-  return line.scales.get(key);
+  return known.get(at);
 }
 
 function normaliseRows(weights, width) {
@@ -58,9 +60,10 @@ function normaliseRows(weights, width) {
 }
 
 /** The weights [rows, columns] of a layer and head (numbers, "mean" or "max") over all pieces. */
-function reduce(index, bytes, { layers, heads, at }, rows, columns, layer, head) {
+function reduce(recorded, { layers, heads, at }, rows, columns, layer, head) {
   const size = rows * columns;
-  const scales = scalesOf(index, at, rows, columns, layers * heads);
+  const { bytes } = recorded;
+  const scales = scalesOf(recorded, at, rows, columns, layers * heads);
   const made = new Float32Array(size);
   const ofLayer = (l, into, share) => {
     const chosen = typeof head === "number" ? [head] : upTo(heads);
@@ -90,6 +93,13 @@ function reduce(index, bytes, { layers, heads, at }, rows, columns, layer, head)
   return made;
 }
 
+/** The weight that gets the full colour: 1, or the largest where all are so small that nothing would be seen. */
+function fullOf(weights) {
+  let largest = 0;
+  for (let i = 0; i < weights.length; i++) largest = Math.max(largest, Math.abs(weights[i]));
+  return largest > 0 && largest < 0.6 ? largest : 1;
+}
+
 /** Runs of pieces that belong to one word become one entry. */
 function group(list) {
   const groups = [];
@@ -105,10 +115,10 @@ function group(list) {
  * The matrix to show, with its labels: { rows, columns, weights, at(row, column) }; at() is [rows, columns], each row sums to 1.
  * `options`: kind, layer, head, words, mask, input.
  */
-function matrixOf(index, bytes, view, options) {
+function matrixOf(recorded, view, options) {
   const { kind, layer, head } = options;
-  let [rows, columns] = axesOf(sentenceAt(index), view, kind);
-  let weights = reduce(index, bytes, view.kinds[kind], rows.length, columns.length, layer, head);
+  let [rows, columns] = axesOf(sentenceAt(recorded.index), view, kind);
+  let weights = reduce(recorded, view.kinds[kind], rows.length, columns.length, layer, head);
   rows = rows.map((entry, i) => ({ ...entry, members: [i] }));
   columns = columns.map((entry, i) => ({ ...entry, members: [i] }));
   if (options.input && kind !== "encoder") {
@@ -137,7 +147,7 @@ function matrixOf(index, bytes, view, options) {
     [rows, columns, weights] = [rowGroups, columnGroups, merged];
   }
   const width = columns.length;
-  return { rows, columns, weights, width, at: (row, column) => weights[row * width + column] };
+  return { rows, columns, weights, width, full: fullOf(weights), at: (row, column) => weights[row * width + column] };
 }
 
 /** Pairs of positions of equal texts in both lists, in order: the longest common subsequence. */
@@ -178,7 +188,7 @@ function differenceOf(first, second) {
     [a, b] = [i + 1, j + 1];
   }
   const width = columns.length;
-  return { rows, columns, weights: Float32Array.from(values), width, signed: true, at: (row, column) => values[row * width + column] };
+  return { rows, columns, weights: Float32Array.from(values), width, signed: true, full: fullOf(values), at: (row, column) => values[row * width + column] };
 }
 
 // ---- What is said of a matrix. ----

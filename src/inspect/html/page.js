@@ -61,6 +61,7 @@ function notesOf(matrix) {
   const notes = ["Per cent of each row’s attention; every row sums to 100."];
   if (state.mask && state.kind !== "decoder") notes.push(`${about.end} is left out and the rest rescaled.`);
   if (state.input && state.kind !== "encoder") notes.push("Rows belong to the token a step read, not the one it predicted.");
+  if (matrix.full < 1) notes.push(`All weights are small: full colour is ${percent(matrix.full)}.`);
   const chosen = matrix.rows.every((_, row) => {
     let seen = 0;
     for (let column = 0; column < matrix.columns.length; column++) seen += matrix.at(row, column) > 0;
@@ -74,7 +75,7 @@ function notesOf(matrix) {
   return notes.join(" ");
 }
 
-function drawSide(side, bytes, index) {
+function drawSide(side, recorded, index) {
   const sentence = sentenceAt(state.index);
   const view = sentence.views[index];
   const shown = Boolean(view?.kinds[state.kind]);
@@ -85,25 +86,31 @@ function drawSide(side, bytes, index) {
   side.root.querySelector(".name").textContent = sentence.views.length > 1 ? view.name : "";
   side.root.querySelector(".score").textContent = sentence.views.length > 1 && view.score !== null ? `score ${view.score.toFixed(3)}` : "";
   side.root.querySelector(".why").textContent = shown ? "" : view.missing[state.kind] ?? `There is no ${state.kind} attention in this page.`;
-  side.lines.hidden = !shown;
+  side.lines.hidden = side.root.querySelector(".maps").hidden = !shown;
   if (!shown) {
+    side.key = null;
     side.map.show(null);
     return;
   }
-  const matrix = matrixOf(state.index, bytes, view, { kind: state.kind, words: state.words, mask: state.mask, input: state.input, ...choiceOf(view) });
+  const matrix = matrixOf(recorded, view, { kind: state.kind, words: state.words, mask: state.mask, input: state.input, ...choiceOf(view) });
   side.view = matrix;
   const [rowName, columnName] = NAMES[state.kind];
   const likelihood = state.kind === "encoder" ? null : (entry) => likelihoodOf(view, entry);
-  fillLine(side.lines.querySelector(".top"), "columns", matrix.columns, columnName, state.words, null);
-  fillLine(side.lines.querySelector(".bottom"), "rows", matrix.rows, rowName, state.words, likelihood);
-  fitLines(side.lines);
+  const key = [state.index, index, state.kind, state.words, state.mask, state.input, state.other !== null, innerWidth].join();
+  const same = side.key === key;
+  if (!same) {
+    fillLine(side.lines.querySelector(".top"), "columns", matrix.columns, columnName, state.words, null);
+    fillLine(side.lines.querySelector(".bottom"), "rows", matrix.rows, rowName, state.words, likelihood);
+    fitLines(side.lines);
+    side.key = key;
+  }
   drawCurves(side.lines, matrix);
   side.root.querySelector(".map h2").textContent = titleOf(view);
   side.root.querySelector(".map .note").textContent = notesOf(matrix);
-  side.map.show(matrix);
+  side.map.show(matrix, same);
 }
 
-function drawDifference(bytes) {
+function drawDifference(recorded) {
   const both = state.other !== null && sides.every((side) => side.view);
   $("difference").hidden = !both;
   if (!both) {
@@ -111,7 +118,7 @@ function drawDifference(bytes) {
     return;
   }
   const sentence = sentenceAt(state.index);
-  const [first, second] = [state.view, state.other].map((index) => matrixOf(state.index, bytes, sentence.views[index], {
+  const [first, second] = [state.view, state.other].map((index) => matrixOf(recorded, sentence.views[index], {
     kind: state.kind, words: true, mask: state.mask, input: state.input, ...choiceOf(sentence.views[index]),
   }));
   const matrix = differenceOf(first, second);
@@ -302,43 +309,43 @@ function letGo() {
 
 let turn = 0;
 let drawnHeads = "";
-/** The bytes of the sentence on show. */
+/** The matrices of the sentence and kind on show. */
 let current = null;
 
 async function draw() {
   const own = ++turn;
-  const known = unpacked.find((line) => line.index === state.index);
-  const bytes = known ? known.bytes : await unpack(state.index);
-  // Somebody may have gone on meanwhile.
-  if (own !== turn) return;
-  current = bytes;
   const { views } = sentenceAt(state.index);
   if (!views[state.view]) state.view = 0;
   if (!views[state.other] || state.other === state.view) state.other = null;
   const view = views[state.view];
   if (!view.kinds[state.kind] && !view.missing[state.kind]) state.kind = KINDS.find((kind) => view.kinds[kind]);
+  const recorded = unpackedOf(state.index, state.kind) ?? await unpack(state.index, state.kind);
+  // Somebody may have gone on meanwhile.
+  if (own !== turn) return;
+  current = recorded;
   showChoices(view);
   fillViews();
   $("sides").classList.toggle("two", state.other !== null);
-  drawSide(sides[0], bytes, state.view);
-  drawSide(sides[1], bytes, state.other);
-  drawDifference(bytes);
+  drawSide(sides[0], recorded, state.view);
+  drawSide(sides[1], recorded, state.other);
+  drawDifference(recorded);
   pointed = null;
   if (held && (!sides[held.side]?.view || !(held.row === undefined || held.row < sides[held.side].view.rows.length) || !(held.column === undefined || held.column < sides[held.side].view.columns.length))) held = null;
   light();
   const heads = JSON.stringify([state.index, state.view, state.kind, state.mask, state.input, state.other]);
   if (!sides[0].view) $("all").hidden = true;
-  else if (heads !== drawnHeads) fillHeads(bytes);
+  else if (heads !== drawnHeads) fillHeads(recorded);
   else if (!$("all").hidden) markHead();
   drawnHeads = heads;
   drawTables();
   remember();
-  document.documentElement.dataset.shown = `${state.index}`;
+  document.documentElement.dataset.drawn = `${own}`;
   performance.mark("drawn");
 }
 
 function drawTables() {
   const { view } = sides[0];
+  $("tables").hidden = !view;
   if (!view) return;
   fillLinks(view);
   fillNumbers(view);
@@ -353,19 +360,33 @@ function choose(index) {
   drawList();
   sayCount();
   draw();
-  // The neighbour is likely next.
-  if (index + 1 < count) setTimeout(() => { if (state.index === index) unpack(index + 1); }, 300);
+  // The neighbour and the other kinds are likely next.
+  setTimeout(() => {
+    if (state.index !== index) return;
+    for (const kind of KINDS) if (kind !== state.kind && packed.has(`${scripts[index].dataset.line} ${kind}`)) unpack(index, kind);
+    if (index + 1 < count) unpack(index + 1, state.kind);
+  }, 400);
 }
 
 /** The address carries the choices, so that it can be kept and sent. */
 function remember() {
+  clearTimeout(remember.timer);
+  // Browsers make this slow, so that pages do not overdo it.
+  remember.timer = setTimeout(writeAddress, 120);
+}
+
+function writeAddress() {
   const { layer, head } = state.choices[state.kind];
   const parts = new URLSearchParams({ line: scripts[state.index].dataset.line, kind: state.kind, layer, head });
   if (state.view) parts.set("view", state.view);
   if (state.other !== null) parts.set("beside", state.other);
   if (state.zoom) parts.set("zoom", state.zoom.toFixed(2));
   for (const name of ["words", "mask", "input"]) if (state[name]) parts.set(name, "1");
-  history.replaceState(null, "", `#${parts}`);
+  try {
+    history.replaceState(null, "", `#${parts}`);
+  } catch {
+    // A page within a notebook has no address of its own.
+  }
 }
 
 function recall() {
@@ -431,7 +452,8 @@ function listenToKeys(zoom) {
     PageDown: () => move(10), PageUp: () => move(-10), Home: () => move(-Infinity), End: () => move(Infinity),
   };
   document.addEventListener("keydown", (event) => {
-    const { key, target } = event;
+    const { key } = event;
+    const target = event.target instanceof Element ? event.target : document.body;
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || $("help").open) return;
     if (key === "Escape") {
       if ($("app").classList.contains("choosing")) $("choose").click();
@@ -468,6 +490,7 @@ function listenToKeys(zoom) {
 
 function redrawAll() {
   palette = null;
+  for (const side of sides) side.key = null;
   drawnHeads = "";
   draw();
 }
@@ -490,11 +513,17 @@ function listenToWindow() {
     printing = true;
     document.documentElement.classList.add("printing");
     palette = null;
+    for (const side of sides) {
+      if (!side.view) continue;
+      fitLines(side.lines);
+      drawCurves(side.lines, side.view);
+    }
+    letGo();
     for (const map of [...sides.map((side) => side.map), difference]) {
       if (!map.view) continue;
       map.forget();
       const columns = map.view.columns.length;
-      map.layOut(clamp(state.other === null ? 560 / columns : 250 / columns, 1.5, 30));
+      map.layOut(clamp((map !== difference && state.other !== null ? 230 : 540) / columns, 1.5, 30));
     }
     drawTables();
   });

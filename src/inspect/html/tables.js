@@ -48,7 +48,7 @@ function fillNumbers(view) {
 }
 
 /** What each head of a layer looked at most, word by word. */
-function fillPath(bytes, view) {
+function fillPath(recorded, view) {
   $("path-box").hidden = state.kind !== "cross" || state.other !== null;
   if (!$("path-box").open || $("path-box").hidden) return;
   const own = sentenceAt(state.index).views[state.view];
@@ -56,8 +56,8 @@ function fillPath(bytes, view) {
   const chosen = state.choices.cross.layer;
   const layer = typeof chosen === "number" ? chosen : Math.min(layers - 1, about.alignment ? about.alignment.layer : layers - 1);
   const options = { kind: "cross", words: true, mask: state.mask, input: state.input };
-  const matrices = upTo(heads).map((head) => matrixOf(state.index, bytes, own, { ...options, layer, head }));
-  const alignment = choicesOf(matrixOf(state.index, bytes, own, { ...options, ...alignmentChoice("cross") }));
+  const matrices = upTo(heads).map((head) => matrixOf(recorded, own, { ...options, layer, head }));
+  const alignment = choicesOf(matrixOf(recorded, own, { ...options, ...alignmentChoice("cross") }));
   $("path").tHead.replaceChildren(element("tr", {}, heading("Translation"), ...upTo(heads).map((head) => heading(`Head ${head}`))));
   $("path").tBodies[0].replaceChildren(...matrices[0].rows.map((entry, row) => {
     const tr = element("tr", {}, rowHeading(entry));
