@@ -1,5 +1,7 @@
 //! What a network is made of, as plain data: the layouts fill it in, the models are built from it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::compute::{Activation, NormKind};
 
 /// A network.
@@ -38,7 +40,7 @@ impl Spec {
 }
 
 /// A Transformer encoder-decoder.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Transformer {
     /// Width of the residual stream.
     pub width: usize,
@@ -54,8 +56,12 @@ pub struct Transformer {
     pub gated: bool,
     /// What products of queries and keys are multiplied by; `None` for `1/√head_width`.
     pub attention_scale: Option<f32>,
-    /// Whether the layers of attention and feed-forward have biases.
+    /// Whether every layer of attention and feed-forward has a bias; otherwise those have one that store it.
     pub bias: bool,
+    /// What a decoder layer knows of the tokens before.
+    pub past: Past,
+    /// Whether the first vector the decoder is fed is zero and no token's.
+    pub starts_from_zero: bool,
     /// What embeddings are multiplied by.
     pub embedding_scale: f32,
     /// Whether embeddings are normalised, positions included.
@@ -74,8 +80,34 @@ pub struct Transformer {
     pub target_vocabulary: usize,
 }
 
+impl Transformer {
+    /// Whether these are sizes a network can have; the tensors are compared with them later.
+    ///
+    /// # Errors
+    /// What is wrong, in a few words.
+    pub fn check(&self) -> Result<(), String> {
+        const LARGEST: usize = 1 << 24;
+        let sizes = [
+            ("width", self.width),
+            ("source_vocabulary", self.source_vocabulary),
+            ("target_vocabulary", self.target_vocabulary),
+        ];
+        let of_side = |side, stack: &Stack| {
+            let Stack { layers, heads, head_width, inner, .. } = *stack;
+            [("layers", layers), ("heads", heads), ("head_width", head_width), ("inner", inner)]
+                .map(|(name, size)| (format!("{side}.{name}"), size))
+        };
+        let sizes = sizes.map(|(name, size)| (name.to_owned(), size)).into_iter();
+        let mut sizes = sizes.chain(of_side("encoder", &self.encoder)).chain(of_side("decoder", &self.decoder));
+        if let Some((name, size)) = sizes.find(|&(_, size)| size == 0 || size > LARGEST) {
+            return Err(format!("{name} is {size}, which no network has"));
+        }
+        Ok(())
+    }
+}
+
 /// The layers of one side of a Transformer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Stack {
     /// Number of layers.
     pub layers: usize,
@@ -87,21 +119,38 @@ pub struct Stack {
     pub inner: usize,
     /// One more normalisation after the last layer.
     pub final_norm: bool,
+    /// What a residual is multiplied by before a sublayer's output is added (Wang et al. 2022); 1 as a rule.
+    pub residual_weight: f32,
+}
+
+/// What a decoder layer knows of the tokens before, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub enum Past {
+    /// Masked self-attention.
+    Attention,
+    /// A simpler simple recurrent unit (Kim et al. 2019): `c = f ⊙ c + (1 − f) ⊙ W x` with `f = σ(W_f x + b_f)`, seen as
+    /// `max(c, 0)`.
+    Ssru,
+    /// The mean of everything so far through layers and gates, those that are stored (Zhang, Xiong and Su 2018).
+    Average {
+        /// The non-linearity between the layers.
+        activation: Activation,
+    },
 }
 
 /// How rows are normalised, and where.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Norm {
     /// Which normalisation.
     pub kind: NormKind,
-    /// ε under the root.
+    /// ε, under the root or beside it.
     pub epsilon: f32,
     /// Before each sublayer (pre-norm) instead of after the residual sum (post-norm).
     pub before: bool,
 }
 
 /// How a token's place in its sentence is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Positions {
     /// Sines and cosines, added to the embedding.
     Sinusoidal {
@@ -126,7 +175,7 @@ pub enum Positions {
 }
 
 /// Relative position bias of self-attention (Raffel et al. 2020, section 2.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct RelativeBias {
     /// Kinds of distances that are told apart; at least 4.
     pub buckets: usize,
@@ -137,7 +186,7 @@ pub struct RelativeBias {
 }
 
 /// How sines and cosines follow one another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Order {
     /// All sines, then all cosines.
     Halves,
@@ -146,7 +195,7 @@ pub enum Order {
 }
 
 /// The rule of the frequencies ω_k of sinusoidal positions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Frequencies {
     /// `10000^(−2k/width)` (Vaswani et al. 2017).
     ByWidth,

@@ -23,9 +23,28 @@ pub type SharedBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
 enum Storage {
     File(Mutex<File>),
     Memory(&'static [u8]),
+    /// A file out of an archive.
+    Owned(Arc<Vec<u8>>),
+}
+
+impl Storage {
+    /// The bytes, if they are in memory.
+    fn in_memory(&self) -> Option<&[u8]> {
+        match self {
+            Self::Memory(bytes) => Some(bytes),
+            Self::Owned(bytes) => Some(bytes),
+            Self::File(_) => None,
+        }
+    }
 }
 
 impl Bytes {
+    /// The same file, its contents no longer compressed.
+    pub(super) fn inflated(&self, contents: Vec<u8>) -> Self {
+        let (path, len) = (self.path.clone(), contents.len() as u64);
+        Self { path, len, storage: Storage::Owned(Arc::new(contents)), shared: OnceLock::new() }
+    }
+
     /// Opens a file of the model; `None` if there is none of that name.
     pub(super) fn open(files: &ModelFiles, name: &str) -> Result<Option<Self>> {
         let path = files.path(name);
@@ -36,7 +55,14 @@ impl Bytes {
                     Self { path, len: bytes.len() as u64, storage: Storage::Memory(bytes), shared: OnceLock::new() }
                 }
             },
-            ModelFiles::Directory(_) => {
+            ModelFiles::Archive { .. } => match files.read(name)? {
+                None => return Ok(None),
+                Some(bytes) => {
+                    let (len, storage) = (bytes.len() as u64, Storage::Owned(Arc::new(bytes.into_owned())));
+                    Self { path, len, storage, shared: OnceLock::new() }
+                }
+            },
+            ModelFiles::Directory(_) | ModelFiles::File { .. } => {
                 // A directory has a message of its own.
                 let checked = if path.is_dir() { Ok(()) } else { check_regular(&path) };
                 let opened = checked.and_then(|()| File::open(&path)).and_then(|file| Ok((file.metadata()?, file)));
@@ -79,13 +105,14 @@ impl Bytes {
     /// # Errors
     /// If the bytes end earlier, or the file cannot be read.
     pub(super) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        if let Some(bytes) = self.storage.in_memory() {
+            let start = usize::try_from(offset).ok();
+            let found = start.and_then(|start| bytes.get(start..)?.get(..buffer.len()));
+            buffer.copy_from_slice(found.ok_or_else(|| self.truncated())?);
+            return Ok(());
+        }
         match &self.storage {
-            Storage::Memory(bytes) => {
-                let start = usize::try_from(offset).ok();
-                let found = start.and_then(|start| bytes.get(start..)?.get(..buffer.len()));
-                buffer.copy_from_slice(found.ok_or_else(|| self.truncated())?);
-                Ok(())
-            }
+            Storage::Memory(_) | Storage::Owned(_) => Ok(()),
             Storage::File(file) => {
                 // A poisoned lock only means that another thread panicked between seeking and reading; we seek anew.
                 let mut file = file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -118,6 +145,7 @@ impl Bytes {
         }
         let shared: SharedBytes = match &self.storage {
             Storage::Memory(bytes) => Arc::new(*bytes),
+            Storage::Owned(bytes) => Arc::clone(bytes) as SharedBytes,
             #[cfg(unix)]
             Storage::File(file) => {
                 let file = file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

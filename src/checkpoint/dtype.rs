@@ -16,6 +16,8 @@ pub enum Dtype {
     F64,
     /// Signed bytes; in a matrix of [`super::Int8Part`]s each row has a scale.
     I8,
+    /// Signed 16-bit integers, with a scale beside them.
+    I16,
 }
 
 impl Dtype {
@@ -23,7 +25,7 @@ impl Dtype {
     pub fn size(self) -> usize {
         match self {
             Self::I8 => 1,
-            Self::F16 | Self::Bf16 => 2,
+            Self::F16 | Self::Bf16 | Self::I16 => 2,
             Self::F32 => 4,
             Self::F64 => 8,
         }
@@ -37,6 +39,7 @@ impl Dtype {
             Self::F32 => "F32",
             Self::F64 => "F64",
             Self::I8 => "I8",
+            Self::I16 => "I16",
         }
     }
 
@@ -45,7 +48,7 @@ impl Dtype {
         if self == Self::I8 { "int8".to_owned() } else { self.name().to_lowercase() }
     }
 
-    /// The format with this name in a safetensors header.
+    /// The format with this name in a safetensors header; 16-bit integers have no scale there, so they are none.
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::F16, Self::Bf16, Self::F32, Self::F64, Self::I8].into_iter().find(|dtype| dtype.name() == name)
     }
@@ -57,6 +60,7 @@ impl Dtype {
         match self {
             Self::F32 => out.extend(bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b))),
             Self::I8 => out.extend(bytes.iter().map(|&b| f32::from(b as i8))),
+            Self::I16 => out.extend(bytes.as_chunks().0.iter().map(|&b| f32::from(i16::from_le_bytes(b)))),
             Self::F64 => out.extend(bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b) as f32)),
             Self::Bf16 => out.extend(bytes.as_chunks().0.iter().map(|&b| bf16::from_le_bytes(b).to_f32())),
             Self::F16 => {
@@ -89,6 +93,7 @@ mod tests {
                 Dtype::F32 => v.to_le_bytes().to_vec(),
                 Dtype::F64 => f64::from(v).to_le_bytes().to_vec(),
                 Dtype::I8 => (v as i8).to_le_bytes().to_vec(),
+                Dtype::I16 => (v as i16).to_le_bytes().to_vec(),
             };
             values.iter().flat_map(one).collect()
         };

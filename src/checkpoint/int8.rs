@@ -68,8 +68,10 @@ pub(super) fn panel_bytes(shape: &[usize]) -> usize {
 pub struct Int8Part {
     /// The file.
     pub bytes: SharedBytes,
-    /// Where the panels are in it.
+    /// Where the values are in it.
     pub range: Range<usize>,
+    /// Whether they are row-major, `[outputs, inputs]`, as other tools have them, and not in panels.
+    pub row_major: bool,
     /// What the values of each row are multiplied by, `[outputs]`.
     pub scales: Vec<f32>,
     /// The sum of each row's values, `[outputs]`.
@@ -77,7 +79,7 @@ pub struct Int8Part {
 }
 
 impl Int8Part {
-    /// Hands on the given rows, of `width` values each, in `f32`, one at a time.
+    /// Hands on the given rows, of `width` values each, in `f32`, one at a time. The values must be in panels.
     pub(super) fn read_rows(&self, width: usize, rows: Range<usize>, sink: &mut dyn FnMut(&[f32])) {
         let panels = &(*self.bytes).as_ref()[self.range.clone()];
         let mut values = vec![0.0; width];

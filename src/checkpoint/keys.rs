@@ -27,13 +27,23 @@ impl Keys {
         let path = files.path(name);
         let Some(bytes) = files.read(name)? else { return Ok(None) };
         match serde_json::from_slice(&bytes) {
-            Ok(Value::Object(map)) => {
-                let (refused, notes) = (RefCell::default(), RefCell::default());
-                Ok(Some(Self { path, map, refused, notes, tokenizer: None }))
-            }
+            Ok(Value::Object(map)) => Ok(Some(Self::of(path, map))),
             Ok(_) => Err(Error::model(path, "is not a JSON object")),
             Err(error) => Err(Error::model(path, format!("is not valid JSON ({error})"))),
         }
+    }
+
+    /// The keys that a file says in another form than JSON; `path` names it in messages.
+    pub fn of(path: PathBuf, map: Map<String, Value>) -> Self {
+        Self { path, map, refused: RefCell::default(), notes: RefCell::default(), tokenizer: None }
+    }
+
+    /// The same with keys of another file below them: what both have is as it is here.
+    #[must_use]
+    pub fn over(self, below: Map<String, Value>) -> Self {
+        let mut map = below;
+        map.extend(self.map);
+        Self { map, ..self }
     }
 
     /// The same with the keys of the tokenizer beside it, if it has any.
@@ -67,6 +77,11 @@ impl Keys {
     /// All keys and their values.
     pub fn map(&self) -> &Map<String, Value> {
         &self.map
+    }
+
+    /// The file they come from.
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
     }
 
     /// An error about this file.
@@ -180,13 +195,7 @@ impl Keys {
     /// If the key has a value of another kind.
     pub fn section(&self, key: &str) -> Result<Option<Self>> {
         let map = self.typed(key, "an object", |value| value.as_object().cloned())?;
-        Ok(map.map(|map| Self {
-            path: self.path.clone(),
-            map,
-            refused: RefCell::default(),
-            notes: RefCell::default(),
-            tokenizer: None,
-        }))
+        Ok(map.map(|map| Self::of(self.path.clone(), map)))
     }
 
     /// Checks that an id is below `size`.

@@ -24,6 +24,20 @@ pub enum Recipe {
         /// How many there are.
         parts: usize,
     },
+    /// One of several blocks of rows, all but the first of which lie in turn: the rows of each head of one block, then those of
+    /// the same head of the next.
+    ByHead {
+        /// The stored name.
+        stored: String,
+        /// Which block, from 0.
+        part: usize,
+        /// How many there are.
+        parts: usize,
+        /// How many of them lie before the others, each in one piece.
+        before: usize,
+        /// How many heads each of the others has.
+        heads: usize,
+    },
     /// Rows and columns exchanged.
     Transpose {
         /// The stored name.
@@ -35,7 +49,10 @@ impl Recipe {
     /// The stored tensor it is made of.
     pub fn stored(&self) -> &str {
         match self {
-            Self::Copy { stored } | Self::Rows { stored, .. } | Self::Transpose { stored } => stored,
+            Self::Copy { stored }
+            | Self::Rows { stored, .. }
+            | Self::ByHead { stored, .. }
+            | Self::Transpose { stored } => stored,
         }
     }
 }
@@ -86,7 +103,7 @@ impl Parameters {
         let mut shape = self.weights.shape(recipe.stored())?.to_vec();
         match recipe {
             Recipe::Copy { .. } => {}
-            Recipe::Rows { parts, .. } => *shape.first_mut()? /= parts,
+            Recipe::Rows { parts, .. } | Recipe::ByHead { parts, .. } => *shape.first_mut()? /= parts,
             Recipe::Transpose { .. } => shape.reverse(),
         }
         Some(shape)
@@ -129,12 +146,21 @@ impl Parameters {
                 let whole = self.weights.tensor(stored, &scaled(shape, *parts))?;
                 Ok(whole[part * size..(part + 1) * size].to_vec())
             }
+            Recipe::ByHead { stored, part, parts, before, heads } => {
+                let whole = self.weights.tensor(stored, &scaled(shape, *parts))?;
+                let size = shape.iter().product::<usize>();
+                let of_head = size / heads;
+                if of_head * heads != size {
+                    return Err(self.weights.error(format!("tensor {stored} cannot be divided among {heads} heads")));
+                }
+                let start = |head: usize| before * size + (head * (parts - before) + part - before) * of_head;
+                Ok((0..*heads).flat_map(|head| &whole[start(head)..start(head) + of_head]).copied().collect())
+            }
             Recipe::Transpose { stored } => {
                 let reversed: Vec<usize> = shape.iter().rev().copied().collect();
                 let values = self.weights.tensor(stored, &reversed)?;
                 let [rows, columns] = shape[..] else { return Ok(values) };
-                let at = |index: usize| values[index % columns * rows + index / columns];
-                Ok((0..rows * columns).map(at).collect())
+                Ok(transposed(&values, rows, columns))
             }
         }
     }
@@ -146,7 +172,9 @@ impl Parameters {
     pub fn check(&self, name: &str, shape: &[usize]) -> Result<()> {
         match self.find(name)? {
             Recipe::Copy { stored } => self.weights.check(stored, shape),
-            Recipe::Rows { stored, parts, .. } => self.weights.check(stored, &scaled(shape, *parts)),
+            Recipe::Rows { stored, parts, .. } | Recipe::ByHead { stored, parts, .. } => {
+                self.weights.check(stored, &scaled(shape, *parts))
+            }
             Recipe::Transpose { stored } => {
                 self.weights.check(stored, &shape.iter().rev().copied().collect::<Vec<_>>())
             }
@@ -171,7 +199,7 @@ impl Parameters {
                 let rows = part * shape[0]..(part + 1) * shape[0];
                 self.weights.read_rows(stored, &scaled(shape, *parts), rows, &mut counted)?;
             }
-            Recipe::Transpose { .. } => counted(&self.stored_tensor(name, shape)?),
+            Recipe::ByHead { .. } | Recipe::Transpose { .. } => counted(&self.stored_tensor(name, shape)?),
         }
         self.check_numbers(name, wrong, count)
     }
@@ -181,9 +209,15 @@ impl Parameters {
     /// # Errors
     /// As [`Parameters::tensor`].
     pub fn int8(&self, name: &str, shape: &[usize]) -> Result<Option<Int8Part>> {
-        let part = match self.find(name)? {
-            Recipe::Copy { stored } => self.weights.int8(stored, shape)?,
-            Recipe::Rows { .. } | Recipe::Transpose { .. } => None,
+        let part = match (self.find(name)?, shape) {
+            (Recipe::Copy { stored }, _) => self.weights.int8(stored, shape, 0..shape[0])?,
+            (Recipe::Rows { stored, part, parts }, _) => {
+                self.weights.int8(stored, &scaled(shape, *parts), part * shape[0]..(part + 1) * shape[0])?
+            }
+            (Recipe::Transpose { stored }, &[outputs, inputs]) => {
+                self.weights.int8_of_columns(stored, [outputs, inputs])?
+            }
+            (Recipe::ByHead { .. } | Recipe::Transpose { .. }, _) => None,
         };
         if let Some(part) = &part {
             self.check_numbers(name, count_wrong(name, &part.scales), part.scales.len())?;
@@ -248,6 +282,23 @@ fn count_wrong(name: &str, values: &[f32]) -> usize {
     let may_ban = name.ends_with("final_logits_bias");
     let is_fine = |value: &f32| value.is_finite() || (may_ban && *value == f32::NEG_INFINITY);
     values.iter().filter(|value| !is_fine(value)).count()
+}
+
+/// `values` `[columns, rows]` as `[rows, columns]`, a square of them at a time, so that neither is walked through in steps
+/// that leave the cache.
+fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    const SIDE: usize = 32;
+    let mut out = vec![0.0; rows * columns];
+    for first_row in (0..rows).step_by(SIDE) {
+        for first_column in (0..columns).step_by(SIDE) {
+            for row in first_row..rows.min(first_row + SIDE) {
+                for column in first_column..columns.min(first_column + SIDE) {
+                    out[row * columns + column] = values[column * rows + row];
+                }
+            }
+        }
+    }
+    out
 }
 
 /// The shape of `parts` tensors of a shape, one above the other.

@@ -1,8 +1,9 @@
-//! A pickle reader that knows tensors and nothing else.
+//! A pickle reader for which everything is data.
 //!
 //! A pickle is a program for a small stack machine that may name any Python function and call it. This reader runs that
-//! machine over plain data only: the names it knows are the ones `torch.save` writes for a state dict, each has a fixed
-//! meaning here, and any other name is an error. Nothing is ever imported or executed.
+//! machine over plain data only: a few names have a fixed meaning here (those that build tensors and containers), and an object
+//! of any other class stays closed: its class is a name, its arguments and attributes are values. Nothing is ever imported or
+//! executed.
 //!
 //! The candle crate has such a reader too, but it stops at the older file format most OPUS-MT checkpoints of 2020 are
 //! in, and a damaged file can make it panic or copy without bound. Here every value is a small copyable handle into
@@ -21,11 +22,15 @@ const MAX_PICKLE: u64 = 32 << 20;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Value {
     None,
+    Bool(bool),
     Int(i64),
-    /// A bool, a float or an object that means nothing to us.
+    Float(f64),
+    /// A number that is too long for us.
     Other,
     Text(usize),
     Class(Class),
+    /// An object of a class that means nothing here.
+    Object(usize),
     Tuple(usize),
     List(usize),
     Dict(usize),
@@ -37,11 +42,37 @@ pub(super) enum Value {
 /// The Python names that may occur.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Class {
-    OrderedDict,
+    /// A mapping made of its arguments: `OrderedDict`, `Counter`.
+    Dict,
+    /// `defaultdict`, whose first argument is no content.
+    DefaultDict,
+    /// A sequence made of its one argument: `list`, `tuple`, `set`, `torch.Size`.
+    Sequence,
     RebuildTensor,
     RebuildParameter,
+    /// `_codecs.encode`: how Python 3 writes bytes for Python 2.
+    Encode,
+    /// `copyreg._reconstructor`: an object of the class that is its first argument.
+    Reconstruct,
     /// The element type of a storage: one we read, or only its size in bytes.
     Storage(Option<Dtype>, u8),
+    /// Any other; its name is that text.
+    Unknown(usize),
+}
+
+/// An object that stays closed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Object {
+    /// Its class, or what was called to make it.
+    pub(super) class: Value,
+    /// What it was made with.
+    pub(super) arguments: Value,
+    /// What it was given afterwards, its attributes as a rule.
+    pub(super) state: Value,
+    /// Entries, where it is a mapping.
+    pub(super) entries: Value,
+    /// Items, where it is a sequence.
+    pub(super) items: Value,
 }
 
 /// A flat run of numbers in the file, which tensors are views of.
@@ -80,6 +111,7 @@ pub(super) struct Machine<'a> {
     pub(super) tuples: Vec<Vec<Value>>,
     pub(super) lists: Vec<Vec<Value>>,
     pub(super) dicts: Vec<Vec<(Value, Value)>>,
+    pub(super) objects: Vec<Object>,
     pub(super) storages: Vec<Storage>,
     pub(super) tensors: Vec<TensorView>,
 }
@@ -99,6 +131,7 @@ impl<'a> Machine<'a> {
             tuples: Vec::new(),
             lists: Vec::new(),
             dicts: Vec::new(),
+            objects: Vec::new(),
             storages: Vec::new(),
             tensors: Vec::new(),
         }
@@ -134,21 +167,77 @@ impl<'a> Machine<'a> {
             0x95 => return self.take(8).map(drop),
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
-                self.class(&module, &name)?
+                self.class(&module, &name)
             }
+            // STACK_GLOBAL
+            0x93 => {
+                let (name, module) = (self.pop_text()?, self.pop_text()?);
+                self.class(&module, &name)
+            }
+            // INST and OBJ, of the first protocols
+            b'i' => {
+                let (module, name) = (self.line()?, self.line()?);
+                let (class, items) = (self.class(&module, &name), self.pop_to_mark()?);
+                let arguments = self.new_tuple(items);
+                self.new_object(class, arguments)
+            }
+            b'o' => {
+                let mut items = self.pop_to_mark()?;
+                if items.is_empty() {
+                    return Err(self.malformed("an object without a class"));
+                }
+                let class = items.remove(0);
+                let arguments = self.new_tuple(items);
+                self.new_object(class, arguments)
+            }
+            b'0' => return self.pop().map(drop),
+            b'1' => return self.pop_to_mark().map(drop),
+            b'2' => *self.stack.last().ok_or_else(|| self.malformed("empty stack"))?,
             b'(' => Value::Mark,
             b')' => self.new_tuple(Vec::new()),
-            b']' => self.new_list(),
+            // A set is a list here.
+            b']' | 0x8f => self.new_list(),
             b'}' => self.new_dict(),
+            b'l' | 0x91 => {
+                let items = self.pop_to_mark()?;
+                self.lists.push(items);
+                Value::List(self.lists.len() - 1)
+            }
+            b'd' => {
+                let items = self.pop_to_mark()?;
+                let dict = self.new_dict();
+                self.stack.push(dict);
+                return self.set_items(items);
+            }
             b'N' => Value::None,
-            0x88 | 0x89 => Value::Other,
-            b'G' => self.take(8).map(|_| Value::Other)?,
+            0x88 | 0x89 => Value::Bool(opcode == 0x88),
+            b'G' => {
+                let bytes = self.take(8)?;
+                Value::Float(bytes.first_chunk().map_or(0.0, |&bytes| f64::from_be_bytes(bytes)))
+            }
+            b'F' => Value::Float(self.line()?.parse().map_err(|_| self.malformed("a number that is none"))?),
+            b'I' | b'L' => match self.line()?.trim_end_matches('L') {
+                "00" => Value::Bool(false),
+                "01" => Value::Bool(true),
+                number => number.parse().map_or(Value::Other, Value::Int),
+            },
+            b'S' | b'V' => {
+                let line = self.line()?;
+                let text = line.trim_matches(['\'', '"']).to_owned();
+                self.new_text(text)
+            }
             b'K' => Value::Int(self.unsigned(1)? as i64),
             b'M' => Value::Int(self.unsigned(2)? as i64),
             b'J' => Value::Int(self.unsigned(4)? as u32 as i32 as i64),
-            0x8a => self.long()?,
-            b'X' => self.text(4)?,
-            0x8c => self.text(1)?,
+            0x8a => self.long(1)?,
+            0x8b => self.long(4)?,
+            b'X' => self.unicode(4)?,
+            0x8c => self.unicode(1)?,
+            0x8d => self.unicode(8)?,
+            // Bytes: text as far as it is any, which the strings of Python 2 are.
+            b'U' | b'C' => self.bytes(1)?,
+            b'T' | b'B' => self.bytes(4)?,
+            0x8e | 0x96 => self.bytes(8)?,
             b't' => {
                 let items = self.pop_to_mark()?;
                 self.new_tuple(items)
@@ -159,15 +248,24 @@ impl<'a> Machine<'a> {
                 let items = self.stack.split_off(start);
                 self.new_tuple(items)
             }
-            b'Q' => self.storage()?,
+            b'Q' => self.persistent()?,
             b'R' | 0x81 => self.call()?,
-            b'h' | b'j' => {
-                let key = self.unsigned(if opcode == b'h' { 1 } else { 4 })? as u32;
+            // NEWOBJ_EX: keyword arguments, too, which are left out
+            0x92 => {
+                self.pop()?;
+                self.call()?
+            }
+            b'h' | b'j' | b'g' => {
+                let key = match opcode {
+                    b'g' => self.line()?.parse().map_err(|_| self.malformed("a reference to nothing"))?,
+                    _ => self.unsigned(if opcode == b'h' { 1 } else { 4 })? as u32,
+                };
                 *self.memo.get(&key).ok_or_else(|| self.malformed("a reference to nothing"))?
             }
-            b'q' | b'r' | 0x94 => {
+            b'q' | b'r' | b'p' | 0x94 => {
                 let key = match opcode {
                     0x94 => self.memo.len() as u32,
+                    b'p' => self.line()?.parse().map_err(|_| self.malformed("a reference that is no number"))?,
                     _ => self.unsigned(if opcode == b'q' { 1 } else { 4 })? as u32,
                 };
                 let top = *self.stack.last().ok_or_else(|| self.malformed("empty stack"))?;
@@ -178,7 +276,7 @@ impl<'a> Machine<'a> {
                 let item = self.pop()?;
                 return self.append(vec![item]);
             }
-            b'e' => {
+            b'e' | 0x90 => {
                 let items = self.pop_to_mark()?;
                 return self.append(items);
             }
@@ -190,55 +288,84 @@ impl<'a> Machine<'a> {
                 let items = self.pop_to_mark()?;
                 return self.set_items(items);
             }
-            // BUILD: attributes of an ordered dict (its `_metadata`) say nothing about the tensors.
-            b'b' => return self.pop().map(drop),
-            other => return Err(self.malformed(&format!("pickle instruction {other:#04x} is not one of a state dict"))),
+            // BUILD: the attributes of an object. Those of a dict (its `_metadata`) say nothing about the tensors.
+            b'b' => {
+                let state = self.pop()?;
+                if let Some(&Value::Object(object)) = self.stack.last() {
+                    self.objects[object].state = state;
+                }
+                return Ok(());
+            }
+            other => {
+                return Err(self.malformed(&format!("pickle instruction {other:#04x} is not one that PyTorch writes")));
+            }
         };
         self.stack.push(value);
         Ok(())
     }
 
-    /// The meaning of a Python name; an unknown one is where a hostile file is stopped.
-    fn class(&self, module: &str, name: &str) -> Result<Value> {
-        let class = match (module, name) {
-            ("collections", "OrderedDict") => Class::OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2") => Class::RebuildTensor,
-            ("torch._utils", "_rebuild_parameter") => Class::RebuildParameter,
-            ("torch", "FloatStorage") => Class::Storage(Some(Dtype::F32), 4),
-            ("torch", "DoubleStorage") => Class::Storage(Some(Dtype::F64), 8),
-            ("torch", "HalfStorage") => Class::Storage(Some(Dtype::F16), 2),
-            ("torch", "BFloat16Storage") => Class::Storage(Some(Dtype::Bf16), 2),
-            ("torch", "LongStorage") => Class::Storage(None, 8),
-            ("torch", "IntStorage") => Class::Storage(None, 4),
-            ("torch", "ShortStorage") => Class::Storage(None, 2),
-            ("torch", "ByteStorage" | "CharStorage" | "BoolStorage") => Class::Storage(None, 1),
+    /// The meaning of a Python name.
+    fn class(&mut self, module: &str, name: &str) -> Value {
+        Value::Class(match (module, name) {
+            ("collections", "OrderedDict" | "Counter") | ("builtins" | "__builtin__", "dict") => Class::Dict,
+            ("collections", "defaultdict") => Class::DefaultDict,
+            ("builtins" | "__builtin__", "list" | "tuple" | "set" | "frozenset") | ("torch", "Size") => Class::Sequence,
+            ("torch._utils", "_rebuild_tensor_v2" | "_rebuild_tensor") => Class::RebuildTensor,
+            ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Class::RebuildParameter,
+            ("_codecs", "encode") => Class::Encode,
+            ("copyreg" | "copy_reg", "_reconstructor") => Class::Reconstruct,
+            ("torch" | "torch.cuda", "FloatStorage") => Class::Storage(Some(Dtype::F32), 4),
+            ("torch" | "torch.cuda", "DoubleStorage") => Class::Storage(Some(Dtype::F64), 8),
+            ("torch" | "torch.cuda", "HalfStorage") => Class::Storage(Some(Dtype::F16), 2),
+            ("torch" | "torch.cuda", "BFloat16Storage") => Class::Storage(Some(Dtype::Bf16), 2),
+            ("torch" | "torch.cuda", "LongStorage") => Class::Storage(None, 8),
+            ("torch" | "torch.cuda", "IntStorage") => Class::Storage(None, 4),
+            ("torch" | "torch.cuda", "ShortStorage") => Class::Storage(None, 2),
+            ("torch" | "torch.cuda", "ByteStorage" | "CharStorage" | "BoolStorage") => Class::Storage(None, 1),
             _ => {
-                let shown: String = format!("{module}.{name}").chars().filter(|c| !c.is_control()).take(100).collect();
-                return Err(self.bytes.error(format!(
-                    "the pickle refers to {shown}, which is no part of a state dict; nothing was executed, and only plain \
-                     tensors are read: save the model with torch.save(model.state_dict(), …) or as safetensors"
-                )));
+                self.texts.push(format!("{module}.{name}"));
+                Class::Unknown(self.texts.len() - 1)
             }
-        };
-        Ok(Value::Class(class))
+        })
     }
 
-    /// REDUCE and NEWOBJ: the few calls that build tensors.
+    /// REDUCE and NEWOBJ: the few calls that build tensors and containers; of any other the arguments are kept.
     fn call(&mut self) -> Result<Value> {
-        let (args, callable) = (self.pop()?, self.pop()?);
-        let args = match args {
-            Value::Tuple(tuple) => self.tuples[tuple].clone(),
+        let (arguments, callable) = (self.pop()?, self.pop()?);
+        let args: Vec<Value> = match arguments {
+            // No call that means anything has more.
+            Value::Tuple(tuple) => self.tuples[tuple].iter().copied().take(7).collect(),
             _ => return Err(self.malformed("a call without arguments")),
         };
-        match (callable, args.as_slice()) {
-            (Value::Class(Class::OrderedDict), _) => Ok(self.new_dict()),
-            (Value::Class(Class::RebuildParameter), [data @ Value::Tensor(_), ..]) => Ok(*data),
+        let Value::Class(class) = callable else { return Ok(self.new_object(callable, arguments)) };
+        Ok(match (class, args.as_slice()) {
+            (Class::Dict, [dict @ Value::Dict(_), ..]) => *dict,
+            (Class::Dict, [Value::List(pairs)]) => {
+                let pairs = std::mem::take(&mut self.lists[*pairs]);
+                let pair = |value: &Value| match value {
+                    Value::Tuple(pair) => Some((*self.tuples[*pair].first()?, *self.tuples[*pair].get(1)?)),
+                    Value::List(pair) => Some((*self.lists[*pair].first()?, *self.lists[*pair].get(1)?)),
+                    _ => None,
+                };
+                let pairs = pairs.iter().filter_map(pair).collect();
+                self.dicts.push(pairs);
+                Value::Dict(self.dicts.len() - 1)
+            }
+            (Class::Dict | Class::DefaultDict, _) => self.new_dict(),
+            (Class::Sequence, [items @ (Value::List(_) | Value::Tuple(_))]) => *items,
+            (Class::Sequence, _) => self.new_list(),
+            (Class::RebuildParameter, [data @ Value::Tensor(_), ..]) => *data,
+            (Class::Encode, [text @ Value::Text(_), ..]) => *text,
+            (Class::Reconstruct, [class, ..]) => self.new_object(*class, Value::None),
             (
-                Value::Class(Class::RebuildTensor),
+                Class::RebuildTensor,
                 &[Value::Storage(storage), Value::Int(offset), Value::Tuple(shape), Value::Tuple(strides), ..],
-            ) => self.tensor(storage, offset, shape, strides),
-            _ => Err(self.malformed("a call that builds no tensor")),
-        }
+            ) => return self.tensor(storage, offset, shape, strides),
+            (Class::RebuildTensor | Class::RebuildParameter, _) => {
+                return Err(self.malformed("a call that builds no tensor"));
+            }
+            _ => self.new_object(callable, arguments),
+        })
     }
 
     /// `_rebuild_tensor_v2(storage, storage_offset, size, stride, …)`
@@ -268,14 +395,16 @@ impl<'a> Machine<'a> {
         Ok(Value::Tensor(self.tensors.len() - 1))
     }
 
-    /// BINPERSID: `('storage', class, key, location, element count[, view])`
-    fn storage(&mut self) -> Result<Value> {
+    /// BINPERSID: `('storage', class, key, location, element count[, view])`, and in old files
+    /// `('module', class, file, source code)`, of which the class alone is of interest.
+    fn persistent(&mut self) -> Result<Value> {
         let id = self.pop()?;
         let items = match id {
             Value::Tuple(tuple) => self.tuples[tuple].as_slice(),
             _ => &[],
         };
         let storage = match *items {
+            [Value::Text(kind), class @ Value::Class(_), ..] if self.texts[kind] == "module" => return Ok(class),
             [
                 Value::Text(kind),
                 Value::Class(Class::Storage(dtype, size)),
@@ -300,21 +429,58 @@ impl<'a> Machine<'a> {
     }
 
     fn append(&mut self, items: Vec<Value>) -> Result<()> {
-        match self.stack.last() {
-            Some(&Value::List(list)) => self.lists[list].extend(items),
+        let list = match self.stack.last() {
+            Some(&Value::List(list)) => list,
+            Some(&Value::Object(object)) => match self.objects[object].items {
+                Value::List(list) => list,
+                _ => {
+                    self.lists.push(Vec::new());
+                    self.objects[object].items = Value::List(self.lists.len() - 1);
+                    self.lists.len() - 1
+                }
+            },
             _ => return Err(self.malformed("an item outside a list")),
-        }
+        };
+        self.lists[list].extend(items);
         Ok(())
     }
 
     fn set_items(&mut self, items: Vec<Value>) -> Result<()> {
-        match self.stack.last() {
-            Some(&Value::Dict(dict)) if items.len().is_multiple_of(2) => {
-                self.dicts[dict].extend(items.as_chunks().0.iter().map(|&[key, value]| (key, value)));
-            }
+        let dict = match self.stack.last() {
+            Some(&Value::Dict(dict)) => dict,
+            Some(&Value::Object(object)) => match self.objects[object].entries {
+                Value::Dict(dict) => dict,
+                _ => {
+                    self.dicts.push(Vec::new());
+                    self.objects[object].entries = Value::Dict(self.dicts.len() - 1);
+                    self.dicts.len() - 1
+                }
+            },
             _ => return Err(self.malformed("an item outside a dict")),
+        };
+        if !items.len().is_multiple_of(2) {
+            return Err(self.malformed("a key without a value"));
         }
+        self.dicts[dict].extend(items.as_chunks().0.iter().map(|&[key, value]| (key, value)));
         Ok(())
+    }
+
+    fn new_object(&mut self, class: Value, arguments: Value) -> Value {
+        let (state, entries, items) = (Value::None, Value::None, Value::None);
+        self.objects.push(Object { class, arguments, state, entries, items });
+        Value::Object(self.objects.len() - 1)
+    }
+
+    fn new_text(&mut self, text: String) -> Value {
+        self.texts.push(text);
+        Value::Text(self.texts.len() - 1)
+    }
+
+    fn pop_text(&mut self) -> Result<String> {
+        match self.pop()? {
+            Value::Text(text) => Ok(self.texts[text].clone()),
+            _ => Err(self.malformed("a name that is no text")),
+        }
     }
 
     fn new_tuple(&mut self, items: Vec<Value>) -> Value {
@@ -344,10 +510,10 @@ impl<'a> Machine<'a> {
         Ok(items)
     }
 
-    /// LONG1: at most eight bytes make a number we can use; longer ones (the file's magic number) are skipped.
-    fn long(&mut self) -> Result<Value> {
-        let len = self.byte()?;
-        let bytes = self.take(u64::from(len))?;
+    /// LONG1 and LONG4: at most eight bytes make a number we can use; longer ones (the file's magic number) are skipped.
+    fn long(&mut self, length_bytes: u64) -> Result<Value> {
+        let len = self.unsigned(length_bytes)?;
+        let bytes = self.take(len)?;
         if bytes.len() > 8 {
             return Ok(Value::Other);
         }
@@ -357,11 +523,17 @@ impl<'a> Machine<'a> {
         Ok(Value::Int(i64::from_le_bytes(padded)))
     }
 
-    fn text(&mut self, length_bytes: u64) -> Result<Value> {
+    fn unicode(&mut self, length_bytes: u64) -> Result<Value> {
         let len = self.unsigned(length_bytes)?;
         let bytes = self.take(len)?;
-        self.texts.push(String::from_utf8(bytes).map_err(|_| self.malformed("text that is not UTF-8"))?);
-        Ok(Value::Text(self.texts.len() - 1))
+        let text = String::from_utf8(bytes).map_err(|_| self.malformed("text that is not UTF-8"))?;
+        Ok(self.new_text(text))
+    }
+
+    fn bytes(&mut self, length_bytes: u64) -> Result<Value> {
+        let len = self.unsigned(length_bytes)?;
+        let bytes = self.take(len)?;
+        Ok(self.new_text(String::from_utf8_lossy(&bytes).into_owned()))
     }
 
     fn line(&mut self) -> Result<String> {

@@ -3,12 +3,18 @@
 //! Zip: `NAME/data.pkl` describes the state dict, `NAME/data/KEY` holds each storage, uncompressed. Older: five pickles
 //! one after the other (magic number, protocol, system, state dict, storage keys), then every storage as an element
 //! count and its values.
+//!
+//! Training toolkits put more into such a file than tensors: the options of the network, vocabularies, the state of the
+//! optimiser. All of that is read as data ([`Container::said`]) except for tensors, which are found wherever they are and read
+//! only when somebody asks for them.
 
-use std::collections::{BTreeMap, HashMap};
-use std::io::{Error as IoError, Read, Seek, SeekFrom};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde_json::{Map, Number, Value as Json};
 
 use super::bytes::Bytes;
-use super::pickle::{Machine, Value};
+use super::container::{Container, Cursor};
+use super::pickle::{Class, Machine, Value};
 use super::stored::Stored;
 use crate::Result;
 
@@ -16,13 +22,22 @@ use crate::Result;
 const OLD_MAGIC: [u8; 14] = [0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 
 /// Keys a training script may keep the state dict under.
-const STATE_DICT_KEYS: [&str; 3] = ["state_dict", "model_state_dict", "model"];
+const STATE_DICT_KEYS: [&str; 4] = ["state_dict", "model_state_dict", "model_state", "model"];
 
-/// Reads where every tensor of a checkpoint is.
+/// How a training script calls the state of its optimiser and of its stream of data, which are of no use here.
+const TRAINING_KEYS: [&str; 4] = ["optim", "last_optimizer_state", "scheduler", "_iterator_state"];
+
+/// Values of a pickle that are not tensors: more than any vocabulary has, and little memory.
+const MOST_VALUES: usize = 8_000_000;
+
+/// How deep values may lie in one another.
+const DEEPEST: usize = 40;
+
+/// Reads where every tensor of a checkpoint is, and what else it says.
 ///
 /// # Errors
-/// If the file is no PyTorch checkpoint, is damaged, or holds anything but tensors.
-pub(super) fn read_tensors(bytes: &Bytes) -> Result<BTreeMap<String, Stored>> {
+/// If the file is no PyTorch checkpoint, is damaged, or holds no tensors.
+pub(super) fn read(bytes: &Bytes) -> Result<Container> {
     let mut head = [0; OLD_MAGIC.len()];
     if bytes.len() < head.len() as u64 {
         return Err(bytes.truncated());
@@ -37,11 +52,11 @@ pub(super) fn read_tensors(bytes: &Bytes) -> Result<BTreeMap<String, Stored>> {
     }
 }
 
-fn read_zip(bytes: &Bytes) -> Result<BTreeMap<String, Stored>> {
+fn read_zip(bytes: &Bytes) -> Result<Container> {
     let damaged = |error: zip::result::ZipError| {
         bytes.error(format!("the zip archive is truncated or damaged ({error}); download the file again"))
     };
-    let mut archive = zip::ZipArchive::new(Cursor { bytes, position: 0 }).map_err(damaged)?;
+    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
     let mut entries = HashMap::new();
     for index in 0..archive.len() {
         let entry = archive.by_index_raw(index).map_err(damaged)?;
@@ -59,10 +74,10 @@ fn read_zip(bytes: &Bytes) -> Result<BTreeMap<String, Stored>> {
     };
     let mut machine = Machine::new(bytes, start, end);
     let root = machine.run()?;
-    state_dict(&machine, root, |key| entries.get(&format!("{folder}data/{key}")).copied())
+    contents(&machine, root, &|key| entries.get(&format!("{folder}data/{key}")).copied())
 }
 
-fn read_old(bytes: &Bytes) -> Result<BTreeMap<String, Stored>> {
+fn read_old(bytes: &Bytes) -> Result<Container> {
     let mut machine = Machine::new(bytes, 0, bytes.len());
     let _magic = machine.run()?;
     let _protocol = machine.run()?;
@@ -90,53 +105,212 @@ fn read_old(bytes: &Bytes) -> Result<BTreeMap<String, Stored>> {
         position = end.filter(|&end| end <= bytes.len()).ok_or_else(|| bytes.truncated())?;
         ranges.insert(key, (start, position));
     }
-    state_dict(&machine, root, |key| ranges.get(key).copied())
+    contents(&machine, root, &|key| ranges.get(key).copied())
 }
 
-/// The tensors of the state dict `root`; `range` finds a storage's bytes by its key.
-fn state_dict(
-    machine: &Machine,
-    root: Value,
-    range: impl Fn(&str) -> Option<(u64, u64)>,
-) -> Result<BTreeMap<String, Stored>> {
-    let entries = |value: Value| match value {
-        Value::Dict(dict) => machine.dicts[dict].as_slice(),
-        _ => &[],
-    };
-    let key_text = |key: &Value| match key {
-        Value::Text(text) => Some(machine.texts[*text].as_str()),
-        _ => None,
-    };
-    let nested = entries(root).iter().find_map(|(key, value)| {
-        let is_state_dict = STATE_DICT_KEYS.contains(&key_text(key)?) && matches!(value, Value::Dict(_));
-        is_state_dict.then_some(*value)
+/// What a checkpoint holds whose outermost value is `root`; `range` finds a storage's bytes by its key.
+fn contents(machine: &Machine, root: Value, range: &dyn Fn(&str) -> Option<(u64, u64)>) -> Result<Container> {
+    let mut reading = Reading { machine, range, tensors: BTreeMap::new(), left: MOST_VALUES };
+    let own = machine.entries(root);
+    let state_dict = own.iter().find_map(|&(key, value)| {
+        let key = machine.text(key)?;
+        (STATE_DICT_KEYS.contains(&key) && machine.holds_tensors(value)).then_some((key, value))
     });
-    let mut tensors = BTreeMap::new();
-    for (key, value) in entries(nested.unwrap_or(root)) {
-        let (Some(name), Value::Tensor(tensor)) = (key_text(key), *value) else { continue };
+    match state_dict {
+        Some((found, value)) => {
+            reading.tensors(value, "", 0)?;
+            // What stands beside the state dict: OpenNMT-py keeps its output layer there.
+            for &(key, value) in own {
+                let Some(key) = machine.text(key).filter(|key| *key != found && !is_training(key)) else { continue };
+                reading.tensors(value, key, 0)?;
+            }
+        }
+        None => reading.tensors(root, "", 0)?,
+    }
+    if reading.tensors.is_empty() {
+        let classes = machine.unknown_classes();
+        let objects = match classes.is_empty() {
+            true => String::new(),
+            false => format!(", only objects ({}); nothing was executed", classes.join(", ")),
+        };
+        let problem = format!(
+            "no tensors in it{objects}; save the model with torch.save(model.state_dict(), …) or as safetensors"
+        );
+        return Err(machine.malformed(&problem));
+    }
+    let said = match reading.json(root, 0)? {
+        Json::Object(said) => said,
+        _ => Map::new(),
+    };
+    Ok(Container { tensors: reading.tensors, said, inflated: None })
+}
+
+fn is_training(key: &str) -> bool {
+    TRAINING_KEYS.iter().any(|training| key.contains(training))
+}
+
+impl Machine<'_> {
+    /// The entries of a dict, or of what an object was given as attributes or entries.
+    fn entries(&self, value: Value) -> &[(Value, Value)] {
+        match value {
+            Value::Dict(dict) => &self.dicts[dict],
+            Value::Object(object) => {
+                let object = &self.objects[object];
+                match (object.entries, object.state) {
+                    (Value::Dict(dict), _) | (_, Value::Dict(dict)) => &self.dicts[dict],
+                    _ => &[],
+                }
+            }
+            _ => &[],
+        }
+    }
+
+    fn text(&self, value: Value) -> Option<&str> {
+        match value {
+            Value::Text(text) => Some(&self.texts[text]),
+            _ => None,
+        }
+    }
+
+    /// Whether a value is a state dict, or a whole module.
+    fn holds_tensors(&self, value: Value) -> bool {
+        let is_part = |&(key, value): &(Value, Value)| {
+            matches!(value, Value::Tensor(_))
+                || self.text(key).is_some_and(|key| ["_modules", "_parameters"].contains(&key))
+        };
+        self.entries(value).iter().any(is_part)
+    }
+
+    /// The names of the classes that mean nothing here, a few of them.
+    fn unknown_classes(&self) -> Vec<String> {
+        let name = |object: &super::pickle::Object| match object.class {
+            Value::Class(Class::Unknown(name)) => {
+                Some(self.texts[name].chars().filter(|c| !c.is_control()).take(80).collect())
+            }
+            _ => None,
+        };
+        let names: BTreeSet<String> = self.objects.iter().filter_map(name).take(1000).collect();
+        names.into_iter().take(3).collect()
+    }
+}
+
+/// Going through the values of a pickle.
+struct Reading<'a> {
+    machine: &'a Machine<'a>,
+    range: &'a dyn Fn(&str) -> Option<(u64, u64)>,
+    tensors: BTreeMap<String, Stored>,
+    /// Values that may still be looked at: lists may hold one another many times over.
+    left: usize,
+}
+
+impl Reading<'_> {
+    fn spend(&mut self, depth: usize) -> Result<()> {
+        if self.left == 0 || depth > DEEPEST {
+            return Err(self.machine.malformed("it holds more values, or deeper ones, than any checkpoint"));
+        }
+        self.left -= 1;
+        Ok(())
+    }
+
+    /// The tensors of a state dict, of dicts of them, and of modules that were saved whole, under dotted names.
+    fn tensors(&mut self, value: Value, prefix: &str, depth: usize) -> Result<()> {
+        let machine = self.machine;
+        for &(key, value) in machine.entries(value) {
+            let Some(key) = machine.text(key) else { continue };
+            let name = match key {
+                // The parts of a module.
+                "_parameters" | "_buffers" | "_modules" => prefix.to_owned(),
+                key if prefix.is_empty() => key.to_owned(),
+                key => format!("{prefix}.{key}"),
+            };
+            match value {
+                Value::Tensor(tensor) => {
+                    self.spend(depth)?;
+                    let stored = self.stored(tensor, &name)?;
+                    self.tensors.insert(name, stored);
+                }
+                Value::Dict(_) | Value::Object(_) if depth == 0 && prefix.is_empty() && is_training(key) => {}
+                Value::Dict(_) | Value::Object(_) => {
+                    self.spend(depth)?;
+                    self.tensors(value, &name, depth + 1)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn stored(&self, tensor: usize, name: &str) -> Result<Stored> {
+        let machine = self.machine;
         let view = &machine.tensors[tensor];
         let storage = &machine.storages[view.storage];
         let size = u64::from(storage.size);
-        let (start, end) = range(&storage.key).ok_or_else(|| machine.malformed("a tensor without its storage"))?;
+        let (start, end) =
+            (self.range)(&storage.key).ok_or_else(|| machine.malformed("a tensor without its storage"))?;
         if storage.len.checked_mul(size).is_none_or(|len| len > end - start) {
             return Err(machine.malformed(&format!("the storage of tensor {name} is too short")));
         }
         let dtype = storage.dtype.ok_or_else(|| "integers".to_owned());
         let contiguous = row_major(&view.shape) == view.strides || view.shape.iter().product::<usize>() <= 1;
-        tensors.insert(
-            name.to_owned(),
-            Stored {
-                dtype,
-                shape: view.shape.clone(),
-                offset: start + view.offset * size,
-                strides: (!contiguous).then(|| view.strides.clone()),
-            },
-        );
+        Ok(Stored {
+            dtype,
+            shape: view.shape.clone(),
+            offset: start + view.offset * size,
+            strides: (!contiguous).then(|| view.strides.clone()),
+            divisor: None,
+        })
     }
-    if tensors.is_empty() {
-        return Err(machine.malformed("no tensors in it; a state dict is expected"));
+
+    /// A value as JSON: tensors, numbers that are none and the state of training left out, an object the dict of its attributes.
+    fn json(&mut self, value: Value, depth: usize) -> Result<Json> {
+        self.spend(depth)?;
+        let machine = self.machine;
+        Ok(match value {
+            Value::Bool(flag) => flag.into(),
+            Value::Int(number) => number.into(),
+            Value::Float(number) => Number::from_f64(number).map_or(Json::Null, Json::Number),
+            Value::Text(text) => machine.texts[text].as_str().into(),
+            Value::Tuple(items) => self.json_list(&machine.tuples[items], depth)?,
+            Value::List(items) => self.json_list(&machine.lists[items], depth)?,
+            Value::Dict(_) => self.json_map(value, depth)?,
+            Value::Object(object) => {
+                let object = &machine.objects[object];
+                match (object.items, object.entries, object.state, object.arguments) {
+                    (Value::List(items), ..) => self.json_list(&machine.lists[items], depth)?,
+                    (_, Value::Dict(_), ..) | (_, _, Value::Dict(_), _) => self.json_map(value, depth)?,
+                    // A torchtext vocabulary before its attributes became a dict: the state is a tuple or a list.
+                    (_, _, state @ (Value::Tuple(_) | Value::List(_)), _) => self.json(state, depth + 1)?,
+                    (_, _, _, arguments @ (Value::Tuple(_) | Value::List(_))) => self.json(arguments, depth + 1)?,
+                    _ => Json::Null,
+                }
+            }
+            Value::None | Value::Other | Value::Class(_) | Value::Storage(_) | Value::Tensor(_) | Value::Mark => {
+                Json::Null
+            }
+        })
     }
-    Ok(tensors)
+
+    fn json_list(&mut self, items: &[Value], depth: usize) -> Result<Json> {
+        items.iter().map(|&item| self.json(item, depth + 1)).collect()
+    }
+
+    fn json_map(&mut self, value: Value, depth: usize) -> Result<Json> {
+        let mut map = Map::new();
+        for &(key, value) in self.machine.entries(value) {
+            if matches!(value, Value::Tensor(_)) {
+                continue;
+            }
+            let key = match key {
+                Value::Text(text) => self.machine.texts[text].clone(),
+                Value::Int(number) => number.to_string(),
+                _ => continue,
+            };
+            if depth > 0 || !is_training(&key) {
+                map.insert(key, self.json(value, depth + 1)?);
+            }
+        }
+        Ok(Json::Object(map))
+    }
 }
 
 fn row_major(shape: &[usize]) -> Vec<usize> {
@@ -145,32 +319,4 @@ fn row_major(shape: &[usize]) -> Vec<usize> {
         strides[axis - 1] = strides[axis].saturating_mul(shape[axis].max(1));
     }
     strides
-}
-
-/// A reading position, for the zip crate.
-struct Cursor<'a> {
-    bytes: &'a Bytes,
-    position: u64,
-}
-
-impl Read for Cursor<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let left = self.bytes.len().saturating_sub(self.position);
-        let count = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        self.bytes.read_at(self.position, &mut buffer[..count]).map_err(IoError::other)?;
-        self.position += count as u64;
-        Ok(count)
-    }
-}
-
-impl Seek for Cursor<'_> {
-    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
-        let position = match to {
-            SeekFrom::Start(position) => Some(position),
-            SeekFrom::End(offset) => self.bytes.len().checked_add_signed(offset),
-            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
-        };
-        self.position = position.ok_or_else(|| IoError::other("a position before the start"))?;
-        Ok(self.position)
-    }
 }

@@ -13,10 +13,21 @@ pub(super) struct Stored {
     pub(super) offset: u64,
     /// Values between neighbours along each axis; `None` when row-major without gaps.
     pub(super) strides: Option<Vec<usize>>,
+    /// What the stored values are divided by, where they are integers that stand for other numbers.
+    pub(super) divisor: Option<Divisor>,
+}
+
+/// What stored integers are divided by.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Divisor {
+    /// All by the same number.
+    One(f32),
+    /// Those of each row by a number of its own: a vector of F32 that begins at this byte of the file.
+    Rows(u64),
 }
 
 impl Stored {
     pub(super) fn contiguous(dtype: Result<Dtype, String>, shape: Vec<usize>, offset: u64) -> Self {
-        Self { dtype, shape, offset, strides: None }
+        Self { dtype, shape, offset, strides: None, divisor: None }
     }
 }

@@ -4,19 +4,34 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::bytes::{Bytes, SharedBytes};
 use super::dtype::Dtype;
 use super::files::BYTE_ORDER_MARK;
 use super::int8::{self, Int8Part};
-use super::stored::Stored;
-use super::{ModelFiles, pytorch, safetensors};
+use super::stored::{Divisor, Stored};
+use super::{ModelFiles, container};
 use crate::{Error, Result};
 
-/// The files weights are looked for in, in this order.
-pub const WEIGHT_FILES: [&str; 4] =
-    ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
+/// The files weights are looked for in, in this order: Hugging Face's, CTranslate2's (or Marian's), Sockeye's, JoeyNMT's and
+/// fairseq's.
+pub const WEIGHT_FILES: [&str; 8] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+    "model.bin",
+    "params.best",
+    "best.ckpt",
+    "checkpoint_best.pt",
+];
+
+/// The endings of other files that may be weights.
+const ENDINGS: [&str; 6] = [".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".npz"];
+
+/// Files that have such an ending and are no weights: shortlists of Marian, and the state of a training.
+const NO_WEIGHTS: [&str; 4] = ["lex.", "optimizer", "scheduler", "training_args"];
 
 /// Bytes converted at a time: a tensor is never held both as stored and as `f32`.
 const CHUNK: usize = 1 << 20;
@@ -35,6 +50,7 @@ struct Tensor {
 pub struct Weights {
     files: Vec<Bytes>,
     tensors: BTreeMap<String, Tensor>,
+    said: Map<String, Value>,
 }
 
 impl std::fmt::Debug for Weights {
@@ -44,17 +60,19 @@ impl std::fmt::Debug for Weights {
 }
 
 impl Weights {
-    /// Opens the weights of a model: `model.safetensors`, sharded safetensors with an index, `pytorch_model.bin`, or
-    /// sharded `.bin` files with an index. Reads headers only.
+    /// Opens the weights of a model: one of [`WEIGHT_FILES`], else the only file that may be weights by its ending. Reads
+    /// headers only.
     ///
     /// # Errors
-    /// If there are no weights, or a file is truncated, malformed, a Git LFS pointer, or a pickle that holds anything
-    /// but tensors.
+    /// If there are no weights, or a file is truncated, malformed, a Git LFS pointer, or of a format that is not read.
     pub fn open(files: &ModelFiles) -> Result<Self> {
         if let ModelFiles::Directory(directory) = files
             && !directory.is_dir()
         {
             return Err(Error::model(directory, "no such model directory"));
+        }
+        if let ModelFiles::File { weights, .. } = files {
+            return Self::open_file(files, weights);
         }
         let chosen = [self::only_file(files)?];
         let chosen = chosen.iter().flatten().map(String::as_str);
@@ -63,9 +81,25 @@ impl Weights {
             let shards = if name.ends_with(".index.json") { shards(files, &bytes)? } else { vec![bytes] };
             return Self::from_files(shards);
         }
-        let names = WEIGHT_FILES.join(", ");
+        let names = WEIGHT_FILES[..4].join(", ");
         let directory = files.path("");
+        if let Some((name, problem)) =
+            files.names()?.iter().find_map(|name| Some((name.clone(), container::unreadable(Path::new(name))?)))
+        {
+            return Err(Error::model(files.path(name), problem));
+        }
         Err(Error::model(directory, format!("no weights here: none of {names}; a model directory holds one of them")))
+    }
+
+    /// Whether there is a file that may be weights, of a format that is read or not.
+    pub fn is_there(files: &ModelFiles) -> bool {
+        let names = files.names().unwrap_or_default();
+        let is_weights = |name: &String| {
+            WEIGHT_FILES.contains(&name.as_str())
+                || may_be_weights(name)
+                || container::unreadable(Path::new(name)).is_some()
+        };
+        matches!(files, ModelFiles::Builtin { .. } | ModelFiles::File { .. }) || names.iter().any(is_weights)
     }
 
     /// Opens one file of weights.
@@ -77,24 +111,27 @@ impl Weights {
         Self::from_files(vec![Bytes::open(files, name)?.ok_or_else(missing)?])
     }
 
-    fn from_files(files: Vec<Bytes>) -> Result<Self> {
-        let mut stored = Vec::new();
-        for (file, bytes) in files.iter().enumerate() {
-            let is_safetensors = bytes.path().extension().is_some_and(|e| e == "safetensors");
-            let read = if is_safetensors { safetensors::read_header } else { pytorch::read_tensors };
-            stored.extend(read(bytes)?.into_iter().map(|(name, stored)| (name, file, stored)));
+    fn from_files(mut files: Vec<Bytes>) -> Result<Self> {
+        let (mut stored, mut said) = (Vec::new(), Map::new());
+        for (file, bytes) in files.iter_mut().enumerate() {
+            let container = container::read(bytes)?;
+            stored.extend(container.tensors.into_iter().map(|(name, stored)| (name, file, stored)));
+            said.extend(container.said);
+            if let Some(inflated) = container.inflated {
+                *bytes = inflated;
+            }
         }
         let tensors = stored
             .into_iter()
             .map(|(name, file, stored)| (name.clone(), Tensor { file, stored_name: name, stored, rows: None }));
-        let mut weights = Self { files, tensors: tensors.collect() };
+        let mut weights = Self { files, tensors: tensors.collect(), said };
         weights.find_int8()?;
         Ok(weights)
     }
 
     /// Finds the int8 matrices: the panels of each become a tensor of the matrix' shape, its scales and sums part of that.
     fn find_int8(&mut self) -> Result<()> {
-        let is_int8 = |tensor: &Tensor| tensor.stored.dtype == Ok(Dtype::I8);
+        let is_int8 = |tensor: &Tensor| tensor.stored.dtype == Ok(Dtype::I8) && tensor.stored.divisor.is_none();
         let names: Vec<String> =
             self.tensors.iter().filter(|(_, tensor)| is_int8(tensor)).map(|(name, _)| name.clone()).collect();
         for name in names {
@@ -123,6 +160,11 @@ impl Weights {
     /// The weight file, or the first of several.
     pub fn path(&self) -> PathBuf {
         self.files.first().map(|file| file.path().to_owned()).unwrap_or_default()
+    }
+
+    /// What the file itself says about the network, its options and its vocabularies, as its toolkit wrote it.
+    pub fn said(&self) -> &Map<String, Value> {
+        &self.said
     }
 
     /// Names of all tensors, sorted.
@@ -168,7 +210,7 @@ impl Weights {
     ) -> Result<()> {
         let tensor = self.of_shape(name, shape)?;
         let width = shape[1..].iter().product::<usize>();
-        if let Some(part) = self.int8_part(tensor)? {
+        if let Some(part) = self.panels(tensor)? {
             part.read_rows(width, rows, sink);
             return Ok(());
         }
@@ -181,20 +223,87 @@ impl Weights {
         for row in rows.clone().step_by(step) {
             let offset = offset + (row * width * dtype.size()) as u64;
             let count = step.min(rows.end - row) * width;
-            sink(&read_values(&self.files[tensor.file], *dtype, offset, count)?);
+            let mut values = read_values(&self.files[tensor.file], *dtype, offset, count)?;
+            self.divide(tensor, row, width, &mut values)?;
+            sink(&values);
         }
         Ok(())
     }
 
-    /// A matrix of the given shape `[outputs, inputs]` where it lies, if it is stored in int8.
+    /// Makes the numbers of integers that have a divisor; `values` are whole rows from `first` on, `[…, width]`.
+    fn divide(&self, tensor: &Tensor, first: usize, width: usize, values: &mut [f32]) -> Result<()> {
+        match tensor.stored.divisor {
+            None => {}
+            Some(Divisor::One(divisor)) => values.iter_mut().for_each(|value| *value /= divisor),
+            Some(Divisor::Rows(offset)) => {
+                let divisors = self.divisors(tensor, offset, first..first + values.len() / width.max(1))?;
+                for (values, divisor) in values.chunks_mut(width).zip(divisors) {
+                    values.iter_mut().for_each(|value| *value /= divisor);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The divisors of some rows, whose vector begins at `offset`.
+    fn divisors(&self, tensor: &Tensor, offset: u64, rows: Range<usize>) -> Result<Vec<f32>> {
+        read_values(&self.files[tensor.file], Dtype::F32, offset + 4 * rows.start as u64, rows.len())
+    }
+
+    /// The given rows of a matrix of the given shape `[outputs, inputs]` where they lie, if it is stored in int8.
     ///
     /// # Errors
     /// As [`Weights::tensor`].
-    pub fn int8(&self, name: &str, shape: &[usize]) -> Result<Option<Int8Part>> {
-        self.int8_part(self.of_shape(name, shape)?)
+    pub fn int8(&self, name: &str, shape: &[usize], rows: Range<usize>) -> Result<Option<Int8Part>> {
+        let tensor = self.of_shape(name, shape)?;
+        match shape {
+            &[_, inputs] if tensor.stored.strides.is_none() && tensor.rows.is_none() => {
+                self.row_major(tensor, inputs, rows)
+            }
+            _ if rows == (0..shape[0]) => self.panels(tensor),
+            _ => Ok(None),
+        }
     }
 
-    fn int8_part(&self, tensor: &Tensor) -> Result<Option<Int8Part>> {
+    /// A matrix `[outputs, inputs]` where it lies, if it is stored in int8 as that of shape `[inputs, outputs]` with its
+    /// columns one after the other.
+    ///
+    /// # Errors
+    /// As [`Weights::tensor`].
+    pub fn int8_of_columns(&self, name: &str, [outputs, inputs]: [usize; 2]) -> Result<Option<Int8Part>> {
+        let tensor = self.of_shape(name, &[inputs, outputs])?;
+        match tensor.stored.strides.as_deref() {
+            Some([1, stride]) if *stride == inputs => self.row_major(tensor, inputs, 0..outputs),
+            _ => Ok(None),
+        }
+    }
+
+    /// The given rows of a matrix in int8 whose rows of `inputs` values follow one another, if none of them has a value that
+    /// the kernels do not know (-128).
+    fn row_major(&self, tensor: &Tensor, inputs: usize, rows: Range<usize>) -> Result<Option<Int8Part>> {
+        let Stored { dtype: Ok(Dtype::I8), offset, divisor: Some(divisor), .. } = &tensor.stored else {
+            return Ok(None);
+        };
+        let divisors = match divisor {
+            Divisor::One(divisor) => vec![*divisor; rows.len()],
+            Divisor::Rows(offset) => self.divisors(tensor, *offset, rows.clone())?,
+        };
+        let file = &self.files[tensor.file];
+        let bytes: SharedBytes = file.share()?;
+        let start = *offset as usize;
+        let range = start + rows.start * inputs..start + rows.end * inputs;
+        let values = (*bytes).as_ref().get(range.clone()).ok_or_else(|| file.truncated())?;
+        if values.contains(&0x80) {
+            return Ok(None);
+        }
+        let sum = |row: &[u8]| row.iter().map(|&byte| i32::from(byte as i8)).sum();
+        let sums = values.chunks_exact(inputs.max(1)).map(sum).collect();
+        let scales = divisors.iter().map(|divisor| 1.0 / divisor).collect();
+        Ok(Some(Int8Part { bytes, range, row_major: true, scales, sums }))
+    }
+
+    /// An int8 matrix in panels.
+    fn panels(&self, tensor: &Tensor) -> Result<Option<Int8Part>> {
         let Some(rows) = &tensor.rows else { return Ok(None) };
         let file = &self.files[tensor.file];
         let read = |stored: &Stored| read_values(file, Dtype::F32, stored.offset, tensor.stored.shape[0]);
@@ -205,7 +314,7 @@ impl Weights {
         }
         let scales = read(&rows.scales)?;
         let sums = read(&rows.sums)?.into_iter().map(|sum| sum as i32).collect();
-        Ok(Some(Int8Part { bytes, range: start..start + len, scales, sums }))
+        Ok(Some(Int8Part { bytes, range: start..start + len, row_major: false, scales, sums }))
     }
 
     /// Checks that a tensor is there and has the given shape, axes of length 1 aside.
@@ -248,8 +357,8 @@ impl Weights {
             return Ok(false);
         }
         let (Ok(a_dtype), Ok(b_dtype)) = (&a.stored.dtype, &b.stored.dtype) else { return Ok(false) };
-        let is_int8 = a.rows.is_some() || b.rows.is_some();
-        if is_int8 || a.stored.strides.is_some() || b.stored.strides.is_some() || a_dtype != b_dtype {
+        let is_integer = [a, b].iter().any(|tensor| tensor.rows.is_some() || tensor.stored.divisor.is_some());
+        if is_integer || a.stored.strides.is_some() || b.stored.strides.is_some() || a_dtype != b_dtype {
             return Ok(self.read(a)? == self.read(b)?);
         }
         let len = a.stored.shape.iter().product::<usize>() * a_dtype.size();
@@ -267,12 +376,14 @@ impl Weights {
 
     /// Whether there are int8 matrices.
     pub fn is_int8(&self) -> bool {
-        self.tensors.values().any(|tensor| tensor.rows.is_some())
+        let has_divisor = |stored: &Stored| stored.dtype == Ok(Dtype::I8) && stored.divisor.is_some();
+        self.tensors.values().any(|tensor| tensor.rows.is_some() || has_divisor(&tensor.stored))
     }
 
     /// Number of parameters as stored, their size in bytes, and the format most of them are in.
     pub fn size(&self) -> (u64, u64, Dtype) {
-        let mut count_by_dtype = [Dtype::I8, Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64].map(|dtype| (dtype, 0));
+        let mut count_by_dtype =
+            [Dtype::I8, Dtype::I16, Dtype::F16, Dtype::Bf16, Dtype::F32, Dtype::F64].map(|dtype| (dtype, 0));
         let (mut parameters, mut bytes) = (0, 0);
         for tensor in self.tensors.values() {
             let Ok(dtype) = tensor.stored.dtype else { continue };
@@ -291,6 +402,11 @@ impl Weights {
         self.tensors.get(name).ok_or_else(|| self.missing(name))
     }
 
+    /// An error about the weights.
+    pub fn error(&self, problem: impl Into<String>) -> Error {
+        Error::model(self.path(), problem)
+    }
+
     /// The error for a tensor that is not there.
     pub fn missing(&self, name: &str) -> Error {
         self.missing_among(name, self.names())
@@ -307,13 +423,13 @@ impl Weights {
     }
 
     fn read(&self, tensor: &Tensor) -> Result<Vec<f32>> {
-        if let (Some(part), &[rows, width]) = (self.int8_part(tensor)?, &tensor.stored.shape[..]) {
+        if let (Some(part), &[rows, width]) = (self.panels(tensor)?, &tensor.stored.shape[..]) {
             let mut values = Vec::with_capacity(rows * width);
             part.read_rows(width, 0..rows, &mut |rows| values.extend_from_slice(rows));
             return Ok(values);
         }
         let file = &self.files[tensor.file];
-        let Stored { dtype, shape, offset, strides } = &tensor.stored;
+        let Stored { dtype, shape, offset, strides, .. } = &tensor.stored;
         let dtype = match dtype {
             Ok(dtype) => *dtype,
             Err(other) => {
@@ -324,37 +440,41 @@ impl Weights {
             }
         };
         let count: usize = shape.iter().product();
-        match strides {
-            None => read_values(file, dtype, *offset, count),
+        let mut values = match strides {
+            None => read_values(file, dtype, *offset, count)?,
             Some(strides) => {
                 let span =
                     if count == 0 { 0 } else { 1 + shape.iter().zip(strides).map(|(d, s)| (d - 1) * s).sum::<usize>() };
                 let values = read_values(file, dtype, *offset, span)?;
-                Ok(gather(&values, shape, strides, count))
+                gather(&values, shape, strides, count)
             }
-        }
+        };
+        self.divide(tensor, 0, count / shape.first().copied().unwrap_or(1).max(1), &mut values)?;
+        Ok(values)
     }
 }
 
 /// The one file of weights in a directory that has none under a usual name.
 fn only_file(files: &ModelFiles) -> Result<Option<String>> {
-    let ModelFiles::Directory(directory) = files else { return Ok(None) };
-    if WEIGHT_FILES.iter().any(|name| directory.join(name).exists()) {
+    let mut names = files.names()?;
+    if WEIGHT_FILES.iter().any(|usual| names.iter().any(|name| name == usual)) {
         return Ok(None);
     }
-    let entries = std::fs::read_dir(directory).map_err(|error| Error::io(directory, error))?;
-    let mut names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-    names.retain(|name| [".safetensors", ".bin", ".pt", ".pth"].iter().any(|ending| name.ends_with(ending)));
-    names.sort_unstable();
+    names.retain(|name| may_be_weights(name));
     if names.len() > 1 {
         let problem = format!(
-            "several files may be the weights ({}); say which in config.json: \"weights\": \"{}\"",
+            "several files may be the weights ({}); name one of them with --model, or in config.json: \"weights\": \"{}\"",
             names.join(", "),
             names[0]
         );
-        return Err(Error::model(directory, problem));
+        return Err(Error::model(files.path(""), problem));
     }
     Ok(names.pop())
+}
+
+/// Whether the name of a file is one of weights.
+fn may_be_weights(name: &str) -> bool {
+    ENDINGS.iter().any(|ending| name.ends_with(ending)) && !NO_WEIGHTS.iter().any(|other| name.contains(other))
 }
 
 /// `count` values from a byte offset. The range was checked when the header was read.

@@ -7,7 +7,7 @@ use translate::checkpoint::ModelFiles;
 use translate::inspect::{AttentionMap, Format, HeadChoice, Kind, LayerChoice, RenderOptions, Renderer, View};
 use translate::model::Record;
 use translate::pipeline::{Output, Sink};
-use translate::spec::Spec;
+use translate::spec::{Past, Spec};
 use translate::{Error, Result, Translator};
 
 use super::message;
@@ -143,12 +143,18 @@ pub(super) fn record(kind: Kind) -> Record {
     Record { cross: kind == Kind::Cross, encoder: kind == Kind::Encoder, decoder: kind == Kind::Decoder }
 }
 
-/// Why a recurrent model has no picture of its encoder or decoder.
-const NO_SELF_ATTENTION: &str = "this model is a GRU, which has no self-attention; its only attention is that of the decoder over the source (--kind cross)";
-
 /// Why a model has no attention of this kind, if it has none.
 pub(super) fn why_missing(spec: &Spec, kind: Kind) -> Option<&'static str> {
-    shape(spec, kind).is_err().then_some(NO_SELF_ATTENTION)
+    match (spec, kind) {
+        (Spec::Recurrent(_), Kind::Encoder | Kind::Decoder) => {
+            Some("this model is a GRU, which has no self-attention; its only attention is --kind cross")
+        }
+        (Spec::Transformer(spec), Kind::Decoder) if spec.past != Past::Attention => Some(
+            "this model's decoder has no self-attention (a recurrence or a mean stands in its place); use --kind cross or \
+             --kind encoder",
+        ),
+        _ => None,
+    }
 }
 
 /// Layers and heads of a model's attention of this kind.
@@ -156,12 +162,14 @@ pub(super) fn why_missing(spec: &Spec, kind: Kind) -> Option<&'static str> {
 /// # Errors
 /// If the model has none.
 pub(super) fn shape(spec: &Spec, kind: Kind) -> Result<(usize, usize)> {
-    match (spec, kind) {
-        (Spec::Transformer(spec), Kind::Encoder) => Ok((spec.encoder.layers, spec.encoder.heads)),
-        (Spec::Transformer(spec), _) => Ok((spec.decoder.layers, spec.decoder.heads)),
-        (Spec::Recurrent(_), Kind::Cross) => Ok((1, 1)),
-        (Spec::Recurrent(_), _) => Err(Error::Usage(format!("--kind {kind}: {NO_SELF_ATTENTION}"))),
+    if let Some(why) = why_missing(spec, kind) {
+        return Err(Error::Usage(format!("--kind {kind}: {why}")));
     }
+    Ok(match (spec, kind) {
+        (Spec::Transformer(spec), Kind::Encoder) => (spec.encoder.layers, spec.encoder.heads),
+        (Spec::Transformer(spec), _) => (spec.decoder.layers, spec.decoder.heads),
+        (Spec::Recurrent(_), _) => (1, 1),
+    })
 }
 
 /// The layer and head that align best, as the model's config says, or the mean of all.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use translate::Result;
 use translate::checkpoint::Dtype;
-use translate::layouts;
+use translate::layouts::{self, Form};
 
 use super::Ending;
 use super::download::find_model;
@@ -25,6 +25,21 @@ pub(super) struct Arguments {
     /// Number format of the weights
     #[arg(long, value_enum, default_value = "f16")]
     dtype: DtypeName,
+
+    /// Form of the directory: that of its family, or that of a Hugging Face class that computes the same
+    #[arg(long, value_enum, default_value = "own")]
+    form: FormName,
+}
+
+/// Forms of a model directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FormName {
+    /// The family's where Hugging Face has a class for it, else this program's
+    Own,
+    /// MarianMTModel
+    Marian,
+    /// BartForConditionalGeneration
+    Bart,
 }
 
 /// Formats weights can be written in.
@@ -46,7 +61,12 @@ pub(super) fn run(arguments: Arguments) -> Result<Ending> {
         DtypeName::F32 => Dtype::F32,
         DtypeName::Int8 => Dtype::I8,
     };
-    layouts::convert(&files, &arguments.out, dtype)?.iter().for_each(message::say);
+    let form = match arguments.form {
+        FormName::Own => Form::Own,
+        FormName::Marian => Form::Marian,
+        FormName::Bart => Form::Bart,
+    };
+    layouts::convert(&files, &arguments.out, dtype, form)?.iter().for_each(message::say);
     message::say(format_args!("wrote {}", arguments.out.display()));
     Ok(Ending::Done)
 }

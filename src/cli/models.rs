@@ -4,10 +4,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::json;
-use translate::layouts::{ModelSummary, list_models};
-use translate::store::Location;
+use serde_json::{Value, json};
+use translate::layouts::{Description, ModelSummary, WeightSummary, describe, list_models, looks_like_model};
 use translate::store::hub::HubSettings;
+use translate::store::{Location, at};
 use translate::text::Side;
 use translate::text::languages::name_of;
 use translate::{Error, Result, languages_of};
@@ -18,9 +18,9 @@ use super::options::ResultArguments;
 /// Arguments of `models`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Directories to look for models in, and one level below
-    #[arg(value_name = "DIR", default_value = ".")]
-    directories: Vec<PathBuf>,
+    /// Directories to look for models in, and one level below; a model itself, or a file of one, is described
+    #[arg(value_name = "PATH", default_value = ".")]
+    paths: Vec<PathBuf>,
 
     /// List the languages of the models named instead: built-in ones, directories or hub names
     #[arg(long)]
@@ -35,16 +35,106 @@ const HEADINGS: [&str; 7] = ["MODEL", "WHERE", "LANGUAGES", "FAMILY", "PARAMETER
 /// Prints the list.
 pub(super) fn run(arguments: Arguments) -> Result<Ending> {
     let text = if arguments.languages {
-        let lists = arguments.directories.iter().map(|name| languages(name, arguments.results.is_json()));
+        let lists = arguments.paths.iter().map(|name| languages(name, arguments.results.is_json()));
         lists.collect::<Result<String>>()?
     } else {
-        let models = list_models(&HubSettings::from_environment(), &arguments.directories);
-        if arguments.results.is_json() { models.iter().map(json_line).collect() } else { table(&models) }
+        let (named, directories) = sort(arguments.paths)?;
+        let mut models = list_models(&HubSettings::from_environment(), &directories);
+        if !named.is_empty() {
+            // Those who name a model want that one, and what lies below it.
+            models.retain(|model| {
+                model.location == Location::Local && named.iter().all(|named| named.name != model.name)
+            });
+        }
+        match arguments.results.is_json() {
+            true => named.iter().map(json_description).chain(models.iter().map(json_line)).collect(),
+            false => {
+                let tables = (!models.is_empty()).then(|| table(&models));
+                named.iter().map(description).chain(tables).collect::<Vec<_>>().join("\n")
+            }
+        }
     };
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     written.map_err(|error| Error::io("standard output", error))?;
     Ok(Ending::Done)
+}
+
+/// Descriptions of the paths that are models or files, and all directories: more models may lie below.
+fn sort(paths: Vec<PathBuf>) -> Result<(Vec<Description>, Vec<PathBuf>)> {
+    let (mut named, mut directories) = (Vec::new(), Vec::new());
+    for path in paths {
+        // Where nobody named anything, the present directory is one to look in.
+        if path.exists() && path != Path::new(".") {
+            let files = at(&path)?;
+            if !path.is_dir() || looks_like_model(&files) {
+                named.push(Description { name: path.display().to_string(), ..describe(&files) });
+            }
+        }
+        if !path.is_file() {
+            directories.push(path);
+        }
+    }
+    Ok((named, directories))
+}
+
+/// A model in words: a line for each thing that is known.
+fn description(model: &Description) -> String {
+    let mut text = format!("{}\n", model.name);
+    let mut line = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            text.push_str(&format!("  {name:<11} {value}\n"));
+        }
+    };
+    line("toolkit", model.toolkit.clone());
+    line("family", model.family.map(str::to_owned));
+    line("network", model.network.clone());
+    line(
+        "vocabulary",
+        model.vocabularies.map(|(source, target)| format!("{source} pieces of the source, {target} of the target")),
+    );
+    line(
+        "languages",
+        match &model.languages {
+            (None, None) => None,
+            (source, target) => {
+                let known = |code: &Option<String>| code.clone().unwrap_or_else(|| "?".to_owned());
+                Some(format!("{} to {}", known(source), known(target)))
+            }
+        },
+    );
+    let file = model.file.clone().unwrap_or_default();
+    match &model.weights {
+        Ok(weights) => {
+            let (parameters, bytes) = (weights.parameters as f64 / 1e6, weights.bytes as f64 / 1e6);
+            let precision = weights.precision.precision();
+            line("weights", Some(format!("{file}: {parameters:.1} M parameters, {bytes:.1} MB, {precision}")));
+            line("usable", Some("yes".to_owned()));
+        }
+        Err(problem) => {
+            line("weights", model.file.clone());
+            line("usable", Some(format!("no: {problem}")));
+        }
+    }
+    model.notes.iter().for_each(|note| line("note", Some(note.clone())));
+    text
+}
+
+fn json_description(model: &Description) -> String {
+    let mut line = json!({
+        "model": model.name,
+        "toolkit": model.toolkit,
+        "model_type": model.family,
+        "network": model.network,
+        "source_language": model.languages.0,
+        "target_language": model.languages.1,
+        "source_vocabulary": model.vocabularies.map(|both| both.0),
+        "target_vocabulary": model.vocabularies.map(|both| both.1),
+        "file": model.file,
+        "notes": model.notes,
+    });
+    add_weights(&mut line, &model.weights);
+    format!("{line}\n")
 }
 
 /// The languages of one model, one a line.
@@ -93,7 +183,12 @@ fn json_line(model: &ModelSummary) -> String {
         "source_language": model.languages.0,
         "target_language": model.languages.1,
     });
-    match &model.weights {
+    add_weights(&mut line, &model.weights);
+    format!("{line}\n")
+}
+
+fn add_weights(line: &mut Value, weights: &std::result::Result<WeightSummary, String>) {
+    match weights {
         Ok(weights) => {
             line["family"] = json!(weights.network);
             line["parameters"] = json!(weights.parameters);
@@ -102,7 +197,6 @@ fn json_line(model: &ModelSummary) -> String {
         }
         Err(problem) => line["problem"] = json!(problem),
     }
-    format!("{line}\n")
 }
 
 /// Aligned columns; a model that cannot be used has its reason in place of the last ones.

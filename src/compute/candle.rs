@@ -9,8 +9,8 @@ use candle_core::{D, DType, Device as CandleDevice, Tensor};
 use candle_nn::{Embedding, LayerNorm, Linear, Module, RmsNorm, ops};
 
 use super::{
-    Activation, Backend, Compute, Device, LogSumExp, NormKind, Precision, Recorder, RelativeBias, RowSink, Score,
-    Scored, Workspace, log_sum_exp,
+    Activation, Backend, Compute, Device, LogSumExp, NormKind, Precision, Recorder, Relative, RelativeBias,
+    RelativeVectors, RowSink, Score, Scored, Workspace, log_sum_exp,
 };
 use crate::{Error, Result};
 
@@ -156,11 +156,53 @@ impl Candle {
         positions: std::ops::Range<usize>,
         keys: usize,
     ) -> candle_core::Result<Tensor> {
-        let reach = bias.reach;
-        let place = |position: usize, key: usize| (key + reach).saturating_sub(position).min(2 * reach);
-        let places = positions.clone().flat_map(|position| (0..keys).map(move |key| place(position, key)));
-        let by_head = bias.values.reshape(((), 2 * reach + 1))?;
-        by_head.index_select(&self.indices(places)?, 1)?.reshape(((), positions.len(), keys))?.to_dtype(DType::F32)
+        let by_head = bias.values.reshape(((), 2 * bias.reach + 1))?;
+        let places = self.indices(places(bias.reach, positions.clone(), keys))?;
+        by_head.index_select(&places, 1)?.reshape(((), positions.len(), keys))?.to_dtype(DType::F32)
+    }
+
+    /// The vectors `[positions, keys, width of a head]` for the distances of queries at `positions` and the first `keys` keys.
+    fn distances(
+        &self,
+        table: &Tensor,
+        reach: usize,
+        positions: Range<usize>,
+        keys: usize,
+    ) -> candle_core::Result<Tensor> {
+        let table = table.reshape((2 * reach + 1, ()))?;
+        let places = self.indices(places(reach, positions.clone(), keys))?;
+        table.index_select(&places, 0)?.reshape((positions.len(), keys, ()))
+    }
+
+    /// What vectors of distances add to the scores of `queries` `[rows, heads, positions, width of a head]`, not yet scaled,
+    /// `[rows, heads, positions, keys]`.
+    fn distance_scores(
+        &self,
+        vectors: &RelativeVectors<Self>,
+        positions: Range<usize>,
+        keys: usize,
+        queries: &Tensor,
+    ) -> candle_core::Result<Tensor> {
+        let (rows, heads, count, width) = queries.dims4()?;
+        let table = self.distances(&vectors.keys, vectors.reach, positions, keys)?;
+        let by_position = queries.permute((2, 0, 1, 3))?.reshape((count, rows * heads, width))?.contiguous()?;
+        let scores = by_position.matmul(&table.transpose(1, 2)?.contiguous()?)?;
+        scores.reshape((count, rows, heads, keys))?.permute((1, 2, 0, 3))?.contiguous()
+    }
+
+    /// What queries see of the values' vectors of distances, by their `weights` `[rows, heads, positions, keys]`:
+    /// `[rows, heads, positions, width of a head]`.
+    fn distances_seen(
+        &self,
+        vectors: &RelativeVectors<Self>,
+        positions: Range<usize>,
+        weights: &Tensor,
+    ) -> candle_core::Result<Tensor> {
+        let (rows, heads, count, keys) = weights.dims4()?;
+        let table = self.distances(&vectors.values, vectors.reach, positions, keys)?;
+        let by_position = weights.permute((2, 0, 1, 3))?.reshape((count, rows * heads, keys))?.contiguous()?;
+        let seen = by_position.matmul(&table.contiguous()?)?;
+        seen.reshape((count, rows, heads, ()))?.permute((1, 2, 0, 3))?.contiguous()
     }
 
     /// α of queries `[sentences, queries, width]`, which begin at position `first`, over a memory,
@@ -174,15 +216,24 @@ impl Candle {
     ) -> candle_core::Result<(Tensor, Tensor)> {
         let (sentences, count, width) = queries.dims3()?;
         match score {
-            Score::Dot { scale, bias } => {
+            Score::Dot { scale, relative } => {
                 let (_, heads, head_width, longest) = memory.keys.dims4()?;
                 let queries = queries.reshape((sentences, count, heads, head_width))?.transpose(1, 2)?.contiguous()?;
-                let mut scores = (queries.matmul(&memory.keys)? * f64::from(*scale))?.to_dtype(DType::F32)?;
-                if let Some(bias) = bias {
-                    scores = scores.broadcast_add(&self.bias(bias, first..first + count, longest)?)?;
+                let positions = first..first + count;
+                let mut scores = queries.matmul(&memory.keys)?;
+                if let Relative::Vectors(vectors) = relative {
+                    scores = (scores + self.distance_scores(vectors, positions.clone(), longest, &queries)?)?;
+                }
+                let mut scores = (scores * f64::from(*scale))?.to_dtype(DType::F32)?;
+                if let Relative::Bias(bias) = relative {
+                    scores = scores.broadcast_add(&self.bias(bias, positions.clone(), longest)?)?;
                 }
                 let weights = ops::softmax_last_dim(&scores.broadcast_add(&memory.mask)?)?;
-                let seen = weights.to_dtype(self.dtype)?.matmul(&memory.values)?;
+                let converted = weights.to_dtype(self.dtype)?;
+                let mut seen = converted.matmul(&memory.values)?;
+                if let Relative::Vectors(vectors) = relative {
+                    seen = (seen + self.distances_seen(vectors, positions, &converted)?)?;
+                }
                 Ok((weights, seen.transpose(1, 2)?.reshape((sentences, count, width))?))
             }
             Score::Additive { energy } => {
@@ -202,13 +253,22 @@ impl Candle {
             Activation::Swish => ops::silu(&x),
             Activation::Gelu => x.gelu_erf(),
             Activation::GeluTanh => x.gelu(),
+            Activation::QuickGelu => &x * ops::sigmoid(&(&x * 1.702)?)?,
             Activation::Tanh => x.tanh(),
+            Activation::Sigmoid => ops::sigmoid(&x),
         }
     }
 
     fn product(&self, x: &Rows, matrix: &Tensor, bias: Option<&Tensor>) -> candle_core::Result<Tensor> {
         Linear::new(matrix.clone(), bias.cloned()).forward(x.get())
     }
+}
+
+/// For queries at some positions and the first `keys` keys, the place of their distance in a table that begins with a key
+/// `reach` places before its query.
+fn places(reach: usize, positions: Range<usize>, keys: usize) -> impl Iterator<Item = usize> {
+    let place = move |position: usize, key: usize| (key + reach).saturating_sub(position).min(2 * reach);
+    positions.flat_map(move |position| (0..keys).map(move |key| place(position, key)))
 }
 
 /// An error of candle's without what it went through.
@@ -296,6 +356,13 @@ impl Backend for Candle {
             match kind {
                 NormKind::Layer => LayerNorm::new(weight.clone(), bias.clone(), f64::from(epsilon)).forward(&sum),
                 NormKind::Rms => RmsNorm::new(weight.clone(), f64::from(epsilon)).forward(&sum),
+                NormKind::Deviation => {
+                    let centred = sum.broadcast_sub(&sum.mean_keepdim(D::Minus1)?)?;
+                    let degrees = sum.dim(D::Minus1)? as f64 - 1.0;
+                    let deviation = (centred.sqr()?.sum_keepdim(D::Minus1)? / degrees)?.sqrt()?;
+                    let scaled = centred.broadcast_div(&(deviation + f64::from(epsilon))?)?;
+                    scaled.broadcast_mul(weight)?.broadcast_add(bias)
+                }
             }
         })?);
         Ok(())
@@ -370,6 +437,31 @@ impl Backend for Candle {
             // (1 − z) n + z h
             &new + (update * (old - &new)?)?
         })?);
+        Ok(())
+    }
+
+    fn ssru(&self, projected: &Rows, state: &mut Rows, out: &mut Rows) -> Result<()> {
+        let new = self.run(|| {
+            let parts = projected.get().chunk(2, 1)?;
+            let (x, forget) = (&parts[0], ops::sigmoid(&parts[1])?);
+            // f c + (1 − f) x
+            match &state.0 {
+                None => x - (forget * x)?,
+                Some(old) => x + (forget * (old - x)?)?,
+            }
+        })?;
+        out.0 = Some(self.run(|| new.relu())?);
+        state.0 = Some(new);
+        Ok(())
+    }
+
+    fn running_mean(&self, x: &Rows, count: usize, sum: &mut Rows, mean: &mut Rows) -> Result<()> {
+        let new = self.run(|| match &sum.0 {
+            None => Ok(x.get().clone()),
+            Some(sum) => sum + x.get(),
+        })?;
+        mean.0 = Some(self.run(|| &new * (1.0 / count as f64))?);
+        sum.0 = Some(new);
         Ok(())
     }
 
@@ -487,7 +579,7 @@ impl Backend for Candle {
         past: &mut Past,
         layer: usize,
         scale: f32,
-        bias: Option<&RelativeBias<Self>>,
+        relative: Relative<'_, Self>,
         projected: &Rows,
         out: &mut Rows,
         record: Option<Recorder<'_>>,
@@ -505,12 +597,22 @@ impl Backend for Candle {
                 keys = Tensor::cat(&[&old_keys, &keys], 2)?;
                 values = Tensor::cat(&[&old_values, &values], 2)?;
             }
-            let mut scores = (query.matmul(&keys.transpose(2, 3)?)? * f64::from(scale))?.to_dtype(DType::F32)?;
-            if let Some(bias) = bias {
-                scores = scores.broadcast_add(&self.bias(bias, length - 1..length, length)?)?;
+            let position = length - 1..length;
+            let mut scores = query.matmul(&keys.transpose(2, 3)?)?;
+            if let Relative::Vectors(vectors) = relative {
+                scores = (scores + self.distance_scores(vectors, position.clone(), length, &query)?)?;
+            }
+            let mut scores = (scores * f64::from(scale))?.to_dtype(DType::F32)?;
+            if let Relative::Bias(bias) = relative {
+                scores = scores.broadcast_add(&self.bias(bias, position.clone(), length)?)?;
             }
             let weights = ops::softmax_last_dim(&scores)?;
-            out.0 = Some(weights.to_dtype(self.dtype)?.matmul(&values)?.reshape((rows, width))?);
+            let converted = weights.to_dtype(self.dtype)?;
+            let mut seen = converted.matmul(&values)?;
+            if let Relative::Vectors(vectors) = relative {
+                seen = (seen + self.distances_seen(vectors, position, &converted)?)?;
+            }
+            out.0 = Some(seen.reshape((rows, width))?);
             *cache = Some((keys, values));
             Ok(weights)
         })?;

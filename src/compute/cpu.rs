@@ -8,8 +8,8 @@ use half::f16;
 
 use super::slots::Slots;
 use super::{
-    Activation, Backend, LogSumExp, NormKind, Precision, Recorder, RelativeBias, RowSink, Score, Scored, StoredInt8,
-    Workspace, spans,
+    Activation, Backend, LogSumExp, NormKind, Precision, Recorder, Relative, RelativeBias, RelativeVectors, RowSink,
+    Score, Scored, StoredInt8, Workspace, spans,
 };
 use crate::kernels::{self, AttentionMemory, KeysAndValues, PackedMatrix, Packer, Screen};
 use crate::{Error, Result};
@@ -214,6 +214,12 @@ impl<'a> From<&'a RelativeBias<Kernels>> for kernels::RelativeBias<'a> {
     }
 }
 
+impl<'a> From<&'a RelativeVectors<Kernels>> for kernels::RelativeVectors<'a> {
+    fn from(vectors: &'a RelativeVectors<Kernels>) -> Self {
+        Self { keys: &vectors.keys, values: &vectors.values, reach: vectors.reach }
+    }
+}
+
 impl Backend for Kernels {
     type Matrix = Matrix;
     type Vector = Vec<f32>;
@@ -303,6 +309,10 @@ impl Backend for Kernels {
             (NormKind::Rms, residual) => {
                 kernels::rms_norm(&mut x.values, residual.map(|residual| residual.values.as_slice()), weight, epsilon);
             }
+            (NormKind::Deviation, residual) => {
+                let residual = residual.map(|residual| residual.values.as_slice());
+                kernels::deviation_norm(&mut x.values, residual, weight, bias, epsilon);
+            }
         }
         Ok(())
     }
@@ -367,6 +377,21 @@ impl Backend for Kernels {
         Ok(())
     }
 
+    fn ssru(&self, projected: &Rows, state: &mut Rows, out: &mut Rows) -> Result<()> {
+        let (rows, width) = (projected.count(), projected.width / 2);
+        state.resize(rows, width);
+        out.resize(rows, width);
+        kernels::ssru(&projected.values, &mut state.values, &mut out.values, width);
+        Ok(())
+    }
+
+    fn running_mean(&self, x: &Rows, count: usize, sum: &mut Rows, mean: &mut Rows) -> Result<()> {
+        sum.resize(x.count(), x.width);
+        kernels::add(&mut sum.values, &x.values);
+        self.copy(sum, mean)?;
+        self.scale(mean, 1.0 / count as f32)
+    }
+
     fn dot_memory(
         &self,
         heads: usize,
@@ -396,19 +421,33 @@ impl Backend for Kernels {
         out: &mut Rows,
         mut record: Option<Recorder<'_>>,
     ) -> Result<()> {
-        let weights = workspace.weights();
+        let (weights, distances) = workspace.attention();
         match (score, memory) {
-            (Score::Dot { scale, bias }, Memory::Dot { memory, heads, width }) => {
+            (Score::Dot { scale, relative }, Memory::Dot { memory, heads, width }) => {
                 let (heads, width, stride) = (*heads, *width, queries.width);
                 out.resize(sentences.len(), width);
                 let mut first = 0;
-                let blocks = sentences.chunk_by(|a, b| a == b).flat_map(|rows| rows.chunks(QUERIES).enumerate());
+                // Vectors of distances make of every query its own bias.
+                let together = if let Relative::Vectors(_) = relative { 1 } else { QUERIES };
+                let blocks = sentences.chunk_by(|a, b| a == b).flat_map(|rows| rows.chunks(together).enumerate());
                 for (block_of_sentence, block) in blocks {
                     let (sentence, rows) = (block[0], first..first + block.len());
-                    let bias = bias.map(|bias| (bias.into(), block_of_sentence * QUERIES));
+                    let position = block_of_sentence * together;
                     let queries = &queries.values[rows.start * stride..rows.end * stride];
                     let out = &mut out.values[rows.start * width..rows.end * width];
-                    memory.attend(sentence, scale, bias, queries, weights, out);
+                    match relative {
+                        Relative::None => memory.attend(sentence, scale, None, queries, weights, out),
+                        Relative::Bias(bias) => {
+                            memory.attend(sentence, scale, Some((bias.into(), position)), queries, weights, out);
+                        }
+                        Relative::Vectors(vectors) => {
+                            let vectors = kernels::RelativeVectors::from(vectors);
+                            vectors.scores(&queries[..width], heads, scale, distances);
+                            let bias = kernels::RelativeBias { values: distances, reach: vectors.reach };
+                            memory.attend(sentence, scale, Some((bias, position)), queries, weights, out);
+                            vectors.add_seen(weights, heads, position, out);
+                        }
+                    }
                     if let Some(record) = &mut record {
                         let each = weights.chunks_exact(heads * memory.length(sentence));
                         each.enumerate().for_each(|(row, weights)| record(rows.start + row, weights));
@@ -467,14 +506,14 @@ impl Backend for Kernels {
         past: &mut Past,
         layer: usize,
         scale: f32,
-        bias: Option<&RelativeBias<Self>>,
+        relative: Relative<'_, Self>,
         projected: &Rows,
         out: &mut Rows,
         mut record: Option<Recorder<'_>>,
     ) -> Result<()> {
         let Past { slots, layers, heads, width } = past;
         let (cache, heads, width, length) = (&mut layers[layer], *heads, *width, slots.length());
-        let weights = workspace.weights();
+        let (weights, distances) = workspace.attention();
         cache.resize(slots.count() * width);
         weights.resize(heads * length, 0.0);
         out.resize(projected.count(), width);
@@ -483,7 +522,17 @@ impl Backend for Kernels {
             let (key, value) = key_value.split_at(width);
             let past = slots.past(row);
             cache.write(past[length - 1] as usize, key, value);
-            cache.attend(query, past, heads, scale, bias.map(Into::into), weights, out);
+            match relative {
+                Relative::None => cache.attend(query, past, heads, scale, None, weights, out),
+                Relative::Bias(bias) => cache.attend(query, past, heads, scale, Some(bias.into()), weights, out),
+                Relative::Vectors(vectors) => {
+                    let vectors = kernels::RelativeVectors::from(vectors);
+                    vectors.scores(query, heads, scale, distances);
+                    let bias = kernels::RelativeBias { values: distances, reach: vectors.reach };
+                    cache.attend(query, past, heads, scale, Some(bias), weights, out);
+                    vectors.add_seen(weights, heads, length - 1, out);
+                }
+            }
             if let Some(record) = &mut record {
                 record(row, weights);
             }

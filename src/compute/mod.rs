@@ -19,6 +19,8 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 pub use candle::Candle;
 pub use cpu::Kernels;
 
@@ -145,18 +147,48 @@ impl Compute {
 /// What [`Backend::attend`] compares a query with a key by.
 #[derive(Debug)]
 pub enum Score<'a, B: Backend> {
-    /// `scale · q · k + bias` for every head (Luong et al. 2015; Vaswani et al. 2017, equation 1).
+    /// `scale · q · k` for every head (Luong et al. 2015; Vaswani et al. 2017, equation 1).
     Dot {
         /// `1/√head_width` in a Transformer as a rule, 1 in others.
         scale: f32,
-        /// What is added for the distance of key and query; with it, the rows of a sentence are its positions in order.
-        bias: Option<&'a RelativeBias<B>>,
+        /// What the distance of key and query does; with it, the rows of a sentence are its positions in order.
+        relative: Relative<'a, B>,
     },
     /// `v · tanh(q + k)` (Bahdanau et al. 2015), with one head.
     Additive {
         /// `v`, `[width of queries and keys]`.
         energy: &'a B::Vector,
     },
+}
+
+/// What the distance of key and query does in self-attention.
+#[derive(Debug)]
+pub enum Relative<'a, B: Backend> {
+    /// Nothing.
+    None,
+    /// A number is added to the score.
+    Bias(&'a RelativeBias<B>),
+    /// A vector is added to the key and one to the value.
+    Vectors(&'a RelativeVectors<B>),
+}
+
+impl<B: Backend> Clone for Relative<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: Backend> Copy for Relative<'_, B> {}
+
+/// Vectors for how far a key stands from its query (Shaw, Uszkoreit and Vaswani 2018), the same for every head.
+#[derive(Debug)]
+pub struct RelativeVectors<B: Backend> {
+    /// What is added to keys, `[(2·reach + 1) · head_width]`, from one `reach` places before the query on.
+    pub keys: B::Vector,
+    /// What is added to values, likewise.
+    pub values: B::Vector,
+    /// The largest distance with vectors of its own; keys further away have those of this one.
+    pub reach: usize,
 }
 
 /// What self-attention adds to a score for how far the key stands from the query (Raffel et al. 2020, section 2.1).
@@ -169,12 +201,15 @@ pub struct RelativeBias<B: Backend> {
 }
 
 /// Which normalisation of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum NormKind {
     /// `(x − mean) / √(variance + ε) ⊙ weight + bias` (Ba et al. 2016).
     Layer,
     /// `x / √(mean(x²) + ε) ⊙ weight` (Zhang and Sennrich 2019).
     Rms,
+    /// `(x − mean) / (σ + ε) ⊙ weight + bias` with the deviation of a sample, `σ² = Σ (x − mean)² / (width − 1)`: the
+    /// Annotated Transformer.
+    Deviation,
 }
 
 /// Takes over the attention weights of one row: its index and `[heads, keys]`.
@@ -300,6 +335,15 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized {
     /// into `state` `[rows, hidden]`. The formula is at [`crate::nn::GruCell`].
     fn gru_gates(&self, projected: &Self::Rows, recurrent: &Self::Rows, state: &mut Self::Rows) -> Result<()>;
 
+    /// A step of a simpler simple recurrent unit (Kim et al. 2019) for each row: with `x` and `g` side by side in `projected`
+    /// `[rows, 2·width]` and `f = σ(g)`, `state = f ⊙ state + (1 − f) ⊙ x` `[rows, width]` and `out = max(state, 0)`. A state
+    /// without rows is one of zeros.
+    fn ssru(&self, projected: &Self::Rows, state: &mut Self::Rows, out: &mut Self::Rows) -> Result<()>;
+
+    /// Adds `x` to the running sum of each row, and makes `mean` that of all `count` that were added. A sum without rows is
+    /// one of zeros.
+    fn running_mean(&self, x: &Self::Rows, count: usize, sum: &mut Self::Rows, mean: &mut Self::Rows) -> Result<()>;
+
     /// A memory for [`Score::Dot`]: the last `2·heads·head_width` columns of each row of `projected`
     /// `[Σ lengths, …]` are a key and then a value. `often` says that it will be read at every step of a search, and may
     /// be kept in fewer bytes.
@@ -343,8 +387,7 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized {
     fn advance(&self, past: &mut Self::Past);
 
     /// Masked self-attention of one layer: writes the keys and values of this step into the past and attends to all of
-    /// it, `bias` added to the scores if there is one. `projected` `[rows, 3·heads·head_width]` holds query, key and value
-    /// of each row.
+    /// it. `projected` `[rows, 3·heads·head_width]` holds query, key and value of each row.
     #[allow(clippy::too_many_arguments)]
     fn attend_past(
         &self,
@@ -352,7 +395,7 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized {
         past: &mut Self::Past,
         layer: usize,
         scale: f32,
-        bias: Option<&RelativeBias<Self>>,
+        relative: Relative<'_, Self>,
         projected: &Self::Rows,
         out: &mut Self::Rows,
         record: Option<Recorder<'_>>,

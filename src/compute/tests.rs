@@ -2,7 +2,7 @@
 
 use super::{
     Activation, Backend, BackendName, Candle, Compute, Device, Kernels, LogSumExp, NormKind, Precision, Recorder,
-    RelativeBias, Score, Workspace,
+    Relative, RelativeBias, RelativeVectors, Score, Workspace,
 };
 use crate::Result;
 
@@ -75,13 +75,15 @@ fn linear_layers_have_a_bias_and_an_activation<B: Backend>(backend: &B) -> Resul
     type Function = fn(f32) -> f32;
     let gelu_tanh: Function = |x| 0.5 * x * (1.0 + (0.797_884_6 * (x + 0.044_715 * x * x * x)).tanh());
     let gelu: Function = |x| (0.5 * f64::from(x) * (1.0 + libm::erf(f64::from(x) / 2f64.sqrt()))) as f32;
-    let functions: [(Activation, Function); 6] = [
+    let functions: [(Activation, Function); 8] = [
         (Activation::Identity, |x| x),
         (Activation::Relu, |x| x.max(0.0)),
         (Activation::Swish, |x| x / (1.0 + (-x).exp())),
         (Activation::Gelu, gelu),
         (Activation::GeluTanh, gelu_tanh),
         (Activation::Tanh, f32::tanh),
+        (Activation::QuickGelu, |x| x / (1.0 + (-1.702 * x).exp())),
+        (Activation::Sigmoid, |x| 1.0 / (1.0 + (-x).exp())),
     ];
     for (activation, function) in functions {
         backend.linear(workspace, &rows, &layer, Some(&vector), activation, &mut out)?;
@@ -96,7 +98,8 @@ fn linear_layers_have_a_bias_and_an_activation<B: Backend>(backend: &B) -> Resul
 fn rows_are_normalised_alone_or_with_a_residual<B: Backend>(backend: &B) -> Result<()> {
     let (x, residual, weight, bias) = (random(3 * 7, 5), random(3 * 7, 6), random(7, 7), random(7, 8));
     let (w, b) = (backend.vector(weight.clone())?, backend.vector(bias.clone())?);
-    for (kind, with_residual) in [(NormKind::Layer, false), (NormKind::Layer, true), (NormKind::Rms, true)] {
+    let kinds = [NormKind::Layer, NormKind::Rms, NormKind::Deviation];
+    for (kind, with_residual) in kinds.into_iter().flat_map(|kind| [(kind, false), (kind, true)]) {
         let added = backend.rows(&residual, 7)?;
         let mut rows = backend.rows(&x, 7)?;
         backend.norm(kind, 1e-5, &w, &b, with_residual.then_some(&added), &mut rows)?;
@@ -104,10 +107,14 @@ fn rows_are_normalised_alone_or_with_a_residual<B: Backend>(backend: &B) -> Resu
         let expected: Vec<f32> = sums
             .chunks(7)
             .flat_map(|row| {
-                let mean = if kind == NormKind::Layer { row.iter().sum::<f32>() / 7.0 } else { 0.0 };
-                let square = row.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / 7.0;
-                let scaled = row.iter().map(move |x| (x - mean) / (square + 1e-5).sqrt());
-                let bias = bias.iter().map(|b| if kind == NormKind::Layer { *b } else { 0.0 });
+                let mean = if kind == NormKind::Rms { 0.0 } else { row.iter().sum::<f32>() / 7.0 };
+                let squares = row.iter().map(|x| (x - mean).powi(2)).sum::<f32>();
+                let spread = match kind {
+                    NormKind::Deviation => (squares / 6.0).sqrt() + 1e-5,
+                    _ => (squares / 7.0 + 1e-5).sqrt(),
+                };
+                let scaled = row.iter().map(move |x| (x - mean) / spread);
+                let bias = bias.iter().map(|b| if kind == NormKind::Rms { 0.0 } else { *b });
                 scaled.zip(&weight).zip(bias).map(|((x, w), b)| x * w + b).collect::<Vec<_>>()
             })
             .collect();
@@ -204,7 +211,7 @@ fn a_memory_is_attended_to_by_the_rows_of_its_sentences<B: Backend>(backend: &B)
         let mut recorded = vec![Vec::new(); sentences.len()];
         let mut record = |row: usize, weights: &[f32]| recorded[row].extend_from_slice(weights);
         let mut out = B::Rows::default();
-        let (workspace, score) = (&mut Workspace::new(1), Score::Dot { scale: 0.7, bias: None });
+        let (workspace, score) = (&mut Workspace::new(1), Score::Dot { scale: 0.7, relative: Relative::None });
         let record = Some(&mut record as Recorder<'_>);
         backend.attend(workspace, score, &mut memory, &sentences, &queries, None, &mut out, record)?;
         let found = backend.values(&out)?;
@@ -216,7 +223,7 @@ fn a_memory_is_attended_to_by_the_rows_of_its_sentences<B: Backend>(backend: &B)
             assert_close(&recorded[at], &weights, &format!("weights of row {at} of {sentences:?}"));
             assert_close(&found[at * width..][..width], &expected, &format!("row {at} of {sentences:?}"));
         }
-        let (beside, score) = (random(sentences.len() * 2, 19), Score::Dot { scale: 0.7, bias: None });
+        let (beside, score) = (random(sentences.len() * 2, 19), Score::Dot { scale: 0.7, relative: Relative::None });
         let columns = backend.rows(&beside, 2)?;
         backend.attend(workspace, score, &mut memory, &sentences, &queries, Some(&columns), &mut out, None)?;
         let both: Vec<f32> = beside.chunks(2).zip(found.chunks(width)).flat_map(|(a, b)| [a, b].concat()).collect();
@@ -251,7 +258,7 @@ fn a_relative_bias_is_added_for_the_distance_of_key_and_query<B: Backend>(backen
     let mut recorded = vec![Vec::new(); rows];
     let mut record = |row: usize, weights: &[f32]| recorded[row].extend_from_slice(weights);
     let (mut out, workspace) = (B::Rows::default(), &mut Workspace::new(1));
-    let score = Score::Dot { scale: 1.0, bias: Some(&bias) };
+    let score = Score::Dot { scale: 1.0, relative: Relative::Bias(&bias) };
     let record = Some(&mut record as Recorder<'_>);
     backend.attend(workspace, score, &mut memory, &sentences, &queries, None, &mut out, record)?;
     let found = backend.values(&out)?;
@@ -298,17 +305,17 @@ fn additive_attention_is_bahdanaus<B: Backend>(backend: &B) -> Result<()> {
 }
 
 fn a_past_follows_its_hypothesis<B: Backend>(backend: &B) -> Result<()> {
-    past_attention(backend, None, |_, _, _| 0.0)
+    past_attention(backend, Relative::None, |_, _, _| 0.0)
 }
 
 fn a_relative_bias_is_added_to_what_the_past_scores<B: Backend>(backend: &B) -> Result<()> {
     let (bias, value) = relative_bias(backend);
-    past_attention(backend, Some(&bias), value)
+    past_attention(backend, Relative::Bias(&bias), value)
 }
 
 fn past_attention<B: Backend>(
     backend: &B,
-    bias: Option<&RelativeBias<B>>,
+    relative: Relative<'_, B>,
     added: impl Fn(usize, usize, usize) -> f32,
 ) -> Result<()> {
     let (heads, head_width, scale) = (2, 3, 0.5);
@@ -330,7 +337,7 @@ fn past_attention<B: Backend>(
         let mut record = |row: usize, weights: &[f32]| recorded[row].extend_from_slice(weights);
         let (mut out, rows) = (B::Rows::default(), backend.rows(&projected, 3 * width)?);
         let record = Some(&mut record as Recorder<'_>);
-        backend.attend_past(workspace, &mut past, 0, scale, bias, &rows, &mut out, record)?;
+        backend.attend_past(workspace, &mut past, 0, scale, relative, &rows, &mut out, record)?;
         let found = backend.values(&out)?;
         for (row, history) in histories.iter().enumerate() {
             let part = |part: usize| history.iter().map(|fed| &fed[part * width..][..width]).collect::<Vec<_>>();
@@ -342,6 +349,101 @@ fn past_attention<B: Backend>(
         }
         backend.select_past(&mut past, &survivors)?;
         histories = survivors.iter().map(|&row| histories[row].clone()).collect();
+    }
+    Ok(())
+}
+
+/// Keys and values with the vectors of their distances from a query at `position` added to every head.
+fn with_distances(
+    vectors: &[Vec<f32>; 2],
+    reach: usize,
+    position: usize,
+    rows: [&[&[f32]]; 2],
+    head_width: usize,
+) -> [Vec<Vec<f32>>; 2] {
+    let added = |part: usize| {
+        let row = |(key, row): (usize, &&[f32])| {
+            let distance = (key as i64 - position as i64).clamp(-(reach as i64), reach as i64) + reach as i64;
+            let vector = &vectors[part][distance as usize * head_width..][..head_width];
+            row.iter().enumerate().map(|(column, x)| x + vector[column % head_width]).collect()
+        };
+        rows[part].iter().enumerate().map(row).collect()
+    };
+    [added(0), added(1)]
+}
+
+fn vectors_of_distances_are_added_to_keys_and_values<B: Backend>(backend: &B) -> Result<()> {
+    let (heads, head_width, reach, scale) = (2, 3, 2, 0.6);
+    let width = heads * head_width;
+    let tables = [random((2 * reach + 1) * head_width, 50), random((2 * reach + 1) * head_width, 51)];
+    let vectors =
+        RelativeVectors { keys: backend.vector(tables[0].clone())?, values: backend.vector(tables[1].clone())?, reach };
+    let relative = Relative::Vectors(&vectors);
+    let workspace = &mut Workspace::new(1);
+    let expected = |query: &[f32], keys: &[&[f32]], values: &[&[f32]], position: usize| {
+        let [keys, values] = with_distances(&tables, reach, position, [keys, values], head_width);
+        let (keys, values): (Vec<&[f32]>, Vec<&[f32]>) =
+            (keys.iter().map(Vec::as_slice).collect(), values.iter().map(Vec::as_slice).collect());
+        attend(query, &keys, &values, heads, scale, |_, _| 0.0)
+    };
+
+    let lengths = [1, 7, 4];
+    let projected = random(12 * 3 * width, 52);
+    let part = |row: usize, part: usize| &projected[(row * 3 + part) * width..][..width];
+    let queries = backend.rows(&projected, 3 * width)?;
+    let mut memory = backend.dot_memory(heads, head_width, &lengths, &queries, false)?;
+    let sentences: Vec<usize> = lengths.iter().enumerate().flat_map(|(at, &length)| vec![at; length]).collect();
+    let mut out = B::Rows::default();
+    let score = Score::Dot { scale, relative };
+    backend.attend(workspace, score, &mut memory, &sentences, &queries, None, &mut out, None)?;
+    let found = backend.values(&out)?;
+    for span in super::spans(&lengths) {
+        let keys: Vec<&[f32]> = span.clone().map(|row| part(row, 1)).collect();
+        let values: Vec<&[f32]> = span.clone().map(|row| part(row, 2)).collect();
+        for (position, row) in span.enumerate() {
+            let (_, expected) = expected(part(row, 0), &keys, &values, position);
+            assert_close(&found[row * width..][..width], &expected, &format!("row {row}"));
+        }
+    }
+
+    let mut past = backend.past(1, 2, heads, head_width);
+    let mut fed: Vec<Vec<f32>> = Vec::new();
+    for step in 0..6 {
+        backend.advance(&mut past);
+        fed.push(random(2 * 3 * width, 53 + step as u64));
+        let rows = backend.rows(&fed[step], 3 * width)?;
+        backend.attend_past(workspace, &mut past, 0, scale, relative, &rows, &mut out, None)?;
+        let found = backend.values(&out)?;
+        for row in 0..2 {
+            let part = |part: usize| -> Vec<&[f32]> {
+                fed.iter().map(|step| &step[(row * 3 + part) * width..][..width]).collect()
+            };
+            let (_, expected) = expected(part(0)[step], &part(1), &part(2), step);
+            assert_close(&found[row * width..][..width], &expected, &format!("step {step}, row {row}"));
+        }
+    }
+    Ok(())
+}
+
+fn a_simpler_recurrent_unit_and_a_running_mean_keep_one_vector_a_row<B: Backend>(backend: &B) -> Result<()> {
+    let width = 5;
+    let (mut state, mut sum): (B::Rows, B::Rows) = Default::default();
+    let (mut seen, mut mean): (B::Rows, B::Rows) = Default::default();
+    let (mut cells, mut sums) = (vec![0.0; 2 * width], vec![0.0; 2 * width]);
+    for step in 1..4 {
+        let projected = random(2 * 2 * width, 70 + step as u64);
+        backend.ssru(&backend.rows(&projected, 2 * width)?, &mut state, &mut seen)?;
+        let x = random(2 * width, 80 + step as u64);
+        backend.running_mean(&backend.rows(&x, width)?, step, &mut sum, &mut mean)?;
+        for (at, (cell, sum)) in cells.iter_mut().zip(&mut sums).enumerate() {
+            let input = |part: usize| projected[(at / width * 2 + part) * width + at % width];
+            let forget = 1.0 / (1.0 + (-input(1)).exp());
+            *cell = forget * *cell + (1.0 - forget) * input(0);
+            *sum += x[at];
+        }
+        assert_close(&backend.values(&state)?, &cells, "state");
+        assert_close(&backend.values(&seen)?, &cells.iter().map(|cell| cell.max(0.0)).collect::<Vec<_>>(), "seen");
+        assert_close(&backend.values(&mean)?, &sums.iter().map(|sum| sum / step as f32).collect::<Vec<_>>(), "mean");
     }
     Ok(())
 }
@@ -408,6 +510,8 @@ on_every_backend!(
     additive_attention_is_bahdanaus,
     a_past_follows_its_hypothesis,
     a_relative_bias_is_added_to_what_the_past_scores,
+    vectors_of_distances_are_added_to_keys_and_values,
+    a_simpler_recurrent_unit_and_a_running_mean_keep_one_vector_a_row,
     the_best_tokens_are_those_of_the_logits,
 );
 

@@ -1,10 +1,12 @@
 //! Activations, softmax and layer normalisation over one row at a time.
 
-use super::math::{self, GeluTanh, Relu, Sigmoid, Swish, Tanh};
+use serde::{Deserialize, Serialize};
+
+use super::math::{self, GeluTanh, QuickGelu, Relu, Sigmoid, Swish, Tanh};
 use super::simd::{InstructionSet, LANES, Simd, dispatch};
 
 /// The function applied after a linear layer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Activation {
     /// None: `x`.
     #[default]
@@ -17,8 +19,12 @@ pub enum Activation {
     Gelu,
     /// GELU in its tanh approximation (`gelu_new`).
     GeluTanh,
+    /// GELU in its other approximation, `x · sigmoid(1.702 x)`.
+    QuickGelu,
     /// Hyperbolic tangent.
     Tanh,
+    /// `1 / (1 + e⁻ˣ)`.
+    Sigmoid,
 }
 
 impl Activation {
@@ -38,7 +44,9 @@ impl Activation {
                 *x = (0.5 * wide * (1.0 + erf)) as f32;
             }),
             Self::GeluTanh => gelu_tanh_on(set, values),
+            Self::QuickGelu => quick_gelu_on(set, values),
             Self::Tanh => tanh_on(set, values),
+            Self::Sigmoid => sigmoid_on(set, values),
         }
     }
 }
@@ -65,7 +73,13 @@ pub fn log_sum_exp(values: &[f32]) -> f32 {
 
 /// Layer normalisation (Ba et al. 2016) of each row of `x` `[rows, weight.len()]`, in place.
 pub fn layer_norm(x: &mut [f32], weight: &[f32], bias: &[f32], epsilon: f32) {
-    layer_norm_on(InstructionSet::detect(), x, None, weight, bias, epsilon);
+    layer_norm_on(InstructionSet::detect(), x, None, weight, bias, epsilon, false);
+}
+
+/// `(x − mean) / (σ + ε) ⊙ weight + bias` of each row of `x` `[rows, weight.len()]` after adding `residual`, if there is one,
+/// with `σ² = Σ (x − mean)² / (width − 1)`: the norm of the Annotated Transformer.
+pub fn deviation_norm(x: &mut [f32], residual: Option<&[f32]>, weight: &[f32], bias: &[f32], epsilon: f32) {
+    layer_norm_on(InstructionSet::detect(), x, residual, weight, bias, epsilon, true);
 }
 
 /// Root-mean-square normalisation (Zhang and Sennrich 2019) of each row of `x` `[rows, weight.len()]` after adding
@@ -76,7 +90,7 @@ pub fn rms_norm(x: &mut [f32], residual: Option<&[f32]>, weight: &[f32], epsilon
 
 /// `x = layer_norm(x + residual)`: the end of a post-norm sublayer.
 pub fn add_layer_norm(x: &mut [f32], residual: &[f32], weight: &[f32], bias: &[f32], epsilon: f32) {
-    layer_norm_on(InstructionSet::detect(), x, Some(residual), weight, bias, epsilon);
+    layer_norm_on(InstructionSet::detect(), x, Some(residual), weight, bias, epsilon, false);
 }
 
 /// `x += y`, element by element.
@@ -96,14 +110,52 @@ pub fn gru_gates(projected: &[f32], recurrent: &[f32], state: &mut [f32], hidden
     gru_gates_on(InstructionSet::detect(), projected, recurrent, state, hidden);
 }
 
+/// One step of a simpler simple recurrent unit (Kim et al. 2019) for each row: with `x` and `g` side by side in `projected`
+/// `[rows, 2·width]` and `f = σ(g)`, `state = f ⊙ state + (1 − f) ⊙ x` `[rows, width]`, in place, and `out = max(state, 0)`.
+///
+/// # Panics
+/// If the slices do not have these sizes.
+pub fn ssru(projected: &[f32], state: &mut [f32], out: &mut [f32], width: usize) {
+    assert_eq!(state.len() % width, 0, "state is not [rows, width]");
+    assert_eq!(projected.len(), 2 * state.len(), "projected is not [rows, 2 width]");
+    assert_eq!(out.len(), state.len(), "out is not [rows, width]");
+    ssru_on(InstructionSet::detect(), projected, state, out, width);
+}
+
+dispatch!(pub(super) fn ssru_on(projected: &[f32], state: &mut [f32], out: &mut [f32], width: usize) = ssru_generic);
+
+#[inline(always)]
+fn ssru_generic<S: Simd>(simd: S, projected: &[f32], state: &mut [f32], out: &mut [f32], width: usize) {
+    let whole = width / LANES * LANES;
+    let zero = simd.splat(0.0);
+    // f c + (1 − f) x = x + f (c − x).
+    let step = |x: S::F, gate: S::F, old: S::F| simd.fma(math::sigmoid(simd, gate), simd.sub(old, x), x);
+    let rows = projected.chunks_exact(2 * width).zip(state.chunks_exact_mut(width)).zip(out.chunks_exact_mut(width));
+    for ((projected, state), out) in rows {
+        let (x, gates) = projected.split_at(width);
+        for i in (0..whole).step_by(LANES) {
+            let new = step(simd.read(&x[i..]), simd.read(&gates[i..]), simd.read(&state[i..]));
+            simd.write(&mut state[i..], new);
+            simd.write(&mut out[i..], simd.max(zero, new));
+        }
+        if whole < width {
+            let tail = |values: &[f32]| simd.read_tail(&values[whole..], 0.0);
+            let new = step(tail(x), tail(gates), tail(state));
+            simd.write_tail(&mut state[whole..], new);
+            simd.write_tail(&mut out[whole..], simd.max(zero, new));
+        }
+    }
+}
+
 dispatch!(pub(super) fn relu_on(values: &mut [f32]) = relu_generic);
 dispatch!(pub(super) fn swish_on(values: &mut [f32]) = swish_generic);
 dispatch!(pub(super) fn gelu_tanh_on(values: &mut [f32]) = gelu_tanh_generic);
+dispatch!(pub(super) fn quick_gelu_on(values: &mut [f32]) = quick_gelu_generic);
 dispatch!(pub(super) fn tanh_on(values: &mut [f32]) = tanh_generic);
 dispatch!(pub(super) fn sigmoid_on(values: &mut [f32]) = sigmoid_generic);
 dispatch!(pub(super) fn softmax_on(values: &mut [f32]) = softmax_generic);
 dispatch!(pub(super) fn log_sum_exp_on(values: &[f32]) -> f32 = log_sum_exp_generic);
-dispatch!(pub(super) fn layer_norm_on(x: &mut [f32], residual: Option<&[f32]>, weight: &[f32], bias: &[f32], epsilon: f32) = layer_norm_generic);
+dispatch!(pub(super) fn layer_norm_on(x: &mut [f32], residual: Option<&[f32]>, weight: &[f32], bias: &[f32], epsilon: f32, by_deviation: bool) = layer_norm_generic);
 dispatch!(pub(super) fn rms_norm_on(x: &mut [f32], residual: Option<&[f32]>, weight: &[f32], epsilon: f32) = rms_norm_generic);
 
 dispatch!(pub(super) fn gru_gates_on(projected: &[f32], recurrent: &[f32], state: &mut [f32], hidden: usize) = gru_gates_generic);
@@ -150,6 +202,11 @@ fn swish_generic<S: Simd>(simd: S, values: &mut [f32]) {
 #[inline(always)]
 fn gelu_tanh_generic<S: Simd>(simd: S, values: &mut [f32]) {
     math::map(simd, GeluTanh, values);
+}
+
+#[inline(always)]
+fn quick_gelu_generic<S: Simd>(simd: S, values: &mut [f32]) {
+    math::map(simd, QuickGelu, values);
 }
 
 #[inline(always)]
@@ -225,6 +282,7 @@ fn layer_norm_generic<S: Simd>(
     weight: &[f32],
     bias: &[f32],
     epsilon: f32,
+    by_deviation: bool,
 ) {
     let width = weight.len();
     assert_eq!(bias.len(), width, "bias is not as wide as the weight");
@@ -233,7 +291,7 @@ fn layer_norm_generic<S: Simd>(
     }
     for (index, row) in x.chunks_exact_mut(width).enumerate() {
         let residual = residual.map(|residual| &residual[index * width..][..width]);
-        normalise(simd, row, residual, weight, bias, epsilon);
+        normalise(simd, row, residual, weight, bias, epsilon, by_deviation);
     }
 }
 
@@ -269,7 +327,15 @@ fn rms_norm_generic<S: Simd>(simd: S, x: &mut [f32], residual: Option<&[f32]>, w
 }
 
 #[inline(always)]
-fn normalise<S: Simd>(simd: S, row: &mut [f32], residual: Option<&[f32]>, weight: &[f32], bias: &[f32], epsilon: f32) {
+fn normalise<S: Simd>(
+    simd: S,
+    row: &mut [f32],
+    residual: Option<&[f32]>,
+    weight: &[f32],
+    bias: &[f32],
+    epsilon: f32,
+    by_deviation: bool,
+) {
     let width = row.len();
     let whole = width / LANES * LANES;
     let mut sum = simd.splat(0.0);
@@ -303,8 +369,12 @@ fn normalise<S: Simd>(simd: S, row: &mut [f32], residual: Option<&[f32]>, weight
         let centred = simd.sub(simd.read(&tail), mean);
         squares = simd.fma(centred, centred, squares);
     }
-    let variance = simd.reduce_add(squares);
-    let scale = simd.splat(1.0 / (variance / width as f32 + epsilon).sqrt());
+    let squares = simd.reduce_add(squares);
+    let spread = match by_deviation {
+        false => (squares / width as f32 + epsilon).sqrt(),
+        true => (squares / (width as f32 - 1.0)).sqrt() + epsilon,
+    };
+    let scale = simd.splat(1.0 / spread);
     for start in (0..whole).step_by(LANES) {
         let x = simd.mul(simd.sub(simd.read(&row[start..]), mean), scale);
         simd.write(&mut row[start..], simd.fma(x, simd.read(&weight[start..]), simd.read(&bias[start..])));

@@ -71,6 +71,9 @@ pub(super) struct Tanh;
 /// [`sigmoid`] as a [`LaneFunction`].
 #[derive(Clone, Copy)]
 pub(super) struct Sigmoid;
+/// `x · sigmoid(1.702 x)`.
+#[derive(Clone, Copy)]
+pub(super) struct QuickGelu;
 /// `max(x, 0)`.
 #[derive(Clone, Copy)]
 pub(super) struct Relu;
@@ -94,6 +97,13 @@ impl LaneFunction for Sigmoid {
     #[inline(always)]
     fn apply<S: Simd>(self, simd: S, x: S::F) -> S::F {
         sigmoid(simd, x)
+    }
+}
+impl LaneFunction for QuickGelu {
+    #[inline(always)]
+    fn apply<S: Simd>(self, simd: S, x: S::F) -> S::F {
+        let exponential = exp(simd, simd.mul(simd.splat(-1.702), x));
+        simd.div(x, simd.add(simd.splat(1.0), exponential))
     }
 }
 impl LaneFunction for Relu {

@@ -80,9 +80,11 @@ impl fmt::Debug for Panels {
 pub struct StoredInt8 {
     /// Number of rows.
     pub outputs: usize,
-    /// Panels `[outputs / 16][inputs / 4][16][4]`, both rounded up, zeros beyond: value `(o, i)` is at
-    /// `[o / 16][i / 4][o % 16][i % 4]`, and lies in -127..=127.
-    pub panels: (SharedBytes, Range<usize>),
+    /// The values, each in -127..=127, in panels `[outputs / 16][inputs / 4][16][4]`, both rounded up, zeros beyond: value
+    /// `(o, i)` is at `[o / 16][i / 4][o % 16][i % 4]`.
+    pub values: (SharedBytes, Range<usize>),
+    /// Whether they are not in panels but row-major, `[outputs][inputs]`.
+    pub row_major: bool,
     /// What the values of each row are multiplied by, `[outputs]`.
     pub scales: Vec<f32>,
     /// The sum of each row's values, `[outputs]`.
@@ -91,7 +93,7 @@ pub struct StoredInt8 {
 
 impl fmt::Debug for StoredInt8 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "StoredInt8({} rows at {:?})", self.outputs, self.panels.1)
+        write!(f, "StoredInt8({} rows at {:?})", self.outputs, self.values.1)
     }
 }
 
@@ -161,34 +163,39 @@ impl PackedMatrix {
         let mut corrections = vec![0; outputs.next_multiple_of(LANES)];
         let mut first = 0;
         for part in parts {
-            assert_eq!(part.panels.1.len(), part.outputs.div_ceil(LANES) * groups * 64, "panels of another size");
+            let size = if part.row_major { part.outputs * inputs } else { part.outputs.div_ceil(LANES) * groups * 64 };
+            assert_eq!(part.values.1.len(), size, "values of another size");
             scales[first..first + part.outputs].copy_from_slice(&part.scales);
             let sums = corrections[first..first + part.outputs].iter_mut().zip(&part.sums);
             sums.for_each(|(correction, sum)| *correction = sum.wrapping_mul(-128));
             first += part.outputs;
         }
-        let address = |part: &StoredInt8| (*part.panels.0).as_ref().as_ptr();
+        let address = |part: &StoredInt8| (*part.values.0).as_ref().as_ptr();
         let follows = |pair: &[StoredInt8]| {
             pair[0].outputs.is_multiple_of(LANES)
                 && address(&pair[0]) == address(&pair[1])
-                && pair[0].panels.1.end == pair[1].panels.1.start
+                && pair[0].values.1.end == pair[1].values.1.start
         };
-        let lines = if parts.windows(2).all(follows) {
-            let range = parts[0].panels.1.start..parts[parts.len() - 1].panels.1.end;
-            Panels::Shared(Arc::clone(&parts[0].panels.0), range)
+        let lines = if parts.windows(2).all(follows) && !parts.iter().any(|part| part.row_major) {
+            let range = parts[0].values.1.start..parts[parts.len() - 1].values.1.end;
+            Panels::Shared(Arc::clone(&parts[0].values.0), range)
         } else {
             let mut lines = zero_lines(outputs.div_ceil(LANES) * groups);
             let to = as_i8_mut(&mut lines);
             let mut first = 0;
             for part in parts {
-                let from = Panels::Shared(Arc::clone(&part.panels.0), part.panels.1.clone());
+                let from = Panels::Shared(Arc::clone(&part.values.0), part.values.1.clone());
                 let from = from.as_i8();
                 for row in 0..part.outputs {
                     let start = |row: usize| row / LANES * groups * 64 + row % LANES * 4;
-                    let (from, to) = (&from[start(row)..], &mut to[start(first + row)..]);
-                    to.chunks_mut(64).zip(from.chunks(64)).take(groups).for_each(|(to, from)| {
-                        to[..4].copy_from_slice(&from[..4]);
-                    });
+                    let to = to[start(first + row)..].chunks_mut(64).take(groups);
+                    if part.row_major {
+                        let values = from[row * inputs..][..inputs].chunks(4);
+                        to.zip(values).for_each(|(to, from)| to[..from.len()].copy_from_slice(from));
+                    } else {
+                        let groups = from[start(row)..].chunks(64);
+                        to.zip(groups).for_each(|(to, from)| to[..4].copy_from_slice(&from[..4]));
+                    }
                 }
                 first += part.outputs;
             }

@@ -15,6 +15,7 @@ mod plain;
 mod pool;
 mod ranking;
 mod relative_bias;
+mod relative_vectors;
 mod screen;
 mod screen_buffers;
 mod simd;
@@ -27,11 +28,13 @@ mod workspace;
 pub use attention::{KeysAndValues, attend, attend_additive, attend_f16, to_f16};
 pub use attention_memory::AttentionMemory;
 pub use elementwise::{
-    Activation, add, add_layer_norm, gru_gates, layer_norm, log_sum_exp, rms_norm, sigmoid, softmax, tanh,
+    Activation, add, add_layer_norm, deviation_norm, gru_gates, layer_norm, log_sum_exp, rms_norm, sigmoid, softmax,
+    ssru, tanh,
 };
 pub use matrix::{PackedMatrix, Packer, Precision, SharedBytes, StoredInt8};
 pub use ranking::{LogSumExp, Scored};
 pub use relative_bias::RelativeBias;
+pub use relative_vectors::RelativeVectors;
 pub use screen::Screen;
 pub use simd::InstructionSet;
 

@@ -52,7 +52,9 @@ pub(super) fn activate(activation: Activation, x: f32) -> f32 {
         Activation::GeluTanh => {
             0.5 * wide * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (wide + 0.044715 * wide.powi(3))).tanh())
         }
+        Activation::QuickGelu => wide / (1.0 + (-1.702 * wide).exp()),
         Activation::Tanh => wide.tanh(),
+        Activation::Sigmoid => 1.0 / (1.0 + (-wide).exp()),
     }) as f32
 }
 
@@ -73,6 +75,15 @@ pub(super) fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32) 
     let mean = x.iter().map(|&x| f64::from(x)).sum::<f64>() / x.len() as f64;
     let variance = x.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / x.len() as f64;
     let scale = 1.0 / (variance + f64::from(epsilon)).sqrt();
+    let normalised = x.iter().map(|&x| (f64::from(x) - mean) * scale);
+    normalised.zip(weight).zip(bias).map(|((x, &w), &b)| (x * f64::from(w) + f64::from(b)) as f32).collect()
+}
+
+/// Normalisation of one row by its standard deviation, that of a sample, in double precision.
+pub(super) fn deviation_norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32) -> Vec<f32> {
+    let mean = x.iter().map(|&x| f64::from(x)).sum::<f64>() / x.len() as f64;
+    let variance = x.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / (x.len() - 1) as f64;
+    let scale = 1.0 / (variance.sqrt() + f64::from(epsilon));
     let normalised = x.iter().map(|&x| (f64::from(x) - mean) * scale);
     normalised.zip(weight).zip(bias).map(|((x, &w), &b)| (x * f64::from(w) + f64::from(b)) as f32).collect()
 }
@@ -164,4 +175,16 @@ pub(super) fn gru_gates(x: &[f32], h: &[f32], state: &[f32]) -> Vec<f32> {
             (1.0 - update) * new + update * state[i]
         })
         .collect()
+}
+
+/// One step of a simpler simple recurrent unit of one row: the new state and what is seen of it.
+pub(super) fn ssru(projected: &[f32], state: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let (x, gates) = projected.split_at(state.len());
+    let new = |((x, gate), state): ((&f32, &f32), &f32)| {
+        let forget = 1.0 / (1.0 + (-gate).exp());
+        forget * state + (1.0 - forget) * x
+    };
+    let state: Vec<f32> = x.iter().zip(gates).zip(state).map(new).collect();
+    let seen = state.iter().map(|&c| c.max(0.0)).collect();
+    (state, seen)
 }

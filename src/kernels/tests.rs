@@ -1,7 +1,7 @@
 //! Every fast kernel against the plain one, on every instruction set this processor has.
 
 use super::attention::{attend_additive_on, attend_f16_on, attend_on, to_f16_on};
-use super::elementwise::{gru_gates_on, layer_norm_on, log_sum_exp_on, rms_norm_on, sigmoid_on, softmax_on};
+use super::elementwise::{gru_gates_on, layer_norm_on, log_sum_exp_on, rms_norm_on, sigmoid_on, softmax_on, ssru_on};
 use super::screen::Effort;
 use super::{
     Activation, AttentionMemory, InstructionSet, KeysAndValues, LogSumExp, PackedMatrix, Precision, RelativeBias,
@@ -112,8 +112,10 @@ fn a_stored_int8_matrix_is_the_packed_one_whether_it_is_shared_or_copied() {
             })
             .collect();
         let bytes: SharedBytes = Arc::new(bytes);
-        let stored =
-            |(outputs, range, scales, sums)| StoredInt8 { outputs, panels: (Arc::clone(&bytes), range), scales, sums };
+        let stored = |(outputs, range, scales, sums)| {
+            let values = (Arc::clone(&bytes), range);
+            StoredInt8 { outputs, values, row_major: false, scales, sums }
+        };
         let parts: Vec<StoredInt8> = parts.into_iter().map(stored).collect();
         let x = random(9 * inputs, 43);
         let product = |matrix: &PackedMatrix| {
@@ -122,6 +124,43 @@ fn a_stored_int8_matrix_is_the_packed_one_whether_it_is_shared_or_copied() {
             out
         };
         assert_eq!(product(&PackedMatrix::from_stored(inputs, &parts)), product(&whole), "{sizes:?}");
+    }
+}
+
+#[test]
+fn rows_of_int8_values_as_other_tools_store_them_are_packed_as_they_are() {
+    for (inputs, sizes) in [(20, vec![40]), (7, vec![32, 5]), (1, vec![3])] {
+        let outputs: usize = sizes.iter().sum();
+        let values: Vec<i8> = random(outputs * inputs, 44).iter().map(|x| (x * 127.0) as i8).collect();
+        let scales: Vec<f32> = random(outputs, 45).iter().map(|x| x.abs() + 0.01).collect();
+        let bytes: SharedBytes = Arc::new(values.iter().map(|&value| value as u8).collect::<Vec<u8>>());
+        let mut first = 0;
+        let parts: Vec<StoredInt8> = sizes
+            .iter()
+            .map(|&rows| {
+                let range = first * inputs..(first + rows) * inputs;
+                let sum = |row: &[i8]| row.iter().map(|&value| i32::from(value)).sum();
+                let sums = values[range.clone()].chunks(inputs).map(sum).collect();
+                let scales = scales[first..first + rows].to_vec();
+                first += rows;
+                StoredInt8 { outputs: rows, values: (Arc::clone(&bytes), range), row_major: true, scales, sums }
+            })
+            .collect();
+        let matrix = PackedMatrix::from_stored(inputs, &parts);
+        let mut row = vec![0.0; inputs];
+        for (output, (values, scale)) in values.chunks(inputs).zip(&scales).enumerate() {
+            matrix.row(output, &mut row);
+            assert_eq!(row, values.iter().map(|&value| f32::from(value) * scale).collect::<Vec<_>>());
+        }
+        let x = random(2 * inputs, 46);
+        let mut out = vec![0.0; 2 * outputs];
+        matrix.multiply(&mut Workspace::new(1), &x, None, Activation::Identity, &mut out);
+        let expected = x.chunks(inputs).flat_map(|x| {
+            let (x, x_scale) = plain::quantise(x);
+            let dot = move |row: &[i8]| x.iter().zip(row).map(|(x, &w)| x * i32::from(w)).sum::<i32>() as f32;
+            values.chunks(inputs).zip(&scales).map(move |(row, scale)| dot(row) * (scale * x_scale))
+        });
+        assert_eq!(out, expected.collect::<Vec<_>>(), "{sizes:?}");
     }
 }
 
@@ -193,7 +232,9 @@ fn activations_follow_the_product() {
     let weight: Vec<f32> = random(outputs * inputs, 12).iter().map(|w| w * 3.0).collect();
     let x = random(3 * inputs, 13);
     let matrix = PackedMatrix::pack(&weight, outputs, inputs, Precision::F32);
-    for activation in [Activation::Relu, Activation::Swish, Activation::Gelu, Activation::GeluTanh, Activation::Tanh] {
+    let others = [Activation::QuickGelu, Activation::Sigmoid];
+    let usual = [Activation::Relu, Activation::Swish, Activation::Gelu, Activation::GeluTanh, Activation::Tanh];
+    for activation in usual.into_iter().chain(others) {
         let mut out = vec![0.0; 3 * outputs];
         matrix.multiply(&mut Workspace::new(1), &x, None, activation, &mut out);
         assert_close(&out, &plain::multiply(&x, &weight, inputs, None, activation), 1e-6, &format!("{activation:?}"));
@@ -361,7 +402,7 @@ fn layer_norm_matches() {
             let (weight, bias) = (random(width, 21), random(width, 22));
             let (x, residual) = (random(3 * width, 23), random(3 * width, 24));
             let mut found = x.clone();
-            layer_norm_on(set, &mut found, Some(&residual), &weight, &bias, 1e-5);
+            layer_norm_on(set, &mut found, Some(&residual), &weight, &bias, 1e-5, false);
             let sum: Vec<f32> = x.iter().zip(&residual).map(|(x, r)| x + r).collect();
             let expected: Vec<f32> =
                 sum.chunks(width).flat_map(|row| plain::layer_norm(row, &weight, &bias, 1e-5)).collect();
@@ -572,5 +613,37 @@ fn functions_keep_limits_and_nan() {
         let mut x = [-1000.0, 1000.0, f32::NAN, 0.0];
         sigmoid_on(set, &mut x);
         assert!(x[0] < 1e-37 && x[1] == 1.0 && x[2].is_nan() && x[3] == 0.5, "{x:?}");
+    }
+}
+
+#[test]
+fn a_row_is_normalised_by_its_deviation_where_the_norm_says_so() {
+    for set in InstructionSet::available() {
+        for width in [2, 16, 33, 64] {
+            let (x, residual) = (random(3 * width, 61), random(3 * width, 62));
+            let (weight, bias) = (random(width, 63), random(width, 64));
+            let mut found = x.clone();
+            layer_norm_on(set, &mut found, Some(&residual), &weight, &bias, 1e-6, true);
+            let sums: Vec<f32> = x.iter().zip(&residual).map(|(x, residual)| x + residual).collect();
+            let expected = sums.chunks(width).flat_map(|row| plain::deviation_norm(row, &weight, &bias, 1e-6));
+            assert_close(&found, &expected.collect::<Vec<_>>(), 2e-6, &format!("{set}: width {width}"));
+        }
+    }
+}
+
+#[test]
+fn a_simpler_recurrent_unit_keeps_what_its_gate_says() {
+    for set in InstructionSet::available() {
+        for width in [1, 16, 37] {
+            let (projected, old) = (random(2 * 2 * width, 65), random(2 * width, 66));
+            let (mut state, mut out) = (old.clone(), vec![f32::NAN; 2 * width]);
+            ssru_on(set, &projected, &mut state, &mut out, width);
+            for row in 0..2 {
+                let columns = row * width..(row + 1) * width;
+                let (new, seen) = plain::ssru(&projected[row * 2 * width..][..2 * width], &old[columns.clone()]);
+                assert_close(&state[columns.clone()], &new, 1e-6, &format!("{set}: state"));
+                assert_close(&out[columns], &seen, 1e-6, &format!("{set}: out"));
+            }
+        }
     }
 }

@@ -515,7 +515,9 @@ unsafe fn finish<S: Simd>(
             Activation::Relu => math::map(simd, Relu, to),
             Activation::Swish => math::map(simd, Swish, to),
             Activation::Tanh => math::map(simd, Tanh, to),
-            Activation::Gelu | Activation::GeluTanh => output.activation.apply(to),
+            Activation::Gelu | Activation::GeluTanh | Activation::QuickGelu | Activation::Sigmoid => {
+                output.activation.apply(to);
+            }
         }
     }
 }

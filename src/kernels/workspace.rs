@@ -12,6 +12,8 @@ pub struct Workspace {
     pub(super) scratch: Scratch,
     /// Attention weights of the rows at hand.
     weights: Vec<f32>,
+    /// What distances add to the scores of the query at hand.
+    distances: Vec<f32>,
 }
 
 /// Buffers of the matrix products.
@@ -37,12 +39,18 @@ impl Workspace {
     }
 
     pub(super) fn with_instruction_set(threads: usize, set: InstructionSet) -> Self {
-        Self { set, pool: Pool::new(threads.max(1)), scratch: Scratch::default(), weights: Vec::new() }
+        Self {
+            set,
+            pool: Pool::new(threads.max(1)),
+            scratch: Scratch::default(),
+            weights: Vec::new(),
+            distances: Vec::new(),
+        }
     }
 
-    /// A buffer for attention weights.
-    pub(crate) fn weights(&mut self) -> &mut Vec<f32> {
-        &mut self.weights
+    /// Buffers for attention weights and for what distances add to scores.
+    pub(crate) fn attention(&mut self) -> (&mut Vec<f32>, &mut Vec<f32>) {
+        (&mut self.weights, &mut self.distances)
     }
 
     /// How many threads kernels compute on.

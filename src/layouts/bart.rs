@@ -10,7 +10,7 @@ use super::{Layout, rules::Rule};
 use crate::Result;
 use crate::checkpoint::{Keys, Parameters};
 use crate::compute::Activation;
-use crate::spec::Spec;
+use crate::spec::{Positions, Spec, Transformer};
 use crate::text::{Frame, Kind};
 
 /// The family.
@@ -21,7 +21,7 @@ impl Layout for Bart {
         "bart"
     }
 
-    fn recognises(&self, tensors: &[&str]) -> bool {
+    fn recognises(&self, tensors: &[&str], _said: &Map<String, Value>) -> bool {
         // mBART and Pegasus store a final norm, which BART has not.
         let (mut embeds, mut is_other) = (false, false);
         for name in tensors {
@@ -72,4 +72,17 @@ impl Layout for Bart {
         config.insert("architectures".to_owned(), json!(["BartForConditionalGeneration"]));
         hugging_face::complete(spec, frame, config);
     }
+}
+
+/// Why Hugging Face's class cannot compute a network, if it cannot.
+pub(super) fn differs(spec: &Transformer) -> Option<&'static str> {
+    hugging_face::differs(spec).or(match &spec.positions {
+        Positions::Learned { offset: 2, .. } if !spec.embedding_norm => Some("it does not normalise embeddings"),
+        Positions::Learned { offset: 2, .. } if spec.encoder.final_norm || spec.decoder.final_norm => {
+            Some("it has a normalisation after the last layer")
+        }
+        Positions::Learned { offset: 2, .. } if spec.starts_from_zero => Some("its decoder begins with no token"),
+        Positions::Learned { offset: 2, .. } => None,
+        _ => Some("its positions are not learned ones that begin at the third row"),
+    })
 }

@@ -21,7 +21,7 @@ impl Layout for Fsmt {
         "fsmt"
     }
 
-    fn recognises(&self, tensors: &[&str]) -> bool {
+    fn recognises(&self, tensors: &[&str], _said: &Map<String, Value>) -> bool {
         tensors.iter().any(|name| name.ends_with("decoder.output_projection.weight"))
     }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Layout, plain_pytorch, rules::Rule};
 use crate::Result;
-use crate::checkpoint::{Keys, Parameters};
+use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
 use crate::spec::{Recurrent, Spec};
 use crate::text::{Frame, Part};
 
@@ -21,7 +21,11 @@ impl Layout for GruAttention {
         "gru"
     }
 
-    fn recognises(&self, tensors: &[&str]) -> bool {
+    fn toolkit(&self, _files: &ModelFiles, _weights: &Weights) -> (&'static str, Option<String>) {
+        ("translate", None)
+    }
+
+    fn recognises(&self, tensors: &[&str], _said: &Map<String, Value>) -> bool {
         tensors.iter().any(|&name| name.starts_with("encoder.rnn."))
     }
 

@@ -6,7 +6,7 @@ use super::rules::Rule;
 use crate::Result;
 use crate::checkpoint::{Keys, Parameters};
 use crate::compute::{Activation, NormKind};
-use crate::spec::{Frequencies, Norm, Order, Positions, Spec, Stack, Transformer};
+use crate::spec::{Frequencies, Norm, Order, Past, Positions, Spec, Stack, Transformer};
 use crate::text::{Frame, Part, Task};
 
 /// The names of a model that was saved without its language-model head.
@@ -34,6 +34,7 @@ pub(super) fn named_activation(keys: &Keys, key: &str, name: &str) -> Activation
         "swish" | "silu" => Activation::Swish,
         "gelu" => Activation::Gelu,
         "gelu_new" | "gelu_pytorch_tanh" => Activation::GeluTanh,
+        "quick_gelu" => Activation::QuickGelu,
         other => {
             keys.refuse(format!("`{key}` {other:?} is not supported; relu, swish, silu, gelu and gelu_new are"));
             Activation::Identity
@@ -48,7 +49,9 @@ pub(super) fn activation_name(activation: Activation) -> &'static str {
         Activation::Swish => "swish",
         Activation::Gelu => "gelu",
         Activation::GeluTanh => "gelu_new",
+        Activation::QuickGelu => "quick_gelu",
         Activation::Tanh => "tanh",
+        Activation::Sigmoid => "sigmoid",
         Activation::Identity => "linear",
     }
 }
@@ -66,6 +69,22 @@ pub(super) fn vocabulary_sizes(keys: &Keys, parameters: &Parameters, default: us
 pub(super) fn width(keys: &Keys, parameters: &Parameters, default: usize) -> Result<usize> {
     let stored = crate::model::EmbeddingNames::ALL.iter().find_map(|name| parameters.shape(name)?.last().copied());
     keys.size("d_model", stored.unwrap_or(default))
+}
+
+/// Why no class for a post-norm Transformer can compute a network, if none can.
+pub(super) fn differs(spec: &Transformer) -> Option<&'static str> {
+    let sides = [&spec.encoder, &spec.decoder];
+    let is_false = [
+        (spec.norm.before, "its normalisations stand before the sublayers"),
+        (spec.norm.kind != NormKind::Layer, "its normalisation is another"),
+        (spec.gated, "its feed-forward layers are gated"),
+        (spec.past != Past::Attention, "its decoder has no self-attention"),
+        (spec.relative_bias.is_some(), "its attention knows distances"),
+        (spec.attention_scale.is_some() || spec.output_scale != 1.0, "it scales attention or output in another way"),
+        (sides.iter().any(|side| side.heads * side.head_width != spec.width), "its heads do not share the width"),
+        (sides.iter().any(|side| side.residual_weight != 1.0), "its residuals have weights"),
+    ];
+    is_false.into_iter().find(|(is, _)| *is).map(|(_, problem)| problem)
 }
 
 /// What the class of a BART-like model decides by itself, and the defaults of its configuration.
@@ -103,6 +122,8 @@ impl Class {
             embedding_norm: self.embedding_norm,
             positions: self.positions,
             relative_bias: None,
+            past: Past::Attention,
+            starts_from_zero: false,
             output_scale: 1.0,
             trained_length: Some(trained_length(keys)?),
             source_vocabulary: self.vocabularies.0,
@@ -141,7 +162,8 @@ pub(super) fn stack(keys: &Keys, side: &str, width: usize, final_norm: bool) -> 
     let layers = keys.size(&format!("{side}_layers"), 12)?;
     let heads = keys.size(&format!("{side}_attention_heads"), 16)?;
     let inner = keys.size(&format!("{side}_ffn_dim"), 4096)?;
-    Ok(Stack { layers, heads, head_width: head_width(keys, width, heads, side)?, inner, final_norm })
+    let head_width = head_width(keys, width, heads, side)?;
+    Ok(Stack { layers, heads, head_width, inner, final_norm, residual_weight: 1.0 })
 }
 
 /// The width of a head where heads share the width of the model.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::{Opened, by_model_type};
+use super::{Opened, by_model_type, open_parameters};
 use crate::checkpoint::{Dtype, ModelFiles, WEIGHT_FILES};
 use crate::store::hub::HubSettings;
 use crate::store::{Found, Location, find_all};
@@ -44,14 +44,18 @@ pub fn list_models(settings: &HubSettings, directories: &[PathBuf]) -> Vec<Model
     found.filter(|found| found.location == Location::Builtin || is_model(&found.files)).map(summarise).collect()
 }
 
-/// Whether a directory holds a model of ours: a config that names a supported family, and weights. The cache is full of
-/// other people's models, which are nobody's error.
-fn is_model(files: &ModelFiles) -> bool {
+/// Whether a directory holds a model of ours: a config that names a supported family, and weights, or the weights of a toolkit
+/// that needs no such config. The cache is full of other people's models, which are nobody's error.
+pub(super) fn is_model(files: &ModelFiles) -> bool {
     let config = json(files, "config.json");
     let model_type = config.as_ref().and_then(|config| config.get("model_type")?.as_str());
     let own_name = config.as_ref().and_then(|config| config.get("weights")?.as_str());
-    let has = |name: &str| files.path(name).exists();
-    model_type.and_then(by_model_type).is_some() && WEIGHT_FILES.into_iter().chain(own_name).any(has)
+    match model_type {
+        Some(model_type) => {
+            by_model_type(model_type).is_some() && WEIGHT_FILES.into_iter().chain(own_name).any(|name| files.has(name))
+        }
+        None => open_parameters(files).is_ok(),
+    }
 }
 
 fn json(files: &ModelFiles, name: &str) -> Option<Value> {
@@ -65,7 +69,7 @@ fn summarise(found: Found) -> ModelSummary {
     ModelSummary { name, location, languages, weights }
 }
 
-fn weights(files: &ModelFiles) -> crate::Result<WeightSummary> {
+pub(super) fn weights(files: &ModelFiles) -> crate::Result<WeightSummary> {
     // What it takes to be used, but for the values of the weights.
     let opened = Opened::open(files)?;
     opened.check_layers()?;
@@ -75,7 +79,7 @@ fn weights(files: &ModelFiles) -> crate::Result<WeightSummary> {
 }
 
 /// What the tokenizer's config says, else what the name of an OPUS-MT model says (`opus-mt-tc-big-en-pt`).
-fn languages(name: &str, files: &ModelFiles) -> (Option<String>, Option<String>) {
+pub(super) fn languages(name: &str, files: &ModelFiles) -> (Option<String>, Option<String>) {
     let config = json(files, "config.json");
     let elsewhere = config.as_ref().and_then(|config| config.get("vocabulary")?.as_str());
     let vocabulary = elsewhere.map_or_else(|| Ok(files.clone()), |elsewhere| files.directory(elsewhere));

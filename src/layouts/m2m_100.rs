@@ -22,7 +22,7 @@ impl Layout for M2M100 {
         "m2m_100"
     }
 
-    fn recognises(&self, tensors: &[&str]) -> bool {
+    fn recognises(&self, tensors: &[&str], _said: &Map<String, Value>) -> bool {
         // The class's own name for its sinusoids, which not every file holds.
         tensors.iter().any(|name| name.ends_with("encoder.embed_positions.weights"))
     }

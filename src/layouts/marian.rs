@@ -9,7 +9,7 @@ use super::{Layout, rules::Rule};
 use crate::Result;
 use crate::checkpoint::{Keys, Parameters};
 use crate::compute::Activation;
-use crate::spec::{Positions, Spec};
+use crate::spec::{Positions, Spec, Transformer};
 use crate::text::{Frame, Part};
 
 /// The family.
@@ -20,7 +20,7 @@ impl Layout for Marian {
         "marian"
     }
 
-    fn recognises(&self, tensors: &[&str]) -> bool {
+    fn recognises(&self, tensors: &[&str], _said: &Map<String, Value>) -> bool {
         // BART has the same names and a normalisation of its embeddings, M2M100 and Pegasus one after the last layer, and
         // FSMT an output layer of another name.
         let other = ["layernorm_embedding", "encoder.layer_norm", "output_projection"];
@@ -69,4 +69,20 @@ impl Layout for Marian {
         config.insert("architectures".to_owned(), json!(["MarianMTModel"]));
         hugging_face::complete(spec, frame, config);
     }
+}
+
+/// Why Hugging Face's class cannot compute a network, if it cannot. Sinusoids of any kind can be stored as a table.
+pub(super) fn differs(spec: &Transformer, frame: &Frame) -> Option<&'static str> {
+    let learned_from = |offset: &usize| *offset != 0;
+    let around = frame.source.as_ref().is_none_or(|(before, after)| before.is_empty() && after.len() == 1);
+    hugging_face::differs(spec).or(match &spec.positions {
+        Positions::Learned { offset, .. } if learned_from(offset) => {
+            Some("its positions begin further down their table")
+        }
+        Positions::None => Some("it adds no positions"),
+        _ if spec.embedding_norm => Some("it normalises embeddings"),
+        _ if spec.encoder.final_norm || spec.decoder.final_norm => Some("it has a normalisation after the last layer"),
+        _ if !around => Some("something else than a sentence end stands around its sources"),
+        _ => None,
+    })
 }

@@ -22,7 +22,7 @@ impl Layout for MBart {
         "mbart"
     }
 
-    fn recognises(&self, tensors: &[&str]) -> bool {
+    fn recognises(&self, tensors: &[&str], _said: &Map<String, Value>) -> bool {
         // BART has no norm after the last layer.
         let has = |end: &str| tensors.iter().any(|name| name.ends_with(end));
         has("encoder.layernorm_embedding.weight") && has("encoder.layer_norm.weight")

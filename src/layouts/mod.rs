@@ -5,38 +5,56 @@
 
 mod bart;
 mod convert;
+mod ctranslate2;
+mod describe;
+mod fairseq;
 mod fsmt;
 mod generation;
 mod gru_attention;
 mod hugging_face;
+mod joeynmt;
 mod list;
 mod m2m_100;
 mod marian;
+mod marian_native;
+mod marian_vocabulary;
 mod mbart;
+mod opennmt_py;
 mod pegasus;
 mod plain_pytorch;
 mod pytorch_transformer;
 mod rules;
+mod sockeye;
 mod t5;
 mod t5_network;
 mod text_defaults;
+mod toolkits;
+mod transformer;
 mod tutorial_transformer;
 
 use serde_json::{Map, Value};
 
-pub use convert::convert;
+pub use convert::{Form, convert};
+pub use describe::{Description, describe, looks_like_model};
 pub use generation::{EarlyStopping, GenerationConfig, MOST_BEAMS};
 pub use list::{ModelSummary, WeightSummary, list_models};
 pub use text_defaults::TextDefaults;
 
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
 use crate::spec::{AlignmentHead, Spec};
-use crate::text::{Frame, Kind, Part, Task, Vocabularies};
+use crate::text::{Frame, Kind, Part, PieceList, Segmentation, Task, Vocabularies};
 use crate::{Error, Result};
 use rules::Rule;
 
 /// Every family.
-static LAYOUTS: [&dyn Layout; 12] = [
+static LAYOUTS: [&dyn Layout; 19] = [
+    // These know their own files; their tensors may have the names of others.
+    &ctranslate2::CTranslate2,
+    &marian_native::MarianNative,
+    &fairseq::Fairseq,
+    &opennmt_py::OpenNmtPy,
+    &joeynmt::JoeyNmt,
+    &sockeye::Sockeye,
     &marian::Marian,
     &bart::Bart,
     &mbart::MBart,
@@ -49,6 +67,7 @@ static LAYOUTS: [&dyn Layout; 12] = [
     &gru_attention::GruAttention,
     &pytorch_transformer::PytorchTransformer,
     &tutorial_transformer::TutorialTransformer,
+    &transformer::WrittenOut,
 ];
 
 /// Translation models that are not supported, and what to use in their place.
@@ -58,6 +77,9 @@ const INSTEAD: [(&[&str], &str); 4] = [
     (&["t5gemma", "t5gemma2"], "use T5, Flan-T5 or MADLAD-400"),
     (&["encoder-decoder"], "use a model made as one and not of two others, such as Marian, NLLB-200 or mBART"),
 ];
+
+/// The pieces of a model's source and target vocabulary; one list may serve both.
+pub type Lists = (PieceList, Option<PieceList>);
 
 /// The whole of a family.
 pub trait Layout: Sync {
@@ -69,8 +91,24 @@ pub trait Layout: Sync {
         "transformer"
     }
 
-    /// Whether the tensors are this family's, where no configuration says so. Never by default.
-    fn recognises(&self, tensors: &[&str]) -> bool;
+    /// The toolkit that writes it, and its version if the files say so. By default Hugging Face transformers.
+    fn toolkit(&self, files: &ModelFiles, _weights: &Weights) -> (&'static str, Option<String>) {
+        let config = Keys::read(files, "config.json").ok().flatten();
+        ("Hugging Face transformers", config.and_then(|keys| keys.string("transformers_version").ok().flatten()))
+    }
+
+    /// Whether a checkpoint is this family's, where no configuration says so: by the names of its tensors, and by what the
+    /// file itself says ([`Weights::said`]).
+    fn recognises(&self, tensors: &[&str], said: &Map<String, Value>) -> bool;
+
+    /// The options of the network where they do not come from a config.json: out of the file of weights, or a file of the
+    /// toolkit's beside it. `None` where only a config.json can say them; one that is there overrides each of these.
+    ///
+    /// # Errors
+    /// If a file cannot be read or is damaged.
+    fn options(&self, _files: &ModelFiles, _weights: &Weights) -> Result<Option<Map<String, Value>>> {
+        Ok(None)
+    }
 
     /// The names of its tensors. A tensor that no rule names keeps its own name.
     fn rules(&self) -> &'static [Rule];
@@ -90,6 +128,23 @@ pub trait Layout: Sync {
     /// The kinds of vocabulary it may come with, the first that is there being the one.
     fn vocabulary(&self) -> &'static [Kind] {
         &[Kind::Marian, Kind::TokenizerJson, Kind::WordList]
+    }
+
+    /// The pieces of its vocabularies in the order of their ids, where the toolkit has files of its own for them; text is cut
+    /// by what lies beside them. `None` where [`Layout::vocabulary`] says what to look for.
+    ///
+    /// # Errors
+    /// If a file is missing or damaged.
+    fn lists(&self, _files: &ModelFiles, _keys: &Keys) -> Result<Option<Lists>> {
+        Ok(None)
+    }
+
+    /// How its toolkit searches where no generation_config.json says it.
+    ///
+    /// # Errors
+    /// If a key has the wrong type.
+    fn search(&self, _keys: &Keys, _generation: &mut GenerationConfig) -> Result<()> {
+        Ok(())
     }
 
     /// The instructions it was trained to get before a text, one a pair of languages.
@@ -117,7 +172,7 @@ fn by_model_type(model_type: &str) -> Option<&'static dyn Layout> {
 /// The family whose tensors these are.
 fn by_tensors(weights: &Weights) -> Option<&'static dyn Layout> {
     let names: Vec<&str> = weights.names().map(rules::unwrapped).collect();
-    LAYOUTS.into_iter().find(|layout| layout.recognises(&names))
+    LAYOUTS.into_iter().find(|layout| layout.recognises(&names, weights.said()))
 }
 
 /// Everything the files of a model say about it; no values are read yet.
@@ -140,6 +195,10 @@ pub struct Opened {
     pub languages: (Option<String>, Option<String>),
     /// The characters of the target vocabulary, if the configuration spells them out.
     pub target_characters: Option<String>,
+    /// The pieces of its vocabularies, where its toolkit has files of its own for them.
+    pub lists: Option<Lists>,
+    /// How text is cut into these pieces.
+    pub segmentation: Segmentation,
     /// The cross-attention to read alignments from, if it was measured.
     pub alignment: Option<AlignmentHead>,
     /// What is done to texts before and after it unless a command says otherwise.
@@ -169,6 +228,9 @@ impl Opened {
         let mut frame = layout.frame(&keys, &spec)?;
         let (_, target_size) = spec.vocabulary_sizes();
         let mut generation = GenerationConfig::read(files, frame.forced_end)?;
+        if files.read("generation_config.json")?.is_none() {
+            layout.search(&keys, &mut generation)?;
+        }
         generation.check(files, target_size)?;
         // A model tuned for one direction says so in its settings.
         if frame.first == Some(Part::TargetLanguage) {
@@ -193,6 +255,7 @@ impl Opened {
         let tasks = layout.tasks(&keys);
         let languages = (keys.tokenizer_string("src_lang")?, keys.tokenizer_string("tgt_lang")?);
         let text_defaults = TextDefaults::read(&keys)?;
+        let (lists, segmentation) = (layout.lists(files, &keys)?, Segmentation::read(&keys)?);
         let (notes, config) = (keys.notes(), keys.map().clone());
         Ok(Self {
             layout,
@@ -204,6 +267,8 @@ impl Opened {
             tasks,
             languages,
             target_characters,
+            lists,
+            segmentation,
             alignment,
             text_defaults,
             notes,
@@ -217,9 +282,12 @@ impl Opened {
     /// If one is missing, cannot be used, or has more entries than its embedding has rows.
     pub fn vocabularies(&self, files: &ModelFiles) -> Result<Vocabularies> {
         let kinds = self.layout.vocabulary();
-        let vocabularies = match &self.vocabulary {
-            Some(directory) => Vocabularies::open(&files.directory(directory)?, kinds)?,
-            None => Vocabularies::open(files, kinds)?,
+        let vocabularies = match (&self.lists, &self.vocabulary) {
+            (Some((source, target)), _) => {
+                Vocabularies::of_lists(files, source.clone(), target.clone(), &self.segmentation)?
+            }
+            (None, Some(directory)) => Vocabularies::open(&files.directory(directory)?, kinds)?,
+            (None, None) => Vocabularies::open(files, kinds)?,
         };
         let vocabularies = match &self.target_characters {
             Some(characters) => vocabularies.with_target_characters(characters),
@@ -277,28 +345,41 @@ impl Opened {
 
 /// The family of a model, its configuration, and its tensors under the names our layers ask for.
 fn parameters(files: &ModelFiles) -> Result<(&'static dyn Layout, Keys, Parameters)> {
-    let Some(keys) = Keys::read(files, "config.json")? else {
-        // The better message where there is no model at all.
-        Weights::open(files)?;
-        let problem = "is missing; a model directory needs it (docs/models.md says what to write)";
-        return Err(Error::model(files.path("config.json"), problem));
-    };
-    let keys = keys.with_tokenizer(Keys::read(files, "tokenizer_config.json")?);
-    let weights = match keys.string("weights")? {
+    let config = Keys::read(files, "config.json")?;
+    let weights = match config.as_ref().map(|keys| keys.string("weights")).transpose()?.flatten() {
         Some(name) => Weights::open_file(files, &name)?,
         None => Weights::open(files)?,
     };
-    let layout = match keys.string("model_type")? {
-        Some(name) => by_model_type(&name).ok_or_else(|| keys.error(unsupported(&name)))?,
-        None => by_tensors(&weights).ok_or_else(|| {
-            keys.error(format!(
+    let named = config.as_ref().map(|keys| keys.string("model_type")).transpose()?.flatten();
+    let error = |problem: String| match &config {
+        Some(keys) => keys.error(problem),
+        None => Error::model(weights.path(), problem),
+    };
+    let layout = match named {
+        Some(name) => by_model_type(&name).ok_or_else(|| error(unsupported(&name)))?,
+        None => by_tensors(&weights).ok_or_else(|| match &config {
+            Some(keys) => keys.error(format!(
                 "has no `model_type`, and the names of the tensors are of no known family; supported are {}",
                 supported()
-            ))
+            )),
+            None => needs_config(files),
         })?,
     };
+    let keys = match (config, layout.options(files, &weights)?) {
+        (Some(keys), Some(options)) => keys.over(options),
+        (Some(keys), None) => keys,
+        (None, Some(options)) => Keys::of(weights.path(), options),
+        (None, None) => return Err(needs_config(files)),
+    };
+    let keys = keys.with_tokenizer(Keys::read(files, "tokenizer_config.json")?);
     let recipes = rules::recipes(&weights, layout.rules(), &keys)?;
     Ok((layout, keys, Parameters::new(weights, recipes)))
+}
+
+/// The error for a model whose options nothing says.
+fn needs_config(files: &ModelFiles) -> Error {
+    let problem = "is missing; a model directory needs it (docs/models.md says what to write)";
+    Error::model(files.path("config.json"), problem)
 }
 
 /// The tensors of a model under the names our layers ask for; only headers are read.

@@ -19,7 +19,7 @@ impl Layout for Pegasus {
         "pegasus"
     }
 
-    fn recognises(&self, _tensors: &[&str]) -> bool {
+    fn recognises(&self, _tensors: &[&str], _said: &Map<String, Value>) -> bool {
         // Its tensors have the names and shapes of M2M100's, whose positions are others.
         false
     }

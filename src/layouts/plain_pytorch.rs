@@ -5,7 +5,7 @@ use super::hugging_face::{self, Ids, first};
 use crate::Result;
 use crate::checkpoint::{Keys, Parameters};
 use crate::compute::{Activation, NormKind};
-use crate::spec::{Frequencies, Norm, Order, Positions, Spec, Stack, Transformer};
+use crate::spec::{Frequencies, Norm, Order, Past, Positions, Spec, Stack, Transformer};
 use crate::text::{Frame, Part};
 
 /// The table of learned positions, if there is one.
@@ -26,6 +26,7 @@ pub(super) fn transformer(keys: &Keys, parameters: &Parameters, default_position
             head_width: hugging_face::head_width(keys, width, heads, side)?,
             inner: inner.ok_or_else(|| parameters.missing(&first_layer))?,
             final_norm: parameters.contains(&format!("model.{side}.layer_norm.weight")),
+            residual_weight: 1.0,
         })
     };
     let (encoder, decoder) = (stack("encoder")?, stack("decoder")?);
@@ -68,6 +69,8 @@ pub(super) fn transformer(keys: &Keys, parameters: &Parameters, default_position
         embedding_norm: false,
         positions,
         relative_bias: None,
+        past: Past::Attention,
+        starts_from_zero: false,
         output_scale: 1.0,
         trained_length: table.map(|rows| rows - offset.min(rows)),
         source_vocabulary,

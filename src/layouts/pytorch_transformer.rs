@@ -2,10 +2,12 @@
 //! layers are PyTorch's, those around them the author's (`tensor_names` in config.json). The weights do not say how many
 //! heads there are, where the norms stand or which positions are added; docs/models.md lists the keys that do.
 
+use serde_json::{Map, Value};
+
 use super::plain_pytorch::{frame, transformer};
 use super::{Layout, rules::Rule};
 use crate::Result;
-use crate::checkpoint::{Keys, Parameters};
+use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
 use crate::spec::Spec;
 use crate::text::Frame;
 
@@ -17,7 +19,11 @@ impl Layout for PytorchTransformer {
         "pytorch-transformer"
     }
 
-    fn recognises(&self, tensors: &[&str]) -> bool {
+    fn toolkit(&self, _files: &ModelFiles, _weights: &Weights) -> (&'static str, Option<String>) {
+        ("PyTorch", None)
+    }
+
+    fn recognises(&self, tensors: &[&str], _said: &Map<String, Value>) -> bool {
         tensors.iter().any(|&name| name.ends_with("decoder.layers.0.multihead_attn.in_proj_weight"))
     }
 

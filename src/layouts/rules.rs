@@ -11,8 +11,8 @@ const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
 
 /// What becomes of the stored tensors whose names match a pattern.
 ///
-/// In a pattern `{name}` stands for one part of a dotted name, `{layer}` for a number, and `{rest}` for all that follows;
-/// what they stand for takes their place in the names on the other side. The first rule that matches counts.
+/// In a pattern `{name}` stands for one part of a dotted name, `{layer}` for a number, `{number}` for one that counts from 1,
+/// and `{rest}` for all that follows; what they stand for takes their place in the names on the other side. The first rule that matches counts.
 #[derive(Clone, Copy, Debug)]
 pub enum Rule {
     /// Another name for the rules that follow.
@@ -21,8 +21,10 @@ pub enum Rule {
     Copy(&'static str, &'static [&'static str]),
     /// Equal blocks of its rows, each under a name.
     Split(&'static str, &'static [&'static str]),
+    /// Equal blocks of its rows, each under a name; but all blocks after the first so many lie in turn, head by head, and a key
+    /// says how many heads there are.
+    SplitByHead(&'static str, &'static str, usize, &'static [&'static str]),
     /// Rows and columns exchanged.
-    #[allow(dead_code, reason = "checkpoints that multiply from the left have them; tested here")]
     Transpose(&'static str, &'static str),
     /// Nothing: it is computed, or belongs to training.
     Ignore(&'static str),
@@ -62,7 +64,7 @@ pub(super) fn recipes(weights: &Weights, rules: &[Rule], keys: &Keys) -> Result<
             used[at] = true;
             name = renamed;
         }
-        for (made, recipe) in apply(rules, &name, stored) {
+        for (made, recipe) in apply(rules, &name, stored, keys)? {
             // A tensor stored under its final name wins over one that is only renamed to it.
             if made == stored || !recipes.contains_key(&made) {
                 recipes.insert(made, recipe);
@@ -84,7 +86,7 @@ fn rewrite(theirs: &str, ours: &str, name: &str) -> Option<String> {
 }
 
 /// The tensors that the rules make of one.
-fn apply(rules: &[Rule], name: &str, stored: &str) -> Vec<(String, Recipe)> {
+fn apply(rules: &[Rule], name: &str, stored: &str, keys: &Keys) -> Result<Vec<(String, Recipe)>> {
     let mut name = name.to_owned();
     let stored = stored.to_owned();
     for rule in rules {
@@ -96,28 +98,39 @@ fn apply(rules: &[Rule], name: &str, stored: &str) -> Vec<(String, Recipe)> {
             }
             Rule::Copy(from, to) => {
                 if let Some(found) = captures(from, &name) {
-                    return to.iter().map(|to| (fill(to, &found), Recipe::Copy { stored: stored.clone() })).collect();
+                    let copy = |to: &&str| (fill(to, &found), Recipe::Copy { stored: stored.clone() });
+                    return Ok(to.iter().map(copy).collect());
                 }
             }
             Rule::Split(from, to) => {
                 if let Some(found) = captures(from, &name) {
                     let recipe = |part| Recipe::Rows { stored: stored.clone(), part, parts: to.len() };
-                    return to.iter().enumerate().map(|(part, to)| (fill(to, &found), recipe(part))).collect();
+                    return Ok(to.iter().enumerate().map(|(part, to)| (fill(to, &found), recipe(part))).collect());
+                }
+            }
+            Rule::SplitByHead(from, key, before, to) => {
+                if let Some(found) = captures(from, &name) {
+                    let (parts, heads) = (to.len(), keys.size(key, 1)?);
+                    let recipe = |part| match part < before {
+                        true => Recipe::Rows { stored: stored.clone(), part, parts },
+                        false => Recipe::ByHead { stored: stored.clone(), part, parts, before, heads },
+                    };
+                    return Ok(to.iter().enumerate().map(|(part, to)| (fill(to, &found), recipe(part))).collect());
                 }
             }
             Rule::Transpose(from, to) => {
                 if let Some(found) = captures(from, &name) {
-                    return vec![(fill(to, &found), Recipe::Transpose { stored })];
+                    return Ok(vec![(fill(to, &found), Recipe::Transpose { stored })]);
                 }
             }
             Rule::Ignore(from) => {
                 if captures(from, &name).is_some() {
-                    return Vec::new();
+                    return Ok(Vec::new());
                 }
             }
         }
     }
-    vec![(name, Recipe::Copy { stored })]
+    Ok(vec![(name, Recipe::Copy { stored })])
 }
 
 /// What the placeholders of a pattern stand for in a name, or `None` if it does not match.
@@ -131,7 +144,7 @@ fn captures<'p, 'n>(pattern: &'p str, name: &'n str) -> Option<Vec<(&'p str, &'n
         pattern = &pattern[close + 1..];
         let end = match placeholder {
             "rest" => name.len(),
-            "layer" => name.find(|c: char| !c.is_ascii_digit()).unwrap_or(name.len()),
+            "layer" | "number" => name.find(|c: char| !c.is_ascii_digit()).unwrap_or(name.len()),
             // Up to what follows in the pattern, within one part of the name.
             _ => {
                 let part = name.find('.').unwrap_or(name.len());
@@ -150,8 +163,14 @@ fn captures<'p, 'n>(pattern: &'p str, name: &'n str) -> Option<Vec<(&'p str, &'n
 
 /// A pattern with what its placeholders stand for.
 fn fill(pattern: &str, found: &[(&str, &str)]) -> String {
-    let replaced =
-        |text: String, &(placeholder, value): &(&str, &str)| text.replace(&format!("{{{placeholder}}}"), value);
+    let replaced = |text: String, &(placeholder, value): &(&str, &str)| {
+        let place = format!("{{{placeholder}}}");
+        match (placeholder, value.parse::<u32>()) {
+            // Ours count from 0.
+            ("number", Ok(number)) => text.replace(&place, &format!("{}", number.saturating_sub(1))),
+            _ => text.replace(&place, value),
+        }
+    };
     found.iter().fold(pattern.to_owned(), replaced)
 }
 
@@ -159,8 +178,14 @@ fn fill(pattern: &str, found: &[(&str, &str)]) -> String {
 mod tests {
     use super::*;
 
+    /// No keys but the number of heads.
+    fn keys() -> Keys {
+        let map = serde_json::json!({"heads": 4}).as_object().cloned().unwrap_or_default();
+        Keys::of("config.json".into(), map)
+    }
+
     fn made(rules: &[Rule], name: &str) -> Vec<String> {
-        apply(rules, name, name).into_iter().map(|(name, _)| name).collect()
+        apply(rules, name, name, &keys()).unwrap().into_iter().map(|(name, _)| name).collect()
     }
 
     #[test]
@@ -177,6 +202,8 @@ mod tests {
         let split = made(&rules, "transformer.encoder.layers.12.in_proj_weight");
         assert_eq!(split, ["encoder.12.q.weight", "encoder.12.k.weight"]);
         assert_eq!(made(&rules, "decoder.norm.bias"), ["model.decoder.layer_norm.bias"]);
+        let counted = [Rule::Copy("{side}_l{number}_W{rest}", &["{side}.{number}.{rest}"])];
+        assert_eq!(made(&counted, "encoder_l12_W1"), ["encoder.11.1"]);
         assert!(made(&rules, "pe.anything.at.all").is_empty());
         assert_eq!(made(&rules, "other.norm"), ["other.norm"]);
         assert_eq!(made(&rules, "encoder.layers.x.in_proj_weight"), ["encoder.layers.x.in_proj_weight"]);
@@ -190,9 +217,22 @@ mod tests {
             ("q".to_owned(), Recipe::Rows { stored: stored(), part: 0, parts: 2 }),
             ("k".to_owned(), Recipe::Rows { stored: stored(), part: 1, parts: 2 }),
         ];
-        assert_eq!(apply(&rules, "qk", "qk"), expected);
+        assert_eq!(apply(&rules, "qk", "qk", &keys()).unwrap(), expected);
         let transposed = [("weight".to_owned(), Recipe::Transpose { stored: "kernel".to_owned() })];
-        assert_eq!(apply(&rules, "kernel", "kernel"), transposed);
+        assert_eq!(apply(&rules, "kernel", "kernel", &keys()).unwrap(), transposed);
+    }
+
+    #[test]
+    fn blocks_that_lie_in_turn_know_the_number_of_heads() {
+        let rules = [Rule::SplitByHead("qkv", "heads", 1, &["q", "k", "v"])];
+        let stored = || "qkv".to_owned();
+        let by_head = |part| Recipe::ByHead { stored: stored(), part, parts: 3, before: 1, heads: 4 };
+        let expected = [
+            ("q".to_owned(), Recipe::Rows { stored: stored(), part: 0, parts: 3 }),
+            ("k".to_owned(), by_head(1)),
+            ("v".to_owned(), by_head(2)),
+        ];
+        assert_eq!(apply(&rules, "qkv", "qkv", &keys()).unwrap(), expected);
     }
 
     #[test]

@@ -26,7 +26,7 @@ impl Layout for Class {
         }
     }
 
-    fn recognises(&self, tensors: &[&str]) -> bool {
+    fn recognises(&self, tensors: &[&str], _said: &Map<String, Value>) -> bool {
         let has_second = tensors.contains(&SECOND_BIAS);
         tensors.contains(&"encoder.block.0.layer.0.SelfAttention.q.weight")
             && match self {

@@ -7,7 +7,7 @@ use crate::Result;
 use crate::checkpoint::{Keys, Parameters};
 use crate::compute::{Activation, NormKind};
 use crate::model::EmbeddingNames;
-use crate::spec::{Norm, Positions, RelativeBias, Spec, Stack, Transformer};
+use crate::spec::{Norm, Past, Positions, RelativeBias, Spec, Stack, Transformer};
 use crate::text::Frame;
 
 /// The family's classes.
@@ -39,6 +39,7 @@ impl Class {
             head_width: keys.size("d_kv", 64)?,
             inner: keys.size("d_ff", inner)?,
             final_norm: true,
+            residual_weight: 1.0,
         };
         let feed_forward = keys.string("feed_forward_proj")?;
         let feed_forward = feed_forward.as_deref().unwrap_or(if let Self::T5 = self { "relu" } else { "gated-gelu" });
@@ -65,6 +66,8 @@ impl Class {
             embedding_norm: false,
             positions: Positions::None,
             relative_bias: Some(self.relative_bias(keys)?),
+            past: Past::Attention,
+            starts_from_zero: false,
             output_scale: if self.scales_output(keys, parameters)? { (width as f32).sqrt().recip() } else { 1.0 },
             trained_length: None,
             source_vocabulary,

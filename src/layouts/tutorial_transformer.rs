@@ -1,10 +1,12 @@
 //! The Transformer of the well-known PyTorch sequence-to-sequence tutorials (part 6): post-norm, learned positions, and
 //! `fc_q`, `fc_k`, `fc_v`, `fc_o` for the projections. Keys and defaults are those of `pytorch-transformer`.
 
+use serde_json::{Map, Value};
+
 use super::plain_pytorch::{frame, transformer};
 use super::{Layout, rules::Rule};
 use crate::Result;
-use crate::checkpoint::{Keys, Parameters};
+use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
 use crate::spec::Spec;
 use crate::text::Frame;
 
@@ -16,7 +18,11 @@ impl Layout for TutorialTransformer {
         "tutorial-transformer"
     }
 
-    fn recognises(&self, tensors: &[&str]) -> bool {
+    fn toolkit(&self, _files: &ModelFiles, _weights: &Weights) -> (&'static str, Option<String>) {
+        ("PyTorch", None)
+    }
+
+    fn recognises(&self, tensors: &[&str], _said: &Map<String, Value>) -> bool {
         tensors.contains(&"decoder.layers.0.encoder_attention.fc_q.weight")
     }
 

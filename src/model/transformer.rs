@@ -2,6 +2,7 @@
 
 mod decoder;
 mod encoder;
+mod past;
 
 use std::sync::Arc;
 
@@ -33,6 +34,8 @@ pub(super) struct Transformer<B: Backend> {
     decoder: Stack,
     /// What products of queries and keys are multiplied by, in the encoder and the decoder.
     scales: (f32, f32),
+    /// Whether the decoder is fed a vector of zeros first.
+    starts_from_zero: bool,
 }
 
 /// Embedding, position and optional normalisation: what a token becomes before the first layer.
@@ -63,6 +66,16 @@ impl<B: Backend> Input<B> {
             }
         };
         self.embedding.look_up(backend, tokens, &mut add, out)?;
+        self.normalise(backend, out)
+    }
+
+    /// The same of vectors of zeros at the first position, whatever the tokens.
+    fn zeros(&self, backend: &B, tokens: &[u32], out: &mut B::Rows) -> Result<()> {
+        self.embedding.zeros(backend, tokens, &mut |_, x| self.positions.add(0, x), out)?;
+        self.normalise(backend, out)
+    }
+
+    fn normalise(&self, backend: &B, out: &mut B::Rows) -> Result<()> {
         self.norm.as_ref().map_or(Ok(()), |norm| norm.forward(backend, out, None))
     }
 }
@@ -91,26 +104,36 @@ impl<B: Backend> Loader<'_, B> {
     }
 }
 
-/// The feed-forward sublayer: `W_2 f(W_1 x + b_1) + b_2`, or gated `W_2 (f(W_1 x) ⊙ W_g x)`.
+/// The feed-forward sublayer: `W_2 f(W_1 x + b_1) + b_2`, or gated `W_2 (f(W_1 x) ⊙ W_g x)`. There may be more layers, each
+/// but the last followed by `f`.
 #[derive(Debug)]
 struct FeedForward<B: Backend> {
     first: Linear<B>,
     gate: Option<Linear<B>>,
-    second: Linear<B>,
+    /// Layers between the first and the last.
+    middle: Vec<Linear<B>>,
+    last: Linear<B>,
     activation: Activation,
     norm: Norm<B>,
+    residual_weight: f32,
 }
 
 impl<B: Backend> FeedForward<B> {
-    fn load(loader: &Loader<'_, B>, prefix: &str, inner: usize) -> Result<Self> {
-        let width = loader.spec.width;
+    fn load(loader: &Loader<'_, B>, prefix: &str, stack: &Stack) -> Result<Self> {
+        let (width, inner) = (loader.spec.width, stack.inner);
         let gate = || loader.linear(&format!("{prefix}.fc1_gate"), width, inner);
+        let is_stored = |layer: usize| loader.parameters.contains(&format!("{prefix}.fc{layer}.weight"));
+        let last = (2..).find(|layer| !is_stored(layer + 1)).unwrap_or(2);
         Ok(Self {
             first: loader.linear(&format!("{prefix}.fc1"), width, inner)?,
             gate: loader.spec.gated.then(gate).transpose()?,
-            second: loader.linear(&format!("{prefix}.fc2"), inner, width)?,
+            middle: (2..last)
+                .map(|layer| loader.linear(&format!("{prefix}.fc{layer}"), inner, inner))
+                .collect::<Result<_>>()?,
+            last: loader.linear(&format!("{prefix}.fc{last}"), inner, width)?,
             activation: loader.spec.activation,
             norm: loader.norm(&format!("{prefix}.final_layer_norm"))?,
+            residual_weight: stack.residual_weight,
         })
     }
 
@@ -123,13 +146,18 @@ impl<B: Backend> FeedForward<B> {
         workspace: &mut Workspace,
     ) -> Result<()> {
         let Scratch { normed, inner, gate, out, .. } = scratch;
-        sublayer(backend, &self.norm, pre_norm, x, normed, out, |input, out| {
+        let around = Around { norm: &self.norm, pre_norm, residual_weight: self.residual_weight };
+        around.sublayer(backend, x, normed, out, |input, out| {
             self.first.forward(backend, workspace, input, self.activation, inner)?;
             if let Some(layer) = &self.gate {
                 layer.forward(backend, workspace, input, Activation::Identity, gate)?;
                 backend.multiply(inner, gate)?;
             }
-            self.second.forward(backend, workspace, inner, Activation::Identity, out)
+            for layer in &self.middle {
+                layer.forward(backend, workspace, inner, self.activation, gate)?;
+                std::mem::swap(inner, gate);
+            }
+            self.last.forward(backend, workspace, inner, Activation::Identity, out)
         })
     }
 }
@@ -158,25 +186,36 @@ impl<B: Backend> Default for Scratch<B> {
     }
 }
 
-/// Residual connection and normalisation around `f`: `x = norm(x + f(x))` (post-norm, the original) or
-/// `x = x + f(norm(x))` (pre-norm).
-fn sublayer<B: Backend>(
-    backend: &B,
-    norm: &Norm<B>,
+/// What stands around a sublayer.
+#[derive(Debug)]
+struct Around<'a, B: Backend> {
+    norm: &'a Norm<B>,
     pre_norm: bool,
-    x: &mut B::Rows,
-    normed: &mut B::Rows,
-    out: &mut B::Rows,
-    f: impl FnOnce(&B::Rows, &mut B::Rows) -> Result<()>,
-) -> Result<()> {
-    if pre_norm {
-        backend.copy(x, normed)?;
-        norm.forward(backend, normed, None)?;
-        f(normed, out)?;
-        backend.add(x, out)
-    } else {
-        f(x, out)?;
-        norm.forward(backend, x, Some(out))
+    residual_weight: f32,
+}
+
+impl<B: Backend> Around<'_, B> {
+    /// Residual connection and normalisation around `f`: `x = norm(x + f(x))` (post-norm, the original) or
+    /// `x = x + f(norm(x))` (pre-norm).
+    fn sublayer(
+        &self,
+        backend: &B,
+        x: &mut B::Rows,
+        normed: &mut B::Rows,
+        out: &mut B::Rows,
+        f: impl FnOnce(&B::Rows, &mut B::Rows) -> Result<()>,
+    ) -> Result<()> {
+        if self.pre_norm {
+            backend.copy(x, normed)?;
+            self.norm.forward(backend, normed, None)?;
+            f(normed, out)?;
+        } else {
+            f(x, out)?;
+        }
+        if self.residual_weight != 1.0 {
+            backend.scale(x, self.residual_weight)?;
+        }
+        if self.pre_norm { backend.add(x, out) } else { self.norm.forward(backend, x, Some(out)) }
     }
 }
 
@@ -214,6 +253,7 @@ impl<B: Backend> Transformer<B> {
             encoder: spec.encoder,
             decoder: spec.decoder,
             scales: (scale(&spec.encoder), scale(&spec.decoder)),
+            starts_from_zero: spec.starts_from_zero,
             backend,
         })
     }

@@ -20,6 +20,21 @@ impl<B: Backend> Embedding<B> {
         Self { matrix, scale }
     }
 
+    /// Vectors of zeros in place of those of `tokens`, to which `add` adds what it wants, into `out` `[tokens, width]`.
+    ///
+    /// # Errors
+    /// As [`Backend`].
+    pub fn zeros(
+        &self,
+        backend: &B,
+        tokens: &[u32],
+        add: &mut dyn FnMut(usize, &mut [f32]),
+        out: &mut B::Rows,
+    ) -> Result<()> {
+        // No value of a table is infinite.
+        backend.embed(&self.matrix, 0.0, tokens, add, out)
+    }
+
     /// The vectors of `tokens`, to which `add` adds what it wants, into `out` `[tokens, width]`.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ pub struct Linear<B: Backend> {
 }
 
 impl<B: Backend> Linear<B> {
-    /// Reads `PREFIX.weight` `[outputs, inputs]` and, with `bias`, `PREFIX.bias` `[outputs]`.
+    /// Reads `PREFIX.weight` `[outputs, inputs]` and `PREFIX.bias` `[outputs]`, without `bias` only where it is stored.
     ///
     /// # Errors
     /// If a tensor is missing or has another shape.
@@ -44,12 +44,15 @@ impl<B: Backend> Linear<B> {
         let names: Vec<String> = prefixes.iter().map(|prefix| format!("{prefix}.weight")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let matrix = load_matrix(backend, parameters, &names, outputs, inputs)?;
-        if !bias {
+        let stored = |prefix: &&str| bias || parameters.contains(&format!("{prefix}.bias"));
+        if !prefixes.iter().any(stored) {
             return Ok(Self::new(Arc::new(matrix), None));
         }
-        let mut values = Vec::with_capacity(names.len() * outputs);
-        for prefix in prefixes {
-            values.extend_from_slice(&parameters.tensor(&format!("{prefix}.bias"), &[outputs])?);
+        let mut values = vec![0.0; names.len() * outputs];
+        for (prefix, values) in
+            prefixes.iter().zip(values.chunks_exact_mut(outputs)).filter(|(prefix, _)| stored(prefix))
+        {
+            values.copy_from_slice(&parameters.tensor(&format!("{prefix}.bias"), &[outputs])?);
         }
         Ok(Self::new(Arc::new(matrix), Some(backend.vector(values)?)))
     }
@@ -124,11 +127,7 @@ pub fn load_matrix<B: Backend>(
     let int8 = |name: &&str| parameters.int8(name, &[rows, width]).transpose();
     let int8: Vec<_> = names.iter().filter_map(int8).collect::<Result<_>>()?;
     if int8.len() == names.len() {
-        let stored = |part: Int8Part| {
-            let Int8Part { bytes, range, scales, sums } = part;
-            StoredInt8 { outputs: rows, panels: (bytes, range), scales, sums }
-        };
-        let parts: Vec<StoredInt8> = int8.into_iter().map(stored).collect();
+        let parts: Vec<StoredInt8> = int8.into_iter().map(stored_int8).collect();
         if let Some(matrix) = backend.stored_int8(width, &parts) {
             return Ok(matrix);
         }
@@ -136,4 +135,10 @@ pub fn load_matrix<B: Backend>(
     backend.matrix(names.len() * rows, width, &mut |sink| {
         names.iter().try_for_each(|name| parameters.read_rows(name, &[rows, width], sink))
     })
+}
+
+/// A part of a file as the kernels take it.
+pub fn stored_int8(part: Int8Part) -> StoredInt8 {
+    let Int8Part { bytes, range, row_major, scales, sums } = part;
+    StoredInt8 { outputs: scales.len(), values: (bytes, range), row_major, scales, sums }
 }

@@ -10,6 +10,6 @@ mod relative_bias;
 
 pub use embedding::{Embedding, Positions};
 pub use gru::GruCell;
-pub use linear::{Linear, load_matrix};
+pub use linear::{Linear, load_matrix, stored_int8};
 pub use norm::Norm;
-pub use relative_bias::RelativeBias;
+pub use relative_bias::{RelativeBias, load_relative_vectors};

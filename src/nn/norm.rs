@@ -15,13 +15,13 @@ pub struct Norm<B: Backend> {
 }
 
 impl<B: Backend> Norm<B> {
-    /// Reads `PREFIX.weight` and, for [`NormKind::Layer`], `PREFIX.bias`, both `[width]`.
+    /// Reads `PREFIX.weight` and, but for [`NormKind::Rms`], `PREFIX.bias`, both `[width]`.
     ///
     /// # Errors
     /// If a tensor is missing or has another shape.
     pub fn load(backend: &B, parameters: &Parameters, prefix: &str, width: usize, spec: &spec::Norm) -> Result<Self> {
         let bias = match spec.kind {
-            NormKind::Layer => parameters.tensor(&format!("{prefix}.bias"), &[width])?,
+            NormKind::Layer | NormKind::Deviation => parameters.tensor(&format!("{prefix}.bias"), &[width])?,
             NormKind::Rms => vec![0.0; width],
         };
         Ok(Self {

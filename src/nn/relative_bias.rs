@@ -45,6 +45,26 @@ impl<B: Backend> RelativeBias<B> {
     }
 }
 
+/// Reads `PREFIX.relative_keys.weight` and `PREFIX.relative_values.weight`, both `[2·reach + 1, head_width]`, where they are
+/// stored (Shaw, Uszkoreit and Vaswani 2018).
+///
+/// # Errors
+/// If only one is there, or a tensor has another shape.
+pub fn load_relative_vectors<B: Backend>(
+    backend: &B,
+    parameters: &Parameters,
+    prefix: &str,
+    head_width: usize,
+) -> Result<Option<compute::RelativeVectors<B>>> {
+    let [keys, values] = ["relative_keys", "relative_values"].map(|part| format!("{prefix}.{part}.weight"));
+    if !parameters.contains(&keys) && !parameters.contains(&values) {
+        return Ok(None);
+    }
+    let rows = parameters.shape(&keys).and_then(|shape| shape.first().copied()).unwrap_or(1) | 1;
+    let load = |name: &str| backend.vector(parameters.tensor(name, &[rows, head_width])?);
+    Ok(Some(compute::RelativeVectors { keys: load(&keys)?, values: load(&values)?, reach: rows / 2 }))
+}
+
 /// The bucket of the distance `key − query`. Half of the buckets of a direction hold one distance each, the others
 /// logarithmically more, up to `max_distance`; all that is further has the last one. In an encoder the upper half of all
 /// buckets is for keys after the query; a decoder's queries see none. In `f32`, as the models were trained.

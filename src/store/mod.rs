@@ -7,13 +7,13 @@ mod resolve;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-pub use resolve::{resolve, resolve_with};
+pub use resolve::{at, resolve, resolve_with};
 
 use crate::checkpoint::ModelFiles;
 use hub::HubSettings;
 
 /// The files a vocabulary may consist of.
-pub const VOCABULARY_FILES: [&str; 19] = [
+pub const VOCABULARY_FILES: [&str; 25] = [
     "source.spm",
     "target.spm",
     "vocab.json",
@@ -33,6 +33,12 @@ pub const VOCABULARY_FILES: [&str; 19] = [
     "vocab.txt",
     "source_vocab.txt",
     "target_vocab.txt",
+    "shared_vocabulary.json",
+    "shared_vocabulary.txt",
+    "source_vocabulary.json",
+    "source_vocabulary.txt",
+    "target_vocabulary.json",
+    "target_vocabulary.txt",
 ];
 
 /// Where a model was found.

@@ -1,9 +1,11 @@
 //! What stands around a sentence: the tokens before and after the source, and those a translation begins with.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Languages, Vocabulary};
 
 /// A token of a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Part {
     /// This token.
     Id(u32),
@@ -16,7 +18,7 @@ pub enum Part {
 }
 
 /// The frame of a model's sentences.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Frame {
     /// What the encoder gets before and after a sentence; `None` where the vocabulary's template says so (the
     /// `post_processor` of a `tokenizer.json`), and a sentence end alone if it has none.

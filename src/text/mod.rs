@@ -1,8 +1,8 @@
 //! Vocabularies: text to piece ids and back.
 //!
 //! Read are a `tokenizer.json` and byte-level byte-pair encoding (through the `tokenizers` crate), SentencePiece models
-//! with a `vocab.json` or the numbering of a family, bytes, Moses tokens with byte-pair encoding, and plain
-//! word lists. None of them adds or removes
+//! with a `vocab.json` or the numbering of a family, bytes, Moses tokens with byte-pair encoding, plain
+//! word lists, and lists of pieces whose text is cut by what lies with them (`segmentation.rs`). None of them adds or removes
 //! sentence-end tokens; the translator does.
 
 mod characters;
@@ -13,11 +13,15 @@ pub mod moses;
 mod normalize;
 mod numbering;
 mod paragraphs;
+mod piece_list;
 mod pieces;
+mod segmentation;
+mod segmenter;
 pub mod sentencepiece;
 mod sentencepiece_vocabulary;
 mod sentences;
 mod spelling;
+pub mod subwords;
 pub mod tokenizer_json;
 mod utf8_bytes;
 mod vocabularies;
@@ -25,12 +29,16 @@ mod vocabulary_table;
 pub mod word_list;
 mod words;
 
+use serde::{Deserialize, Serialize};
+
 pub use self::frame::{Frame, Part};
 pub use self::languages::{Language, Languages, ModelLanguages, Side, Task, same_language};
 pub use self::moses::MosesVocabulary;
 pub use self::normalize::{Normalized, Offsets, normalize};
 pub use self::numbering::Numbering;
 pub use self::paragraphs::append_line;
+pub use self::piece_list::{PieceList, word_level};
+pub use self::segmentation::{Pretokenizer, Segmentation, SideSegmentation, Unit};
 pub use self::sentencepiece_vocabulary::SentencePieceVocabulary;
 pub use self::sentences::{join_sentences, join_sentences_at, split_sentences};
 pub use self::spelling::spelled;
@@ -70,7 +78,8 @@ pub trait Vocabulary: Send + Sync {
     /// The bytes that a piece, as the vocabulary writes it, adds to a text, with the spaces it marks itself; not always whole
     /// characters.
     fn written(&self, piece: &str) -> Vec<u8> {
-        spelling::byte_of(piece).map_or_else(|| piece.replace('\u{2581}', " ").into_bytes(), |byte| vec![byte])
+        let space = if piece.starts_with('\u{2581}') { " " } else { "" };
+        spelling::byte_of(piece).map_or_else(|| [space, &self.readable(piece)].concat().into_bytes(), |byte| vec![byte])
     }
 
     /// The pieces of `text`, in the order and with the ids of [`Vocabulary::encode`]; an unknown piece carries the text
@@ -111,7 +120,7 @@ pub struct Piece {
 }
 
 /// The ids of a vocabulary's special tokens, where it has them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Specials {
     /// Stands for every piece that is not in the vocabulary.
     pub unknown: Option<u32>,

@@ -1,6 +1,7 @@
 //! Finding the vocabulary of a model directory.
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::characters::Characters;
@@ -45,6 +46,10 @@ pub struct Vocabularies {
     pub target: Arc<dyn Vocabulary>,
     /// The one pair of languages they are for, if their files say so.
     pub pair: Option<(String, String)>,
+    /// What the user should be told about them, one line each.
+    pub notes: Vec<String>,
+    /// The files that cut text, relative to the model's, where the pieces come from elsewhere.
+    pub files: Vec<PathBuf>,
 }
 
 impl Vocabularies {
@@ -83,8 +88,13 @@ impl Vocabularies {
     /// Opens one kind, if it is there.
     fn open_kind(files: &ModelFiles, kind: Kind, config: &TokenizerConfig) -> Result<Option<Self>> {
         let clean_up = config.flag("clean_up_tokenization_spaces");
-        let both =
-            |vocabulary: Arc<dyn Vocabulary>| Self { source: Arc::clone(&vocabulary), target: vocabulary, pair: None };
+        let both = |vocabulary: Arc<dyn Vocabulary>| Self {
+            source: Arc::clone(&vocabulary),
+            target: vocabulary,
+            pair: None,
+            notes: Vec::new(),
+            files: Vec::new(),
+        };
         Ok(match kind {
             Kind::Marian if files.read("source.spm")?.is_some() || files.read("target.spm")?.is_some() => {
                 Some(Self::open_marian(files, clean_up)?)
@@ -152,7 +162,7 @@ impl Vocabularies {
     /// The same vocabularies for text that is cut into pieces already, with spaces between them.
     #[must_use]
     pub fn of_pieces(self) -> Self {
-        Self { source: Arc::new(Pieces(self.source)), target: Arc::new(Pieces(self.target)), pair: self.pair }
+        Self { source: Arc::new(Pieces(self.source)), target: Arc::new(Pieces(self.target)), ..self }
     }
 
     fn open_marian(files: &ModelFiles, clean_up: bool) -> Result<Self> {
@@ -167,7 +177,13 @@ impl Vocabularies {
             let vocabulary = SentencePieceVocabulary::new(model(name)?, table).with_language_in_text();
             Ok(Arc::new(vocabulary.with_clean_up_spaces(clean_up)))
         };
-        Ok(Self { source: side("source.spm", source_table)?, target: side("target.spm", target_table)?, pair: None })
+        Ok(Self {
+            source: side("source.spm", source_table)?,
+            target: side("target.spm", target_table)?,
+            pair: None,
+            notes: Vec::new(),
+            files: Vec::new(),
+        })
     }
 
     fn open_moses(files: &ModelFiles, config: &TokenizerConfig, clean_up: bool) -> Result<Self> {
@@ -180,7 +196,13 @@ impl Vocabularies {
             let lower_case = config.flag("do_lower_case");
             Ok(Arc::new(vocabulary.with_lower_case(lower_case).with_clean_up_spaces(clean_up)))
         };
-        Ok(Self { source: side("vocab-src.json", &pair.0)?, target: side("vocab-tgt.json", &pair.1)?, pair: None })
+        Ok(Self {
+            source: side("vocab-src.json", &pair.0)?,
+            target: side("vocab-tgt.json", &pair.1)?,
+            pair: None,
+            notes: Vec::new(),
+            files: Vec::new(),
+        })
     }
 }
 
@@ -192,11 +214,17 @@ fn open_pair(
 ) -> Result<Option<Vocabularies>> {
     if files.read(source)?.is_some() || files.read(target)?.is_some() {
         let side = |name| open(&require(files, name)?, files.path(name));
-        return Ok(Some(Vocabularies { source: side(source)?, target: side(target)?, pair: None }));
+        return Ok(Some(Vocabularies {
+            source: side(source)?,
+            target: side(target)?,
+            pair: None,
+            notes: Vec::new(),
+            files: Vec::new(),
+        }));
     }
     let Some(bytes) = files.read(shared)? else { return Ok(None) };
     let both = open(&bytes, files.path(shared))?;
-    Ok(Some(Vocabularies { source: Arc::clone(&both), target: both, pair: None }))
+    Ok(Some(Vocabularies { source: Arc::clone(&both), target: both, pair: None, notes: Vec::new(), files: Vec::new() }))
 }
 
 fn require(files: &ModelFiles, name: &str) -> Result<Cow<'static, [u8]>> {

@@ -1,17 +1,16 @@
 //! The decoder: one token a row and step, over a cache that beams share through ancestor tables.
 
-use super::{FeedForward, Loader, Scratch, Transformer, sublayer};
+use super::past::{Past, States};
+use super::{Around, FeedForward, Loader, Scratch, Transformer};
 use crate::Result;
-use crate::compute::{Activation, Backend, Recorder, Score, Workspace};
+use crate::compute::{Activation, Backend, Recorder, Relative, Score, Workspace};
 use crate::model::{Attention, Candidate, Decoder, Proposer, Record, TopK};
 use crate::nn::{Linear, Norm};
 
-/// Masked self-attention, encoder-decoder attention and feed-forward.
+/// Masked self-attention or what stands in its place, encoder-decoder attention and feed-forward.
 #[derive(Debug)]
 pub(super) struct DecoderLayer<B: Backend> {
-    /// Query, key and value in one product.
-    self_projection: Linear<B>,
-    self_output: Linear<B>,
+    past: Past<B>,
     self_norm: Norm<B>,
     cross_query: Linear<B>,
     /// Keys and values over the encoder's output in one product.
@@ -20,24 +19,29 @@ pub(super) struct DecoderLayer<B: Backend> {
     cross_norm: Norm<B>,
     feed_forward: FeedForward<B>,
     pre_norm: bool,
+    residual_weight: f32,
 }
 
 impl<B: Backend> DecoderLayer<B> {
     pub(super) fn load(loader: &Loader<'_, B>, prefix: &str) -> Result<Self> {
         let (width, stack) = (loader.spec.width, loader.spec.decoder);
         let inner = stack.heads * stack.head_width;
-        let (own, cross) = (format!("{prefix}.self_attn"), format!("{prefix}.encoder_attn"));
+        let cross = format!("{prefix}.encoder_attn");
         Ok(Self {
-            self_projection: loader.fused(&own, &["q_proj", "k_proj", "v_proj"], width, inner)?,
-            self_output: loader.linear(&format!("{own}.out_proj"), inner, width)?,
+            past: Past::load(loader, prefix)?,
             self_norm: loader.norm(&format!("{prefix}.self_attn_layer_norm"))?,
             cross_query: loader.linear(&format!("{cross}.q_proj"), width, inner)?,
             cross_memory: loader.fused(&cross, &["k_proj", "v_proj"], width, inner)?,
             cross_output: loader.linear(&format!("{cross}.out_proj"), inner, width)?,
             cross_norm: loader.norm(&format!("{prefix}.encoder_attn_layer_norm"))?,
-            feed_forward: FeedForward::load(loader, prefix, stack.inner)?,
+            feed_forward: FeedForward::load(loader, prefix, &stack)?,
             pre_norm: loader.spec.norm.before,
+            residual_weight: stack.residual_weight,
         })
+    }
+
+    fn around<'a>(&self, norm: &'a Norm<B>) -> Around<'a, B> {
+        Around { norm, pre_norm: self.pre_norm, residual_weight: self.residual_weight }
     }
 }
 
@@ -53,6 +57,8 @@ pub(super) struct TransformerDecoder<'m, B: Backend> {
     encoder_attention: Vec<Attention>,
     /// The keys and values of the tokens fed so far.
     past: B::Past,
+    /// What layers without self-attention keep.
+    states: States<B>,
     /// Output of the last layer, `[rows, width]`.
     hidden: B::Rows,
     record: Record,
@@ -80,11 +86,15 @@ impl<'m, B: Backend> TransformerDecoder<'m, B> {
         };
         let memory = model.decoder_layers.iter().map(project).collect::<Result<_>>()?;
         let rows = lengths.len();
+        // What stands in the place of self-attention cannot be looked at.
+        let without = model.decoder_layers.iter().filter(|layer| !layer.past.is_attention()).count();
+        let record = Record { decoder: record.decoder && without == 0, ..record };
         let recorded = |wanted: bool| vec![Vec::new(); if wanted { rows } else { 0 }];
         Ok(Self {
             model,
             memory,
             past: backend.past(model.decoder_layers.len(), rows, heads, head_width),
+            states: States::new(without),
             cross: recorded(record.cross),
             own: recorded(record.decoder),
             sentences: (0..rows).collect(),
@@ -109,29 +119,42 @@ impl<B: Backend> Decoder for TransformerDecoder<'_, B> {
     }
 
     fn step(&mut self, tokens: &[u32], workspace: &mut Workspace) -> Result<()> {
-        let Self { model, memory, sentences, past, hidden, record, cross, own, scratch, .. } = self;
+        let Self { model, memory, sentences, past, states, hidden, record, cross, own, scratch, .. } = self;
         let backend = &model.backend;
         let position = backend.past_length(past);
-        model.decoder_input.forward(backend, tokens, |_| position, hidden)?;
+        match position {
+            0 if model.starts_from_zero => model.decoder_input.zeros(backend, tokens, hidden)?,
+            _ => model.decoder_input.forward(backend, tokens, |_| position, hidden)?,
+        }
         backend.advance(past);
         cross.iter_mut().chain(own.iter_mut()).for_each(Vec::clear);
 
         let scale = model.scales.1;
         for (index, (layer, memory)) in model.decoder_layers.iter().zip(memory).enumerate() {
-            let Scratch { normed, projected, context, out, .. } = scratch;
-            sublayer(backend, &layer.self_norm, layer.pre_norm, hidden, normed, out, |x, out| {
-                layer.self_projection.forward(backend, workspace, x, Activation::Identity, projected)?;
-                let mut keep = keeper(own);
-                let keep = record.decoder.then_some(&mut keep as Recorder<'_>);
-                let bias = model.decoder_bias.of(index);
-                backend.attend_past(workspace, past, index, scale, bias, projected, context, keep)?;
-                layer.self_output.forward(backend, workspace, context, Activation::Identity, out)
+            let Scratch { normed, projected, context, gate, out, .. } = scratch;
+            layer.around(&layer.self_norm).sublayer(backend, hidden, normed, out, |x, out| match &layer.past {
+                Past::Attention { projection, relative, output } => {
+                    projection.forward(backend, workspace, x, Activation::Identity, projected)?;
+                    let mut keep = keeper(own);
+                    let keep = record.decoder.then_some(&mut keep as Recorder<'_>);
+                    let relative = match (relative, model.decoder_bias.of(index)) {
+                        (Some(vectors), _) => Relative::Vectors(vectors),
+                        (None, Some(bias)) => Relative::Bias(bias),
+                        (None, None) => Relative::None,
+                    };
+                    backend.attend_past(workspace, past, index, scale, relative, projected, context, keep)?;
+                    output.forward(backend, workspace, context, Activation::Identity, out)
+                }
+                Past::Ssru(unit) => unit.forward(backend, workspace, x, states.of(index), projected, context, out),
+                Past::Average(mean) => {
+                    mean.forward(backend, workspace, x, position + 1, states.of(index), [projected, context, gate], out)
+                }
             })?;
-            sublayer(backend, &layer.cross_norm, layer.pre_norm, hidden, normed, out, |x, out| {
+            layer.around(&layer.cross_norm).sublayer(backend, hidden, normed, out, |x, out| {
                 layer.cross_query.forward(backend, workspace, x, Activation::Identity, projected)?;
                 let mut keep = keeper(cross);
                 let keep = record.cross.then_some(&mut keep as Recorder<'_>);
-                let score = Score::Dot { scale, bias: None };
+                let score = Score::Dot { scale, relative: Relative::None };
                 backend.attend(workspace, score, memory, sentences, projected, None, context, keep)?;
                 layer.cross_output.forward(backend, workspace, context, Activation::Identity, out)
             })?;
@@ -173,6 +196,7 @@ impl<B: Backend> Decoder for TransformerDecoder<'_, B> {
         self.spare_sentences.extend(rows.iter().map(|&row| self.sentences[row]));
         std::mem::swap(&mut self.sentences, &mut self.spare_sentences);
         self.model.backend.select_past(&mut self.past, rows)?;
+        self.states.select(&self.model.backend, rows)?;
         if self.record.cross {
             self.cross.resize(rows.len(), Vec::new());
         }

@@ -1,10 +1,10 @@
 //! The encoder: every sentence of a batch at once, laid end to end without padding.
 
-use super::{FeedForward, Loader, Scratch, Transformer, sublayer};
+use super::{Around, FeedForward, Loader, Scratch, Transformer};
 use crate::Result;
-use crate::compute::{Activation, Backend, Recorder, Score, Workspace, spans};
+use crate::compute::{Activation, Backend, Recorder, Relative, RelativeVectors, Score, Workspace, spans};
 use crate::model::Attention;
-use crate::nn::{Linear, Norm};
+use crate::nn::{Linear, Norm, load_relative_vectors};
 
 /// Self-attention and feed-forward.
 #[derive(Debug)]
@@ -12,9 +12,11 @@ pub(super) struct EncoderLayer<B: Backend> {
     /// Query, key and value in one product.
     projection: Linear<B>,
     output: Linear<B>,
+    relative: Option<RelativeVectors<B>>,
     norm: Norm<B>,
     feed_forward: FeedForward<B>,
     pre_norm: bool,
+    residual_weight: f32,
 }
 
 impl<B: Backend> EncoderLayer<B> {
@@ -24,9 +26,11 @@ impl<B: Backend> EncoderLayer<B> {
         Ok(Self {
             projection: loader.fused(&prefix_attention, &["q_proj", "k_proj", "v_proj"], width, inner)?,
             output: loader.linear(&format!("{prefix_attention}.out_proj"), inner, width)?,
+            relative: load_relative_vectors(loader.backend, loader.parameters, &prefix_attention, stack.head_width)?,
             norm: loader.norm(&format!("{prefix}.self_attn_layer_norm"))?,
-            feed_forward: FeedForward::load(loader, prefix, stack.inner)?,
+            feed_forward: FeedForward::load(loader, prefix, &stack)?,
             pre_norm: loader.spec.norm.before,
+            residual_weight: stack.residual_weight,
         })
     }
 }
@@ -64,7 +68,9 @@ impl<B: Backend> Transformer<B> {
         let mut scratch = Scratch::default();
         for (layer_index, layer) in self.encoder_layers.iter().enumerate() {
             let Scratch { normed, projected, context, out, .. } = &mut scratch;
-            sublayer(backend, &layer.norm, layer.pre_norm, &mut x, normed, out, |x, out| {
+            let (pre_norm, residual_weight) = (layer.pre_norm, layer.residual_weight);
+            let around = Around { norm: &layer.norm, pre_norm, residual_weight };
+            around.sublayer(backend, &mut x, normed, out, |x, out| {
                 layer.projection.forward(backend, workspace, x, Activation::Identity, projected)?;
                 let mut memory = backend.dot_memory(heads, self.encoder.head_width, &lengths, projected, false)?;
                 let mut keep = |row: usize, weights: &[f32]| {
@@ -75,7 +81,12 @@ impl<B: Backend> Transformer<B> {
                     }
                 };
                 let keep = record.then_some(&mut keep as Recorder<'_>);
-                let score = Score::Dot { scale: self.scales.0, bias: self.encoder_bias.of(layer_index) };
+                let relative = match (&layer.relative, self.encoder_bias.of(layer_index)) {
+                    (Some(vectors), _) => Relative::Vectors(vectors),
+                    (None, Some(bias)) => Relative::Bias(bias),
+                    (None, None) => Relative::None,
+                };
+                let score = Score::Dot { scale: self.scales.0, relative };
                 backend.attend(workspace, score, &mut memory, &sentences, projected, None, context, keep)?;
                 layer.output.forward(backend, workspace, context, Activation::Identity, out)
             })?;

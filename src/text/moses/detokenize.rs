@@ -20,16 +20,6 @@ const ESCAPES: [(&str, &str); 11] = [
     ("&amp;", "&"),
 ];
 
-/// The special characters of tokens as they are.
-pub(super) fn unescape(mut text: String) -> String {
-    for (escaped, character) in ESCAPES {
-        if text.contains(escaped) {
-            text = text.replace(escaped, character);
-        }
-    }
-    text
-}
-
 /// On which side of a token a space may stand.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Spacing {
@@ -42,9 +32,19 @@ enum Spacing {
 }
 
 impl Moses {
+    /// The special characters of tokens as they are.
+    pub(in crate::text) fn unescape(&self, mut text: String) -> String {
+        for (escaped, character) in ESCAPES {
+            if self.escapes && text.contains(escaped) {
+                text = text.replace(escaped, character);
+            }
+        }
+        text
+    }
+
     /// The text that tokens stand for, with the language's spacing; hyphens and special characters are put back.
     pub fn detokenize(&self, tokens: &[&str]) -> String {
-        let text = unescape(format!(" {} ", tokens.join(" ")).replace(" @-@ ", "-"));
+        let text = self.unescape(format!(" {} ", tokens.join(" ")).replace(" @-@ ", "-"));
         let tokens: Vec<&str> = text.split(is_space).filter(|token| !token.is_empty()).collect();
         // How many of each quotation mark came before.
         let mut quotes = HashMap::new();

@@ -7,7 +7,7 @@ use super::characters::is_space;
 use crate::{Error, Result};
 
 /// The mark after the last character of a token.
-pub(super) const WORD_END: &str = "</w>";
+pub(in crate::text) const WORD_END: &str = "</w>";
 
 /// Which pieces are put together, best first (Sennrich, Haddow and Birch 2016).
 #[derive(Debug, Default)]
@@ -15,6 +15,8 @@ pub struct Merges {
     /// A number for every piece that is in a merge or comes out of one.
     symbols: HashMap<Box<str>, u32>,
     merges: HashMap<(u32, u32), Merge>,
+    /// Whether [`WORD_END`] is a piece of its own at first, and not the end of a token's last character.
+    end_is_piece: bool,
 }
 
 /// What becomes of a pair.
@@ -50,11 +52,7 @@ impl Merges {
         for (rank, line) in text.lines().enumerate() {
             let mut fields = line.split(is_space).filter(|field| !field.is_empty());
             match (fields.next(), fields.next()) {
-                (Some(left), Some(right)) => {
-                    let pair = (list.symbol(left), list.symbol(right));
-                    let merge = Merge { rank: rank as u32, symbol: list.symbol(&format!("{left}{right}")) };
-                    list.merges.insert(pair, merge);
-                }
+                (Some(left), Some(right)) => list.add(left, right, rank as u32),
                 (Some(one), None) => {
                     let number = rank + 1;
                     return Err(problem(format!(
@@ -67,21 +65,44 @@ impl Merges {
         Ok(list)
     }
 
+    /// A list of these pairs, best first. Of a pair that is listed twice the first counts.
+    pub(in crate::text) fn of_pairs(pairs: &[(&str, &str)], end_is_piece: bool) -> Self {
+        let mut list = Self { end_is_piece, ..Self::default() };
+        for (rank, (left, right)) in pairs.iter().enumerate().rev() {
+            list.add(left, right, rank as u32);
+        }
+        list
+    }
+
+    fn add(&mut self, left: &str, right: &str, rank: u32) {
+        let pair = (self.symbol(left), self.symbol(right));
+        let merge = Merge { rank, symbol: self.symbol(&[left, right].concat()) };
+        self.merges.insert(pair, merge);
+    }
+
     fn symbol(&mut self, piece: &str) -> u32 {
         let next = self.symbols.len() as u32;
         *self.symbols.entry(Box::from(piece)).or_insert(next)
     }
 
-    /// Calls `emit` with every piece of a token; the last one ends with [`WORD_END`]. An empty token has none.
+    /// Calls `emit` with every piece of a token; the last one ends with [`WORD_END`], or is it. An empty token
+    /// has none.
     ///
     /// The best pair is put together wherever it stands, from left to right, until no pair is in the list.
-    pub(super) fn split(&self, token: &str, mut emit: impl FnMut(&str)) {
+    pub(in crate::text) fn split(&self, token: &str, mut emit: impl FnMut(&str)) {
         let text = format!("{token}{WORD_END}");
-        let mut parts = Vec::with_capacity(token.len());
+        let mut parts = Vec::with_capacity(token.len() + 1);
+        let part = |start: usize, end| {
+            let symbol = self.symbols.get(&text[start..end]).copied();
+            Part { end, symbol, with_next: None }
+        };
         for (start, character) in token.char_indices() {
             let end = start + character.len_utf8();
-            let end = if end == token.len() { text.len() } else { end };
-            parts.push(Part { end, symbol: self.symbols.get(&text[start..end]).copied(), with_next: None });
+            let end = if end == token.len() && !self.end_is_piece { text.len() } else { end };
+            parts.push(part(start, end));
+        }
+        if self.end_is_piece && !token.is_empty() {
+            parts.push(part(token.len(), text.len()));
         }
         (0..parts.len()).for_each(|at| parts[at].with_next = self.merge_at(&parts, at));
         while let Some(best) = parts.iter().filter_map(|part| part.with_next).min_by_key(|merge| merge.rank) {

@@ -66,9 +66,22 @@ fn expression(pattern: &str) -> Regex {
     Regex::new(pattern).expect("the patterns of this file are sound")
 }
 
-/// The text with punctuation in one form, without control characters and spaces around it.
-pub(super) fn normalize(text: &str, language: &str) -> String {
-    let text = one_space(replace(replace_wide(text), &BRACKETS));
+/// How punctuation is normalised before text is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Normalization {
+    /// Not at all.
+    None,
+    /// Quotation marks, dashes, spaces around marks (`normalize-punctuation.perl`).
+    Punctuation,
+    /// Wide punctuation too, and characters that print nothing are taken out (`replace-unicode-punctuation.perl`,
+    /// `remove-non-printing-char.perl`).
+    All,
+}
+
+/// The text with punctuation in one form and no spaces around it.
+pub(super) fn normalize(text: &str, language: &str, kind: Normalization) -> String {
+    let text = if kind == Normalization::All { replace_wide(text) } else { text.to_owned() };
+    let text = one_space(replace(text, &BRACKETS));
     let text = substitute(&NUMBER_BEFORE_PERCENT, replace(text, &AFTER_BRACKETS), "$1%");
     let text = one_space(replace(text, &QUOTES_AND_DASHES));
     let mut text = one_space(replace(text, &APOSTROPHES_AND_NO_BREAK_SPACES));
@@ -81,7 +94,8 @@ pub(super) fn normalize(text: &str, language: &str) -> String {
     }
     let mark = if matches!(language, "de" | "es" | "cz" | "cs" | "fr") { "$1,$2" } else { "$1.$2" };
     let text = substitute(&SPACE_IN_NUMBER, text, mark);
-    substitute(&NOT_PRINTED, text.trim_matches(is_space).to_owned(), "")
+    let text = text.trim_matches(is_space).to_owned();
+    if kind == Normalization::All { substitute(&NOT_PRINTED, text, "") } else { text }
 }
 
 /// Wide (Chinese, Japanese) punctuation and digits as narrow ones; a full stop has one space after it.

@@ -1,17 +1,26 @@
 //! Cutting a text into tokens.
 
 use super::Moses;
-use super::characters::{CharacterSet, set};
-use super::punctuation::normalize;
+use super::characters::{CharacterSet, is_space, set};
 
-/// Stands for a full stop beside another; no normalised text has it.
-const DOT_OF_MANY: char = '\u{e000}';
+/// Stands for a full stop beside another; control characters are taken out of the text first.
+const DOT_OF_MANY: char = '\u{1}';
+
+/// The most places that patterns protect in one text.
+const MOST_PROTECTED: usize = 1000;
 
 impl Moses {
     /// The tokens of a text as models are trained on them: normalised, hyphens inside words cut out as `@-@`, special
     /// characters written as `&apos;` and the like. No token is empty or has a space.
     pub fn tokenize(&self, text: &str) -> Vec<String> {
-        let mut text = self.cut_out_marks(&normalize(text, &self.language));
+        self.tokenize_normalized(&self.normalize(text))
+    }
+
+    /// The tokens of a text that is normalised already.
+    pub(in crate::text) fn tokenize_normalized(&self, text: &str) -> Vec<String> {
+        let mut text = clean(text);
+        let protected = self.protect(&mut text);
+        let mut text = self.cut_out_marks(&text);
         self.cut_out_commas(&mut text);
         self.cut_out_apostrophes(&mut text);
         let text: String = text.into_iter().collect();
@@ -29,13 +38,38 @@ impl Moses {
             tokens.pop();
             tokens.extend([stem, ".", "'"].iter().filter(|token| !token.is_empty()));
         }
-        tokens.into_iter().map(escape).collect()
+        let finish = |token: &str| match self.escapes {
+            true => escape(token),
+            false => token.replace(DOT_OF_MANY, "."),
+        };
+        if protected.is_empty() {
+            return tokens.into_iter().map(finish).collect();
+        }
+        // What was protected may have spaces, which are where tokens end all the same.
+        let mut text = tokens.join(" ");
+        for (number, found) in protected.iter().enumerate() {
+            text = text.replace(&stand_in(number), found);
+        }
+        text.split_whitespace().map(finish).collect()
+    }
+
+    /// Puts stand-ins in the place of what the patterns find, the longest first.
+    fn protect(&self, text: &mut String) -> Vec<String> {
+        let found = self.protected.iter().flat_map(|pattern| pattern.find_iter(text));
+        let found = found.map(|found| found.as_str().to_owned()).filter(|found| !found.is_empty());
+        let found: Vec<String> = found.take(MOST_PROTECTED).collect();
+        let mut order: Vec<usize> = (0..found.len()).collect();
+        order.sort_by_key(|&number| std::cmp::Reverse(found[number].chars().count()));
+        for number in order {
+            *text = text.replace(&found[number], &stand_in(number));
+        }
+        found
     }
 
     /// Puts spaces around all but letters, digits and some marks, around hyphens inside words, and around several full
     /// stops.
     fn cut_out_marks(&self, text: &str) -> Vec<char> {
-        let text: Vec<char> = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().collect();
+        let text: Vec<char> = text.trim_matches(is_space).chars().collect();
         let is_inside = |at: usize| text.get(at).is_some_and(|&character| self.is_letter_or_digit(character));
         let is_dot = |at: usize| text.get(at) == Some(&'.');
         let mut cut = Vec::with_capacity(2 * text.len());
@@ -46,7 +80,7 @@ impl Moses {
                     let (first, last) = (!is_dot(before), !is_dot(at + 1));
                     cut.extend(first.then_some(' ').into_iter().chain([DOT_OF_MANY]).chain(last.then_some(' ')));
                 }
-                '-' if is_inside(before) && is_inside(at + 1) => cut.extend(" @-@ ".chars()),
+                '-' if self.splits_hyphens && is_inside(before) && is_inside(at + 1) => cut.extend(" @-@ ".chars()),
                 ' ' | '.' | '\'' | '`' | ',' | '-' => cut.push(character),
                 _ if self.is_letter_or_digit(character) => cut.push(character),
                 _ => cut.extend([' ', character, ' ']),
@@ -110,6 +144,23 @@ impl Moses {
     fn is_letter_or_digit(&self, character: char) -> bool {
         self.is_letter(character) || set("digits").contains(character)
     }
+}
+
+/// One space for white space, and no control characters.
+fn clean(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut before = None;
+    for character in text.chars().map(|character| if is_space(character) { ' ' } else { character }) {
+        if before.replace(character) != Some(' ') || character != ' ' {
+            clean.extend((character >= ' ').then_some(character));
+        }
+    }
+    clean
+}
+
+/// What stands for a protected part while the rest is cut: a word of letters and digits, as sacremoses has it.
+fn stand_in(number: usize) -> String {
+    format!("THISISPROTECTED{number:03}")
 }
 
 /// What may stand beside a mark.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::detokenize::unescape;
 use super::merges::WORD_END;
 use super::{Merges, Moses};
 use crate::text::{Piece, Specials, Vocabulary};
@@ -90,11 +89,7 @@ impl Vocabulary for MosesVocabulary {
     }
 
     fn readable(&self, word: &str) -> String {
-        unescape(word.replace(WORD_END, ""))
-    }
-
-    fn written(&self, piece: &str) -> Vec<u8> {
-        self.readable(piece).into_bytes()
+        self.moses.unescape(word.replace(WORD_END, ""))
     }
 
     fn segment(&self, text: &str) -> Vec<Piece> {

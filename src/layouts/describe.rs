@@ -1,0 +1,131 @@
+//! What a model is, in words: for `translate models`.
+
+use super::list::{languages, weights};
+use super::{Layout, Opened, WeightSummary};
+use crate::checkpoint::{ModelFiles, Parameters, Weights};
+use crate::compute::{Activation, NormKind};
+use crate::layouts::hugging_face::activation_name;
+use crate::model::EmbeddingNames;
+use crate::spec::{Positions, Recurrent, Spec, Transformer};
+
+/// What can be said of a model, or of a file or directory that looks like one.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// How a person names it.
+    pub name: String,
+    /// The toolkit that wrote it, with its version if the files say so.
+    pub toolkit: Option<String>,
+    /// The family, as config.json would call it.
+    pub family: Option<&'static str>,
+    /// The network, in one line.
+    pub network: Option<String>,
+    /// Source and target language, as far as the model says.
+    pub languages: (Option<String>, Option<String>),
+    /// Number of pieces of the source and the target vocabulary.
+    pub vocabularies: Option<(usize, usize)>,
+    /// The file of weights, or the first of several.
+    pub file: Option<String>,
+    /// The weights at a glance, or why the model cannot be used.
+    pub weights: Result<WeightSummary, String>,
+    /// What a person should know of it, one line each.
+    pub notes: Vec<String>,
+}
+
+/// Whether a directory or archive holds weights, of whatever family.
+pub fn looks_like_model(files: &ModelFiles) -> bool {
+    Weights::is_there(files)
+}
+
+/// Describes a model: as much as its files say, and the reason if it cannot be used.
+pub fn describe(files: &ModelFiles) -> Description {
+    let name = files.name().display().to_string();
+    let languages = languages(&name, files);
+    let mut description = Description {
+        name,
+        toolkit: None,
+        family: None,
+        network: None,
+        languages,
+        vocabularies: None,
+        file: None,
+        weights: weights(files).map_err(|error| error.to_string()),
+        notes: Vec::new(),
+    };
+    if let Ok((layout, keys, parameters)) = super::parameters(files) {
+        description.family = Some(layout.name());
+        description.toolkit = Some(toolkit(layout, files, parameters.weights()));
+        description.file = parameters.path().file_name().map(|name| name.to_string_lossy().into_owned());
+        description.network = layout.spec(&keys, &parameters).ok().map(|spec| network(&spec, &parameters));
+    }
+    if let Ok(opened) = Opened::open(files) {
+        let vocabularies = opened.vocabularies(files).ok();
+        description.vocabularies = vocabularies.map(|both| (both.source.size(), both.target.size()));
+        let said = |own: Option<String>, of_model: &Option<String>| own.or_else(|| of_model.clone());
+        let (source, target) = description.languages;
+        description.languages = (said(source, &opened.languages.0), said(target, &opened.languages.1));
+        description.notes = opened.notes.clone();
+        description.notes.extend(opened.generation.notes(files));
+    }
+    description
+}
+
+/// The toolkit of a model with its version.
+fn toolkit(layout: &dyn Layout, files: &ModelFiles, weights: &Weights) -> String {
+    match layout.toolkit(files, weights) {
+        (name, Some(version)) => format!("{name} {version}"),
+        (name, None) => name.to_owned(),
+    }
+}
+
+fn network(spec: &Spec, parameters: &Parameters) -> String {
+    match spec {
+        Spec::Transformer(spec) => transformer(spec, parameters),
+        Spec::Recurrent(spec) => recurrent(spec),
+    }
+}
+
+fn transformer(spec: &Transformer, parameters: &Parameters) -> String {
+    let (encoder, decoder) = (&spec.encoder, &spec.decoder);
+    let both = |encoder: usize, decoder: usize| match encoder == decoder {
+        true => encoder.to_string(),
+        false => format!("{encoder} and {decoder}"),
+    };
+    let norm = match spec.norm.kind {
+        NormKind::Rms => "root-mean-square ",
+        _ => "",
+    };
+    let activation = match spec.activation {
+        Activation::Identity => "linear",
+        other => activation_name(other),
+    };
+    let positions = match (&spec.positions, &spec.relative_bias) {
+        (_, Some(_)) => "relative position bias",
+        (Positions::Sinusoidal { .. }, _) => "sinusoidal positions",
+        (Positions::Learned { .. }, _) => "learned positions",
+        (Positions::None, _) => "no positions added",
+    };
+    let tied = match EmbeddingNames::decide(parameters) {
+        Ok(names) if names.source == names.target && names.target == names.output => {
+            ", embeddings and output layer are one"
+        }
+        Ok(names) if names.target == names.output => ", target embedding and output layer are one",
+        _ => "",
+    };
+    format!(
+        "Transformer, {} + {} layers, width {}, {} heads, feed-forward {}{}, {norm}{}-norm, {activation}, {positions}{tied}",
+        encoder.layers,
+        decoder.layers,
+        spec.width,
+        both(encoder.heads, decoder.heads),
+        both(encoder.inner, decoder.inner),
+        if spec.gated { " gated" } else { "" },
+        if spec.norm.before { "pre" } else { "post" },
+    )
+}
+
+fn recurrent(spec: &Recurrent) -> String {
+    format!(
+        "bidirectional GRU encoder {} + {}, GRU decoder {}, embeddings {} and {}, additive attention",
+        spec.encoder_hidden, spec.encoder_hidden, spec.decoder_hidden, spec.source_embedding, spec.target_embedding
+    )
+}

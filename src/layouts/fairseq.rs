@@ -1,0 +1,244 @@
+//! fairseq's Transformer (Ott et al. 2019): `checkpoint_best.pt` with its options inside, and `dict.LANGUAGE.txt`.
+//!
+//! Options are in `args` or, since 0.10, in `cfg`; what an architecture's name stands for was written into them when training
+//! began. Beside each sublayer or before it, sinusoids or learned positions: whatever the options say. The files do not hold how
+//! text is cut; it is as for any list of pieces (docs/models.md).
+
+use serde_json::{Map, Value};
+
+use super::hugging_face::{self, first};
+use super::rules::Rule;
+use super::toolkits::{self, Tokens};
+use super::{GenerationConfig, Layout, Lists};
+use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
+use crate::compute::{Activation, NormKind};
+use crate::spec::{Frequencies, Norm, Order, Positions, Spec, Stack, Transformer};
+use crate::text::{Frame, Part, PieceList};
+use crate::{Error, Result};
+
+/// The ids that every dictionary begins with.
+const TOKENS: Tokens = Tokens { begin: 0, padding: 1, end: 2, unknown: 3 };
+
+/// The first lines of every dictionary, which its file leaves out.
+const IMPLIED: [&str; 4] = ["<s>", "<pad>", "</s>", "<unk>"];
+
+/// Options that change the network and are not supported where they are on.
+const REFUSED: [&str; 9] = [
+    "cross_self_attention",
+    "no_cross_attention",
+    "adaptive_input",
+    "scale_attn",
+    "scale_fc",
+    "scale_heads",
+    "scale_resids",
+    "base_layers",
+    "char_inputs",
+];
+
+/// The family.
+pub(super) struct Fairseq;
+
+impl Layout for Fairseq {
+    fn name(&self) -> &'static str {
+        "fairseq-transformer"
+    }
+
+    fn toolkit(&self, _files: &ModelFiles, _weights: &Weights) -> (&'static str, Option<String>) {
+        ("fairseq", None)
+    }
+
+    fn recognises(&self, tensors: &[&str], said: &Map<String, Value>) -> bool {
+        let is_transformer = || tensors.iter().any(|name| name.starts_with("encoder.layers.0.self_attn."));
+        (said.contains_key("args") || said.contains_key("cfg")) && is_transformer()
+            || tensors.contains(&"encoder.version") && is_transformer()
+    }
+
+    fn options(&self, _files: &ModelFiles, weights: &Weights) -> Result<Option<Map<String, Value>>> {
+        let said = weights.said();
+        let args = said.get("args").and_then(Value::as_object);
+        let Some(cfg) = said.get("cfg").and_then(Value::as_object) else { return Ok(args.cloned()) };
+        // The task's options tell the languages.
+        let mut options = Map::new();
+        for part in ["task", "model"] {
+            options.extend(cfg.get(part).and_then(Value::as_object).cloned().unwrap_or_default());
+        }
+        Ok(Some(options))
+    }
+
+    fn rules(&self) -> &'static [Rule] {
+        &[
+            Rule::Ignore("{side}.version"),
+            Rule::Ignore("{side}.embed_positions._float_tensor"),
+            Rule::Ignore("{side}.embed_positions.weights"),
+            Rule::Split(
+                "{side}.layers.{layer}.{attention}.in_proj_{part}",
+                &[
+                    "model.{side}.layers.{layer}.{attention}.q_proj.{part}",
+                    "model.{side}.layers.{layer}.{attention}.k_proj.{part}",
+                    "model.{side}.layers.{layer}.{attention}.v_proj.{part}",
+                ],
+            ),
+            Rule::Rename(
+                "{side}.layers.{layer}.layer_norms.0.{part}",
+                "{side}.layers.{layer}.self_attn_layer_norm.{part}",
+            ),
+            Rule::Rename(
+                "decoder.layers.{layer}.layer_norms.1.{part}",
+                "decoder.layers.{layer}.encoder_attn_layer_norm.{part}",
+            ),
+            Rule::Rename(
+                "encoder.layers.{layer}.layer_norms.1.{part}",
+                "encoder.layers.{layer}.final_layer_norm.{part}",
+            ),
+            Rule::Rename(
+                "decoder.layers.{layer}.layer_norms.2.{part}",
+                "decoder.layers.{layer}.final_layer_norm.{part}",
+            ),
+            Rule::Copy("decoder.output_projection.weight", &["lm_head.weight"]),
+            Rule::Copy("decoder.embed_out", &["lm_head.weight"]),
+            Rule::Copy("encoder.{rest}", &["model.encoder.{rest}"]),
+            Rule::Copy("decoder.{rest}", &["model.decoder.{rest}"]),
+        ]
+    }
+
+    fn spec(&self, keys: &Keys, parameters: &Parameters) -> Result<Spec> {
+        for key in REFUSED {
+            if toolkits::is_on(keys, key) {
+                keys.refuse(format!("`{key}` is not supported"));
+            }
+        }
+        if parameters.names().any(|name| name.contains("adaptive_softmax")) {
+            keys.refuse("the output layer is an adaptive softmax, which is not supported");
+        }
+        let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 1)?;
+        let width = toolkits::width(parameters)?;
+        let stack = |side: &str| -> Result<Stack> {
+            let heads = keys.size(&format!("{side}_attention_heads"), 8)?;
+            // The first versions had no last normalisation, wherever the others stood.
+            let final_norm = parameters.contains(&format!("model.{side}.layer_norm.weight"));
+            toolkits::stack(keys, parameters, side, width, heads, final_norm)
+        };
+        let before = |side: &str| keys.flag(&format!("{side}_normalize_before"), false);
+        let positions = if keys.flag("no_token_positional_embeddings", false)? {
+            Positions::None
+        } else if keys.flag(first(keys, &["encoder_learned_pos", "decoder_learned_pos"]), false)? {
+            let rows =
+                parameters.shape("model.encoder.embed_positions.weight").and_then(|shape| shape.first().copied());
+            let offset = TOKENS.padding as usize + 1;
+            let rows = rows.and_then(|rows| rows.checked_sub(offset)).filter(|&rows| rows > 0);
+            let rows = rows.ok_or_else(|| parameters.missing("model.encoder.embed_positions.weight"))?;
+            Positions::Learned { rows, offset }
+        } else {
+            Positions::Sinusoidal {
+                order: Order::Halves,
+                first_index: TOKENS.padding as usize + 1,
+                frequencies: Frequencies::ByLastIndex,
+                padding: Some(TOKENS.padding),
+            }
+        };
+        let trained_length = keys.number("max_source_positions")?.filter(|&length| length > 0);
+        Ok(Spec::Transformer(Transformer {
+            encoder: stack("encoder")?,
+            decoder: stack("decoder")?,
+            norm: Norm {
+                kind: NormKind::Layer,
+                epsilon: 1e-5,
+                before: toolkits::same_side(keys, "`encoder_normalize_before`", before("encoder")?, before("decoder")?),
+            },
+            activation: activation(keys)?,
+            embedding_scale: if keys.flag("no_scale_embedding", false)? { 1.0 } else { (width as f32).sqrt() },
+            embedding_norm: parameters.contains("model.encoder.layernorm_embedding.weight"),
+            positions,
+            trained_length,
+            ..toolkits::transformer(parameters, width, source_vocabulary, target_vocabulary)?
+        }))
+    }
+
+    fn frame(&self, _keys: &Keys, spec: &Spec) -> Result<Frame> {
+        let _ = spec;
+        let mut frame = TOKENS.frame(TOKENS.end);
+        frame.source = Some((Vec::new(), vec![Part::Id(TOKENS.end)]));
+        frame.bans_padding = true;
+        Ok(frame)
+    }
+
+    fn lists(&self, files: &ModelFiles, keys: &Keys) -> Result<Option<Lists>> {
+        let named = |key: &str| -> Result<Option<String>> {
+            let name = keys.string(key)?.map(|language| format!("dict.{language}.txt"));
+            Ok(match name {
+                Some(name) if files.read(&name)?.is_some() => Some(name),
+                _ => None,
+            })
+        };
+        let names: Vec<String> = files.names()?.into_iter().filter(|name| is_dictionary(name)).collect();
+        let (source, target) = match (named("source_lang")?, named("target_lang")?, names.as_slice()) {
+            (Some(source), Some(target), _) => (source, target),
+            (_, _, [both]) => (both.clone(), both.clone()),
+            (_, _, []) => {
+                let problem = "no dictionary here: dict.LANGUAGE.txt of the source and the target language are needed";
+                return Err(Error::model(files.path(""), problem));
+            }
+            (_, _, names) => {
+                return Err(keys.error(format!(
+                    "does not say the languages; say in config.json which of {} they are: \"source_lang\", \"target_lang\"",
+                    names.join(", ")
+                )));
+            }
+        };
+        let target = (target != source).then(|| dictionary(files, &target)).transpose()?;
+        Ok(Some((dictionary(files, &source)?, target)))
+    }
+
+    fn search(&self, _keys: &Keys, generation: &mut GenerationConfig) -> Result<()> {
+        toolkits::beam_of_five(generation, 201);
+        Ok(())
+    }
+}
+
+fn is_dictionary(name: &str) -> bool {
+    name.starts_with("dict.") && name.ends_with(".txt") || name == "dict.txt"
+}
+
+/// fairseq's names of activations.
+fn activation(keys: &Keys) -> Result<Activation> {
+    Ok(match keys.string("activation_fn")?.as_deref() {
+        None | Some("relu") => Activation::Relu,
+        Some("gelu") => Activation::Gelu,
+        Some("gelu_accurate" | "gelu_fast") => Activation::GeluTanh,
+        Some("tanh") => Activation::Tanh,
+        Some("linear") => Activation::Identity,
+        Some("swish") => Activation::Swish,
+        Some(other) => {
+            keys.refuse(format!(
+                "`activation_fn` {other:?} is not supported; relu, gelu, gelu_accurate, swish, tanh and linear are"
+            ));
+            Activation::Identity
+        }
+    })
+}
+
+/// A dictionary: a piece and how often it was seen on each line, after the four tokens that go without saying.
+fn dictionary(files: &ModelFiles, name: &str) -> Result<PieceList> {
+    let (text, path) = (toolkits::text(files, name)?, files.path(name));
+    let mut pieces: Vec<String> = IMPLIED.iter().map(|piece| (*piece).to_owned()).collect();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim_end();
+        let (line, overwrites) = match line.strip_suffix(" #fairseq:overwrite") {
+            Some(line) => (line, true),
+            None => (line, false),
+        };
+        let entry = line.rsplit_once(' ').filter(|(_, count)| count.parse::<i64>().is_ok());
+        let Some((piece, _)) = entry else {
+            let number = index + 1;
+            return Err(Error::model(
+                &path,
+                format!("line {number} is {line:?}; it should be a piece, a space and a count"),
+            ));
+        };
+        match pieces.iter().take(IMPLIED.len()).position(|known| known == piece) {
+            Some(id) if overwrites => pieces[id] = piece.to_owned(),
+            _ => pieces.push(piece.to_owned()),
+        }
+    }
+    Ok(TOKENS.list(pieces, path))
+}
