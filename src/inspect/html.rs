@@ -228,11 +228,13 @@ impl<'m> Packed<'m> {
     }
 }
 
-/// The pieces and words of one side.
+/// The pieces and words of one side. Texts that the labels tell (`▁` is a space) are left out.
 fn axis(pieces: &[String], texts: &[String], words: &[Word], end_piece: &str) -> Value {
     let axis = Axis::of(pieces, texts, words, end_piece);
     let names: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
-    json!({ "labels": axis.labels, "texts": axis.texts, "words": axis.words, "names": names, "end": axis.end })
+    let told = axis.labels.iter().zip(&axis.texts).all(|(label, text)| label.replace('\u{2581}', " ") == *text);
+    let texts = if told { Vec::new() } else { axis.texts };
+    json!({ "labels": axis.labels, "texts": texts, "words": axis.words, "names": names, "end": axis.end })
 }
 
 /// `[probability, [[alternative, probability], …]]` with five digits after the point; -1 where none was computed.

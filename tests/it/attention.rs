@@ -444,7 +444,7 @@ fn a_page_knows_how_probable_each_token_was_and_what_else() {
     let tokens = view["tokens"].as_array().unwrap();
     let target = &line["axes"][view["target"].as_u64().unwrap() as usize];
     assert_eq!(tokens.len(), target["labels"].as_array().unwrap().len());
-    for (token, text) in tokens.iter().zip(target["texts"].as_array().unwrap()) {
+    for (token, text) in tokens.iter().zip(target["labels"].as_array().unwrap()) {
         let alternatives = token[1].as_array().unwrap();
         assert_eq!(alternatives.len(), 5);
         // Greedy search takes the likeliest.

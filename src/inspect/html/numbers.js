@@ -26,7 +26,7 @@ async function unpack(index, kind) {
 /** The pieces along rows and columns of a kind: lists of entries. */
 function axesOf(sentence, view, kind) {
   const side = (axis) => axis.labels.map((label, i) => ({
-    label, text: axis.texts[i] ?? label.replace(/[▁Ġ]/gu, " "), word: axis.words[i], end: i === axis.end, axis,
+    label, text: axis.texts[i] ?? label.replaceAll("▁", " "), word: axis.words[i], end: i === axis.end, axis,
   }));
   const source = side(sentence.axes[view.source]);
   const target = side(sentence.axes[view.target]);
