@@ -85,7 +85,7 @@ function fillHeads(recorded) {
       numbers.textContent = alignment ? `E ${entropy.toFixed(2)} A ${Math.round(agreement * 100)}` : `E ${entropy.toFixed(2)}`;
       button.dataset.entropy = entropy.toFixed(4);
       if (alignment) button.dataset.agreement = agreement.toFixed(4);
-      const said = `Layer ${layer}, head ${head}: entropy ${entropy.toFixed(2)}${alignment ? `, agrees with the alignment in ${Math.round(agreement * 100)}%` : ""}`;
+      const said = `Layer ${layer}, head ${head}, ${numbers.textContent} (entropy${alignment ? ", agreement with the alignment in per cent" : ""})`;
       button.setAttribute("aria-label", said);
       button.title = said;
     }

@@ -229,7 +229,7 @@ function heatMap(section, onPoint, onHold) {
   }
 
   function layOut(cell = clamp(automaticCell() * 1.3 ** state.zoom, 2, 64)) {
-    shape = measure(context, Math.round(cell * 4) / 4);
+    shape = measure(context, cell < FINE ? cell : Math.round(cell * 4) / 4);
     shape.total = [shape.left + shape.width + shape.right, shape.top + shape.height + 2].map(Math.ceil);
     space.style.width = `${shape.total[0]}px`;
     space.style.height = `${shape.total[1]}px`;
@@ -251,7 +251,8 @@ function heatMap(section, onPoint, onHold) {
 
   /** The smallest cells that show all columns at once. */
   function fit() {
-    const room = section.parentElement.clientWidth;
+    // Less the bar that scrolls the rows.
+    const room = section.parentElement.clientWidth - 18;
     const tight = measure(context, FINE);
     const cell = (room - tight.left - tight.right) / view.columns.length;
     return cell >= FINE ? cell : clamp((room - 4) / view.columns.length, 2, FINE - 0.25);
