@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::checkpoint::ModelFiles;
 use crate::compute::{BackendName, Compute, Device, Precision, Workspace};
 use crate::layouts::{self, GenerationConfig, Opened, TextDefaults};
-use crate::model::{self, Record, Seq2Seq};
+use crate::model::{self, Candidate, Record, Seq2Seq};
 use crate::search::{self, Beginning, Hypothesis, SearchOptions, Source};
 use crate::spec::{AlignmentHead, Spec};
 use crate::store;
@@ -710,6 +710,35 @@ impl Translator {
                 candidates: vec![CandidateTranslation { text: (*target).to_owned(), hypothesis }],
             })
             .collect())
+    }
+
+    /// For each candidate of each translation, the `count` most probable tokens at each of its tokens, best first: what else the
+    /// model would have said there. `[translations][candidates][tokens][≤ count]`; a translation of a blank text has none.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn alternatives(
+        &self,
+        translations: &[Translation],
+        options: &SearchOptions,
+        count: usize,
+        workspace: &mut Workspace,
+    ) -> Result<Vec<Vec<Vec<Vec<Candidate>>>>> {
+        let ids: Vec<(&[u32], &[u32])> = translations
+            .iter()
+            .filter(|translation| !translation.source.is_empty())
+            .flat_map(|translation| {
+                translation.candidates.iter().map(|own| (&translation.source[..], &own.hypothesis.ids[..]))
+            })
+            .collect();
+        let forced = search::force_decode_with(&*self.model, &ids, options, Record::default(), count, workspace)
+            .map_err(|error| error.in_batch_of(ids.len()))?;
+        let mut forced = forced.into_iter().map(|forced| forced.alternatives);
+        let of_translation = |translation: &Translation| {
+            let count = if translation.source.is_empty() { 0 } else { translation.candidates.len() };
+            forced.by_ref().take(count).collect()
+        };
+        Ok(translations.iter().map(of_translation).collect())
     }
 
     /// The text of a hypothesis in which every unknown piece is replaced by the source word it looked at most (Luong et
