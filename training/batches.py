@@ -5,6 +5,7 @@ import random
 import sentencepiece
 import torch
 
+from . import noise
 from .corpus import TRAINING_SOURCES, load_pairs
 
 POOL = 20_000
@@ -27,11 +28,14 @@ def teacher_forcing(pairs, vocabulary):
 class Stream:
     """Position (epoch, pool, batch) is all the state there is: each is drawn from its own seed."""
 
-    def __init__(self, run, vocabulary, tokens, seed, weights=None, sampling=0.0, reverse=False):
+    def __init__(
+        self, run, vocabulary, tokens, seed, weights=None, sampling=0.0, reverse=False, noise=0.0
+    ):
         self.vocabulary = vocabulary
         self.tokens = tokens
         self.seed = seed
         self.sampling = sampling
+        self.noise = noise
         self.weights = {name: weight for name, (_, weight) in TRAINING_SOURCES.items()}
         self.weights.update(weights or {})
         self.sources = {
@@ -65,6 +69,8 @@ class Stream:
         sentencepiece.set_random_generator_seed(order.randrange(1 << 30))
         encoded = []
         for german, english in sentences:
+            if self.noise and order.random() < self.noise:
+                german, english = noise.spoil(german, english, order)
             # Half of the sentences keep their best segmentation, the one used when translating.
             sampling = self.sampling if self.sampling and order.random() < 0.5 else 0.0
             source = self.vocabulary.encode(german, sampling)

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from .corpus import keep
-from .tatoeba import held_out_sentences, normalised
+from .corpus import held_out_sentences, normalised
 
 
 def prepare(lists, run):

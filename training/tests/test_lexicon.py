@@ -14,7 +14,7 @@ def write(path, *lines):
 
 
 class Lexicon(unittest.TestCase):
-    def sentences(self, dictionary, pairs, known):
+    def sentences(self, dictionary, pairs, known, more=()):
         with tempfile.TemporaryDirectory() as directory:
             run = Path(directory)
             for name in DEVELOPMENT_SETS + TEST_SETS:
@@ -26,6 +26,7 @@ class Lexicon(unittest.TestCase):
             for name in lexicon.ENGLISH_TEXTS:
                 write(run / "data" / name, *[known] * 3)
             write(run / "data" / "lex-wiktionary.tsv", *dictionary)
+            write(run / "data" / "ding-words.tsv", *more)
             lexicon.prepare(run)
             return (run / "data" / "lexicon-sentences.tsv").read_text().split("\n")[:-1]
 
@@ -46,6 +47,17 @@ class Lexicon(unittest.TestCase):
         pairs = ["Das ist eine Katze.\tThis is a cat."] * 30 + ["Nur die Schnecke oder die Schnecke.\tno"]
         dictionary = ["Katze\tcat", "Schnecke\tsnail", "Eule\towl"]
         self.assertEqual(self.sentences(dictionary, pairs, "A snail."), [])
+
+    def test_the_larger_dictionary_gives_terms_of_few_meanings_and_leaves_out_to(self):
+        pairs = ["Das ist eine Katze.\tThis is a cat."] * 30
+        more = ["Eulenfeder\towl feather", "Katze\ttomcat", "Ruhe\trest"]
+        more += [f"Birne\t{sense}" for sense in ("pear", "bulb", "head", "apple")]
+        found = lexicon.dictionary([("Katze", "cat")], [line.split("\t") for line in more])
+        self.assertEqual(dict(found), {"Katze": ["cat"], "Eulenfeder": ["owl feather"], "Ruhe": ["rest"]})
+        self.assertEqual(lexicon.term("gehen", "to walk"), "walk")
+        self.assertIsNone(lexicon.term("Hand", "hand (right)"))
+        found = self.sentences(["Katze\tcat"], pairs, "An owl, a feather.", ["Wildkatze\towl feather"])
+        self.assertEqual(found, ["Das ist eine Wildkatze.\tThis is an owl feather."])
 
 
 if __name__ == "__main__":
