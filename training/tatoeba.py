@@ -3,7 +3,7 @@
     python -m training.tatoeba TESTSETS PAIRS RUN_DIRECTORY
 
 TESTSETS is the Tatoeba directory of the repository Helsinki-NLP/OPUS-MT-testsets (CC BY 2.0 FR). In
-the directory PAIRS lie other extracts of Tatoeba, as far as one has them (README.md names ours):
+the directory PAIRS lie other extracts of Tatoeba, as far as one has them (HISTORY.md names ours):
 
     NAME.fra.txt                       lines `English TAB French`, as manythings.org publishes them
     tatoeba.fra-eng.fra and .eng       the test set of the repository facebookresearch/LASER
