@@ -1,6 +1,6 @@
 """Reads the parallel corpora, cleans them and writes one tab-separated file per source.
 
-    python -m training.corpus CORPORA_DIRECTORY RUN_DIRECTORY
+python -m training.corpus CORPORA_DIRECTORY RUN_DIRECTORY
 """
 
 import gzip
@@ -88,7 +88,7 @@ ENGLISH_CLITIC = re.compile(r"^(?:'(?:s|m|d|ll|re|ve)|n't)$", re.IGNORECASE)
 
 def detokenise(line, language):
     """Glues Moses-style tokens together again: `I 'm here .` becomes `I'm here.`"""
-    line = html.unescape(line).replace("@-@", "-").replace("`` ", "\" ").replace(" ''", " \"")
+    line = html.unescape(line).replace("@-@", "-").replace("`` ", '" ').replace(" ''", ' "')
     tokens = line.split()
     pieces = []
     glue_next = True

@@ -11,8 +11,7 @@ import csv
 import sys
 from pathlib import Path
 
-from .corpus import keep
-from .corpus import held_out_sentences, normalised
+from .corpus import held_out_sentences, keep, normalised
 
 
 def prepare(lists, run):

@@ -8,19 +8,28 @@ Writes to RUN_DIRECTORY/data, the same lines every time:
     exchanged.tsv  pairs of the corpora, their number exchanged for another one on both sides
     copies.tsv     pairs of the corpora and sentences of our own with something to be copied
 
+The sentences of our own stand in `lessons.tsv`: the kind of what is put in, German and English with X for it.
 No line is one of the development and test sets.
 """
 
 import random
 import re
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 from .corpus import held_out_sentences, load_pairs, normalised
 
+LESSONS = Path(__file__).with_name("lessons.tsv")
 SEED = 19
-NUMBERS, EXCHANGED, COPIES = 30_000, 40_000, 40_000
-EVERYDAY = ["tatoeba-manythings", "newstest2008-2018", "everyday-apps", "games-narrative", "bcontrast-chat"]
+NUMBERS, EXCHANGED, COPIES = 40_000, 40_000, 40_000
+EVERYDAY = [
+    "tatoeba-manythings",
+    "newstest2008-2018",
+    "everyday-apps",
+    "games-narrative",
+    "bcontrast-chat",
+]
 
 HOURS = {
     1: ("eins", "one"), 2: ("zwei", "two"), 3: ("drei", "three"), 4: ("vier", "four"), 5: ("fünf", "five"),
@@ -66,13 +75,19 @@ def count(order):
 
 
 def decimal(order):
-    whole, rest = order.choice([order.randrange(10), order.randrange(100), order.randrange(5000)]), order.choice([1, 1, 2])
+    whole, rest = (
+        order.choice([order.randrange(10), order.randrange(100), order.randrange(5000)]),
+        order.choice([1, 1, 2]),
+    )
     digits = f"{order.randrange(10**rest):0{rest}}"
     return f"{grouped(whole, '.')},{digits}", f"{grouped(whole, ',')}.{digits}"
 
 
 def amount(order):
-    whole, cents = order.choice([order.randrange(1, 10), order.randrange(100), order.randrange(20_000)]), order.randrange(100)
+    whole, cents = (
+        order.choice([order.randrange(1, 10), order.randrange(100), order.randrange(20_000)]),
+        order.randrange(100),
+    )
     if order.random() < 0.25:
         return grouped(whole, "."), grouped(whole, ",")
     return f"{grouped(whole, '.')},{cents:02}", f"{grouped(whole, ',')}.{cents:02}"
@@ -80,7 +95,9 @@ def amount(order):
 
 def price(order):
     german, english = amount(order)
-    sign, name, plural = order.choice([("€", "Euro", "euros")] * 4 + [("$", "Dollar", "dollars"), ("£", "Pfund", "pounds")])
+    sign, name, plural = order.choice(
+        [("€", "Euro", "euros")] * 4 + [("$", "Dollar", "dollars"), ("£", "Pfund", "pounds")]
+    )
     form = order.randrange(3)
     if form == 0:
         return f"{german} {sign}", f"{sign}{english}"
@@ -91,7 +108,13 @@ def price(order):
 
 def percentage(order):
     german, english = order.choice([decimal, lambda o: (str(o.randrange(2, 101)),) * 2])(order)
-    return order.choice([(f"{german} %", f"{english}%"), (f"{german}%", f"{english}%"), (f"{german} Prozent", f"{english} percent")])
+    return order.choice(
+        [
+            (f"{german} %", f"{english}%"),
+            (f"{german}%", f"{english}%"),
+            (f"{german} Prozent", f"{english} percent"),
+        ]
+    )
 
 
 def clock(order):
@@ -113,18 +136,26 @@ def clock(order):
     if form == 4:
         return f"Viertel vor {german}", f"a quarter to {english}"
     if form == 5:
-        minutes, word, sign = order.choice([("fünf", "five", ""), ("zehn", "ten", ""), ("zwanzig", "twenty", "")])
+        minutes, word, sign = order.choice(
+            [("fünf", "five", ""), ("zehn", "ten", ""), ("zwanzig", "twenty", "")]
+        )
         return order.choice([
             (f"{minutes} nach {german}", f"{word} past {english}"),
             (f"{minutes} vor {german}", f"{word} to {english}"),
         ])  # fmt: skip
     german = "ein" if hour == 1 else german
-    return order.choice([(f"{german} Uhr", f"{english} o'clock"), (f"{hour} Uhr", f"{hour} o'clock")])
+    return order.choice(
+        [(f"{german} Uhr", f"{english} o'clock"), (f"{hour} Uhr", f"{hour} o'clock")]
+    )
 
 
 def date(order):
     """What follows `am` and `on`."""
-    day, month, year = order.randrange(1, 32), order.choice(list(MONTHS)), order.randrange(1900, 2040)
+    day, month, year = (
+        order.randrange(1, 32),
+        order.choice(list(MONTHS)),
+        order.randrange(1900, 2040),
+    )
     form = order.randrange(5)
     if form == 0:
         text = f"{day:02}.{order.randrange(1, 13):02}.{year}"
@@ -153,7 +184,9 @@ def version(order):
 
 def ordinal(order):
     number = order.choice([order.randrange(1, 32), order.randrange(1, 32), order.randrange(1, 200)])
-    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    ending = (
+        "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    )
     return f"{number}.", f"{number}{ending}"
 
 
@@ -161,78 +194,34 @@ def year(order):
     return (str(order.randrange(1400, 2060)),) * 2
 
 
-# Each line: the kind of number, German and English with X where it stands.
-TEMPLATES = [
-    (count, "In diesem Dorf wohnen X Einwohner.", "This village has X inhabitants."),
-    (count, "Der Verein zählt X Mitglieder.", "The club has X members."),
-    (count, "Wir haben X Bücher verkauft.", "We sold X books."),
-    (count, "X Zuschauer kamen ins Stadion.", "X spectators came to the stadium."),
-    (count, "Bis zum Gipfel sind es noch X Meter.", "It is another X metres to the summit."),
-    (count, "Die Firma beschäftigt X Angestellte.", "The company has X employees."),
-    (count, "Sie haben X neue Nachrichten.", "You have X new messages."),
-    (count, "Es fehlen noch X Punkte.", "X points are still missing."),
-    (count, "Bitte X Gramm Mehl in die Schüssel geben.", "Please put X grams of flour into the bowl."),
-    (count, "X von ihnen waren schon dort.", "X of them had already been there."),
-    (count, "Mehr als X Menschen haben unterschrieben.", "More than X people have signed."),
-    (count, "Es dauert ungefähr X Minuten.", "It takes about X minutes."),
-    (integer, "Zimmer X ist frei.", "Room X is vacant."),
-    (integer, "Ihre Bestellnummer lautet X.", "Your order number is X."),
-    (integer, "Die Rechnung Nr. X ist noch offen.", "Invoice no. X is still unpaid."),
-    (decimal, "Das Paket wiegt X Kilo.", "The parcel weighs X kilos."),
-    (decimal, "Das Zimmer ist X Meter breit.", "The room is X metres wide."),
-    (decimal, "Heute sind es X Grad.", "It is X degrees today."),
-    (decimal, "Die Strecke ist X km lang.", "The route is X km long."),
-    (decimal, "Im Schnitt waren es X Liter.", "On average it was X litres."),
-    (price, "Die Fahrkarte kostet X.", "The ticket costs X."),
-    (price, "Das macht zusammen X.", "That comes to X altogether."),
-    (price, "Er hat X dafür bezahlt.", "He paid X for it."),
-    (price, "Können Sie mir X leihen?", "Can you lend me X?"),
-    (price, "Die Miete beträgt X im Monat.", "The rent is X a month."),
-    (price, "Ich habe nur noch X übrig.", "I only have X left."),
-    (price, "Ab X ist der Versand kostenlos.", "Shipping is free from X."),
-    (price, "statt X", "instead of X"),
-    (price, "Preis: X", "Price: X"),
-    (percentage, "Die Preise sind um X gestiegen.", "Prices have risen by X."),
-    (percentage, "X der Befragten stimmten zu.", "X of those surveyed agreed."),
-    (percentage, "Heute bekommen Sie X Rabatt.", "Today you get a X discount."),
-    (percentage, "Der Akku ist zu X geladen.", "The battery is X charged."),
-    (clock, "Wir treffen uns um X.", "We are meeting at X."),
-    (clock, "Der Film fängt um X an.", "The film starts at X."),
-    (clock, "Um X muss ich los.", "I have to leave at X."),
-    (clock, "Ich stehe jeden Tag um X auf.", "I get up at X every day."),
-    (clock, "Der Bus kommt um X.", "The bus comes at X."),
-    (clock, "Kannst du mich um X abholen?", "Can you pick me up at X?"),
-    (clock, "Es ist X.", "It's X."),
-    (clock, "Es ist schon X!", "It's already X!"),
-    (clock, "Der Laden schließt um X.", "The shop closes at X."),
-    (clock, "Bis X sollte ich zurück sein.", "I should be back by X."),
-    (clock, "Das Frühstück gibt es ab X.", "Breakfast is served from X."),
-    (date, "Mein Geburtstag ist am X.", "My birthday is on X."),
-    (date, "Am X fahren wir in den Urlaub.", "On X we are going on holiday."),
-    (date, "Die Prüfung findet am X statt.", "The exam takes place on X."),
-    (date, "Bitte antworten Sie bis zum X.", "Please reply by X."),
-    (date, "Ihr Termin ist am X.", "Your appointment is on X."),
-    (date, "Das Museum eröffnet am X.", "The museum opens on X."),
-    (phone, "Meine Nummer ist X.", "My number is X."),
-    (phone, "Sie können mich unter X anrufen.", "You can call me on X."),
-    (phone, "Tel.: X", "Tel.: X"),
-    (phone, "Rufen Sie uns unter der Nummer X an.", "Call us at X."),
-    (version, "Version X ist jetzt verfügbar.", "Version X is now available."),
-    (version, "Der Fehler wurde in X behoben.", "The bug was fixed in X."),
-    (ordinal, "Sie wohnt im X Stock.", "She lives on the X floor."),
-    (ordinal, "Er wurde im Rennen X.", "He came X in the race."),
-    (ordinal, "Das ist schon der X Versuch.", "This is already the X attempt."),
-    (ordinal, "Heute ist mein X Geburtstag.", "Today is my X birthday."),
-    (ordinal, "im X Jahrhundert", "in the X century"),
-    (year, "Das Haus wurde im Jahr X gebaut.", "The house was built in X."),
-    (year, "Seit X leben wir hier.", "We have lived here since X."),
-    (year, "Sie wurde X in Wien geboren.", "She was born in Vienna in X."),
-]  # fmt: skip
+NUMBER_KINDS = [
+    count,
+    integer,
+    decimal,
+    price,
+    percentage,
+    clock,
+    date,
+    phone,
+    version,
+    ordinal,
+    year,
+]
+
+
+def lessons(path=LESSONS):
+    """By the kind of what stands for X: German and English sentences of `lessons.tsv`."""
+    sentences = defaultdict(list)
+    for line in path.read_text(encoding="utf-8").splitlines():
+        kind, german, english = line.split("\t")
+        sentences[kind].append((german, english))
+    return sentences
 
 
 def numbers(order):
+    sentences = [(kind, *pair) for kind in NUMBER_KINDS for pair in lessons()[kind.__name__]]
     while True:
-        kind, german, english = order.choice(TEMPLATES)
+        kind, german, english = order.choice(sentences)
         german_number, english_number = kind(order)
         if german.endswith("X.") and german_number.endswith("."):
             german = german[:-1]
@@ -255,7 +244,7 @@ def exchanged(pairs, order):
         german, english = order.choice(useful)
         is_year = re.search(r"(?<!\d)(1[4-9]|20)\d\d(?!\d)", german)
         new = year(order) if is_year else order.choice([count, count, decimal])(order)
-        yield NUMBER.sub(lambda _: new[0], german), NUMBER.sub(lambda _: new[1], english)
+        yield NUMBER.sub(new[0], german), NUMBER.sub(new[1], english)
 
 
 def copy(order):
@@ -263,7 +252,9 @@ def copy(order):
     a, b, name = order.choice(THINGS), order.choice(THINGS), order.choice(NAMES)
     n = order.randrange(1, 2000)
     ending = order.choice(["de", "com", "org", "net", "at", "ch", "eu", "info", "io"])
-    letters = "".join(order.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(order.randrange(4, 9)))
+    letters = "".join(
+        order.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(order.randrange(4, 9))
+    )
     a = order.choice([a, a, letters])
     kind = order.randrange(9)
     if kind == 0:
@@ -272,7 +263,14 @@ def copy(order):
             f"http://{b}.{a}.{ending}/{letters}/{n}.html", f"https://{a}.{ending}/{b}#{letters}", f"www.{a}.{ending}/{b}",
         ])  # fmt: skip
     if kind == 1:
-        return "mail", order.choice([f"{name}.{a}@{b}.{ending}", f"{name}{n}@{a}.{ending}", f"info@{a}-{b}.{ending}", f"{name}@{a}.{ending}"])
+        return "mail", order.choice(
+            [
+                f"{name}.{a}@{b}.{ending}",
+                f"{name}{n}@{a}.{ending}",
+                f"info@{a}-{b}.{ending}",
+                f"{name}@{a}.{ending}",
+            ]
+        )
     if kind == 2:
         return "file", order.choice([
             f"{a}_{n}.pdf", f"{a}.{b}.txt", f"{a}-{n}.jpg", f"/home/{name}/{a}.txt", f"/etc/{a}.conf", f"{a}.tar.gz",
@@ -288,62 +286,42 @@ def copy(order):
     if kind == 6:
         return "hashtag", order.choice([f"#{a}", f"#{a}{n}", f"#{a.capitalize()}{b.capitalize()}"])
     if kind == 7:
-        return "option", order.choice([f"--{a}", f"--{a}-{b}", f"--{a}={n}", f"-{letters[0]}", f"{a}_{b}", f"{a}()", f"{a}::{b}", f"`{a}`"])
-    return "word", order.choice([letters.capitalize(), letters.upper(), f"{letters.upper()}-{n}", f"{letters[:3].upper()}{n}"])
-
-
-SENTENCES = {
-    "web": [
-        ("Mehr dazu finden Sie auf X.", "You can find more about it at X."), ("Schau mal auf X nach.", "Have a look at X."),
-        ("Siehe X", "See X"), ("Der Link lautet X.", "The link is X."), ("Die Anleitung steht unter X im Netz.", "The instructions are online at X."),
-        ("Bestellen können Sie über X.", "You can order through X."), ("X ist gerade nicht erreichbar.", "X cannot be reached right now."),
-    ],
-    "mail": [
-        ("Bitte schicken Sie die Unterlagen an X.", "Please send the documents to X."), ("Du erreichst mich unter X.", "You can reach me at X."),
-        ("E-Mail: X", "Email: X"), ("Ich habe eine Nachricht von X bekommen.", "I got a message from X."),
-        ("Bei Fragen wenden Sie sich an X.", "If you have any questions, contact X."),
-    ],
-    "file": [
-        ("Ich kann X nicht öffnen.", "I can't open X."), ("Speichere das bitte als X.", "Please save it as X."),
-        ("Im Anhang finden Sie X.", "Please find X attached."), ("X wurde nicht gefunden.", "X was not found."),
-        ("Wo hast du X abgelegt?", "Where did you put X?"), ("Möchten Sie X überschreiben?", "Do you want to overwrite X?"),
-    ],
-    "value": [
-        ("Hallo X!", "Hello X!"), ("X wird geladen …", "Loading X …"), ("Vielen Dank, X!", "Thank you very much, X!"),
-        ("Es sind noch X übrig.", "There are X left."), ("X hat dir geschrieben.", "X has written to you."),
-        ("Der Wert von X ist zu groß.", "The value of X is too large."), ("Bitte geben Sie X ein.", "Please enter X."),
-        ("Fehler beim Laden von X", "Error loading X"), ("Zuletzt geändert: X", "Last changed: X"), ("X löschen?", "Delete X?"),
-    ],
-    "name": [
-        ("X Danke dir!", "X Thank you!"), ("Hat jemand X gesehen?", "Has anybody seen X?"), ("X hat ein Bild geteilt.", "X has shared a picture."),
-        ("Viele Grüße von X", "Best wishes from X"), ("X, kommst du mit?", "X, are you coming?"),
-    ],
-    "hashtag": [
-        ("Endlich wieder zu Hause X", "Home again at last X"), ("Was für ein schöner Tag! X", "What a beautiful day! X"),
-        ("X ist heute überall.", "X is everywhere today."), ("Alle reden über X.", "Everyone is talking about X."),
-    ],
-    "option": [
-        ("Mit X wird die Ausgabe kürzer.", "With X the output gets shorter."), ("X wird nicht mehr unterstützt.", "X is no longer supported."),
-        ("Was bedeutet X?", "What does X mean?"), ("Verwenden Sie stattdessen X.", "Use X instead."), ("Versuch es mal mit X.", "Try it with X."),
-    ],
-    "word": [
-        ("Kennst du X?", "Do you know X?"), ("X ist heute nicht da.", "X is not here today."), ("Wir fahren nach X.", "We are going to X."),
-        ("Ihr Code lautet X.", "Your code is X."), ("Das Modell X ist ausverkauft.", "The X model is sold out."), ("Herr X hat angerufen.", "Mr X called."),
-    ],
-}  # fmt: skip
+        return "option", order.choice(
+            [
+                f"--{a}",
+                f"--{a}-{b}",
+                f"--{a}={n}",
+                f"-{letters[0]}",
+                f"{a}_{b}",
+                f"{a}()",
+                f"{a}::{b}",
+                f"`{a}`",
+            ]
+        )
+    return "word", order.choice(
+        [
+            letters.capitalize(),
+            letters.upper(),
+            f"{letters.upper()}-{n}",
+            f"{letters[:3].upper()}{n}",
+        ]
+    )
 
 
 def copies(pairs, order):
     """Sentences of our own with something to copy, and sentences of the corpora with it before or behind."""
     short = [pair for pair in pairs if 3 <= len(pair[0].split()) <= 14]
+    sentences = lessons()
     while True:
         kind, what = copy(order)
         if order.random() < 0.6:
-            german, english = order.choice(SENTENCES[kind])
+            german, english = order.choice(sentences[kind])
             yield german.replace("X", what), english.replace("X", what)
             continue
         german, english = order.choice(short)
-        form = order.choice(["{0} {1}", "{0} ({1})", "{1}: {0}", "{1} {0}", "{0}: {1}", "{1} – {0}"])
+        form = order.choice(
+            ["{0} {1}", "{0} ({1})", "{1}: {0}", "{1} {0}", "{0}: {1}", "{1} – {0}"]
+        )
         yield form.format(german, what), form.format(english, what)
 
 

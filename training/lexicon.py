@@ -17,10 +17,15 @@ import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from .corpus import load_pairs
-from .corpus import held_out_sentences, normalised
+from .corpus import held_out_sentences, load_pairs, normalised
 
-SOURCES = ["tatoeba-manythings", "tatoeba-testrest", "tatoeba-older", "tatoeba-more", "tatoeba-pivot"]
+SOURCES = [
+    "tatoeba-manythings",
+    "tatoeba-testrest",
+    "tatoeba-older",
+    "tatoeba-more",
+    "tatoeba-pivot",
+]
 ENGLISH_TEXTS = ["tatoeba-mono.en", "multi30k-captions-mono.en"]
 RARE = 20
 SENTENCES_PER_WORD = 6

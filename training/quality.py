@@ -40,7 +40,13 @@ SPOILT = [
     noise.soft_hyphens,
 ]
 KINDS = ["bleu", "spoilt", "numbers", "copies", "symbols", "odd"]
-ODD_SOURCES = ["tatoeba-manythings", "everyday-apps", "desktop-ui", "ding-words", "manpages-de-marked"]
+ODD_SOURCES = [
+    "tatoeba-manythings",
+    "everyday-apps",
+    "desktop-ui",
+    "ding-words",
+    "manpages-de-marked",
+]
 GENERATORS = Path(__file__).parent.parent / "tests/reference/protected_spans.py"
 BARE = ("--protect", "none")
 
@@ -108,7 +114,13 @@ def odd_lines(run, number):
             german.append(side[0])
             english.append(side[1])
     letters = "abcdefghijklmnopqrstuvwxyzäöüß"
-    alphabets = ["абвгдежзиклмнопрстуфхцчшыьюя", "αβγδεζηθικλμνοπρστυφχψω", "日本語中文字漢仮名東京", "אבגדהוזחטיכלמנ", "ابتثجحخدذرز"]
+    alphabets = [
+        "абвгдежзиклмнопрстуфхцчшыьюя",
+        "αβγδεζηθικλμνοπρστυφχψω",
+        "日本語中文字漢仮名東京",
+        "אבגדהוזחטיכלמנ",
+        "ابتثجحخدذرز",
+    ]
     romance = "le chien court dans la neige el perro corre por la calle un uomo che legge il giornale o menino gosta de gelado".split()
 
     def word(some, least, most):
@@ -125,10 +137,37 @@ def odd_lines(run, number):
         lambda: " ".join(word(order.choice(alphabets), 1, 8) for _ in range(order.randrange(1, 8))),
         lambda: " ".join(order.choice(romance) for _ in range(order.randrange(2, 12))),
         lambda: (order.choice(german).split()[0] + " ") * order.randrange(2, 12),
-        lambda: order.choice(["?!", "...", "---", "===", "§ 5", "=", "+", "a", "ß", "&", "%", "1", "0,5", ":-)", "<3"]) * order.randrange(1, 5),
+        lambda: (
+            order.choice(
+                [
+                    "?!",
+                    "...",
+                    "---",
+                    "===",
+                    "§ 5",
+                    "=",
+                    "+",
+                    "a",
+                    "ß",
+                    "&",
+                    "%",
+                    "1",
+                    "0,5",
+                    ":-)",
+                    "<3",
+                ]
+            )
+            * order.randrange(1, 5)
+        ),
         lambda: " | ".join(order.choice(german).split()[0] for _ in range(order.randrange(2, 7))),
         lambda: word("0123456789.,:-/ ", 1, 25),
-        lambda: order.choice(german) + " " + word("=+*#~^°§$€&%|<>{}[]\\", 1, 6) + " " + order.choice(german),
+        lambda: (
+            order.choice(german)
+            + " "
+            + word("=+*#~^°§$€&%|<>{}[]\\", 1, 6)
+            + " "
+            + order.choice(german)
+        ),
         lambda: order.choice(german).replace(" ", ""),
         lambda: order.choice(german).replace(" ", order.choice(["  ", " - ", "_", "...", " / "])),
     ]

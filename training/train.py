@@ -1,6 +1,6 @@
 """One training loop for both models, on a CPU core or on a GPU.
 
-    python -m training.train transformer RUN_DIRECTORY --vocabulary vocab --minutes 60
+python -m training.train transformer RUN_DIRECTORY --vocabulary vocab --minutes 60
 """
 
 import argparse
@@ -226,7 +226,9 @@ class Trainer:
                 count += int(real.sum())
             outputs = translate(self.model, self.vocabulary, german)
             bleu = sacrebleu.corpus_bleu(outputs, references).score
-            self.log(set=name, sentences=len(german), loss=round(total / count, 4), bleu=round(bleu, 2))
+            self.log(
+                set=name, sentences=len(german), loss=round(total / count, 4), bleu=round(bleu, 2)
+            )
         self.model.train()
         self.swap_average()
 
@@ -280,7 +282,9 @@ def arguments():
     parser.add_argument("--name", help="sub-directory of the checkpoints, default: the kind")
     parser.add_argument("--vocabulary", default="vocab")
     parser.add_argument("--resume", action="store_true", help="continue from last.pt, exactly")
-    parser.add_argument("--start-from", help="a checkpoint to begin with, instead of random weights")
+    parser.add_argument(
+        "--start-from", help="a checkpoint to begin with, instead of random weights"
+    )
     parser.add_argument("--embeddings-from", help="GRU: a Transformer checkpoint to begin with")
     parser.add_argument("--config", default="{}", help="JSON, overrides the model's sizes")
     parser.add_argument("--reverse", action="store_true", help="train English to German")

@@ -1,6 +1,6 @@
 """Trains the shared SentencePiece vocabulary and encodes and decodes with it.
 
-    python -m training.vocabulary RUN_DIRECTORY VOCABULARY_DIRECTORY --pieces 11999
+python -m training.vocabulary RUN_DIRECTORY VOCABULARY_DIRECTORY --pieces 11999
 """
 
 import argparse
@@ -15,7 +15,13 @@ from .corpus import TRAINING_SOURCES, load_pairs
 
 PIECES = 5999  # with <pad> the vocabulary has 6,000 entries
 # Of each source as much as its training weight says, but of these: everyday words before those of interfaces.
-SHARES = {"ding-words": 0.4, "lex-wiktionary": 1, "everyday-apps": 0.4, "web-ui": 0.15, "desktop-ui": 0.04}
+SHARES = {
+    "ding-words": 0.4,
+    "lex-wiktionary": 1,
+    "everyday-apps": 0.4,
+    "web-ui": 0.15,
+    "desktop-ui": 0.04,
+}
 CAPITALS = 0.02  # so much of the text also in capitals: they come in words, not letter by letter
 # Signs that every vocabulary has as pieces of their own, however rare they are.
 SIGNS = (

@@ -35,11 +35,22 @@ class GenerateTest(unittest.TestCase):
 
     def test_ordinals_have_their_ending(self):
         pairs = dict(generate.ordinal(random.Random(seed)) for seed in range(3000))
-        for german, english in {"1.": "1st", "2.": "2nd", "3.": "3rd", "11.": "11th", "22.": "22nd", "113.": "113th"}.items():
+        for german, english in {
+            "1.": "1st",
+            "2.": "2nd",
+            "3.": "3rd",
+            "11.": "11th",
+            "22.": "22nd",
+            "113.": "113th",
+        }.items():
             self.assertEqual(pairs[german], english)
 
     def test_an_exchanged_number_is_exchanged_on_both_sides(self):
-        pairs = [("Er hat 15 Hunde.", "He has 15 dogs."), ("Er hat 2 Hunde und 4 Katzen.", "He has 2 dogs and 4 cats."), ("Um 14:30 Uhr", "At 2:30 p.m.")]
+        pairs = [
+            ("Er hat 15 Hunde.", "He has 15 dogs."),
+            ("Er hat 2 Hunde und 4 Katzen.", "He has 2 dogs and 4 cats."),
+            ("Um 14:30 Uhr", "At 2:30 p.m."),
+        ]
         for german, english in islice(generate.exchanged(pairs, random.Random(3)), 50):
             self.assertTrue(german.startswith("Er hat ") and german.endswith(" Hunde."))
             self.assertEqual(digits(german), digits(english))

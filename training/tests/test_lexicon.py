@@ -31,7 +31,9 @@ class Lexicon(unittest.TestCase):
             return (run / "data" / "lexicon-sentences.tsv").read_text().split("\n")[:-1]
 
     def test_a_rare_noun_takes_the_place_of_one_of_the_same_gender(self):
-        frequent = ["Ich sehe eine Katze.\tI see a cat."] * 30 + ["Ich sehe das Haus.\tI see a house."] * 30
+        frequent = ["Ich sehe eine Katze.\tI see a cat."] * 30 + [
+            "Ich sehe das Haus.\tI see a house."
+        ] * 30
         dictionary = ["Katze\tcat", "Haus\thouse", "Eule\towl", "Eule\tEuropean owl"]
         articles = ["Nur die Eule sah die Eule.\tno such word"]
         found = self.sentences(dictionary, frequent + articles, "An owl.")
@@ -44,7 +46,9 @@ class Lexicon(unittest.TestCase):
         self.assertEqual(found, ["Sie hat einen grellen Hut.\tShe has a gaudy hat."])
 
     def test_words_that_english_texts_do_not_know_and_held_out_sentences_stay_away(self):
-        pairs = ["Das ist eine Katze.\tThis is a cat."] * 30 + ["Nur die Schnecke oder die Schnecke.\tno"]
+        pairs = ["Das ist eine Katze.\tThis is a cat."] * 30 + [
+            "Nur die Schnecke oder die Schnecke.\tno"
+        ]
         dictionary = ["Katze\tcat", "Schnecke\tsnail", "Eule\towl"]
         self.assertEqual(self.sentences(dictionary, pairs, "A snail."), [])
 
@@ -53,10 +57,14 @@ class Lexicon(unittest.TestCase):
         more = ["Eulenfeder\towl feather", "Katze\ttomcat", "Ruhe\trest"]
         more += [f"Birne\t{sense}" for sense in ("pear", "bulb", "head", "apple")]
         found = lexicon.dictionary([("Katze", "cat")], [line.split("\t") for line in more])
-        self.assertEqual(dict(found), {"Katze": ["cat"], "Eulenfeder": ["owl feather"], "Ruhe": ["rest"]})
+        self.assertEqual(
+            dict(found), {"Katze": ["cat"], "Eulenfeder": ["owl feather"], "Ruhe": ["rest"]}
+        )
         self.assertEqual(lexicon.term("gehen", "to walk"), "walk")
         self.assertIsNone(lexicon.term("Hand", "hand (right)"))
-        found = self.sentences(["Katze\tcat"], pairs, "An owl, a feather.", ["Wildkatze\towl feather"])
+        found = self.sentences(
+            ["Katze\tcat"], pairs, "An owl, a feather.", ["Wildkatze\towl feather"]
+        )
         self.assertEqual(found, ["Das ist eine Wildkatze.\tThis is an owl feather."])
 
 

@@ -5,7 +5,10 @@ import unittest
 
 from training import noise
 
-PAIR = ("Am Samstag, glaube ich, ist die große Küche geöffnet.", "On Saturday, I think, the big kitchen is open.")
+PAIR = (
+    "Am Samstag, glaube ich, ist die große Küche geöffnet.",
+    "On Saturday, I think, the big kitchen is open.",
+)
 
 
 class NoiseTest(unittest.TestCase):
@@ -30,7 +33,9 @@ class NoiseTest(unittest.TestCase):
                 self.assertEqual(self.spoilt(kind), (german, PAIR[1]))
 
     def test_a_decimal_comma_stays(self):
-        self.assertEqual(self.spoilt(noise.no_commas, ("Es sind 3,5 km.", ""))[0], "Es sind 3,5 km.")
+        self.assertEqual(
+            self.spoilt(noise.no_commas, ("Es sind 3,5 km.", ""))[0], "Es sind 3,5 km."
+        )
 
     def test_a_missing_full_stop_is_missing_on_both_sides_and_a_question_stays_one(self):
         self.assertEqual(self.spoilt(noise.no_full_stop, ("Gut.", "Fine.")), ("Gut", "Fine"))
@@ -56,7 +61,9 @@ class NoiseTest(unittest.TestCase):
                 self.spoilt(kind, pair)
 
     def test_a_seed_gives_the_same_noise_again(self):
-        once, again = ([noise.spoil(*PAIR, order) for _ in range(50)] for order in map(random.Random, (7, 7)))
+        once, again = (
+            [noise.spoil(*PAIR, order) for _ in range(50)] for order in map(random.Random, (7, 7))
+        )
         self.assertEqual(once, again)
         self.assertGreater(len(set(once)), 10)
 
