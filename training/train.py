@@ -200,6 +200,8 @@ class Trainer:
         self.swap_average()
         self.model.eval()
         for name in DEVELOPMENT_SETS:
+            if self.stopping:
+                break
             german, *references = load_references(self.run, name)
             if self.options.reverse:
                 german, references = references[0], [german]
