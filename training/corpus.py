@@ -219,9 +219,13 @@ def prepare(corpora, run):
         print(f"{name}: kept {len(kept)} of {len(pairs)} pairs", flush=True)
 
 
+def load_lines(run, name):
+    """The pairs of a source as lines `German TAB English`: half the memory of pairs."""
+    return (run / "data" / f"{name}.tsv").read_text(encoding="utf-8").split("\n")[:-1]
+
+
 def load_pairs(run, name):
-    text = (run / "data" / f"{name}.tsv").read_text(encoding="utf-8")
-    return [tuple(line.split("\t")) for line in text.split("\n") if line]
+    return [tuple(line.split("\t")) for line in load_lines(run, name)]
 
 
 def load_references(run, name):
