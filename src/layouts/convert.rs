@@ -72,6 +72,13 @@ pub fn convert(files: &ModelFiles, out: &Path, dtype: Dtype, form: Form) -> Resu
     let mut notes = opened.notes.clone();
     notes.extend(opened.generation.notes(files));
     let mut generation = opened.generation.clone();
+    let starts_from_zero = matches!(&opened.spec, Spec::Transformer(spec) if spec.starts_from_zero);
+    if form == Form::Marian && starts_from_zero {
+        let (_, padding) = opened.spec.vocabulary_sizes();
+        let padding = u32::try_from(padding).unwrap_or(u32::MAX);
+        (generation.pad_token_id, generation.decoder_start_token_id) = (Some(padding), Some(padding));
+        generation.banned_tokens.push(padding);
+    }
     // Other engines read token ids from here alone.
     generation.eos_token_id.get_or_insert(opened.frame.end);
     generation.pad_token_id.get_or_insert(opened.frame.padding);
