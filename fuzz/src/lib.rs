@@ -14,8 +14,9 @@ use translate::checkpoint::{ModelFiles, Weights, read_yaml};
 use translate::layouts::Opened;
 use translate::pipeline::Line;
 use translate::text::VocabularyTable;
-use translate::text::moses::{Merges, Moses, MosesVocabulary};
+use translate::text::moses::{Merges, Moses, MosesVocabulary, Normalization, Truecaser, detruecase};
 use translate::text::sentencepiece::{PlainNormalizer, SentencePiece};
+use translate::text::subwords::Codes;
 use translate::text::{TokenizerJson, Vocabulary};
 use translate::{Precision, Workspace};
 
@@ -213,7 +214,7 @@ pub(super) fn tokenizer_json(data: &[u8]) {
     }
 }
 
-/// `merges.txt`, `vocab-src.json` and text for Moses vocabularies.
+/// `merges.txt`, `vocab-src.json` and text for Moses vocabularies, codes with a vocabulary, and a truecase model.
 pub(super) fn moses(data: &[u8]) {
     checked(VocabularyTable::parse(data, "vocab-src.json"));
     let merges = Arc::new(checked(Merges::parse(data, "merges.txt")).unwrap_or_default());
@@ -226,6 +227,22 @@ pub(super) fn moses(data: &[u8]) {
             vocabulary.decode(&vocabulary.encode(text));
             let tokens = vocabulary.segment(text).into_iter().map(|piece| vocabulary.readable(&piece.text));
             Moses::new(language).detokenize(&tokens.collect::<Vec<_>>().iter().map(String::as_str).collect::<Vec<_>>());
+        }
+    }
+    let truecaser = checked(Truecaser::parse(data, "truecase model")).unwrap_or_default();
+    checked(Codes::default().with_vocabulary(data, Some(2), "vocabulary"));
+    let codes = || checked(Codes::parse(data, "codes"));
+    let limited = codes().and_then(|codes| checked(codes.with_vocabulary(b"lo@@ 9\ner 2\n", None, "vocabulary")));
+    let codes = [codes(), limited];
+    let moses = Moses::new("en").with_normalization(Normalization::None).with_escapes(false);
+    for text in TEXTS.into_iter().chain([&*text]) {
+        let mut tokens = moses.tokenize(text);
+        truecaser.truecase(&mut tokens);
+        detruecase(&mut tokens);
+        for (codes, token) in codes.iter().flatten().flat_map(|codes| tokens.iter().map(move |token| (codes, token))) {
+            let mut whole = String::new();
+            codes.cut(token, |piece, _| whole.push_str(piece));
+            assert_eq!(whole, *token, "pieces are what a word was cut into");
         }
     }
 }

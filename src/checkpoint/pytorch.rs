@@ -12,10 +12,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, Number, Value as Json};
 
-use super::bytes::Bytes;
-use super::container::{Container, Cursor};
+use super::bytes::{Bytes, Cursor};
 use super::pickle::{Class, Machine, Value};
-use super::stored::Stored;
+use super::stored::{Container, Stored};
 use crate::Result;
 
 /// How a file of the older format begins: the pickled magic number.

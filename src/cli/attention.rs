@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 use translate::checkpoint::ModelFiles;
-use translate::inspect::{AttentionMap, Format, HeadChoice, Kind, LayerChoice, RenderOptions, Renderer};
+use translate::inspect::{AttentionMap, Format, HeadChoice, Kind, LayerChoice, RenderOptions, Renderer, View};
 use translate::model::Record;
 use translate::pipeline::{Output, Sink};
 use translate::spec::{Past, Spec};
@@ -14,6 +14,7 @@ use super::message;
 
 /// A renderer and where its bytes go. The first error ends the writing; [`AttentionWriter::end`] reports it.
 pub(super) struct AttentionWriter {
+    format: Format,
     renderer: Renderer,
     destination: Destination,
     sentences: u64,
@@ -35,42 +36,62 @@ impl AttentionWriter {
     pub(super) fn open(format: Format, options: RenderOptions, output: Option<PathBuf>) -> Result<Self> {
         let is_directory = |path: &PathBuf| path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/");
         let destination = match output {
-            Some(path) if format == Format::Svg && is_directory(&path) => {
+            Some(path) if format.is_picture() && is_directory(&path) => {
                 std::fs::create_dir_all(&path).map_err(|source| Error::io(&path, source))?;
                 Destination::Directory(path)
             }
             output => Destination::Sink {
                 sink: Sink::open(output.map_or(Output::Stdout, Output::File))?.0,
-                single: format == Format::Svg,
+                single: format.is_picture(),
             },
         };
-        Ok(Self { renderer: Renderer::new(format, options), destination, sentences: 0, error: None })
+        Ok(Self { format, renderer: Renderer::new(format, options), destination, sentences: 0, error: None })
     }
 
     /// Writes one sentence. Returns whether writing goes on.
     pub(super) fn add(&mut self, map: &AttentionMap) -> bool {
-        self.attempt(|writer| {
-            writer.sentences += 1;
-            match &mut writer.destination {
-                Destination::Directory(directory) => {
-                    let path = directory.join(format!("{}.svg", map.line));
-                    let mut picture = Sink::open(Output::File(path))?.0;
-                    if let Err(error) = writer.renderer.add(map, picture.pending()) {
-                        picture.abandon();
-                        return Err(error);
-                    }
-                    picture.finish()
-                }
-                Destination::Sink { single: true, .. } if writer.sentences > 1 => Err(Error::Usage(
-                    "--format svg draws one picture a sentence: name a directory for several, --output pictures/"
-                        .to_owned(),
-                )),
-                Destination::Sink { sink, .. } => {
-                    writer.renderer.add(map, sink.pending())?;
-                    sink.flush().map_err(|source| Error::io(sink.path(), source))
-                }
+        self.attempt(|writer| writer.write(map, &map.line.to_string()))
+    }
+
+    /// Writes all of one line. Returns whether writing goes on.
+    pub(super) fn add_views(&mut self, views: &[View]) -> bool {
+        self.attempt(|writer| match &mut writer.destination {
+            Destination::Sink { sink, single: false } => {
+                writer.renderer.add_views(views, sink.pending())?;
+                sink.flush().map_err(|source| Error::io(sink.path(), source))
             }
+            _ => views.iter().try_for_each(|view| {
+                let name = |map: &AttentionMap| match view.maps.len() {
+                    1 => map.line.to_string(),
+                    _ => format!("{}-{}", map.line, map.kind),
+                };
+                view.maps.iter().try_for_each(|map| writer.write(map, &name(map)))
+            }),
         })
+    }
+
+    /// Writes one map; in a directory its file has this name.
+    fn write(&mut self, map: &AttentionMap, name: &str) -> Result<()> {
+        self.sentences += 1;
+        match &mut self.destination {
+            Destination::Directory(directory) => {
+                let path = directory.join(format!("{name}.{}", self.format.name()));
+                let mut picture = Sink::open(Output::File(path))?.0;
+                if let Err(error) = self.renderer.add(map, picture.pending()) {
+                    picture.abandon();
+                    return Err(error);
+                }
+                picture.finish()
+            }
+            Destination::Sink { single: true, .. } if self.sentences > 1 => Err(Error::Usage(format!(
+                "--format {} draws one picture a sentence and kind: name a directory for several, --output pictures/",
+                self.format.name()
+            ))),
+            Destination::Sink { sink, .. } => {
+                self.renderer.add(map, sink.pending())?;
+                sink.flush().map_err(|source| Error::io(sink.path(), source))
+            }
+        }
     }
 
     /// Writes what stands for a line without a sentence. Returns whether writing goes on.
@@ -98,6 +119,7 @@ impl AttentionWriter {
     /// That of the run, or else the first of the writing.
     pub(super) fn end<T>(self, ended: Result<T>, is_interrupted: bool) -> Result<T> {
         let Self { renderer, destination, error, .. } = self;
+        renderer.advice().iter().for_each(message::say);
         let ended = ended.and_then(|value| error.map_or(Ok(value), Err));
         let Destination::Sink { mut sink, .. } = destination else { return ended };
         match ended.and_then(|value| renderer.finish(sink.pending()).map(|()| value)) {
@@ -121,23 +143,33 @@ pub(super) fn record(kind: Kind) -> Record {
     Record { cross: kind == Kind::Cross, encoder: kind == Kind::Encoder, decoder: kind == Kind::Decoder }
 }
 
+/// Why a model has no attention of this kind, if it has none.
+pub(super) fn why_missing(spec: &Spec, kind: Kind) -> Option<&'static str> {
+    match (spec, kind) {
+        (Spec::Recurrent(_), Kind::Encoder | Kind::Decoder) => {
+            Some("this model is a GRU, which has no self-attention; its only attention is --kind cross")
+        }
+        (Spec::Transformer(spec), Kind::Decoder) if spec.past != Past::Attention => Some(
+            "this model's decoder has no self-attention (a recurrence or a mean stands in its place); use --kind cross or \
+             --kind encoder",
+        ),
+        _ => None,
+    }
+}
+
 /// Layers and heads of a model's attention of this kind.
 ///
 /// # Errors
 /// If the model has none.
 pub(super) fn shape(spec: &Spec, kind: Kind) -> Result<(usize, usize)> {
-    match (spec, kind) {
-        (Spec::Transformer(spec), Kind::Encoder) => Ok((spec.encoder.layers, spec.encoder.heads)),
-        (Spec::Transformer(spec), Kind::Decoder) if spec.past != Past::Attention => Err(Error::Usage(format!(
-            "--kind {kind}: this model's decoder has no self-attention (a recurrence or a mean stands in its place); use \
-             --kind cross or --kind encoder"
-        ))),
-        (Spec::Transformer(spec), _) => Ok((spec.decoder.layers, spec.decoder.heads)),
-        (Spec::Recurrent(_), Kind::Cross) => Ok((1, 1)),
-        (Spec::Recurrent(_), _) => Err(Error::Usage(format!(
-            "--kind {kind}: this model is a GRU, which has no self-attention; its only attention is --kind cross"
-        ))),
+    if let Some(why) = why_missing(spec, kind) {
+        return Err(Error::Usage(format!("--kind {kind}: {why}")));
     }
+    Ok(match (spec, kind) {
+        (Spec::Transformer(spec), Kind::Encoder) => (spec.encoder.layers, spec.encoder.heads),
+        (Spec::Transformer(spec), _) => (spec.decoder.layers, spec.decoder.heads),
+        (Spec::Recurrent(_), _) => (1, 1),
+    })
 }
 
 /// The layer and head that align best, as the model's config says, or the mean of all.

@@ -1,26 +1,31 @@
 //! `translate attn-dump`: what the model looked at, while translating or along given translations.
 
+use std::collections::VecDeque;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 use translate::Workspace;
 use translate::inspect::align::{Link, Rule};
 use translate::inspect::rank::{self, Ranking};
+use translate::inspect::svg::Drawing;
 use translate::inspect::{
-    AlignOn, AttentionMap, Format, HeadChoice, Kind, LayerChoice, RenderOptions, Selection, pharaoh, text,
+    AlignOn, AttentionMap, Format, HeadChoice, Kind, LayerChoice, RenderOptions, Selection, TokenProbability, View,
+    pharaoh, svg, text,
 };
-use translate::model::Record;
+use translate::model::{Candidate, Record};
 use translate::pipeline::{BatchTranslator, Done, End, Input, Line, Output, Sink, Tokens};
-use translate::search::SearchOptions;
-use translate::{Error, Request, Result, SOURCE_LIMIT, Translator};
+use translate::search::{Hypothesis, SearchOptions};
+use translate::text::{Normalized, spelled};
+use translate::{Error, Request, Result, SOURCE_LIMIT, Translation, Translator};
 
 use super::Ending;
 use super::advice::KeptWhole;
-use super::attention::{AttentionWriter, best, record, shape, store};
+use super::attention::{AttentionWriter, best, record, shape, store, why_missing};
+use super::browser;
 use super::corpus::read_bytes;
 use super::job::check_scores;
 use super::message;
@@ -31,8 +36,12 @@ const EXAMPLES: &str = "\
 Examples:
   echo 'Ein Hund rennt.' | translate attn-dump --format text --words
                                     a heat map in the terminal
-  translate attn-dump --format html -o attention.html captions.de
-                                    a page to look around in, with every layer and head
+  translate attn-dump --open captions.de
+                                    a page to look around in, with every layer and head, in the browser
+  translate attn-dump --kind all --n-best 4 -o attention.html captions.de
+                                    the same to keep: all kinds of attention, four translations of each line
+  translate attn-dump --compare gru -o both.html captions.de
+                                    two models side by side, and where they differ
   translate attn-dump --format pharaoh --target captions.en captions.de
                                     word alignments of a parallel text
   translate attn-dump --layer all --head all --format npz -o attention.npz captions.de
@@ -59,14 +68,14 @@ pub(super) struct Arguments {
     #[command(flatten)]
     model: ModelOptions,
 
-    /// How attention is written; svg draws one sentence, or one file each into --output DIRECTORY/ [default: by the ending of
-    /// --output, else json]
+    /// How attention is written; svg, png and pdf draw one sentence, or one file each into --output DIRECTORY/ [default: by the
+    /// ending of --output, else text on a terminal and json elsewhere]
     #[arg(long, value_name = "FORMAT", value_parser = format_parser())]
     format: Option<Format>,
 
-    /// Which attention: encoder-decoder (cross), or the Transformer's self-attention in encoder or decoder
-    #[arg(long, value_name = "KIND", default_value = "cross", value_parser = kind_parser())]
-    kind: Kind,
+    /// Which attention: encoder-decoder (cross), the Transformer's self-attention in encoder or decoder, or all the model has
+    #[arg(long, value_name = "KIND", default_value = "cross", value_parser = kinds_parser())]
+    kind: Kinds,
 
     /// Layer N from 0, all, mean or last [default: the model's best, else mean]
     #[arg(long, value_name = "LAYER", value_parser = parse::<LayerChoice>)]
@@ -100,12 +109,44 @@ pub(super) struct Arguments {
     #[arg(long, conflicts_with = "target")]
     pairs: bool,
 
+    /// Beside --target or --pairs: also what the model itself says, beside what is followed (format html)
+    #[arg(long)]
+    search_too: bool,
+
+    /// What this model says of the same lines, side by side with --model; may be repeated (format html)
+    #[arg(long, value_name = "NAME|DIR")]
+    compare: Vec<String>,
+
+    /// The N best translations of each line side by side (format html)
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+    n_best: u16,
+
+    /// Show the page in the browser; without --output it is a temporary file
+    #[arg(long)]
+    open: bool,
+
+    /// What stands above a picture (formats svg, png, pdf)
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
+
+    /// Height of a picture's text in pixels; everything grows with it
+    #[arg(long, value_name = "PIXELS", default_value = "13", value_parser = font_size)]
+    font_size: f32,
+
+    /// A picture's ground: light for paper, dark for slides
+    #[arg(long, value_name = "THEME", value_enum, default_value = "light")]
+    theme: Theme,
+
+    /// What a picture shows of one matrix: a heat map, or two lines of words with links
+    #[arg(long, value_name = "WHAT", value_enum, default_value = "matrix")]
+    draw: Draw,
+
     /// Columns of the page (format text) [default: the terminal's, else 100]
     #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(20..))]
     width: Option<u16>,
 
     /// Rank layers and heads by how well they align, instead of writing attention
-    #[arg(long, conflicts_with_all = ["format", "kind", "layer", "head", "words", "threshold", "width"])]
+    #[arg(long, conflicts_with_all = ["format", "kind", "layer", "head", "words", "threshold", "width", "compare", "n_best", "open"])]
     best_layer: bool,
 
     /// True word links of each line (0-0 1-2), to rank by F1 against them
@@ -129,13 +170,41 @@ fn parse_rule(text: &str) -> Result<Rule, String> {
     Rule::threshold(value).map_err(|error| error.to_string())
 }
 
+fn font_size(text: &str) -> Result<f32, String> {
+    let size: f32 = text.parse().map_err(|_| "must be a number".to_owned())?;
+    if (4.0..=96.0).contains(&size) { Ok(size) } else { Err("must be from 4 to 96".to_owned()) }
+}
+
+/// The ground of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Theme {
+    Light,
+    Dark,
+}
+
+/// What a picture shows of one matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Draw {
+    Matrix,
+    Links,
+}
+
 fn format_parser() -> impl TypedValueParser<Value = Format> {
-    PossibleValuesParser::new(["text", "json", "tsv", "npz", "pharaoh", "svg", "html"])
+    PossibleValuesParser::new(["text", "json", "tsv", "npz", "pharaoh", "svg", "png", "pdf", "html"])
         .try_map(|name| name.parse::<Format>())
 }
 
-fn kind_parser() -> impl TypedValueParser<Value = Kind> {
-    PossibleValuesParser::new(["cross", "encoder", "decoder"]).try_map(|name| name.parse::<Kind>())
+fn kinds_parser() -> impl TypedValueParser<Value = Kinds> {
+    let read = |name: String| if name == "all" { Ok(Kinds::All) } else { name.parse::<Kind>().map(Kinds::One) };
+    PossibleValuesParser::new(["cross", "encoder", "decoder", "all"]).try_map(read)
+}
+
+/// Which kinds of attention are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kinds {
+    One(Kind),
+    /// Those the model has.
+    All,
 }
 
 fn align_on_parser() -> impl TypedValueParser<Value = AlignOn> {
@@ -143,49 +212,64 @@ fn align_on_parser() -> impl TypedValueParser<Value = AlignOn> {
 }
 
 /// Runs the command.
-pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
-    arguments.files.output = named_file(arguments.files.output);
-    let format = arguments.format.unwrap_or_else(|| format_of(arguments.files.output.as_deref()));
-    let (translator, _) = arguments.model.load(false)?;
-    translator.notes().iter().for_each(message::say);
-    let (layers, heads) = shape(translator.spec(), arguments.kind)?;
-    let (layer, head) = match (arguments.layer, arguments.head, arguments.kind) {
-        (None, None, Kind::Cross) => best(&translator),
-        (layer, head, _) => (layer.unwrap_or_default(), head.unwrap_or_default()),
+pub(super) fn run(mut arguments: Arguments, colour: clap::ColorChoice) -> Result<Ending> {
+    arguments.files.output = named_file(arguments.files.output.take());
+    let is_terminal = arguments.files.output.is_none() && std::io::stdout().is_terminal();
+    let format = match (arguments.format, arguments.files.output.as_deref()) {
+        (Some(format), _) => format,
+        (None, None) if arguments.open => Format::Html,
+        (None, None) if is_terminal => Format::Text,
+        (None, output) => format_of(output),
     };
-    let selection =
-        Selection { layer, head, words: arguments.words, mask_eos: arguments.mask_eos, align_on: arguments.align_on };
-    selection.check(arguments.kind, layers, heads)?;
-    let mut options = arguments.search.options(&translator, 1)?;
-    options.scores = true;
+    check_page_options(&arguments, format)?;
+    let own = Model::load(&arguments.model.model, &arguments)?;
+    let selections = selections(&arguments, &own)?;
     let targets = match (&arguments.target, arguments.pairs) {
         (Some(path), _) => Targets::Lines { name: path.display().to_string(), lines: read_lines(path)? },
         (None, true) => Targets::SecondColumn,
         (None, false) => Targets::Search,
     };
-    translator.chosen_languages()?;
-    let record = record(arguments.kind);
-    let job = Arc::new(AttentionJob { translator, options, record, kind: arguments.kind, targets });
+    let others = arguments.compare.iter().map(|name| Model::load(name, &arguments));
+    let models: Vec<Model> = std::iter::once(Ok(own)).chain(others).collect::<Result<_>>()?;
+    let alignment = models[0].translator.alignment();
+    let is_page = format == Format::Html;
+    let job = Arc::new(AttentionJob { models, targets, search_too: arguments.search_too, is_page });
     if arguments.best_layer {
         return rank(&job, arguments);
     }
-    let is_terminal = arguments.files.output.is_none() && std::io::stdout().is_terminal();
     let width = arguments
         .width
         .map(usize::from)
         .or_else(|| is_terminal.then(terminal_size::terminal_size).flatten().map(|(width, _)| usize::from(width.0)));
+    let (selection, self_attention) = selections;
     let render = RenderOptions {
         selection,
+        self_attention,
         rule: arguments.threshold.unwrap_or_default(),
-        text: text::Options::from_environment(is_terminal, width),
-        title: format!("Attention of {}", arguments.model.model),
+        text: text::Options::from_environment(
+            match colour {
+                clap::ColorChoice::Auto => None,
+                clap::ColorChoice::Always => Some(true),
+                clap::ColorChoice::Never => Some(false),
+            },
+            is_terminal,
+            width,
+        ),
+        picture: svg::Options {
+            title: arguments.title.clone(),
+            font_size: arguments.font_size,
+            dark: arguments.theme == Theme::Dark,
+            drawing: if arguments.draw == Draw::Links { Drawing::Links } else { Drawing::Matrix },
+        },
+        title: arguments.title.clone().unwrap_or_else(|| format!("Attention of {}", arguments.model.model)),
+        alignment,
     };
     if format == Format::Npz && is_terminal {
         return Err(Error::Usage("--format npz is no text for a terminal: add --output FILE".to_owned()));
     }
     if format == Format::Pharaoh {
         // What cannot be drawn as links is better said before the work than after.
-        if arguments.kind != Kind::Cross {
+        if arguments.kind != Kinds::One(Kind::Cross) {
             return Err(Error::Usage("--format pharaoh links source and target: it needs --kind cross".to_owned()));
         }
         if selection.layer == LayerChoice::All || selection.head == HeadChoice::All {
@@ -195,10 +279,11 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
             message::say("the sentence end is masked: every target word is linked to a real source word");
         }
     }
-    let mut writer = AttentionWriter::open(format, render, arguments.files.output)?;
-    let ended = run_job(&job, &arguments.files.files, &arguments.model, |console, _, map| {
-        let goes_on = match map {
-            Some(map) => writer.add(map),
+    let page = arguments.open.then(|| arguments.files.output.clone().unwrap_or_else(browser::temporary_page));
+    let mut writer = AttentionWriter::open(format, render, page.clone().or(arguments.files.output))?;
+    let ended = run_job(&job, &arguments.files.files, &arguments.model, |console, _, views| {
+        let goes_on = match views {
+            Some(views) => writer.add_views(views),
             None => writer.skip(),
         };
         if !goes_on {
@@ -206,7 +291,68 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
         }
     });
     let is_interrupted = matches!(ended, Ok(Ending::Interrupted(_)));
-    writer.end(ended, is_interrupted)
+    let ending = writer.end(ended, is_interrupted)?;
+    match page {
+        Some(page) if !is_interrupted => browser::open(&page)?,
+        _ => {}
+    }
+    Ok(ending)
+}
+
+/// What only a page can show.
+fn check_page_options(arguments: &Arguments, format: Format) -> Result<()> {
+    let follows = arguments.pairs || arguments.target.is_some();
+    let wanted = [
+        (!arguments.compare.is_empty(), "--compare"),
+        (arguments.n_best > 1, "--n-best"),
+        (arguments.search_too, "--search-too"),
+        (arguments.open, "--open"),
+    ];
+    if let Some((_, option)) = wanted.iter().find(|(is_given, _)| *is_given && format != Format::Html) {
+        return Err(Error::Usage(format!("{option} is about the page: it needs --format html")));
+    }
+    if arguments.search_too && !follows {
+        return Err(Error::Usage("--search-too adds to --target or --pairs, and neither is given".to_owned()));
+    }
+    if arguments.n_best > 1 && follows && !arguments.search_too {
+        return Err(Error::Usage(
+            "--n-best is about searching, but a given target is followed: add --search-too".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// What is shown of cross-attention, or of the one kind that is wanted; and of self-attention, if all are.
+fn selections(arguments: &Arguments, own: &Model) -> Result<(Selection, Option<Selection>)> {
+    let selection = |best: (LayerChoice, HeadChoice)| {
+        let (layer, head) = match (arguments.layer, arguments.head) {
+            (None, None) => best,
+            (layer, head) => (layer.unwrap_or_default(), head.unwrap_or_default()),
+        };
+        Selection { layer, head, words: arguments.words, mask_eos: arguments.mask_eos, align_on: arguments.align_on }
+    };
+    let spec = own.translator.spec();
+    let check = |selection: &Selection, kind: Kind| {
+        let (layers, heads) = shape(spec, kind)?;
+        selection.check(kind, layers, heads)
+    };
+    match arguments.kind {
+        Kinds::One(kind) => {
+            let own = selection(if kind == Kind::Cross { best(&own.translator) } else { Default::default() });
+            check(&own, kind)?;
+            Ok((own, None))
+        }
+        Kinds::All => {
+            let cross = selection(best(&own.translator));
+            let others = selection(Default::default());
+            for &kind in &own.kinds {
+                let of_kind = if kind == Kind::Cross { cross } else { others };
+                // What does not apply to a kind is left out of it.
+                check(&Selection { mask_eos: false, align_on: AlignOn::Output, ..of_kind }, kind)?;
+            }
+            Ok((cross, Some(others)))
+        }
+    }
 }
 
 /// The format that the name of a file asks for.
@@ -215,6 +361,8 @@ fn format_of(output: Option<&Path>) -> Format {
     match ending.as_str() {
         "html" | "htm" => Format::Html,
         "svg" => Format::Svg,
+        "png" => Format::Png,
+        "pdf" => Format::Pdf,
         "npz" => Format::Npz,
         "tsv" => Format::Tsv,
         "txt" => Format::Text,
@@ -228,8 +376,9 @@ fn rank(job: &Arc<AttentionJob>, arguments: Arguments) -> Result<Ending> {
     let gold = arguments.gold.as_deref().map(read_links).transpose()?;
     let mut ranking = Ranking::new(arguments.mask_eos);
     let mut failed = None;
-    let ending = run_job(job, &arguments.files.files, &arguments.model, |console, line, map| {
-        let (Some(map), None) = (map, &failed) else { return };
+    let ending = run_job(job, &arguments.files.files, &arguments.model, |console, line, views| {
+        let (Some([View { maps, .. }]), None) = (views, &failed) else { return };
+        let map = &maps[0];
         let added = match &gold {
             None => ranking.add(map, None),
             Some(gold) => match gold.get(line.index as usize) {
@@ -260,27 +409,28 @@ fn rank(job: &Arc<AttentionJob>, arguments: Arguments) -> Result<Ending> {
     Ok(ending)
 }
 
-/// Runs `job` over all lines and hands each line's map, or `None` for lines without one, to `each` in order.
+/// Runs `job` over all lines and hands each line's views, or `None` for lines without any, to `each` in order.
 fn run_job(
     job: &Arc<AttentionJob>,
     files: &[PathBuf],
     model: &ModelOptions,
-    mut each: impl FnMut(&Console, &Line, Option<&AttentionMap>),
+    mut each: impl FnMut(&Console, &Line, Option<&[View]>),
 ) -> Result<Ending> {
     // No bar. The attention of a line may take megabytes, so few lines are in memory at a time.
     let mut plan = Plan::new(Input::from_arguments(files), run::nowhere(), model, 8, true);
     plan.shown.warnings = true;
     plan.settings.window = 16;
     let mut lines = 0;
-    let mut whole = KeptWhole::new(&job.translator, "attn-dump");
+    let translator = &job.models[0].translator;
+    let mut whole = KeptWhole::new(translator, "attn-dump");
     let finished = run::run(job, plan, |console, line, done, _| {
         lines = line.index + 1;
         if let (Done::Translated(_), Ok((source, _))) = (&done, job.pair(line)) {
-            let warning = whole.warning_of(&job.translator, source);
+            let warning = whole.warning_of(translator, source);
             warning.iter().for_each(|warning| console.warn_of(line, warning));
         }
         match done {
-            Done::Translated(map) => each(console, line, Some(map)),
+            Done::Translated(views) => each(console, line, Some(views)),
             Done::Blank | Done::Failed(_) => each(console, line, None),
         }
     })?;
@@ -302,20 +452,120 @@ enum Targets {
     Lines { name: String, lines: Vec<String> },
 }
 
-/// What stays the same over the run.
-struct AttentionJob {
+/// A model and how it is asked.
+struct Model {
+    name: String,
     translator: Translator,
     options: SearchOptions,
-    record: Record,
-    kind: Kind,
+    kinds: Vec<Kind>,
+    missing: Vec<(Kind, String)>,
+}
+
+impl Model {
+    fn load(name: &str, arguments: &Arguments) -> Result<Self> {
+        let mut settings = arguments.model.clone();
+        name.clone_into(&mut settings.model);
+        let (translator, _) = settings.load(false)?;
+        translator.notes().iter().for_each(message::say);
+        translator.chosen_languages()?;
+        let wanted = match arguments.kind {
+            Kinds::One(kind) => vec![kind],
+            Kinds::All => vec![Kind::Cross, Kind::Encoder, Kind::Decoder],
+        };
+        let (mut kinds, mut missing) = (Vec::new(), Vec::new());
+        for kind in wanted {
+            match why_missing(translator.spec(), kind) {
+                // A page tells it where the picture would be.
+                Some(why) if arguments.kind == Kinds::All => missing.push((kind, why.to_owned())),
+                Some(why) => return Err(Error::Usage(format!("--kind {kind}: {name}: {why}"))),
+                None => kinds.push(kind),
+            }
+        }
+        let mut options = arguments.search.options(&translator, usize::from(arguments.n_best))?;
+        options.scores = true;
+        let name =
+            Path::new(name).file_name().map_or_else(|| name.to_owned(), |last| last.to_string_lossy().into_owned());
+        Ok(Self { name, translator, options, kinds, missing })
+    }
+
+    fn record(&self) -> Record {
+        self.kinds.iter().fold(Record::default(), |all, &kind| {
+            let own = record(kind);
+            Record {
+                cross: all.cross || own.cross,
+                encoder: all.encoder || own.encoder,
+                decoder: all.decoder || own.decoder,
+            }
+        })
+    }
+
+    /// The views of one translated line, one a candidate.
+    fn views(
+        &self,
+        line: &Line,
+        given: &str,
+        source: &Normalized,
+        translation: &Translation,
+        alternatives: Vec<Vec<Vec<Candidate>>>,
+        name: impl Fn(usize) -> String,
+    ) -> Result<Vec<View>> {
+        check_scores(line, translation)?;
+        let mut alternatives = VecDeque::from(alternatives);
+        let view = |rank: usize| {
+            let map = |&kind| {
+                let map = AttentionMap::of(&self.translator, kind, line.index + 1, &source.text, translation, rank)?;
+                Ok(map.of_original(given, &source.offsets))
+            };
+            let maps = self.kinds.iter().map(map).collect::<Result<_>>()?;
+            let tokens =
+                self.tokens(&translation.candidates[rank].hypothesis, alternatives.pop_front().unwrap_or_default());
+            Ok(View { name: name(rank), maps, tokens, missing: self.missing.clone() })
+        };
+        (0..translation.candidates.len()).map(view).collect()
+    }
+
+    /// The probabilities of a hypothesis' tokens, and what else was likely in their places.
+    fn tokens(&self, hypothesis: &Hypothesis, alternatives: Vec<Vec<Candidate>>) -> Vec<TokenProbability> {
+        if alternatives.is_empty() {
+            return Vec::new();
+        }
+        let target = &self.translator.vocabularies().target;
+        let rows = hypothesis.ids.len() + usize::from(hypothesis.ended);
+        // A forced beginning has no probability.
+        let forced = rows.saturating_sub(hypothesis.token_log_probs.len());
+        let log_probs = std::iter::repeat_n(None, forced).chain(hypothesis.token_log_probs.iter().copied().map(Some));
+        let text = |candidate: &Candidate| {
+            let text = spelled(&**target, &[candidate.token]).concat();
+            let piece = || self.translator.target_piece(candidate.token);
+            (if text.is_empty() || text.contains('\u{fffd}') { piece() } else { text }, candidate.log_prob)
+        };
+        let steps = log_probs.zip(alternatives).map(|(log_prob, alternatives)| TokenProbability {
+            log_prob,
+            alternatives: alternatives.iter().map(text).collect(),
+        });
+        steps.collect()
+    }
+}
+
+/// How many of the likeliest tokens a page tells of each step.
+const ALTERNATIVES: usize = 5;
+
+/// What stays the same over the run.
+struct AttentionJob {
+    /// The model that was asked for, and those it is compared with.
+    models: Vec<Model>,
     targets: Targets,
+    search_too: bool,
+    is_page: bool,
 }
 
 impl AttentionJob {
     /// Source and, unless it is to be searched for, target of a line.
     fn pair<'l>(&'l self, line: &'l Line) -> Result<(&'l str, Option<&'l str>)> {
         let (source, target) = self.given_pair(line)?;
-        if target.is_some_and(|target| self.translator.target_ids(target).len() > SOURCE_LIMIT) {
+        if target
+            .is_some_and(|target| self.models.iter().any(|own| own.translator.target_ids(target).len() > SOURCE_LIMIT))
+        {
             return Err(line.error(format!("the translation has more than {SOURCE_LIMIT} pieces")));
         }
         Ok((source, target))
@@ -335,52 +585,102 @@ impl AttentionJob {
             },
         }
     }
+
+    /// What one model makes of all lines that are good, in order.
+    fn views_of(
+        &self,
+        own: &Model,
+        lines: &[(&Line, &str, Option<&str>)],
+        workspace: &mut Workspace,
+    ) -> Result<Vec<Result<Vec<View>>>> {
+        let translator = &own.translator;
+        let sources: Vec<Normalized> = lines.iter().map(|(_, given, _)| translator.normalized(given)).collect();
+        let mut passes: Vec<(bool, Vec<Translation>)> = Vec::new();
+        let follows = !matches!(self.targets, Targets::Search);
+        if follows {
+            let pairs: Vec<(&str, &str)> = sources
+                .iter()
+                .zip(lines)
+                .map(|(source, (_, _, target))| (&source.text[..], target.unwrap_or_default()))
+                .collect();
+            passes.push((true, translator.align(&pairs, &own.options, own.record(), workspace)?));
+        }
+        if !follows || self.search_too {
+            let requests: Vec<Request> = sources.iter().map(|source| source.text.as_str().into()).collect();
+            passes.push((false, translator.translate(&requests, &own.options, own.record(), workspace)?));
+        }
+        let mut views: Vec<Result<Vec<View>>> = lines.iter().map(|_| Ok(Vec::new())).collect();
+        for (is_followed, translations) in passes {
+            let alternatives = match self.is_page {
+                true => translator.alternatives(&translations, &own.options, ALTERNATIVES, workspace)?,
+                false => vec![Vec::new(); translations.len()],
+            };
+            let found = translations.iter().zip(alternatives).zip(lines.iter().zip(&sources));
+            for (views, ((translation, alternatives), (&(line, given, _), source))) in views.iter_mut().zip(found) {
+                let name = |rank| self.name(own, is_followed, translation.candidates.len(), rank);
+                let added = own.views(line, given, source, translation, alternatives, name);
+                *views = std::mem::replace(views, Ok(Vec::new())).and_then(|mut all| {
+                    all.extend(added?);
+                    Ok(all)
+                });
+            }
+        }
+        Ok(views)
+    }
+
+    /// What tells a view from those beside it.
+    fn name(&self, own: &Model, is_followed: bool, candidates: usize, rank: usize) -> String {
+        let mut parts = Vec::new();
+        if self.models.len() > 1 {
+            parts.push(own.name.clone());
+        }
+        if self.search_too {
+            parts.push(if is_followed { "reference" } else { "translation" }.to_owned());
+        }
+        if candidates > 1 {
+            parts.push((rank + 1).to_string());
+        }
+        parts.join(" ")
+    }
 }
 
 impl BatchTranslator for AttentionJob {
-    type Output = AttentionMap;
+    type Output = Vec<View>;
 
-    fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<AttentionMap>>> {
-        let pair = |line| {
-            let (given, target) = self.pair(line)?;
-            let source = self.translator.normalized(given);
-            match source.text.trim() {
-                "" => Err(line.error("it holds invisible characters and nothing else")),
-                _ => Ok((given, source, target)),
-            }
-        };
-        let (mut sources, mut targets) = (Vec::new(), Vec::new());
+    fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<Vec<View>>>> {
+        let mut good = Vec::new();
         let mut read = |line| {
-            let (given, source, target) = pair(line)?;
-            sources.push((given, source));
-            targets.extend(target);
+            let (given, target) = self.pair(line)?;
+            let is_blank = |own: &Model| own.translator.normalized(given).text.trim().is_empty();
+            if self.models.iter().any(is_blank) {
+                return Err(line.error("it holds invisible characters and nothing else"));
+            }
+            good.push((line, given, target));
             Ok(())
         };
         let outcomes: Vec<Result<()>> = lines.iter().map(&mut read).collect();
-        let translations = if matches!(self.targets, Targets::Search) {
-            let requests: Vec<Request> = sources.iter().map(|(_, source)| source.text.as_str().into()).collect();
-            self.translator.translate(&requests, &self.options, self.record, workspace)?
-        } else {
-            let pairs: Vec<(&str, &str)> = sources.iter().map(|(_, source)| &source.text[..]).zip(targets).collect();
-            self.translator.align(&pairs, &self.options, self.record, workspace)?
+        let mut views: Vec<Result<Vec<View>>> = good.iter().map(|_| Ok(Vec::new())).collect();
+        for own in &self.models {
+            for (all, own) in views.iter_mut().zip(self.views_of(own, &good, workspace)?) {
+                *all = std::mem::replace(all, Ok(Vec::new())).and_then(|mut all| {
+                    all.extend(own?);
+                    Ok(all)
+                });
+            }
+        }
+        let mut views = views.into_iter();
+        let of_line = |(outcome, line): (Result<()>, &Line)| {
+            outcome.and_then(|()| views.next().unwrap_or_else(|| Err(line.error("no translation"))))
         };
-        let mut found = sources.iter().zip(&translations);
-        let maps = outcomes.into_iter().zip(lines).map(|(outcome, line)| {
-            outcome.and_then(|()| match found.next() {
-                Some(((given, source), translation)) => {
-                    check_scores(line, translation)?;
-                    let text = &source.text;
-                    let map = AttentionMap::of(&self.translator, self.kind, line.index + 1, text, translation, 0)?;
-                    Ok(map.of_original(given, &source.offsets))
-                }
-                None => Err(line.error("no translation")),
-            })
-        });
-        Ok(maps.collect())
+        Ok(outcomes.into_iter().zip(lines).map(of_line).collect())
     }
 
-    fn tokens(&self, map: &AttentionMap) -> Tokens {
-        Tokens { source: map.source_pieces.len(), target: map.target_pieces.len() }
+    fn tokens(&self, views: &Vec<View>) -> Tokens {
+        let first = views.first().and_then(|view| view.maps.first());
+        first.map_or_else(Tokens::default, |map| Tokens {
+            source: map.source_pieces.len(),
+            target: map.target_pieces.len(),
+        })
     }
 }
 

@@ -6,6 +6,7 @@ mod advice;
 mod attention;
 mod attn_dump;
 mod bench;
+mod browser;
 mod complete;
 mod completions;
 mod convert;
@@ -160,7 +161,7 @@ pub(super) fn main() -> ExitCode {
     };
     let result = match cli.command {
         None => translate::run(cli.translate),
-        Some(Command::AttnDump(arguments)) => attn_dump::run(arguments),
+        Some(Command::AttnDump(arguments)) => attn_dump::run(arguments, cli.color),
         Some(Command::Eval(arguments)) => eval::run(arguments),
         Some(Command::Score(arguments)) => score::run(arguments),
         Some(Command::Bench(arguments)) => bench::run(arguments),

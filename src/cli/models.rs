@@ -119,6 +119,7 @@ fn description(model: &Description) -> String {
 fn json_description(model: &Description) -> String {
     let mut line = json!({
         "model": model.name,
+        "where": if Path::new(&model.name).is_dir() { "directory" } else { "file" },
         "toolkit": model.toolkit,
         "model_type": model.family,
         "network": model.network,

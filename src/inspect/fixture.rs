@@ -42,6 +42,8 @@ pub(super) fn dog() -> AttentionMap {
         score: Some(-0.5),
         source_pieces: strings(&["▁Ein", "▁Hu", "nd", "▁läu", "ft.", "</s>"]),
         target_pieces: strings(&["▁A", "▁dog", "▁run", "s.", "</s>"]),
+        source_texts: strings(&[" Ein", " Hu", "nd", " läu", "ft.", "</s>"]),
+        target_texts: strings(&[" A", " dog", " run", "s.", "</s>"]),
         source_words: words(&[("Ein", 0, 1), ("Hund", 1, 3), ("läuft.", 3, 5)]),
         target_words: words(&[("A", 0, 1), ("dog", 1, 2), ("runs.", 2, 4)]),
         start_piece: "<s>".to_owned(),

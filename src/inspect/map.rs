@@ -69,6 +69,11 @@ pub struct AttentionMap {
     pub source_pieces: Vec<String>,
     /// Target pieces, one a decoder step, the sentence end included (absent where the length limit truncated them).
     pub target_pieces: Vec<String>,
+    /// What each source piece adds to the text, with its real spaces ([`crate::text::spelled`]); empty where nobody needs it, else
+    /// one a piece.
+    pub source_texts: Vec<String>,
+    /// The same of each target piece.
+    pub target_texts: Vec<String>,
     /// Words of the source. Pieces in none of them (the sentence end, a language tag) stand for themselves.
     pub source_words: Vec<Word>,
     /// Words of the target, likewise.

@@ -10,7 +10,9 @@
 //! | `N/source`, `N/translation` | string | scalar |
 //! | `N/score` | float32 | scalar, NaN where no score was computed |
 //!
-//! and for the whole file `lines` (int64, every `N`), `kind` (`cross`, `encoder`, `decoder`), `unit` (`pieces`,
+//! Where all kinds are written, every name has its kind in it: `N/cross/attention`, `N/encoder/attention`.
+//!
+//! And for the whole file `lines` (int64, every `N`), `kind` (`cross`, `encoder`, `decoder`, `all`), `unit` (`pieces`,
 //! `words`), `align_on` (`output`, `input`) and `eos` (`kept`, or `masked` where the sentence end's column was left out
 //! and the rest rescaled).
 //!
@@ -23,6 +25,8 @@ use crate::{Error, Result};
 /// An archive being written, sentence by sentence, into the caller's buffer.
 #[derive(Default)]
 pub struct Npz {
+    /// Whether all kinds are written.
+    all_kinds: bool,
     archive: Archive,
     lines: Vec<i64>,
     /// Kind, unit, reading and sentence end of the first sentence; all others share them.
@@ -30,15 +34,24 @@ pub struct Npz {
 }
 
 impl Npz {
+    /// An empty archive, of all kinds of attention or of one.
+    pub fn new(all_kinds: bool) -> Self {
+        Self { all_kinds, ..Self::default() }
+    }
+
     /// Appends one sentence to `out`.
     ///
     /// # Errors
     /// If its weights take more than 4 GiB.
     pub fn add(&mut self, selected: &Selected, out: &mut Vec<u8>) -> Result<()> {
         let map = selected.map;
-        let about = [map.kind.name(), selected.unit(), selected.selection.align_on.name(), selected.eos()];
+        let kind = if self.all_kinds { "all" } else { map.kind.name() };
+        let about = [kind, selected.unit(), selected.selection.align_on.name(), selected.eos()];
         self.about.get_or_insert(about);
-        self.lines.push(i64::try_from(map.line).unwrap_or(i64::MAX));
+        let line = i64::try_from(map.line).unwrap_or(i64::MAX);
+        if self.lines.last() != Some(&line) {
+            self.lines.push(line);
+        }
         let matrices = &selected.matrices;
         let shape = [matrices.len(), selected.rows.len(), selected.columns.len()];
         let weights = matrices.iter().flat_map(|matrix| &matrix.weights).flat_map(|weight| weight.to_le_bytes());
@@ -56,7 +69,10 @@ impl Npz {
             ("score", npy("<f4", &[], score)),
         ];
         for (name, array) in arrays {
-            let name = format!("{}/{name}", map.line);
+            let name = match self.all_kinds {
+                true => format!("{}/{}/{name}", map.line, map.kind),
+                false => format!("{}/{name}", map.line),
+            };
             self.put(&name, &array, out).ok_or_else(|| Error::Attention(format!("{name} is larger than 4 GiB")))?;
         }
         Ok(())

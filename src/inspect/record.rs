@@ -1,7 +1,7 @@
 //! From a translation with its recorded attention to a map.
 
 use super::map::{AttentionMap, Kind};
-use crate::text::{source_words, target_words};
+use crate::text::{source_words, spelled, target_words};
 use crate::translator::{Translation, Translator};
 use crate::{Error, Result};
 
@@ -35,6 +35,8 @@ impl AttentionMap {
         // What stands for unknown pieces, if they were replaced.
         let is_replaced = candidate.text != vocabularies.target.decode(&hypothesis.ids);
         let replaced = |at: usize| replaced.get(at).cloned().flatten().filter(|_| is_replaced);
+        let mut target_ids = hypothesis.ids.clone();
+        target_ids.extend(hypothesis.ended.then(|| translator.search_options().end_token));
         let map = Self {
             line,
             kind,
@@ -43,6 +45,8 @@ impl AttentionMap {
             score: Some(hypothesis.score),
             source_pieces: translator.source_pieces(&translation.source),
             target_pieces: translator.target_pieces(hypothesis),
+            source_texts: spelled(&*vocabularies.source, &translation.source),
+            target_texts: spelled(&*vocabularies.target, &target_ids),
             source_words: source_words(&*vocabularies.source, prefix, source, &translation.source),
             target_words: target_words(&*vocabularies.target, &candidate.text, &hypothesis.ids, replaced),
             start_piece: translator.target_piece(translator.search_options().start_token),

@@ -1,13 +1,18 @@
 //! All formats behind one door: maps in, bytes out.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use super::align::{Rule, links};
-use super::html::Html;
-use super::map::AttentionMap;
+use super::html::{Html, PageOptions};
+use super::map::{AttentionMap, Kind};
 use super::npz::Npz;
-use super::select::Selection;
+use super::picture::{self, Picture};
+use super::printable;
+use super::select::{AlignOn, Selection};
+use super::view::View;
 use super::{json, pharaoh, svg, text, tsv};
+use crate::spec::AlignmentHead;
 use crate::{Error, Result};
 
 /// How attention is written.
@@ -26,6 +31,10 @@ pub enum Format {
     Pharaoh,
     /// A picture of each sentence.
     Svg,
+    /// The same picture in pixels (cargo feature `pictures`).
+    Png,
+    /// The same picture for papers (cargo feature `pictures`).
+    Pdf,
     /// One page for all sentences.
     Html,
 }
@@ -41,12 +50,36 @@ impl FromStr for Format {
             "npz" => Self::Npz,
             "pharaoh" => Self::Pharaoh,
             "svg" => Self::Svg,
+            "png" => Self::Png,
+            "pdf" => Self::Pdf,
             "html" => Self::Html,
             _ => {
-                let known = "text, json, tsv, npz, pharaoh, svg or html";
+                let known = "text, json, tsv, npz, pharaoh, svg, png, pdf or html";
                 return Err(Error::Usage(format!("`{name}` is no format of attention: use {known}")));
             }
         })
+    }
+}
+
+impl Format {
+    /// The name used on the command line and as the ending of files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::Tsv => "tsv",
+            Self::Npz => "npz",
+            Self::Pharaoh => "pharaoh",
+            Self::Svg => "svg",
+            Self::Png => "png",
+            Self::Pdf => "pdf",
+            Self::Html => "html",
+        }
+    }
+
+    /// Whether it draws one matrix, or some of one sentence, as a file of its own.
+    pub fn is_picture(self) -> bool {
+        matches!(self, Self::Svg | Self::Png | Self::Pdf)
     }
 }
 
@@ -55,12 +88,18 @@ impl FromStr for Format {
 pub struct RenderOptions {
     /// What of each map is shown. Pharaoh always goes by words; the HTML page only begins with it.
     pub selection: Selection,
+    /// What is shown of self-attention where all kinds are written, if not the same.
+    pub self_attention: Option<Selection>,
     /// When words are linked (Pharaoh).
     pub rule: Rule,
     /// Colours and width (text).
     pub text: text::Options,
+    /// How a picture is drawn (SVG, PNG, PDF).
+    pub picture: svg::Options,
     /// The title of the page (HTML).
     pub title: String,
+    /// The cross-attention that the model names for alignments (HTML).
+    pub alignment: Option<AlignmentHead>,
 }
 
 /// Turns maps into one of the formats, appending to a buffer that the caller empties as it likes.
@@ -70,13 +109,42 @@ pub struct Renderer {
     begun: bool,
     npz: Npz,
     html: Html,
+    /// Characters that no font has.
+    missing: BTreeSet<char>,
 }
 
 impl Renderer {
     /// A renderer that has written nothing yet.
     pub fn new(format: Format, options: RenderOptions) -> Self {
-        let html = Html::new(&options.title, options.selection);
-        Self { format, options, begun: false, npz: Npz::default(), html }
+        let (title, selection, alignment) = (options.title.clone(), options.selection, options.alignment);
+        let html = Html::new(PageOptions { title, selection, alignment });
+        let npz = Npz::new(options.self_attention.is_some());
+        Self { format, options, begun: false, npz, html, missing: BTreeSet::new() }
+    }
+
+    /// Appends one line: to a page all of its translations side by side, elsewhere one map after the other.
+    ///
+    /// # Errors
+    /// As [`Renderer::add`].
+    pub fn add_views(&mut self, views: &[View], out: &mut Vec<u8>) -> Result<()> {
+        if self.format == Format::Html {
+            return self.html.add(views, out);
+        }
+        views.iter().flat_map(|view| &view.maps).try_for_each(|map| self.add(map, out))
+    }
+
+    /// What the user should hear of what was written so far.
+    pub fn advice(&self) -> Option<String> {
+        if self.missing.is_empty() {
+            return self.html.advice();
+        }
+        let some: String = self.missing.iter().take(12).collect();
+        let more = if self.missing.len() > 12 { " and others" } else { "" };
+        Some(format!(
+            "no font of this machine has {}{more}: pictures lack them. Install one (Debian: fonts-noto-core, fonts-noto-cjk), or \
+             use svg or html, drawn where the fonts are",
+            printable(&some)
+        ))
     }
 
     /// Appends one sentence. The first one brings along what the format begins with.
@@ -84,13 +152,18 @@ impl Renderer {
     /// # Errors
     /// If the map is defective, or does not offer what was selected.
     pub fn add(&mut self, map: &AttentionMap, out: &mut Vec<u8>) -> Result<()> {
-        let selection = Selection {
-            words: self.options.selection.words || self.format == Format::Pharaoh,
-            ..self.options.selection
-        };
         if self.format == Format::Html {
-            return self.html.add(map, out);
+            return self.html.add(&[map.clone().into()], out);
         }
+        let own = self.options.self_attention.filter(|_| map.kind != Kind::Cross).unwrap_or(self.options.selection);
+        // What does not apply to a kind is not asked of it where all are written.
+        let among_others = self.options.self_attention.is_some();
+        let selection = Selection {
+            words: own.words || self.format == Format::Pharaoh,
+            mask_eos: own.mask_eos && !(among_others && map.kind == Kind::Decoder),
+            align_on: if among_others && map.kind == Kind::Encoder { AlignOn::Output } else { own.align_on },
+            ..own
+        };
         let selected = map.select(&selection)?;
         match self.format {
             Format::Text => out.extend(text::render(&selected, &self.options.text).into_bytes()),
@@ -103,7 +176,9 @@ impl Renderer {
                 out.extend(pharaoh::render(&links(&selected, self.options.rule)?).into_bytes());
                 out.push(b'\n');
             }
-            Format::Svg => out.extend(svg::render(&selected).into_bytes()),
+            Format::Svg => out.extend(svg::render(&selected, &self.options.picture).into_bytes()),
+            Format::Png => self.draw(picture::png, &svg::render(&selected, &self.options.picture), out)?,
+            Format::Pdf => self.draw(picture::pdf, &svg::render(&selected, &self.options.picture), out)?,
             Format::Npz => self.npz.add(&selected, out)?,
             Format::Html => {}
         }
@@ -127,8 +202,15 @@ impl Renderer {
             Format::Tsv => self.begin(out),
             Format::Npz => self.npz.finish(out)?,
             Format::Html => self.html.finish(out),
-            Format::Text | Format::Json | Format::Pharaoh | Format::Svg => {}
+            Format::Text | Format::Json | Format::Pharaoh | Format::Svg | Format::Png | Format::Pdf => {}
         }
+        Ok(())
+    }
+
+    fn draw(&mut self, paint: fn(&str) -> Result<Picture>, svg: &str, out: &mut Vec<u8>) -> Result<()> {
+        let Picture { bytes, missing } = paint(svg)?;
+        out.extend(bytes);
+        self.missing.extend(missing);
         Ok(())
     }
 
@@ -182,6 +264,6 @@ mod tests {
 
     #[test]
     fn an_unknown_format_lists_the_known_ones() {
-        assert!("png".parse::<Format>().unwrap_err().to_string().contains("pharaoh, svg or html"));
+        assert!("gif".parse::<Format>().unwrap_err().to_string().contains("pharaoh, svg, png, pdf or html"));
     }
 }

@@ -183,6 +183,8 @@ impl serde::Serialize for Choice {
 pub struct Axis {
     /// The piece or word of each row or column.
     pub labels: Vec<String>,
+    /// The same as a person reads it: what it adds to the text, with its real spaces; empty for a part of a character.
+    pub texts: Vec<String>,
     /// Which of the sentence's words each belongs to; `None` for the sentence end and other special tokens.
     pub words: Vec<Option<usize>>,
     /// Which of them is the sentence end, if it is there.
@@ -330,6 +332,7 @@ impl AttentionMap {
                 let mut axis = self.target_axis();
                 axis.truncate(axis.len().saturating_sub(1));
                 axis.labels.insert(0, self.start_piece.clone());
+                axis.texts.insert(0, self.start_piece.clone());
                 axis.words.insert(0, None);
                 axis
             }
@@ -337,11 +340,11 @@ impl AttentionMap {
     }
 
     fn source_axis(&self) -> Axis {
-        Axis::of(&self.source_pieces, &self.source_words, &self.end_piece)
+        Axis::of(&self.source_pieces, &self.source_texts, &self.source_words, &self.end_piece)
     }
 
     fn target_axis(&self) -> Axis {
-        Axis::of(&self.target_pieces, &self.target_words, &self.end_piece)
+        Axis::of(&self.target_pieces, &self.target_texts, &self.target_words, &self.end_piece)
     }
 
     /// The axis of word groups over a piece axis.
@@ -352,8 +355,10 @@ impl AttentionMap {
             Some(word) => words[word].text.clone(),
             None => pieces.labels[group.start].clone(),
         };
+        let labels: Vec<String> = groups.iter().map(label).collect();
         Axis {
-            labels: groups.iter().map(label).collect(),
+            texts: labels.clone(),
+            labels,
             words: groups.iter().map(|group| pieces.words[group.start]).collect(),
             end: pieces.end.and_then(|end| groups.iter().position(|group| group.start == end)),
         }
@@ -361,13 +366,15 @@ impl AttentionMap {
 }
 
 impl Axis {
-    fn of(pieces: &[String], words: &[Word], end_piece: &str) -> Self {
+    pub(super) fn of(pieces: &[String], texts: &[String], words: &[Word], end_piece: &str) -> Self {
         let mut of_word = vec![None; pieces.len()];
         for (number, word) in words.iter().enumerate() {
             of_word[word.pieces.clone()].fill(Some(number));
         }
         let ends = pieces.last().is_some_and(|last| last == end_piece) && of_word.last() == Some(&None);
-        Self { labels: pieces.to_vec(), words: of_word, end: ends.then(|| pieces.len() - 1) }
+        let spaced = |piece: &String| piece.replace('\u{2581}', " ");
+        let texts = if texts.len() == pieces.len() { texts.to_vec() } else { pieces.iter().map(spaced).collect() };
+        Self { labels: pieces.to_vec(), texts, words: of_word, end: ends.then(|| pieces.len() - 1) }
     }
 
     /// Number of rows or columns.
@@ -382,12 +389,14 @@ impl Axis {
 
     fn truncate(&mut self, len: usize) {
         self.labels.truncate(len);
+        self.texts.truncate(len);
         self.words.truncate(len);
         self.end = self.end.filter(|&end| end < len);
     }
 
     fn remove(&mut self, position: usize) {
         self.labels.remove(position);
+        self.texts.remove(position);
         self.words.remove(position);
         self.end = self.end.filter(|&end| end != position);
     }

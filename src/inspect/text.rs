@@ -8,8 +8,8 @@ use std::fmt::Write;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::printable;
-use super::select::{Matrix, Selected};
+use super::select::{Axis, Matrix, Selected};
+use super::{is_right_to_left, printable};
 
 /// How colours are written, if at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,11 +41,12 @@ impl Default for Options {
 }
 
 impl Options {
-    /// What suits this process: colour only on a terminal, never with `NO_COLOR`; 24-bit where `COLORTERM` offers it;
-    /// light where `COLORFGBG` says so; the given width, else 100.
-    pub fn from_environment(is_terminal: bool, width: Option<usize>) -> Self {
+    /// What suits this process: colour as `wanted`, else only on a terminal and never with `NO_COLOR`; 24-bit where `COLORTERM`
+    /// offers it; light where `COLORFGBG` says so; the given width, else 100.
+    pub fn from_environment(wanted: Option<bool>, is_terminal: bool, width: Option<usize>) -> Self {
         let variable = |name: &str| std::env::var(name).unwrap_or_default();
-        let colour = if !is_terminal || !variable("NO_COLOR").is_empty() || variable("TERM") == "dumb" {
+        let suits = is_terminal && variable("NO_COLOR").is_empty() && variable("TERM") != "dumb";
+        let colour = if !wanted.unwrap_or(suits) {
             Colour::Plain
         } else if matches!(variable("COLORTERM").as_str(), "truecolor" | "24bit") {
             Colour::Truecolor
@@ -76,7 +77,16 @@ pub fn render(selected: &Selected, options: &Options) -> String {
     if selected.selection.mask_eos {
         let _ = write!(text, "  {} masked, rows rescaled", printable(&map.end_piece));
     }
-    let _ = write!(text, "\n   {}\n   {}\n\n", printable(&map.source), printable(&map.translation));
+    text.push('\n');
+    for sentence in [&map.source, &map.translation] {
+        for line in wrapped(&printable(sentence), options.width.saturating_sub(3)) {
+            let _ = writeln!(text, "   {line}");
+        }
+    }
+    if [&map.source, &map.translation].iter().any(|sentence| is_right_to_left(sentence)) {
+        text.push_str("   (right-to-left text: rows and columns stand in the order in which it is read)\n");
+    }
+    text.push('\n');
     for matrix in &selected.matrices {
         let layer = format!("layer {} of {}", matrix.layer, map.attention.layers);
         let _ = writeln!(text, "   {layer}, head {} of {}", matrix.head, map.attention.heads);
@@ -88,8 +98,7 @@ pub fn render(selected: &Selected, options: &Options) -> String {
 
 /// The matrix in as many blocks of columns as the page width asks for.
 fn blocks(text: &mut String, selected: &Selected, matrix: &Matrix, options: &Options) {
-    let rows: Vec<String> = selected.rows.labels.iter().map(|label| clip(&printable(label), LABEL)).collect();
-    let columns: Vec<String> = selected.columns.labels.iter().map(|label| clip(&printable(label), LABEL)).collect();
+    let (rows, columns) = (labels(&selected.rows), labels(&selected.columns));
     let margin = rows.iter().map(|label| label.width()).max().unwrap_or(0);
     let widths: Vec<usize> = columns.iter().map(|label| label.width().max(CELL)).collect();
     let mut start = 0;
@@ -121,6 +130,35 @@ fn blocks(text: &mut String, selected: &Selected, matrix: &Matrix, options: &Opt
         }
         start = end;
     }
+}
+
+/// The labels of an axis: characters in place of the bytes and symbols that stand for them, and `▁` where a piece has a space.
+fn labels(axis: &Axis) -> Vec<String> {
+    let shown = |(text, label): (&String, &String)| match text.as_str() {
+        "" => label.clone(),
+        text => text.replace(' ', "\u{2581}"),
+    };
+    let shown =
+        |(both, word): ((&String, &String), &Option<usize>)| if word.is_some() { shown(both) } else { both.1.clone() };
+    let all = axis.texts.iter().zip(&axis.labels).zip(&axis.words).map(shown);
+    all.map(|label| clip(&printable(&label), LABEL)).collect()
+}
+
+/// A text in lines of at most `width` terminal columns, cut between words; a longer word has a line of its own.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let Some(line) = lines.last_mut() else { break };
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.width() + 1 + word.width() <= width {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
 }
 
 /// One cell, `width` terminal columns wide.
@@ -240,11 +278,42 @@ runs. ░░░ ░░░░ ██████ ░░░░
     fn a_wide_sentence_continues_in_blocks_within_the_page() {
         let map = fixture::dog();
         let text = render(&map.select(&FIRST).unwrap(), &plain(16));
-        let lines: Vec<&str> = text.lines().skip(5).collect();
+        let lines: Vec<&str> = text.lines().skip_while(|line| !line.contains("layer")).skip(1).collect();
         assert!(lines.iter().all(|line| line.width() <= 16), "{text}");
         assert_eq!(lines.iter().filter(|line| line.starts_with("  dog")).count(), 3, "{text}");
         let headings = "      Ein Hund\n|      läuft.\n|      </s>\n";
         assert!(headings.split('|').all(|heading| text.matches(heading).count() == 1), "{text}");
+    }
+
+    #[test]
+    fn a_long_sentence_is_wrapped_between_words() {
+        assert_eq!(wrapped("Ein Hund läuft schnell.", 12), ["Ein Hund", "läuft", "schnell."]);
+        assert_eq!(wrapped("Donaudampfschifffahrt ist", 6), ["Donaudampfschifffahrt", "ist"]);
+        assert_eq!(wrapped("", 6), [""]);
+    }
+
+    #[test]
+    fn text_from_right_to_left_stands_in_its_own_order_with_a_note() {
+        let mut map = fixture::dog();
+        assert!(!render(&map.select(&FIRST).unwrap(), &plain(80)).contains("right-to-left"));
+        map.source = "כלב רץ כאן".to_owned();
+        for (word, text) in map.source_words.iter_mut().zip(["כלב", "רץ", "כאן"]) {
+            word.text = text.to_owned();
+        }
+        let text = render(&map.select(&FIRST).unwrap(), &plain(80));
+        assert!(
+            text.contains("(right-to-left text: rows and columns stand in the order in which it is read)"),
+            "{text}"
+        );
+        assert!(text.contains(" כלב רץ  כאן </s>"), "{text}");
+    }
+
+    #[test]
+    fn bytes_are_shown_as_the_character_once_it_is_complete() {
+        let mut map = fixture::dog();
+        map.source_texts = ["▁Ein", " 犬", "", "x", "ft.", "</s>"].map(|text| text.replace('▁', " ")).to_vec();
+        let text = render(&map.select(&Selection { words: false, ..FIRST }).unwrap(), &plain(80));
+        assert!(text.contains("▁Ein ▁犬 nd  x   ft. </s>"), "{text}");
     }
 
     #[test]

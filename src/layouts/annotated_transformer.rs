@@ -9,11 +9,11 @@ use serde_json::{Map, Value};
 use super::rules::Rule;
 use super::toolkits::{self, Tokens};
 use super::{Layout, Lists, hugging_face};
-use crate::Result;
-use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
+use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights, read_pickle};
 use crate::compute::NormKind;
 use crate::spec::{Frequencies, Norm, Order, Positions, Spec, Transformer};
-use crate::text::{Frame, Part};
+use crate::text::{Frame, Part, PieceList};
+use crate::{Error, Result};
 
 /// The ids that both vocabularies begin with: `<s>`, `</s>`, `<blank>`, `<unk>`.
 const TOKENS: Tokens = Tokens { begin: 0, end: 1, padding: 2, unknown: 3 };
@@ -50,13 +50,10 @@ impl Layout for AnnotatedTransformer {
             Rule::Rename("{side}.norm.a_2", "{side}.layer_norm.weight"),
             Rule::Rename("{side}.norm.b_2", "{side}.layer_norm.bias"),
             Rule::Rename(
-                "{side}.layers.{layer}.sublayer.{number}.norm.a_2",
-                "{side}.layers.{layer}.norm.{number}.weight",
+                "{side}.layers.{layer}.sublayer.{which}.norm.a_2",
+                "{side}.layers.{layer}.norm.{which}.weight",
             ),
-            Rule::Rename(
-                "{side}.layers.{layer}.sublayer.{number}.norm.b_2",
-                "{side}.layers.{layer}.norm.{number}.bias",
-            ),
+            Rule::Rename("{side}.layers.{layer}.sublayer.{which}.norm.b_2", "{side}.layers.{layer}.norm.{which}.bias"),
             Rule::Rename("{side}.layers.{layer}.norm.0.{part}", "{side}.layers.{layer}.self_attn_layer_norm.{part}"),
             Rule::Rename("encoder.layers.{layer}.norm.1.{part}", "encoder.layers.{layer}.final_layer_norm.{part}"),
             Rule::Rename(
@@ -118,6 +115,20 @@ impl Layout for AnnotatedTransformer {
     }
 
     fn lists(&self, files: &ModelFiles, _keys: &Keys) -> Result<Option<Lists>> {
+        if let Some(both) = read_pickle(files, VOCABULARY)? {
+            let of = |index: usize| -> Result<PieceList> {
+                let side = both.get("list").and_then(|sides| sides.get(index));
+                // The vocabularies of torchtext since 0.12 keep theirs inside, and it among other things; those before, as it is.
+                let pieces = side.and_then(|side| ["/vocab/2", "/itos"].iter().find_map(|path| side.pointer(path)));
+                let pieces = pieces.and_then(Value::as_array).map(|pieces| pieces.iter().map(Value::as_str));
+                let pieces = pieces.and_then(|pieces| pieces.map(|piece| piece.map(str::to_owned)).collect());
+                let problem = "does not hold two vocabularies of torchtext; write source_vocab.txt and target_vocab.txt, a word a line";
+                let path = files.path(VOCABULARY);
+                let pieces = pieces.ok_or_else(|| Error::model(&path, problem))?;
+                Ok(TOKENS.list(pieces, path))
+            };
+            return Ok(Some((of(0)?, Some(of(1)?))));
+        }
         let list = |side: &str| -> Result<Option<Vec<String>>> {
             let name = format!("{side}_vocab.txt");
             Ok(if files.has(&name) {
@@ -126,7 +137,6 @@ impl Layout for AnnotatedTransformer {
                 None
             })
         };
-        let _ = VOCABULARY;
         let (Some(source), Some(target)) = (list("source")?, list("target")?) else { return Ok(None) };
         let path = |side: &str| files.path(format!("{side}_vocab.txt"));
         Ok(Some((TOKENS.list(source, path("source")), Some(TOKENS.list(target, path("target"))))))

@@ -272,10 +272,42 @@ fn dictionary(files: &ModelFiles, name: &str) -> Result<PieceList> {
                 format!("line {number} is {line:?}; it should be a piece, a space and a count"),
             ));
         };
-        match pieces.iter().take(IMPLIED.len()).position(|known| known == piece) {
-            Some(id) if overwrites => pieces[id] = piece.to_owned(),
-            _ => pieces.push(piece.to_owned()),
+        // Every line has an id of its own; one that overwrites takes the name of the piece before it.
+        if overwrites && let Some(before) = pieces.iter_mut().find(|known| *known == piece) {
+            before.push_str(" #fairseq:overwritten");
         }
+        pieces.push(piece.to_owned());
     }
     Ok(TOKENS.list(pieces, path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_of_a_dictionary_has_an_id() {
+        let directory = tempfile::tempdir().unwrap();
+        let lines = "a 5\n<unk> 4 #fairseq:overwrite\nb c 3\nmadeupword0000 0\n";
+        std::fs::write(directory.path().join("dict.xx.txt"), lines).unwrap();
+        let files = ModelFiles::Directory(directory.path().to_owned());
+        let pieces = dictionary(&files, "dict.xx.txt").unwrap().pieces;
+        let expected = ["<s>", "<pad>", "</s>", "<unk> #fairseq:overwritten", "a", "<unk>", "b c", "madeupword0000"];
+        assert_eq!(pieces, expected);
+        std::fs::write(directory.path().join("dict.xx.txt"), "a 5\nb\n").unwrap();
+        let error = dictionary(&files, "dict.xx.txt").unwrap_err().to_string();
+        assert!(error.contains("dict.xx.txt: line 2 is \"b\"; it should be a piece, a space and a count"), "{error}");
+    }
+
+    #[test]
+    fn objects_of_omegaconf_are_what_they_hold() {
+        let value = |value: Value| serde_json::json!({"_metadata": {"key": "x"}, "_parent": null, "_val": value});
+        let model = serde_json::json!({"_content": {
+            "encoder_layers": value(2.into()),
+            "activation_fn": value(serde_json::json!(["gelu"])),
+            "betas": {"_content": [value(1.into()), value(2.into())], "_metadata": null},
+        }});
+        let expected = serde_json::json!({"encoder_layers": 2, "activation_fn": "gelu", "betas": [1, 2]});
+        assert_eq!(plain(&model), expected);
+    }
 }

@@ -288,8 +288,10 @@ impl Opened {
             (Some((source, target)), _) => {
                 Vocabularies::of_lists(files, source.clone(), target.clone(), &self.segmentation)?
             }
-            (None, Some(directory)) => Vocabularies::open(&files.directory(directory)?, kinds)?,
-            (None, None) => Vocabularies::open(files, kinds)?,
+            (None, Some(directory)) => {
+                Vocabularies::open_segmented(&files.directory(directory)?, kinds, &self.segmentation)?
+            }
+            (None, None) => Vocabularies::open_segmented(files, kinds, &self.segmentation)?,
         };
         let vocabularies = match &self.target_characters {
             Some(characters) => vocabularies.with_target_characters(characters),

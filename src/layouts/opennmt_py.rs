@@ -73,6 +73,19 @@ impl Layout for OpenNmtPy {
     fn rules(&self) -> &'static [Rule] {
         &[
             Rule::Ignore("{side}.embeddings.make_embedding.pe.{rest}"),
+            // The names of the first versions.
+            Rule::Rename("{side}.layer_norm.a_2", "{side}.layer_norm.weight"),
+            Rule::Rename("{side}.layer_norm.b_2", "{side}.layer_norm.bias"),
+            Rule::Rename("{side}.{stack}.{layer}.{norm}.a_2", "{side}.{stack}.{layer}.{norm}.weight"),
+            Rule::Rename("{side}.{stack}.{layer}.{norm}.b_2", "{side}.{stack}.{layer}.{norm}.bias"),
+            Rule::Rename(
+                "{side}.{stack}.{layer}.feed_forward.{norm}.a_2",
+                "{side}.{stack}.{layer}.feed_forward.{norm}.weight",
+            ),
+            Rule::Rename(
+                "{side}.{stack}.{layer}.feed_forward.{norm}.b_2",
+                "{side}.{stack}.{layer}.feed_forward.{norm}.bias",
+            ),
             Rule::Copy("{side}.embeddings.make_embedding.emb_luts.0.weight", &["model.{side}.embed_tokens.weight"]),
             Rule::Copy("generator.0.{part}", &["lm_head.{part}"]),
             Rule::Copy("generator.{part}", &["lm_head.{part}"]),
@@ -135,9 +148,6 @@ impl Layout for OpenNmtPy {
             ),
             Rule::Rename("encoder.layer_norm.{part}", "model.encoder.layer_norm.{part}"),
             Rule::Rename("decoder.layer_norm.{part}", "model.decoder.layer_norm.{part}"),
-            // The names of versions before 0.9.
-            Rule::Rename("{name}.a_2", "{name}.weight"),
-            Rule::Rename("{name}.b_2", "{name}.bias"),
         ]
     }
 

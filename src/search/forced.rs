@@ -5,7 +5,7 @@ use super::step::Step;
 use super::{Hypothesis, SearchOptions};
 use crate::Result;
 use crate::compute::{Workspace, log_sum_exp};
-use crate::model::{Record, Seq2Seq};
+use crate::model::{Candidate, Record, Seq2Seq, best_candidates};
 
 /// Feeds each target to the model and returns it as a hypothesis with its log-probabilities and attention.
 ///
@@ -26,6 +26,34 @@ pub fn force_decode(
     record: Record,
     workspace: &mut Workspace,
 ) -> Result<Vec<Hypothesis>> {
+    let forced = force_decode_with(model, pairs, options, record, 0, workspace)?;
+    Ok(forced.into_iter().map(|forced| forced.hypothesis).collect())
+}
+
+/// A target that was followed, and what else the model would have said at each of its tokens.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Forced {
+    /// The target with its log-probabilities and attention.
+    pub hypothesis: Hypothesis,
+    /// The most probable tokens of each step, best first, `[ids.len() + 1, alternatives]`: the sentence end is the last step.
+    pub alternatives: Vec<Vec<Candidate>>,
+}
+
+/// [`force_decode`] that also keeps the `alternatives` most probable tokens of each step.
+///
+/// # Errors
+/// If the device cannot compute it.
+///
+/// # Panics
+/// If a source is empty.
+pub fn force_decode_with(
+    model: &dyn Seq2Seq,
+    pairs: &[(&[u32], &[u32])],
+    options: &SearchOptions,
+    record: Record,
+    alternatives: usize,
+    workspace: &mut Workspace,
+) -> Result<Vec<Forced>> {
     let record = options.record(record);
     let sources: Vec<&[u32]> = pairs.iter().map(|(source, _)| *source).collect();
     let begun = |target: &[u32]| match options.force_begin {
@@ -35,7 +63,7 @@ pub fn force_decode(
     let targets: Vec<Vec<u32>> = pairs.iter().map(|(_, target)| begun(target)).collect();
     let mut decoder = model.start(&sources, record, workspace)?;
     let mut history = History::new(record, &*decoder);
-    let mut results = vec![Hypothesis::default(); pairs.len()];
+    let mut results = vec![Forced::default(); pairs.len()];
     // (pair, last node, log-probability so far) of each decoder row.
     let mut rows: Vec<(usize, Option<u32>, f32)> = (0..pairs.len()).map(|pair| (pair, None, 0.0)).collect();
     let mut tokens = vec![options.start_token; rows.len()];
@@ -64,13 +92,21 @@ pub fn force_decode(
                 options.banned.iter().filter(|&&b| b != token).for_each(|&b| logits[b as usize] = f32::NEG_INFINITY);
             }
             let is_forced = at == 0 && options.force_begin == Some(token);
-            let token_log_prob = if is_forced { 0.0 } else { score - log_sum_exp(logits) };
+            let norm = log_sum_exp(logits);
+            let token_log_prob = if is_forced { 0.0 } else { score - norm };
+            if alternatives > 0 {
+                let mut best = Vec::with_capacity(alternatives);
+                best_candidates(logits, alternatives, &mut best);
+                best.iter_mut().for_each(|candidate| candidate.log_prob -= norm);
+                best.retain(|candidate| candidate.log_prob > f32::NEG_INFINITY);
+                results[*pair].alternatives.push(best);
+            }
             *log_prob += token_log_prob;
             let last = history.push(*node, token, token_log_prob, false, row);
             *node = Some(last);
             if at == target.len() {
                 let finished = step.finish(last, Ending { ended: true, truncated: false }, *log_prob, &history);
-                results[*pair] = history.hypothesis(&finished, decoder.encoder_attention(*pair));
+                results[*pair].hypothesis = history.hypothesis(&finished, decoder.encoder_attention(*pair));
                 return false;
             }
             tokens.push(token);

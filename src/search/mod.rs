@@ -12,7 +12,7 @@ mod proposals;
 mod scores;
 mod step;
 
-pub use forced::force_decode;
+pub use forced::{Forced, force_decode, force_decode_with};
 pub use options::{CoveragePenalty, Sampling, SearchOptions};
 
 use crate::Result;

@@ -19,8 +19,9 @@ mod segmentation;
 mod segmenter;
 pub mod sentencepiece;
 mod sentencepiece_vocabulary;
-mod shortlist;
 mod sentences;
+mod shortlist;
+mod spelling;
 pub mod subwords;
 pub mod tokenizer_json;
 mod utf8_bytes;
@@ -40,8 +41,9 @@ pub use self::paragraphs::append_line;
 pub use self::piece_list::{PieceList, word_level};
 pub use self::segmentation::{Pretokenizer, Segmentation, SideSegmentation, Unit};
 pub use self::sentencepiece_vocabulary::SentencePieceVocabulary;
-pub use self::shortlist::Shortlist;
 pub use self::sentences::{join_sentences, join_sentences_at, split_sentences};
+pub use self::shortlist::Shortlist;
+pub use self::spelling::spelled;
 pub use self::tokenizer_json::TokenizerJson;
 pub use self::utf8_bytes::Utf8Bytes;
 pub use self::vocabularies::{Kind, Vocabularies};
@@ -73,6 +75,13 @@ pub trait Vocabulary: Send + Sync {
     /// A word as a person reads it, from its pieces as the vocabulary writes them, put end to end.
     fn readable(&self, word: &str) -> String {
         word.trim_start_matches('\u{2581}').to_owned()
+    }
+
+    /// The bytes that a piece, as the vocabulary writes it, adds to a text, with the spaces it marks itself; not always whole
+    /// characters.
+    fn written(&self, piece: &str) -> Vec<u8> {
+        let space = if piece.starts_with('\u{2581}') { " " } else { "" };
+        spelling::byte_of(piece).map_or_else(|| [space, &self.readable(piece)].concat().into_bytes(), |byte| vec![byte])
     }
 
     /// The pieces of `text`, in the order and with the ids of [`Vocabulary::encode`]; an unknown piece carries the text

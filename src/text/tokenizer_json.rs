@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tokenizers::Tokenizer;
 
+use super::spelling::byte_of;
 use super::word_list::detokenize;
 use super::{Language, Piece, Specials, Vocabulary, check_density, clean_up_spaces, specials_by_name};
 use crate::{Error, Result};
@@ -167,6 +168,19 @@ impl TokenizerJson {
     }
 }
 
+/// The byte that a character of byte-level byte-pair encoding stands for (Radford et al. 2019): printable Latin-1 characters stand
+/// for themselves, the other bytes, in order, for U+0100 and on. Another character, of an added token, is itself.
+fn byte_level_bytes(character: char) -> Vec<u8> {
+    let is_printable = |byte: u32| matches!(byte, 0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff);
+    let code = u32::from(character);
+    let byte = match code {
+        code if is_printable(code) => Some(code),
+        0x100.. => (0..=255).filter(|&byte| !is_printable(byte)).nth((code - 0x100) as usize),
+        _ => None,
+    };
+    byte.map_or_else(|| character.to_string().into_bytes(), |byte| vec![byte as u8])
+}
+
 /// Whether the tokenizer cuts between all characters: no piece but special tokens is longer than one, and `a b` has three.
 fn is_by_character(tokenizer: &Tokenizer, pieces: &[Option<Box<str>>]) -> bool {
     let is_special = |piece: &str| tokenizer.get_added_vocabulary().is_special_token(piece);
@@ -208,6 +222,18 @@ impl Vocabulary for TokenizerJson {
             Style::Continuation => !piece.starts_with("##"),
             Style::Characters | Style::WholeWords => true,
         })
+    }
+
+    fn written(&self, piece: &str) -> Vec<u8> {
+        match self.style {
+            Style::ByteLevel => piece.chars().flat_map(byte_level_bytes).collect(),
+            Style::Continuation => piece.strip_prefix("##").unwrap_or(piece).as_bytes().to_vec(),
+            Style::Characters | Style::WholeWords => piece.as_bytes().to_vec(),
+            Style::SpaceSymbol => match byte_of(piece) {
+                Some(byte) => vec![byte],
+                None => piece.replace('\u{2581}', " ").into_bytes(),
+            },
+        }
     }
 
     fn segment(&self, text: &str) -> Vec<Piece> {

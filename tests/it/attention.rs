@@ -266,7 +266,7 @@ fn what_cannot_be_shown_is_a_usage_error_that_says_why() {
         assert_eq!(outcome.status, 2, "{arguments:?}: {}", outcome.stderr);
         assert!(outcome.stderr.contains(message), "{arguments:?}: {}", outcome.stderr);
     }
-    for arguments in [["--layer", "first"], ["--threshold", "2"], ["--format", "png"]] {
+    for arguments in [["--layer", "first"], ["--threshold", "2"], ["--format", "gif"]] {
         assert_eq!(dump("marian_relu", &arguments, "").status, 2);
     }
 }
@@ -367,4 +367,199 @@ fn the_best_layer_is_ranked_and_stored() {
 
     let builtin = program::run(&["attn-dump", "--best-layer", "--gold", "/nowhere"], "");
     assert_ne!(builtin.status, 0);
+}
+
+#[test]
+fn all_kinds_are_written_one_after_the_other() {
+    let outcome = dump("marian_relu", &["--kind", "all", "--mask-eos"], "w004 w005\n");
+    let kinds: Vec<Value> = objects(&outcome).iter().map(|object| object["kind"].clone()).collect();
+    assert_eq!(kinds, ["cross", "encoder", "decoder"]);
+    // Each as it is alone.
+    for (object, kind) in objects(&outcome).iter().zip(["cross", "encoder"]) {
+        assert_eq!(
+            matrix(object),
+            matrix(&objects(&dump("marian_relu", &["--kind", kind, "--mask-eos"], "w004 w005\n"))[0])
+        );
+    }
+    // A GRU has one.
+    assert_eq!(objects(&dump("gru", &["--kind", "all"], "w004 w005\n")).len(), 1);
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("all.npz");
+    let outcome = dump("marian_relu", &["--kind", "all", "--output", path.to_str().unwrap()], "w004 w005\nw006\n");
+    assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+    let names = candle_core::npy::NpzTensors::new(&path).unwrap();
+    for kind in ["cross", "encoder", "decoder"] {
+        names.get_shape_and_dtype(&format!("2/{kind}/attention")).unwrap();
+    }
+    assert_eq!(names.get("lines").unwrap().unwrap().to_vec1::<i64>().unwrap(), [1, 2]);
+    let pictures = format!("{}/", directory.path().join("pictures").display());
+    assert_eq!(dump("marian_relu", &["--kind", "all", "--format", "svg", "--output", &pictures], "w004\n").status, 0);
+    assert!(Path::new(&pictures).join("1-encoder.svg").is_file());
+}
+
+/// The JSON that a page holds of each line.
+fn page_lines(outcome: &Outcome) -> Vec<Value> {
+    assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+    let parts = outcome.stdout.split("class=\"sentence\"").skip(1);
+    parts
+        .map(|part| serde_json::from_str(part.split_once('>').unwrap().1.split_once("</script>").unwrap().0).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_page_holds_several_translations_of_a_line() {
+    let names = |line: &Value| -> Vec<String> {
+        line["views"].as_array().unwrap().iter().map(|view| view["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let other = program::model("marian_gelu_bias");
+    let other = other.to_str().unwrap();
+    let beams = page_lines(&dump(
+        "marian_relu",
+        &["--format", "html", "--n-best", "3", "--beam-size", "4"],
+        "w004 w005\n\nw006\n",
+    ));
+    assert_eq!(beams.iter().map(names).collect::<Vec<_>>(), [["1", "2", "3"], ["1", "2", "3"]]);
+    assert_eq!(beams[1]["line"], 3);
+    let list = translate("marian_relu", &["--n-best", "3", "--beam-size", "4", "--format", "json"], "w004 w005\n");
+    let list: Value = serde_json::from_str(&list.stdout).unwrap();
+    for (view, candidate) in beams[0]["views"].as_array().unwrap().iter().zip(list["translations"].as_array().unwrap())
+    {
+        assert_eq!(view["translation"], candidate["translation"]);
+    }
+    let models = page_lines(&dump("marian_relu", &["--format", "html", "--compare", other], "w004 w005\n"));
+    assert_eq!(names(&models[0]), ["marian_relu", "marian_gelu_bias"]);
+    let both = page_lines(&dump("marian_relu", &["--format", "html", "--pairs", "--search-too"], "w004 w005\tw034\n"));
+    assert_eq!(names(&both[0]), ["reference", "translation"]);
+    assert_eq!(both[0]["views"][0]["translation"], "w034");
+    // A GRU in it says what it does not have.
+    let gru = page_lines(&dump("gru", &["--format", "html", "--kind", "all"], "w004 w005\n"));
+    assert!(gru[0]["views"][0]["missing"]["encoder"].as_str().unwrap().contains("no self-attention"));
+}
+
+#[test]
+fn a_page_knows_how_probable_each_token_was_and_what_else() {
+    let line = &page_lines(&dump("marian_relu", &["--format", "html", "--beam-size", "1"], "w004 w005 w006\n"))[0];
+    let view = &line["views"][0];
+    let tokens = view["tokens"].as_array().unwrap();
+    let target = &line["axes"][view["target"].as_u64().unwrap() as usize];
+    assert_eq!(tokens.len(), target["labels"].as_array().unwrap().len());
+    for (token, text) in tokens.iter().zip(target["labels"].as_array().unwrap()) {
+        let alternatives = token[1].as_array().unwrap();
+        assert_eq!(alternatives.len(), 5);
+        // Greedy search takes the likeliest.
+        assert_eq!(alternatives[0][0].as_str().unwrap().trim(), text.as_str().unwrap().trim());
+        assert!((alternatives[0][1].as_f64().unwrap() - token[0].as_f64().unwrap()).abs() < 1e-4);
+    }
+    let scores =
+        translate("marian_relu", &["--beam-size", "1", "--format", "json", "--word-scores"], "w004 w005 w006\n");
+    let scores: Value = serde_json::from_str(&scores.stdout).unwrap();
+    let scores = scores["word_scores"].as_array().unwrap();
+    assert_eq!(scores.len(), tokens.len());
+    for (token, score) in tokens.iter().zip(scores) {
+        assert!((token[0].as_f64().unwrap() - score.as_f64().unwrap().exp()).abs() < 1e-4);
+    }
+}
+
+#[test]
+fn what_is_about_the_page_says_so() {
+    let cases: [(&[&str], &str); 5] = [
+        (&["--compare", "gru"], "--compare is about the page: it needs --format html"),
+        (&["--n-best", "2"], "--n-best is about the page"),
+        (&["--open", "--format", "json"], "--open is about the page"),
+        (&["--format", "html", "--search-too"], "neither is given"),
+        (&["--format", "html", "--pairs", "--n-best", "2"], "add --search-too"),
+    ];
+    for (arguments, message) in cases {
+        let outcome = dump("marian_relu", arguments, "w004\tw034\n");
+        assert_eq!(outcome.status, 2, "{arguments:?}: {}", outcome.stderr);
+        assert!(outcome.stderr.contains(message), "{arguments:?}: {}", outcome.stderr);
+    }
+}
+
+#[cfg(feature = "pictures")]
+#[test]
+fn pictures_are_drawn_without_a_browser() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, sign) in [("picture.png", &b"\x89PNG"[..]), ("picture.pdf", b"%PDF-1.4")] {
+        let path = directory.path().join(name);
+        let arguments = [
+            "--draw",
+            "links",
+            "--theme",
+            "dark",
+            "--title",
+            "A title",
+            "--font-size",
+            "20",
+            "--output",
+            path.to_str().unwrap(),
+        ];
+        let outcome = dump("marian_relu", &arguments, "w004 w005\n");
+        assert_eq!((outcome.status, outcome.stderr.as_str()), (0, ""));
+        assert!(std::fs::read(&path).unwrap().starts_with(sign), "{name}");
+    }
+    let several =
+        dump("marian_relu", &["--output", directory.path().join("two.png").to_str().unwrap()], "w004\nw005\n");
+    assert_eq!(several.status, 2);
+    assert!(several.stderr.contains("--format png draws one picture") && !directory.path().join("two.png").exists());
+}
+
+#[test]
+fn colours_reach_a_pager_when_they_are_asked_for() {
+    let coloured = dump("marian_relu", &["--format", "text", "--color", "always"], "w004 w005\n");
+    assert!(coloured.stdout.contains("\x1b[48;"), "{:?}", coloured.stdout);
+    assert!(!dump("marian_relu", &["--format", "text"], "w004 w005\n").stdout.contains('\x1b'));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_page_opens_in_the_browser_that_the_environment_names() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let (browser, opened) = (directory.path().join("browser"), directory.path().join("opened"));
+    std::fs::write(&browser, format!("#!/bin/sh\nhead -c 15 \"$1\" > {0}.part && mv {0}.part {0}\n", opened.display()))
+        .unwrap();
+    std::fs::set_permissions(&browser, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let page = directory.path().join("page.html");
+    let run = |browser: &Path| {
+        let mut program = Program::new();
+        program.arg("attn-dump").arg("--model").arg(program::model("marian_relu"));
+        program.args(["--open", "--output", page.to_str().unwrap()]).env("BROWSER", browser).run("w004\n")
+    };
+    let outcome = run(&browser);
+    assert_eq!((outcome.status, outcome.stdout.as_str()), (0, ""), "{}", outcome.stderr);
+    // Nobody waits for a browser but this test.
+    for _ in 0..6000 {
+        if opened.exists() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert_eq!(std::fs::read_to_string(&opened).unwrap(), "<!doctype html>");
+    let missing = run(Path::new("/nowhere/browser"));
+    assert_ne!(missing.status, 0);
+    assert!(missing.stderr.contains("open the page yourself") && page.exists(), "{}", missing.stderr);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_gets_a_readable_map() {
+    let is_there = std::process::Command::new("script").arg("--version").output().is_ok();
+    if !is_there {
+        eprintln!("SKIPPED: there is no `script`, which runs a program in a terminal");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let input = directory.path().join("input");
+    std::fs::write(&input, "w004 w005\n").unwrap();
+    let model = program::model("marian_relu");
+    let line = format!("{} attn-dump --model {} {}", env!("CARGO_BIN_EXE_translate"), model.display(), input.display());
+    let output = std::process::Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(shown.contains("cross attention") && !shown.contains("\"matrix\""), "{shown}");
 }

@@ -130,7 +130,7 @@ fn a_network_that_does_not_fit_a_form_says_where_it_differs() {
     for (model, form, problem) in [
         ("joeynmt_pre/model", "marian", "its normalisations stand before the sublayers"),
         ("fairseq_args/model", "bart", "its positions are not learned ones that begin at the third row"),
-        ("joeynmt_post/model", "marian", "needs text to be cut by SentencePiece models"),
+        ("fairseq_args/model", "marian", "needs text to be cut by SentencePiece models"),
     ] {
         let path = models("toolkits").into_iter().find(|path| path.ends_with(model)).unwrap();
         let out = scratch.path().join("out");

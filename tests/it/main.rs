@@ -39,6 +39,7 @@ mod program;
 #[cfg(feature = "builtin-models")]
 mod protect;
 mod score;
+mod segmentation;
 #[cfg(feature = "builtin-models")]
 mod sentences;
 mod text;

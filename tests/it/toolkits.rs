@@ -249,6 +249,36 @@ fn the_program_translates_with_a_directory_or_its_file_of_weights() {
 }
 
 #[test]
+fn a_converted_checkpoint_translates_the_same() {
+    for name in ALL {
+        let directory = fixture(name).join("model");
+        let lines: String = expected(name).greedy.iter().map(|case| text(name, &case.source) + "\n").collect();
+        let out = tempfile::tempdir().unwrap();
+        let out = out.path().join("out");
+        let (model, out) = (directory.to_str().unwrap(), out.to_str().unwrap());
+        let outcome = run(&["convert", model, out, "--dtype", "f32"], "");
+        assert_eq!(outcome.status, 0, "{name}: {}", outcome.stderr);
+        let translate = |model: &str| run(&["--model", model, "--format", "json", "--max-length", "12"], &lines).stdout;
+        let translated = translate(model);
+        assert_eq!(translated.lines().count(), lines.lines().count(), "{name}");
+        assert_eq!(translated, translate(out), "{name}");
+    }
+}
+
+#[test]
+fn the_annotated_transformers_own_file_of_vocabularies_is_read() {
+    let copy = tempfile::tempdir().unwrap();
+    let files = [("model/multi30k_model_final.pt", "multi30k_model_final.pt"), ("vocab.pt", "vocab.pt")];
+    for (from, to) in files {
+        std::fs::copy(fixture("annotated").join(from), copy.path().join(to)).unwrap();
+    }
+    let case = &expected("annotated").greedy[4];
+    let outcome = run(&["--model", copy.path().to_str().unwrap(), "--beam-size", "1"], &(case.source.join(" ") + "\n"));
+    assert_eq!((outcome.status, outcome.stdout), (0, case.pieces.join(" ") + "\n"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("it is 8 unless config.json has \"nhead\""), "{}", outcome.stderr);
+}
+
+#[test]
 fn a_real_checkpoint_of_sockeye_copies_its_input() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/found-models/sockeye-3.0.x");
     if !folder.is_dir() {

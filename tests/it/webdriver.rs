@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -97,8 +98,19 @@ impl Browser {
 
     /// Sets a media feature, such as `prefers-color-scheme`.
     pub(crate) fn prefer(&self, feature: &str, value: &str) {
-        let parameters = json!({ "features": [{ "name": feature, "value": value }] });
-        self.post("/goog/cdp/execute", &json!({ "cmd": "Emulation.setEmulatedMedia", "params": parameters }));
+        self.command("Emulation.setEmulatedMedia", &json!({ "features": [{ "name": feature, "value": value }] }));
+    }
+
+    /// A command of the Chrome DevTools Protocol, and its answer.
+    pub(crate) fn command(&self, name: &str, parameters: &Value) -> Value {
+        self.post("/goog/cdp/execute", &json!({ "cmd": name, "params": parameters }))
+    }
+
+    /// Writes what the window shows to a PNG file.
+    pub(crate) fn screenshot(&self, path: &Path) {
+        let address = format!("/session/{}/screenshot", self.session);
+        let picture = self.request("GET", &address, &json!({}));
+        std::fs::write(path, base64(picture.as_str().expect("base64"))).expect("the picture can be written");
     }
 
     fn post(&self, path: &str, body: &Value) -> Value {
@@ -148,4 +160,21 @@ impl Drop for Browser {
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
+}
+
+/// The bytes of base64 (RFC 4648, section 4).
+fn base64(text: &str) -> Vec<u8> {
+    let value = |symbol: u8| match symbol {
+        b'A'..=b'Z' => symbol - b'A',
+        b'a'..=b'z' => symbol - b'a' + 26,
+        b'0'..=b'9' => symbol - b'0' + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let symbols: Vec<u8> = text.bytes().filter(|&symbol| symbol != b'=').map(value).collect();
+    let group = |group: &[u8]| {
+        let bits = group.iter().fold(0_u32, |bits, &symbol| bits << 6 | u32::from(symbol)) << (6 * (4 - group.len()));
+        bits.to_be_bytes()[1..group.len()].to_vec()
+    };
+    symbols.chunks(4).flat_map(group).collect()
 }

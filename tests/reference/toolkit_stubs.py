@@ -108,3 +108,20 @@ def old_torchtext():
     # Classes that OpenNMT-py inherits from.
     for name in ["Dataset", "Iterator", "Batch", "Example"]:
         setattr(sys.modules["torchtext.data"], name, type(name, (), {}))
+
+
+def new_vocabulary(pieces):
+    """A vocabulary as torchtext pickles it since 0.12: a module around an object of C++ whose state is a tuple."""
+    for name in ["torchtext", "torchtext._torchtext", "torchtext.vocab", "torchtext.vocab.vocab"]:
+        sys.modules.setdefault(name, types.ModuleType(name))
+    inner_class, outer_class = (sys.modules[name].__dict__.get("Vocab") for name in ["torchtext._torchtext", "torchtext.vocab.vocab"])
+    if inner_class is None:
+        inner_class = type("Vocab", (), {"__getstate__": lambda self: ("0.0.2", [], self.pieces, [])})
+        outer_class = type("Vocab", (), {})
+        for name, kind in [("torchtext._torchtext", inner_class), ("torchtext.vocab.vocab", outer_class)]:
+            kind.__module__ = name
+            sys.modules[name].Vocab = kind
+    inner, outer = inner_class(), outer_class()
+    inner.pieces = list(pieces)
+    vars(outer).update(training=True, _parameters={}, _buffers={}, _modules={}, vocab=inner)
+    return outer

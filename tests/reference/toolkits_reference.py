@@ -618,6 +618,7 @@ def sockeye(directory, **options):
 
 
 def annotated(directory, heads=8, size=16):
+    import toolkit_stubs
     import torch
     from annotated_transformer import AnnotatedTransformer
 
@@ -638,6 +639,9 @@ def annotated(directory, heads=8, size=16):
     judge.train()
     judge.disturb()
     torch.save(network.state_dict(), directory / "model" / "multi30k_model_final.pt")
+    # Its own script keeps both vocabularies in one file. torchtext's own cannot be loaded any more; these have its names and states.
+    vocabularies = tuple(toolkit_stubs.new_vocabulary(pieces) for pieces in words)
+    torch.save(vocabularies, directory / "vocab.pt")
     network = build()
     network.load_state_dict(torch.load(directory / "model" / "multi30k_model_final.pt"))
     write(directory, judge_of(network).expected())

@@ -1,644 +1,569 @@
-"use strict";
-(() => {
-  const $ = (id) => document.getElementById(id);
-  const element = (name, attributes = {}, ...children) => {
-    const made = document.createElement(name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    made.append(...children);
-    return made;
+// ---- Drawing everything, pointing, and the keyboard. ----
+
+const KIND_TITLES = { cross: "Encoder–decoder attention", encoder: "Encoder self-attention", decoder: "Decoder self-attention" };
+
+/** Says something to those who do not see the page, and shows it for a moment. */
+function say(text) {
+  $("said").textContent = text;
+  clearTimeout(say.timer);
+  say.timer = setTimeout(() => { $("said").textContent = ""; }, 4000);
+}
+
+// ---- One side: a translation with its lines and its heat map. Two of them stand beside each other to compare. ----
+
+/** What is pointed at or held: { side, axis: "rows" | "columns" | "cell", row, column }. */
+let pointed = null;
+let held = null;
+
+function makeSide(number) {
+  const root = number ? $("side-1") : $("side-0");
+  const point = (focus) => pointAt(focus && { side: number, ...focus });
+  const hold = (focus) => holdAt(focus && { side: number, ...focus });
+  const lines = root.querySelector(".lines");
+  const map = heatMap(root.querySelector(".map"), point, hold);
+  const meaning = (event) => {
+    const token = event.target.closest?.(".token");
+    if (!token) return null;
+    return token.dataset.axis === "rows" ? { axis: "rows", row: Number(token.dataset.i) } : { axis: "columns", column: Number(token.dataset.i) };
   };
-  const about = JSON.parse($("about").textContent);
-  const sentences = [...document.querySelectorAll("script.sentence")].map((script) => JSON.parse(script.textContent));
-  const packed = document.querySelectorAll("script.weights");
-  const state = {
-    index: 0, layer: about.layer, head: about.head, words: about.words, mask: about.mask, input: about.input,
-  };
-  /** What is pointed at or held: { axis: "rows" | "columns" | "cell", row, column }. */
-  let pointed = null;
-  let held = null;
-  let view = null;
+  lines.addEventListener("pointerover", (event) => point(meaning(event)));
+  lines.addEventListener("pointerleave", () => point(null));
+  lines.addEventListener("focusin", (event) => { if (event.target.matches(":focus-visible")) point(meaning(event)); });
+  lines.addEventListener("focusout", () => point(null));
+  // Text that was just selected is not a click.
+  lines.addEventListener("click", (event) => { if (String(getSelection()) === "") hold(meaning(event)); });
+  lines.addEventListener("keydown", moveInLine);
+  return { root, lines, map, view: null };
+}
 
-  // ---- The arithmetic of `attn-dump`: layers and heads, the reading of the rows, the sentence end, words. ----
+const sides = [];
+let difference = null;
 
-  /** The recorded weights of a sentence, [layers, heads, rows, columns]; every row sums to 1. */
-  let unpacked = { index: -1, weights: null };
-  function weightsOf(index) {
-    if (unpacked.index === index) return unpacked.weights;
-    const bytes = atob(packed[index].textContent);
-    const weights = new Float32Array(bytes.length);
-    for (let i = 0; i < bytes.length; i++) weights[i] = (bytes.charCodeAt(i) / 255) ** 2;
-    normaliseRows(weights, sentences[index].columns.labels.length);
-    unpacked = { index, weights };
-    return weights;
+/** Layer and head of the kind on show, where the view has them. */
+function choiceOf(view) {
+  const { layer, head } = state.choices[state.kind];
+  const { layers, heads } = view.kinds[state.kind];
+  return { layer: layer < layers || layer === "mean" ? layer : "mean", head: head < heads || typeof head === "string" ? head : "mean" };
+}
+
+const named = (name, value) => (value === "mean" ? `mean of all ${name}s` : value === "max" ? `strongest ${name}` : `${name} ${value}`);
+
+function titleOf(view) {
+  const { layer, head } = choiceOf(view);
+  const { layers, heads } = view.kinds[state.kind];
+  const parts = [KIND_TITLES[state.kind]];
+  if (layers > 1) parts.push(named("layer", layer));
+  if (heads > 1) parts.push(named("head", head));
+  return parts.join(", ");
+}
+
+function notesOf(matrix) {
+  const notes = ["Per cent of each row’s attention; every row sums to 100."];
+  if (state.mask && state.kind !== "decoder") notes.push(`${about.end} is left out and the rest rescaled.`);
+  if (state.input && state.kind !== "encoder") notes.push("Rows belong to the token a step read, not the one it predicted.");
+  if (matrix.full < 1) notes.push(`All weights are small: full colour is ${percent(matrix.full)}.`);
+  const chosen = matrix.rows.every((_, row) => {
+    let seen = 0;
+    for (let column = 0; column < matrix.columns.length; column++) seen += matrix.at(row, column) > 0;
+    return seen === 1;
+  });
+  if (chosen && matrix.columns.length > 1) notes.push("Every row chose one column and gave the others nothing.");
+  else if (matrix.weights.some((weight) => weight === 0)) notes.push("Empty cells were out of sight: exactly 0.");
+  if (state.words && [matrix.rows, matrix.columns].some((axis) => axis.some((entry) => entry.word !== null && entry.members.length > 7))) {
+    notes.push("A line without spaces counts as one word: without “Words” its pieces are shown.");
   }
+  return notes.join(" ");
+}
 
-  function normaliseRows(weights, width) {
-    for (let start = 0; start < weights.length; start += width) {
-      let sum = 0;
-      for (let i = start; i < start + width; i++) sum += weights[i];
-      for (let i = start; i < start + width; i++) weights[i] = sum > 0 ? weights[i] / sum : 1 / width;
-    }
+function drawSide(side, recorded, index) {
+  const sentence = sentenceAt(state.index);
+  const view = sentence.views[index];
+  const shown = Boolean(view?.kinds[state.kind]);
+  side.root.hidden = index === null;
+  side.view = null;
+  side.index = index;
+  if (index === null) return;
+  side.root.querySelector(".name").textContent = sentence.views.length > 1 ? view.name : "";
+  side.root.querySelector(".score").textContent = sentence.views.length > 1 && view.score !== null ? `score ${view.score.toFixed(3)}` : "";
+  side.root.querySelector(".why").textContent = shown ? "" : view.missing[state.kind] ?? `There is no ${state.kind} attention in this page.`;
+  side.lines.hidden = side.root.querySelector(".maps").hidden = !shown;
+  if (!shown) {
+    side.key = null;
+    side.map.show(null);
+    return;
   }
+  const matrix = matrixOf(recorded, view, { kind: state.kind, words: state.words, mask: state.mask, input: state.input, ...choiceOf(view) });
+  side.view = matrix;
+  const [rowName, columnName] = NAMES[state.kind];
+  const likelihood = state.kind === "encoder" ? null : (entry) => likelihoodOf(view, entry);
+  const key = [state.index, index, state.kind, state.words, state.mask, state.input, state.other !== null, innerWidth].join();
+  const same = side.key === key;
+  if (!same) {
+    fillLine(side.lines.querySelector(".top"), "columns", matrix.columns, columnName, state.words, null);
+    fillLine(side.lines.querySelector(".bottom"), "rows", matrix.rows, rowName, state.words, likelihood);
+    fitLines(side.lines);
+    side.key = key;
+  }
+  drawCurves(side.lines, matrix);
+  side.root.querySelector(".map h2").textContent = titleOf(view);
+  side.root.querySelector(".map .note").textContent = notesOf(matrix);
+  side.map.show(matrix, same);
+}
 
-  function matrixOf(index, layer, head) {
-    const { layers, heads, rows, columns } = sentences[index];
-    const size = rows.labels.length * columns.labels.length;
-    const all = weightsOf(index);
-    const one = (l, h) => all.subarray((l * heads + h) * size, (l * heads + h + 1) * size);
-    const ofLayer = (l) => {
-      if (typeof head === "number") return one(l, head);
-      const made = new Float32Array(size);
-      for (let h = 0; h < heads; h++) {
-        const from = one(l, h);
-        for (let i = 0; i < size; i++) made[i] = head === "max" ? Math.max(made[i], from[i]) : made[i] + from[i] / heads;
+function drawDifference(recorded) {
+  const both = state.other !== null && sides.every((side) => side.view);
+  $("difference").hidden = !both;
+  if (!both) {
+    difference.show(null);
+    return;
+  }
+  const sentence = sentenceAt(state.index);
+  const [first, second] = [state.view, state.other].map((index) => matrixOf(recorded, sentence.views[index], {
+    kind: state.kind, words: true, mask: state.mask, input: state.input, ...choiceOf(sentence.views[index]),
+  }));
+  const matrix = differenceOf(first, second);
+  $("difference-title").textContent = `${sentence.views[state.view].name} less ${sentence.views[state.other].name}`;
+  $("difference-note").textContent = `In percentage points, by words. Blue: ${sentence.views[state.view].name} looked there more; orange: ${sentence.views[state.other].name} did. Words in colour stand in that translation alone.`;
+  difference.show(matrix);
+}
+
+// ---- The translations of a line: hypotheses of a beam, other models, a reference. ----
+
+function fillViews() {
+  const { views } = sentenceAt(state.index);
+  $("views-box").hidden = views.length < 2;
+  if (views.length < 2) return;
+  const target = (view) => {
+    const text = element("span", { class: "text", dir: "auto" });
+    const [entries] = axesOf(sentenceAt(state.index), view, "cross");
+    group(entries.map((entry, i) => ({ ...entry, members: [i] }))).forEach((entry, i) => {
+      if (entry.word === null) return;
+      const word = element("span", {}, entry.text);
+      const likely = likelihoodOf(view, entry);
+      if (likely) {
+        word.style.setProperty("--doubt", (1 - likely.probability).toFixed(3));
+        word.title = percent(likely.probability);
       }
-      if (head === "max") normaliseRows(made, columns.labels.length);
-      return made;
-    };
-    if (typeof layer === "number") return ofLayer(layer);
-    const made = new Float32Array(size);
-    for (let l = 0; l < layers; l++) ofLayer(l).forEach((weight, i) => { made[i] += weight / layers; });
-    return made;
-  }
-
-  const entries = (axis) => axis.labels.map((label, i) => ({ label, word: axis.words[i], end: i === axis.end }));
-
-  function group(list, names) {
-    const groups = [];
-    list.forEach((entry, i) => {
-      const last = groups[groups.length - 1];
-      if (last && entry.word !== null && last.word === entry.word) last.members.push(i);
-      else groups.push({ ...entry, label: entry.word === null ? entry.label : names[entry.word], members: [i] });
+      text.append(i ? " " : "", word);
     });
-    return groups;
-  }
+    return text;
+  };
+  $("views").replaceChildren(...views.map((view, i) => {
+    const pick = element("button", { type: "button", class: "pick", "data-view": i, "aria-pressed": String(i === state.view) }, element("b", {}, view.name),
+      element("span", { class: "score" }, view.score === null ? "" : view.score.toFixed(3)));
+    const beside = element("button", { type: "button", class: "beside", "data-view": i, "aria-pressed": String(i === state.other), "aria-label": `${view.name} beside` }, "beside");
+    beside.hidden = i === state.view;
+    return element("li", {}, pick, target(view), beside);
+  }));
+}
 
-  /** The matrix to show, with its labels: { rows, columns, at(row, column) }. */
-  function build() {
-    const sentence = sentences[state.index];
-    let weights = matrixOf(state.index, state.layer, state.head);
-    let rows = entries(sentence.rows);
-    let columns = entries(sentence.columns);
-    if (state.input && about.kind !== "encoder") {
-      weights = weights.slice(columns.length);
-      rows = rows.slice(0, -1);
+function listenToViews() {
+  $("views").addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    const number = Number(button.dataset.view);
+    if (button.classList.contains("beside")) state.other = state.other === number ? null : number;
+    else {
+      if (state.other === number) state.other = state.view;
+      state.view = number;
     }
-    if (state.mask && sentence.columns.end !== null) {
-      const width = columns.length;
-      weights = weights.filter((_, i) => i % width !== sentence.columns.end);
-      columns = columns.filter((_, i) => i !== sentence.columns.end);
-      normaliseRows(weights, columns.length);
-    }
-    if (state.words) {
-      const width = columns.length;
-      rows = group(rows, sentence.rows.names);
-      columns = group(columns, sentence.columns.names);
-      const merged = new Float32Array(rows.length * columns.length);
-      rows.forEach((row, r) => columns.forEach((column, c) => {
-        let sum = 0;
-        for (const i of row.members) for (const j of column.members) sum += weights[i * width + j];
-        merged[r * columns.length + c] = sum / row.members.length;
-      }));
-      weights = merged;
-    }
-    return { rows, columns, at: (row, column) => weights[row * columns.length + column] };
-  }
-
-  // ---- Small helpers for showing. ----
-
-  const percent = (weight) => `${(weight * 100).toFixed(weight < 0.0995 && weight >= 0.0005 ? 1 : 0)}%`;
-  /** A piece as a reader wants it: without the mark of a word's beginning. */
-  const plain = (label) => label.replace(/^[▁Ġ](?=.)/u, "");
-  const opacity = (weight) => Math.min(1, weight) ** 0.75;
-  /** Whether text on this weight's colour is better set in the colour's opposite than in the page's ink. */
-  const strong = (weight) => opacity(weight) > (matchMedia("(prefers-color-scheme: dark)").matches ? 0.5 : 0.66);
-  const isSpecial = (entry) => entry.word === null;
-  const upTo = (count) => Array.from({ length: count }, (_, i) => i);
-
-  // ---- The list of sentences. ----
-
-  const list = $("list");
-  function fillList() {
-    $("app").classList.toggle("single", sentences.length < 2);
-    const made = document.createDocumentFragment();
-    sentences.forEach((sentence, index) => {
-      const number = element("span", { class: "number" }, String(sentence.line));
-      const source = element("span", { class: "source", dir: "auto" }, sentence.source);
-      const translation = element("span", { class: "translation", dir: "auto" }, sentence.translation);
-      made.append(element("li", { role: "option", id: `sentence-${index}`, "aria-selected": "false" }, number, source, translation));
-    });
-    list.append(made);
-    $("count").textContent = `${sentences.length} sentences`;
-  }
-
-  const indexOf = (item) => Number(item.id.slice("sentence-".length));
-
-  function choose(index, scroll = true) {
-    list.children[state.index]?.setAttribute("aria-selected", "false");
-    state.index = index;
-    const item = list.children[index];
-    item.setAttribute("aria-selected", "true");
-    list.setAttribute("aria-activedescendant", item.id);
-    if (scroll) item.scrollIntoView({ block: "nearest" });
-    held = pointed = null;
+    held = null;
     draw();
+    $("views").querySelector(`.${button.classList.contains("beside") ? "beside" : "pick"}[data-view="${number}"]`)?.focus();
+  });
+}
+
+// ---- The pickers. ----
+
+function fillPicker(id, name, values, label = String) {
+  const holder = $(id).querySelector(".segments");
+  const key = values.join();
+  $(id).hidden = values.length < 2;
+  if (holder.dataset.values === key) return;
+  holder.dataset.values = key;
+  holder.replaceChildren(...values.map((value) => {
+    const input = element("input", { type: "radio", name, value: String(value), "aria-label": `${name} ${label(value)}` });
+    return element("label", {}, input, element("span", { "aria-hidden": "true" }, label(value)));
+  }));
+}
+
+function showChoices(view) {
+  const { views } = sentenceAt(state.index);
+  const offered = KINDS.filter((kind) => views.some((own) => own.kinds[kind] || own.missing[kind]));
+  fillPicker("kinds", "kind", offered);
+  const { layers = 1, heads = 1 } = view.kinds[state.kind] ?? {};
+  fillPicker("layers", "layer", layers > 1 ? ["mean", ...upTo(layers)] : [0]);
+  fillPicker("heads", "head", heads > 1 ? ["mean", "max", ...upTo(heads)] : [0]);
+  const choice = view.kinds[state.kind] ? choiceOf(view) : state.choices[state.kind];
+  for (const [name, value] of [["kind", state.kind], ["layer", choice.layer], ["head", choice.head]]) {
+    for (const input of document.querySelectorAll(`input[name="${name}"]`)) input.checked = input.value === String(value);
   }
+  for (const name of ["words", "mask", "input"]) $(name).checked = state[name];
+  $("mask-label").hidden = state.kind === "decoder" || sentenceAt(state.index).axes[view.source].end === null;
+  $("input-label").hidden = state.kind === "encoder";
+}
 
-  /** Moves by `step` among the sentences the filter shows. */
-  function move(step) {
-    const shown = [...list.children].filter((item) => !item.hidden);
-    if (!shown.length) return;
-    const at = shown.findIndex((item) => indexOf(item) === state.index);
-    const next = at < 0 ? 0 : Math.max(0, Math.min(shown.length - 1, at + step));
-    choose(indexOf(shown[next]));
+function listenToPickers() {
+  $("controls").addEventListener("submit", (event) => event.preventDefault());
+  $("controls").addEventListener("change", (event) => {
+    const { name, id, value, checked } = event.target;
+    const read = /^\d+$/.test(value) ? Number(value) : value;
+    if (name === "kind") state.kind = value;
+    else if (name === "layer" || name === "head") state.choices[state.kind] = { ...choiceOf(sentenceAt(state.index).views[state.view]), [name]: read };
+    else state[id] = checked;
+    if (name !== "layer" && name !== "head") held = null;
+    draw();
+  });
+  const zoom = (step) => {
+    if (step === "fit") {
+      const { map } = sides[0];
+      if (map.view) state.zoom = Math.log(map.fit() / map.automatic) / Math.log(1.3);
+    } else state.zoom = step === 0 ? 0 : clamp(state.zoom + step, -8, 8);
+    for (const map of [...sides.map((side) => side.map), difference]) if (map.view) map.layOut();
+    remember();
+  };
+  for (const [id, step] of [["zoom-out", -1], ["zoom-in", 1], ["zoom-fit", "fit"], ["zoom-reset", 0]]) $(id).addEventListener("click", () => zoom(step));
+  return zoom;
+}
+
+// ---- Pointing: light what belongs together. ----
+
+/** The same place in the other side: words by their place in the source, or by their text in the translation. */
+function across(focus, from, to) {
+  if (!from || !to) return null;
+  const match = (axis, position) => {
+    const entry = from[axis][position];
+    if (state.kind === "cross" && axis === "columns") return to[axis].findIndex((other) => other.word === entry.word && other.text === entry.text);
+    const pair = common(from[axis].map((own) => own.text), to[axis].map((own) => own.text)).find(([a]) => a === position);
+    return pair ? pair[1] : -1;
+  };
+  const moved = { axis: focus.axis };
+  for (const [axis, name] of [["rows", "row"], ["columns", "column"]]) {
+    if (focus[name] === undefined) continue;
+    moved[name] = match(axis, focus[name]);
+    if (moved[name] < 0) return null;
   }
+  return moved;
+}
 
-  function filter() {
-    const wanted = $("filter").value.trim().toLocaleLowerCase();
-    let shown = 0;
-    sentences.forEach((sentence, index) => {
-      const text = `${sentence.line} ${sentence.source}\n${sentence.translation}`.toLocaleLowerCase();
-      const fits = text.includes(wanted);
-      list.children[index].hidden = !fits;
-      shown += fits;
-    });
-    $("count").textContent = wanted ? `${shown} of ${sentences.length} sentences` : `${sentences.length} sentences`;
+function light() {
+  const focus = held || pointed;
+  sides.forEach((side, number) => {
+    if (!side.view) return;
+    const own = !focus ? null : focus.side === number ? focus : focus.side < 2 ? across(focus, sides[focus.side].view, side.view) : null;
+    lightLines(side.lines, side.view, own, held);
+    side.map.light(own);
+  });
+  if (difference.view) difference.light(focus?.side === 2 ? focus : null);
+  readOut(focus);
+}
+
+function readOut(focus) {
+  const readout = $("readout");
+  const likely = $("likely");
+  likely.replaceChildren();
+  if (!focus) {
+    readout.textContent = "Point at a word to see what it looked at, or what looked at it.";
+    return;
   }
-
-  // ---- The pickers. ----
-
-  function fillPicker(id, name, values) {
-    const holder = $(id).querySelector(".segments");
-    holder.replaceChildren(...values.map((value) => {
-      const input = element("input", { type: "radio", name, value: String(value), "aria-label": `${name} ${value}` });
-      return element("label", {}, input, element("span", { "aria-hidden": "true" }, String(value)));
-    }));
-    holder.addEventListener("change", (event) => {
-      const value = event.target.value;
-      state[name] = /^\d+$/.test(value) ? Number(value) : value;
-      draw();
-    });
-    $(id).hidden = values.length < 2;
-  }
-
-  function showChoices() {
-    for (const name of ["layer", "head"]) {
-      for (const input of document.querySelectorAll(`input[name="${name}"]`)) input.checked = input.value === String(state[name]);
-    }
-    $("words").checked = state.words;
-    $("mask").checked = state.mask;
-    $("input").checked = state.input;
-  }
-
-  // ---- The two lines of text and the links between them. ----
-
-  function fillLine(id, axis, list, label) {
-    const line = $(id);
-    line.setAttribute("aria-label", label);
-    line.replaceChildren(...list.map((entry, i) => {
-      const token = element("button", {
-        type: "button", class: "token", "data-axis": axis, "data-i": i, tabindex: i ? "-1" : "0", "aria-pressed": "false",
-      }, state.words ? entry.label : plain(entry.label));
-      if (isSpecial(entry)) token.classList.add("special");
-      const same = (other) => other !== undefined && entry.word !== null && entry.word === other.word;
-      token.classList.toggle("inside", same(list[i - 1]));
-      token.classList.toggle("joined", same(list[i + 1]));
-      return token;
-    }));
-  }
-
-  function fitLines() {
-    const lines = $("lines");
-    lines.style.setProperty("--token-size", "19px");
-    const wanted = Math.max($("top-line").scrollWidth, $("bottom-line").scrollWidth);
-    const room = lines.clientWidth - 24;
-    if (wanted > room) lines.style.setProperty("--token-size", `${Math.max(13, Math.floor(19 * room / wanted * 2) / 2)}px`);
-  }
-
-  function drawCurves() {
-    const svg = $("curves");
-    const wide = Math.max($("top-line").offsetWidth, $("bottom-line").offsetWidth);
-    svg.style.width = `${wide}px`;
-    const origin = svg.getBoundingClientRect();
-    const middle = (token) => {
-      const box = token.getBoundingClientRect();
-      return box.left + box.width / 2 - origin.left;
-    };
-    const tops = [...$("top-line").children].map(middle);
-    const bottoms = [...$("bottom-line").children].map(middle);
-    const height = 92;
-    const paths = [];
-    view.rows.forEach((_, row) => view.columns.forEach((_, column) => {
-      const weight = view.at(row, column);
-      if (weight < 0.04) return;
-      const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-      const [x, y] = [tops[column], bottoms[row]];
-      path.setAttribute("d", `M${x} 3C${x} ${height * 0.5} ${y} ${height * 0.5} ${y} ${height - 3}`);
-      path.setAttribute("stroke-width", (0.75 + 2.75 * weight).toFixed(2));
-      path.dataset.row = row;
-      path.dataset.column = column;
-      path.dataset.opacity = opacity(weight);
-      path.style.opacity = opacity(weight) * 0.8;
-      paths.push([weight, path]);
-    }));
-    paths.sort((a, b) => a[0] - b[0]);
-    svg.replaceChildren(...paths.map(([, path]) => path));
-  }
-
-  // ---- The heat map. ----
-
-  function fillGrid() {
-    const grid = $("grid");
-    const { rows, columns } = view;
-    const room = Math.max(280, $("maps").clientWidth - 190);
-    const cell = Math.max(13, Math.min(34, Math.floor(room / columns.length), Math.max(20, Math.floor(680 / rows.length))));
-    grid.style.setProperty("--cell", `${cell}px`);
-    grid.style.setProperty("--label", `${Math.min(13, Math.max(10, cell - 3))}px`);
-    grid.classList.toggle("numbers", cell >= 25);
-    const head = element("tr", {}, element("td"));
-    columns.forEach((entry, column) => {
-      const th = element("th", { scope: "col", "data-column": column }, element("span", {}, state.words ? entry.label : plain(entry.label)));
-      if (isSpecial(entry)) th.classList.add("special");
-      head.append(th);
-    });
-    const body = element("tbody");
-    rows.forEach((entry, row) => {
-      const th = element("th", { scope: "row", "data-row": row }, state.words ? entry.label : plain(entry.label));
-      if (isSpecial(entry)) th.classList.add("special");
-      const tr = element("tr", {}, th);
-      columns.forEach((_, column) => {
-        const weight = view.at(row, column);
-        const td = element("td", { class: "cell", "data-row": row, "data-column": column, tabindex: row + column ? "-1" : "0" });
-        td.textContent = Math.round(weight * 100);
-        td.style.setProperty("--w", opacity(weight).toFixed(3));
-        if (weight >= 0.095) td.classList.add("seen");
-        if (strong(weight)) td.classList.add("strong");
-        tr.append(td);
-      });
-      body.append(tr);
-    });
-    grid.replaceChildren(element("thead", {}, head), body);
-    // Column labels rise at 48 degrees; the last ones reach beyond the table.
-    const spans = [...head.querySelectorAll("span")].map((span) => span.offsetWidth);
-    const rise = Math.max(0, ...spans);
-    const over = Math.max(0, ...spans.map((width, column) => width * 0.67 - (columns.length - 1 - column) * cell));
-    grid.style.setProperty("--rise", `${Math.ceil(rise * 0.75 + 20)}px`);
-    $("scroller").style.setProperty("--over", `${Math.ceil(over) + 4}px`);
-    const named = (name, value) => (value === "mean" ? `mean of all ${name}s` : value === "max" ? `strongest ${name}` : `${name} ${value}`);
-    const kind = { cross: "Encoder–decoder attention", encoder: "Encoder self-attention", decoder: "Decoder self-attention" }[about.kind];
-    $("map-title").textContent = `${kind}, ${named("layer", state.layer)}, ${named("head", state.head)}`;
-    const notes = ["Per cent of each row’s attention; every row sums to 100."];
-    if (state.mask) notes.push(`${about.end} is left out and the rest rescaled.`);
-    if (state.input) notes.push("Rows belong to the token a step read, not the one it predicted.");
-    $("map-note").textContent = notes.join(" ");
-  }
-
-  // ---- Every head, small. ----
-
-  function colour() {
-    const value = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-    const probe = element("span", { style: "color:var(--ground)" });
-    document.body.append(probe);
-    const ground = getComputedStyle(probe).color.match(/[\d.]+/g).map(Number);
-    probe.remove();
-    return { accent: value("--accent").split(/\s+/).map(Number), ground };
-  }
-
-  function fillMultiples() {
-    const sentence = sentences[state.index];
-    const { layers, heads } = sentence;
-    $("all").hidden = layers * heads < 2;
-    if ($("all").hidden) return;
-    const [rows, columns] = [sentence.rows.labels.length, sentence.columns.labels.length];
-    const { accent, ground } = colour();
-    const side = heads > 8 ? 44 : heads > 4 ? 56 : 76;
-    const scale = side / Math.max(rows, columns);
-    const holder = $("multiples");
-    holder.style.gridTemplateColumns = `max-content repeat(${heads}, max-content)`;
-    const made = [element("span")];
-    for (const head of upTo(heads)) made.push(element("span", { class: "edge" }, heads > 1 ? `head ${head}` : ""));
-    for (const layer of upTo(layers)) {
-      made.push(element("span", { class: "edge row" }, `layer ${layer}`));
-      for (const head of upTo(heads)) {
-        const canvas = element("canvas", { width: columns, height: rows, "aria-hidden": "true" });
-        canvas.style.width = `${Math.max(10, Math.round(columns * scale))}px`;
-        canvas.style.height = `${Math.max(10, Math.round(rows * scale))}px`;
-        const context = canvas.getContext("2d");
-        const image = context.createImageData(columns, rows);
-        matrixOf(state.index, layer, head).forEach((weight, i) => {
-          const amount = opacity(weight);
-          for (let c = 0; c < 3; c++) image.data[i * 4 + c] = ground[c] + (accent[c] - ground[c]) * amount;
-          image.data[i * 4 + 3] = 255;
-        });
-        context.putImageData(image, 0, 0);
-        const button = element("button", {
-          type: "button", "data-layer": layer, "data-head": head,
-          "aria-label": `Layer ${layer}, head ${head}`, title: `Layer ${layer}, head ${head}`,
-        }, canvas);
-        made.push(button);
-      }
-    }
-    holder.replaceChildren(...made);
-    markMultiple();
-  }
-
-  function markMultiple() {
-    const one = sentences[state.index].layers === 1;
-    const oneHead = sentences[state.index].heads === 1;
-    for (const button of $("multiples").querySelectorAll("button")) {
-      const layer = state.layer === Number(button.dataset.layer) || (state.layer === "mean" && one);
-      const head = state.head === Number(button.dataset.head) || (typeof state.head === "string" && oneHead);
-      button.setAttribute("aria-pressed", String(layer && head));
-    }
-  }
-
-  // ---- The same in words, for readers of tables and for those who hear the page. ----
-
-  function fillLinks() {
-    if (!$("alternative").open) return;
-    const [rowName, columnName] = names();
-    $("links").tHead.replaceChildren(element("tr", {}, ...[rowName, "Looked most at", "Then", "Then"].map((name) => element("th", { scope: "col" }, name))));
-    $("links").tBodies[0].replaceChildren(...view.rows.map((entry, row) => {
-      const tr = element("tr", {}, element("th", { scope: "row", dir: "auto" }, plain(entry.label)));
-      for (const column of strongest(view.columns.map((_, c) => view.at(row, c))).slice(0, 3)) {
-        tr.append(element("td", {}, element("bdi", {}, plain(view.columns[column].label)), element("em", {}, percent(view.at(row, column)))));
-      }
-      return tr;
-    }));
-    $("links").setAttribute("aria-label", `${rowName} and the ${columnName.toLowerCase()} they looked at`);
-  }
-
-  const names = () => ({
-    cross: ["Translation", "Source"], encoder: ["Source (looking)", "Source (looked at)"], decoder: ["Translation (being written)", "Translation (read so far)"],
-  })[about.kind];
-
-  const strongest = (weights) => upTo(weights.length).sort((a, b) => weights[b] - weights[a]);
-
-  // ---- Pointing: light what belongs together. ----
-
-  function light() {
-    const focus = held || pointed;
-    const grid = $("grid");
-    grid.classList.toggle("busy", Boolean(focus));
-    const rowOn = (row) => focus && (focus.axis === "columns" ? false : row === focus.row);
-    const columnOn = (column) => focus && (focus.axis === "rows" ? false : column === focus.column);
-    const cellOn = (row, column) => focus && (focus.axis === "rows" ? row === focus.row : focus.axis === "columns" ? column === focus.column : row === focus.row || column === focus.column);
-    for (const td of grid.querySelectorAll("td.cell")) td.classList.toggle("on", Boolean(cellOn(+td.dataset.row, +td.dataset.column)));
-    for (const th of grid.querySelectorAll("th[data-row]")) th.classList.toggle("on", Boolean(rowOn(+th.dataset.row)));
-    for (const th of grid.querySelectorAll("th[data-column]")) th.classList.toggle("on", Boolean(columnOn(+th.dataset.column)));
-    const lightLine = (id, axis) => {
-      const own = focus && (focus.axis === axis || focus.axis === "cell");
-      const other = focus && focus.axis !== axis && focus.axis !== "cell";
-      const tokens = [...$(id).children];
-      const weights = other ? tokens.map((_, i) => (axis === "rows" ? view.at(i, focus.column) : view.at(focus.row, i))) : [];
-      const best = Math.max(...weights);
-      tokens.forEach((token, i) => {
-        const index = focus && (axis === "rows" ? focus.row : focus.column);
-        const active = Boolean(own && i === index);
-        const weight = other ? weights[i] : 0;
-        token.classList.toggle("active", active);
-        token.setAttribute("aria-pressed", String(Boolean(held) && active && held.axis === axis));
-        token.style.setProperty("--w", other ? opacity(weight).toFixed(3) : 0);
-        token.classList.toggle("lit", Boolean(other && (weight >= 0.15 || (weight === best && weight > 0))));
-        token.classList.toggle("strong", Boolean(other && strong(weight * 0.8)));
-      });
-    };
-    lightLine("top-line", "columns");
-    lightLine("bottom-line", "rows");
-    for (const path of $("curves").children) {
-      const row = Number(path.dataset.row);
-      const column = Number(path.dataset.column);
-      const on = !focus || (focus.axis === "cell" ? row === focus.row && column === focus.column : cellOn(row, column));
-      path.style.opacity = on ? path.dataset.opacity * (focus ? 1 : 0.8) : 0.05;
-    }
-    readOut(focus);
-  }
-
-  function readOut(focus) {
-    const readout = $("readout");
-    if (!focus) {
-      readout.textContent = "Point at a word to see what it looked at, or what looked at it.";
-      return;
-    }
-    const bold = (entry) => element("b", {}, plain(entry.label));
-    if (focus.axis === "cell") {
-      readout.replaceChildren(bold(view.rows[focus.row]), " looked at ", bold(view.columns[focus.column]), ` with ${percent(view.at(focus.row, focus.column))}`);
-      return;
-    }
+  const matrix = focus.side === 2 ? difference.view : sides[focus.side].view;
+  const bold = (entry) => element("bdi", {}, element("b", {}, labelOf(entry)));
+  if (focus.axis === "cell") {
+    const weight = matrix.at(focus.row, focus.column);
+    const said = matrix.signed ? `: ${weight > 0 ? "+" : "−"}${Math.abs(weight * 100).toFixed(1)} percentage points` : ` with ${percent(weight)}`;
+    readout.replaceChildren(bold(matrix.rows[focus.row]), " looked at ", bold(matrix.columns[focus.column]), said);
+  } else {
     const ofRow = focus.axis === "rows";
-    const weights = ofRow ? view.columns.map((_, c) => view.at(focus.row, c)) : view.rows.map((_, r) => view.at(r, focus.column));
-    const others = ofRow ? view.columns : view.rows;
+    const weights = ofRow ? matrix.columns.map((_, c) => matrix.at(focus.row, c)) : matrix.rows.map((_, r) => matrix.at(r, focus.column));
+    const others = ofRow ? matrix.columns : matrix.rows;
     const parts = strongest(weights).slice(0, 4).filter((i, place) => !place || weights[i] >= 0.02)
       .map((i) => element("span", {}, bold(others[i]), ` ${percent(weights[i])}`));
-    const own = ofRow ? view.rows[focus.row] : view.columns[focus.column];
-    readout.replaceChildren(bold(own), ofRow ? " looked at" : " was looked at by", ...parts);
+    readout.replaceChildren(bold((ofRow ? matrix.rows : matrix.columns)[ofRow ? focus.row : focus.column]), ofRow ? " looked at" : " was looked at by", ...parts);
   }
+  if (focus.row === undefined || state.kind === "encoder" || focus.side === 2) return;
+  const own = sentenceAt(state.index).views[sides[focus.side].index];
+  const known = likelihoodOf(own, matrix.rows[focus.row]);
+  if (!known) return;
+  const others = known.alternatives.slice(0, 5).map(([text, probability]) => element("span", {}, element("bdi", {}, text.trim() || "␣"), ` ${percent(probability)}`));
+  likely.append(bold(matrix.rows[focus.row]), ` was said with ${percent(known.probability)}; likeliest ${matrix.rows[focus.row].members.length > 1 ? "first pieces" : "here"}:`, ...others);
+}
 
-  /** What an event's target stands for, or null. */
-  function meaning(target) {
-    const at = target.closest?.("[data-i], [data-row], [data-column]");
-    if (!at || at.tagName === "path") return null;
-    if (at.dataset.i !== undefined) {
-      return at.dataset.axis === "rows" ? { axis: "rows", row: +at.dataset.i } : { axis: "columns", column: +at.dataset.i };
-    }
-    const row = at.dataset.row === undefined ? undefined : +at.dataset.row;
-    const column = at.dataset.column === undefined ? undefined : +at.dataset.column;
-    return row === undefined ? { axis: "columns", column } : column === undefined ? { axis: "rows", row } : { axis: "cell", row, column };
-  }
+function pointAt(focus) {
+  if (JSON.stringify(focus) === JSON.stringify(pointed)) return;
+  pointed = focus;
+  if (!held) light();
+}
 
-  function point(target) {
-    const next = meaning(target);
-    if (JSON.stringify(next) === JSON.stringify(pointed)) return;
-    pointed = next;
-    if (!held) light();
-  }
+function holdAt(focus) {
+  if (!focus) return;
+  held = JSON.stringify(held) === JSON.stringify(focus) ? null : focus;
+  light();
+}
 
-  function hold(target) {
-    const wanted = meaning(target);
-    if (!wanted || wanted.axis === "cell") return;
-    held = JSON.stringify(held) === JSON.stringify(wanted) ? null : wanted;
-    light();
-  }
+function letGo() {
+  held = pointed = null;
+  light();
+}
 
-  // ---- Drawing everything. ----
+// ---- Drawing everything. ----
 
-  function draw() {
-    view = build();
-    showChoices();
-    const [rowName, columnName] = names();
-    fillLine("top-line", "columns", view.columns, columnName);
-    fillLine("bottom-line", "rows", view.rows, rowName);
-    fitLines();
-    drawCurves();
-    fillGrid();
-    if (drawnIndex !== state.index) fillMultiples();
-    else if (!$("all").hidden) markMultiple();
-    drawnIndex = state.index;
-    fillLinks();
-    const within = (what, axis, count) => what && what[axis] !== undefined && what[axis] >= count;
-    if (within(held, "row", view.rows.length) || within(held, "column", view.columns.length)) held = null;
-    pointed = null;
-    light();
-    remember();
-  }
-  let drawnIndex = -1;
+let turn = 0;
+let drawnHeads = "";
+/** The matrices of the sentence and kind on show. */
+let current = null;
 
-  /** The address carries the choices, so that it can be kept and sent. */
-  function remember() {
-    const parts = new URLSearchParams({ line: sentences[state.index].line, layer: state.layer, head: state.head });
-    for (const name of ["words", "mask", "input"]) if (state[name]) parts.set(name, "1");
+async function draw() {
+  const own = ++turn;
+  const { views } = sentenceAt(state.index);
+  if (!views[state.view]) state.view = 0;
+  if (!views[state.other] || state.other === state.view) state.other = null;
+  const view = views[state.view];
+  if (!view.kinds[state.kind] && !view.missing[state.kind]) state.kind = KINDS.find((kind) => view.kinds[kind]);
+  const recorded = unpackedOf(state.index, state.kind) ?? await unpack(state.index, state.kind);
+  // Somebody may have gone on meanwhile.
+  if (own !== turn) return;
+  current = recorded;
+  showChoices(view);
+  fillViews();
+  $("sides").classList.toggle("two", state.other !== null);
+  drawSide(sides[0], recorded, state.view);
+  drawSide(sides[1], recorded, state.other);
+  drawDifference(recorded);
+  pointed = null;
+  if (held && (!sides[held.side]?.view || !(held.row === undefined || held.row < sides[held.side].view.rows.length) || !(held.column === undefined || held.column < sides[held.side].view.columns.length))) held = null;
+  light();
+  const heads = JSON.stringify([state.index, state.view, state.kind, state.mask, state.input, state.other]);
+  if (!sides[0].view) $("all").hidden = true;
+  else if (heads !== drawnHeads) fillHeads(recorded);
+  else if (!$("all").hidden) markHead();
+  drawnHeads = heads;
+  drawTables();
+  remember();
+  document.documentElement.dataset.drawn = `${own}`;
+  performance.mark("drawn");
+}
+
+function drawTables() {
+  const { view } = sides[0];
+  $("tables").hidden = !view;
+  if (!view) return;
+  fillLinks(view);
+  fillNumbers(view);
+  fillPath(current, view);
+}
+
+function choose(index) {
+  state.index = index;
+  held = pointed = null;
+  tableFrom = 0;
+  revealSelected();
+  drawList();
+  sayCount();
+  draw();
+  // The neighbour and the other kinds are likely next.
+  setTimeout(() => {
+    if (state.index !== index) return;
+    for (const kind of KINDS) if (kind !== state.kind && packed.has(`${scripts[index].dataset.line} ${kind}`)) unpack(index, kind);
+    if (index + 1 < count) unpack(index + 1, state.kind);
+  }, 400);
+}
+
+/** The address carries the choices, so that it can be kept and sent. */
+function remember() {
+  clearTimeout(remember.timer);
+  // Browsers make this slow, so that pages do not overdo it.
+  remember.timer = setTimeout(writeAddress, 120);
+}
+
+function writeAddress() {
+  const { layer, head } = state.choices[state.kind];
+  const parts = new URLSearchParams({ line: scripts[state.index].dataset.line, kind: state.kind, layer, head });
+  if (state.view) parts.set("view", state.view);
+  if (state.other !== null) parts.set("beside", state.other);
+  if (state.zoom) parts.set("zoom", state.zoom.toFixed(2));
+  for (const name of ["words", "mask", "input"]) if (state[name]) parts.set(name, "1");
+  try {
     history.replaceState(null, "", `#${parts}`);
+  } catch {
+    // A page within a notebook has no address of its own.
   }
+}
 
-  function recall() {
-    const parts = new URLSearchParams(location.hash.slice(1));
-    if (!parts.has("line")) return;
-    const index = sentences.findIndex((sentence) => String(sentence.line) === parts.get("line"));
-    if (index >= 0) state.index = index;
-    for (const [name, words] of [["layer", ["mean"]], ["head", ["mean", "max"]]]) {
-      const value = parts.get(name);
-      const count = sentences[state.index][`${name}s`];
-      if (words.includes(value)) state[name] = value;
-      else if (/^\d+$/.test(value) && Number(value) < count) state[name] = Number(value);
-    }
-    for (const name of ["words", "mask", "input"]) state[name] = parts.has(name);
+function recall() {
+  const parts = new URLSearchParams(location.hash.slice(1));
+  if (!parts.has("line")) return;
+  const index = [...scripts].findIndex((script) => script.dataset.line === parts.get("line"));
+  if (index >= 0) state.index = index;
+  const { views } = sentenceAt(state.index);
+  const number = (name) => (/^\d+$/.test(parts.get(name) ?? "") ? Number(parts.get(name)) : null);
+  state.view = views[number("view")] ? number("view") : 0;
+  state.other = views[number("beside")] ? number("beside") : null;
+  if (KINDS.includes(parts.get("kind"))) state.kind = parts.get("kind");
+  const kind = views[state.view].kinds[state.kind];
+  for (const [name, words] of [["layer", ["mean"]], ["head", ["mean", "max"]]]) {
+    if (words.includes(parts.get(name))) state.choices[state.kind][name] = parts.get(name);
+    else if (number(name) !== null && number(name) < (kind?.[`${name}s`] ?? 0)) state.choices[state.kind][name] = number(name);
   }
+  state.zoom = clamp(Number(parts.get("zoom")) || 0, -8, 8);
+  for (const name of ["words", "mask", "input"]) state[name] = parts.has(name);
+}
 
-  // ---- Keyboard. ----
+// ---- Keyboard. ----
 
-  function moveInLine(event) {
-    const token = event.target;
-    const line = token.parentElement;
-    const tokens = [...line.children];
-    const at = tokens.indexOf(token);
-    const to = (next) => {
-      if (!next) return;
-      for (const other of next.parentElement.children) other.tabIndex = -1;
-      next.tabIndex = 0;
-      next.focus();
-      event.preventDefault();
-    };
-    const across = (id) => {
-      const others = [...$(id).children];
-      const middle = token.getBoundingClientRect();
-      const away = (other) => Math.abs(other.getBoundingClientRect().left + other.offsetWidth / 2 - middle.left - token.offsetWidth / 2);
-      to(others.sort((a, b) => away(a) - away(b))[0]);
-    };
-    if (event.key === "ArrowRight") to(tokens[at + 1]);
-    else if (event.key === "ArrowLeft") to(tokens[at - 1]);
-    else if (event.key === "Home") to(tokens[0]);
-    else if (event.key === "End") to(tokens[tokens.length - 1]);
-    else if (event.key === "ArrowDown" && line.id === "top-line") across("bottom-line");
-    else if (event.key === "ArrowUp" && line.id === "bottom-line") across("top-line");
+/** The next value of a choice, by a key. */
+function step(name, way) {
+  const inputs = [...document.querySelectorAll(`input[name="${name}"]`)];
+  const at = inputs.findIndex((input) => input.checked);
+  const next = inputs[(at + way + inputs.length) % inputs.length];
+  if (inputs.length > 1) {
+    next.checked = true;
+    next.dispatchEvent(new Event("change", { bubbles: true }));
   }
+}
 
-  function moveInGrid(event) {
-    const cell = event.target.closest("td.cell");
-    if (!cell) return;
-    let [row, column] = [Number(cell.dataset.row), Number(cell.dataset.column)];
-    if (event.key === "ArrowRight") column++;
-    else if (event.key === "ArrowLeft") column--;
-    else if (event.key === "ArrowDown") row++;
-    else if (event.key === "ArrowUp") row--;
-    else if (event.key === "Home") column = 0;
-    else if (event.key === "End") column = view.columns.length - 1;
-    else return;
-    event.preventDefault();
-    const next = $("grid").querySelector(`td.cell[data-row="${row}"][data-column="${column}"]`);
-    if (!next) return;
-    cell.tabIndex = -1;
-    next.tabIndex = 0;
-    next.focus();
-  }
+/** Holds the next word of the translation. */
+function stepWord(way) {
+  const { view } = sides[0];
+  if (!view) return;
+  const turned = sides[0].lines.querySelector(".bottom").dir === "rtl" ? -1 : 1;
+  const last = view.rows.length - 1;
+  const at = held?.side === 0 && held.axis === "rows" ? clamp(held.row + way * turned, 0, last) : 0;
+  held = { side: 0, axis: "rows", row: at };
+  light();
+}
 
-  function listen() {
-    list.addEventListener("click", (event) => {
-      const item = event.target.closest("li");
-      if (item) choose(indexOf(item), false);
-    });
-    list.addEventListener("keydown", (event) => {
-      const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -Infinity, End: Infinity }[event.key];
-      if (step === undefined) return;
-      event.preventDefault();
-      move(step);
-    });
-    $("filter").addEventListener("input", filter);
-    $("filter").addEventListener("keydown", (event) => {
-      if (event.key === "ArrowDown" || event.key === "Enter") {
-        event.preventDefault();
-        const shown = [...list.children].filter((item) => !item.hidden);
-        if (shown.length && !shown.some((item) => indexOf(item) === state.index)) choose(indexOf(shown[0]));
-        list.focus();
-      }
-    });
-    $("controls").addEventListener("submit", (event) => event.preventDefault());
-    for (const name of ["words", "mask", "input"]) {
-      $(name).addEventListener("change", (event) => {
-        state[name] = event.target.checked;
-        held = null;
-        draw();
-      });
-    }
-    for (const id of ["lines", "grid"]) {
-      $(id).addEventListener("pointerover", (event) => point(event.target));
-      $(id).addEventListener("pointerleave", () => point(document.body));
-      $(id).addEventListener("focusin", (event) => { if (event.target.matches(":focus-visible")) point(event.target); });
-      $(id).addEventListener("focusout", () => point(document.body));
-      $(id).addEventListener("click", (event) => hold(event.target));
-    }
-    $("lines").addEventListener("keydown", moveInLine);
-    $("grid").addEventListener("keydown", moveInGrid);
-    $("multiples").addEventListener("click", (event) => {
-      const button = event.target.closest("button");
-      if (!button) return;
-      state.layer = Number(button.dataset.layer);
-      state.head = Number(button.dataset.head);
+function listenToKeys(zoom) {
+  const toggle = (id) => { if (!$(id).closest("label").hidden) $(id).click(); };
+  const letters = {
+    w: () => toggle("words"), e: () => toggle("mask"), i: () => toggle("input"), k: () => step("kind", 1),
+    l: () => step("layer", 1), L: () => step("layer", -1), h: () => step("head", 1), H: () => step("head", -1),
+    "+": () => zoom(1), "-": () => zoom(-1), f: () => zoom("fit"), 0: () => zoom(0),
+    c: () => {
+      const { views } = sentenceAt(state.index);
+      if (views.length < 2) return;
+      const others = upTo(views.length).filter((i) => i !== state.view);
+      const next = others.indexOf(state.other) + 1;
+      state.other = next < others.length ? others[next] : null;
       draw();
-    });
-    $("alternative").addEventListener("toggle", fillLinks);
-    document.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") {
-        held = pointed = null;
-        light();
-      } else if (event.key === "/" && !event.target.matches("input[type=search]")) {
-        event.preventDefault();
-        $("filter").focus();
-      }
-    });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { drawnIndex = -1; draw(); });
-    let last = innerWidth;
-    addEventListener("resize", () => {
-      if (innerWidth !== last) draw();
-      last = innerWidth;
-    });
-    addEventListener("hashchange", () => {
-      const before = state.index;
-      recall();
-      const after = state.index;
-      state.index = before;
-      choose(after);
-    });
-  }
-
-  function begin() {
-    for (const place of document.querySelectorAll(".end")) place.textContent = about.end;
-    if (!sentences.length) {
-      $("app").classList.add("single");
-      document.querySelector("main").replaceChildren(element("p", {}, "There are no sentences."));
+    },
+  };
+  const arrows = {
+    ArrowDown: () => move(1), ArrowUp: () => move(-1), ArrowRight: () => stepWord(1), ArrowLeft: () => stepWord(-1),
+    PageDown: () => move(10), PageUp: () => move(-10), Home: () => move(-Infinity), End: () => move(Infinity),
+  };
+  document.addEventListener("keydown", (event) => {
+    const { key } = event;
+    const target = event.target instanceof Element ? event.target : document.body;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || $("help").open) return;
+    if (key === "Escape") {
+      if ($("app").classList.contains("choosing")) $("choose").click();
+      $("export").open = false;
+      if (target.matches("input[type=search]")) target.blur();
+      letGo();
       return;
     }
-    const [first] = sentences;
-    if (state.layer === "last") state.layer = first.layers - 1;
-    fillPicker("layers", "layer", first.layers > 1 ? ["mean", ...upTo(first.layers)] : [0]);
-    fillPicker("heads", "head", first.heads > 1 ? ["mean", "max", ...upTo(first.heads)] : [0]);
-    $("mask-label").hidden = first.columns.end === null;
-    $("input-label").hidden = about.kind === "encoder";
-    fillList();
-    recall();
-    listen();
-    choose(state.index);
-    document.documentElement.dataset.ready = "true";
-  }
+    if (target.matches("input[type=search], input[type=text]")) return;
+    if (key === "/") {
+      event.preventDefault();
+      if (getComputedStyle($("choose")).display !== "none" && !$("app").classList.contains("choosing")) $("choose").click();
+      $("filter").focus();
+    } else if (key === "?") {
+      event.preventDefault();
+      $("help").showModal();
+    } else if (arrows[key]) {
+      // Radio buttons and lines of words have arrows of their own; paging belongs to the list.
+      if (target.matches("input[type=radio], .token")) return;
+      if (!key.startsWith("Arrow") && target !== list) return;
+      if (target.matches("#numbers-scroller") && (key === "ArrowLeft" || key === "ArrowRight")) return;
+      event.preventDefault();
+      arrows[key]();
+    } else if (letters[key] && $("letters").checked) {
+      event.preventDefault();
+      letters[key]();
+    }
+  });
+  $("help-open").addEventListener("click", () => $("help").showModal());
+  $("help-close").addEventListener("click", () => $("help").close());
+}
 
-  begin();
-})();
+// ---- Beginning. ----
+
+function redrawAll() {
+  palette = null;
+  for (const side of sides) side.key = null;
+  drawnHeads = "";
+  draw();
+}
+
+function listenToWindow() {
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawAll);
+  let last = innerWidth;
+  addEventListener("resize", () => {
+    drawList();
+    if (innerWidth !== last && !printing) draw();
+    last = innerWidth;
+  });
+  addEventListener("hashchange", () => {
+    recall();
+    choose(state.index);
+  });
+  // A printer has white paper and no scroll bars.
+  let printing = false;
+  addEventListener("beforeprint", () => {
+    printing = true;
+    document.documentElement.classList.add("printing");
+    palette = null;
+    for (const side of sides) {
+      if (!side.view) continue;
+      fitLines(side.lines);
+      drawCurves(side.lines, side.view);
+    }
+    letGo();
+    for (const map of [...sides.map((side) => side.map), difference]) {
+      if (!map.view) continue;
+      map.forget();
+      const columns = map.view.columns.length;
+      map.layOut(clamp((map !== difference && state.other !== null ? 230 : 540) / columns, 1.5, 30));
+    }
+    drawTables();
+  });
+  addEventListener("afterprint", () => {
+    printing = false;
+    document.documentElement.classList.remove("printing");
+    redrawAll();
+  });
+}
+
+function begin() {
+  for (const place of document.querySelectorAll(".end")) place.textContent = about.end;
+  $("app").classList.toggle("single", count < 2);
+  if (!count) {
+    document.querySelector("main").replaceChildren(element("p", {}, "There are no sentences."));
+    return;
+  }
+  if (!("DecompressionStream" in window)) {
+    document.querySelector("main").replaceChildren(element("p", {}, "This browser is too old to unpack the numbers in this page (it has no DecompressionStream). Any browser of 2023 or later has it."));
+    return;
+  }
+  const [first] = sentenceAt(0).views;
+  state.kind = KINDS.find((kind) => first.kinds[kind]);
+  const layers = first.kinds[state.kind].layers;
+  state.choices[state.kind] = { layer: about.layer === "last" ? layers - 1 : about.layer, head: about.head };
+  const second = document.querySelector("#side-0").cloneNode(true);
+  second.id = "side-1";
+  $("side-0").after(second);
+  $("side-0").querySelector(".maps").append($("all"));
+  sides.push(makeSide(0), makeSide(1));
+  difference = heatMap($("difference"), (focus) => pointAt(focus && { side: 2, ...focus }), (focus) => holdAt(focus && { side: 2, ...focus }));
+  recall();
+  listenToList();
+  listenToViews();
+  listenToHeads();
+  listenToTables(drawTables);
+  listenToKeys(listenToPickers());
+  listenToExport(() => ({ map: sides[0].map, view: sides[0].view, title: $("side-0").querySelector(".map h2").textContent }));
+  listenToWindow();
+  choose(state.index);
+}
+
+begin();
