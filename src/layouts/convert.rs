@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use super::{Layout, Opened, bart, marian, transformer};
+use super::{EarlyStopping, Layout, Opened, bart, marian, transformer};
 use crate::checkpoint::{Dtype, ModelFiles, Parameters, SCALES, SUMS, ToWrite, Values, panel_shape, write_safetensors};
 use crate::kernels::{PackedMatrix, Packer, Precision};
 use crate::model::EmbeddingNames;
@@ -78,6 +78,9 @@ pub fn convert(files: &ModelFiles, out: &Path, dtype: Dtype, form: Form) -> Resu
         let padding = u32::try_from(padding).unwrap_or(u32::MAX);
         (generation.pad_token_id, generation.decoder_start_token_id) = (Some(padding), Some(padding));
         generation.banned_tokens.push(padding);
+    }
+    if form != Form::Own && generation.early_stopping == EarlyStopping::Shrink {
+        generation.early_stopping = EarlyStopping::Heuristic;
     }
     // Other engines read token ids from here alone.
     generation.eos_token_id.get_or_insert(opened.frame.end);

@@ -16,7 +16,7 @@ pub enum EarlyStopping {
     WhenFull,
     /// `"never"`: like `Heuristic`, but a running hypothesis is scored at the length that favours it most.
     Never,
-    /// A finished hypothesis narrows the beam by one; stop when it is empty (Marian's rule, which no config names).
+    /// A finished hypothesis narrows the beam by one; stop when it is empty (Marian's rule, which Hugging Face has no name for).
     Shrink,
 }
 
@@ -158,6 +158,8 @@ impl GenerationConfig {
             None | Some(Value::Bool(false)) => EarlyStopping::Heuristic,
             Some(Value::Bool(true)) => EarlyStopping::WhenFull,
             Some(Value::String(word)) if word == "never" => EarlyStopping::Never,
+            // Of this program's own.
+            Some(Value::String(text)) if text == "shrink" => EarlyStopping::Shrink,
             Some(other) => return Err(keys.wrong("early_stopping", other, "true, false or \"never\"")),
         };
         let (mut banned_tokens, mut banned_sequences) = (Vec::new(), Vec::new());
@@ -233,7 +235,8 @@ impl GenerationConfig {
             "min_length": self.min_length,
             "length_penalty": self.length_penalty,
             "early_stopping": match self.early_stopping {
-                EarlyStopping::Heuristic | EarlyStopping::Shrink => json!(false),
+                EarlyStopping::Heuristic => json!(false),
+                EarlyStopping::Shrink => json!("shrink"),
                 EarlyStopping::WhenFull => json!(true),
                 EarlyStopping::Never => json!("never"),
             },

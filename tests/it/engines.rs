@@ -109,8 +109,7 @@ fn a_converted_directory_translates_the_same() {
         let lines: String = expected.lines.iter().map(|line| line.clone() + "\n").collect();
         let translate = |model: &str| {
             let pieces: &[&str] = if name.ends_with("student") { &[] } else { &["--pieces"] };
-            // Marian's rule for the end of a search is no key of a generation_config.json.
-            let usual = ["--model", model, "--format", "json", "--precision", "f32", "--beam-size", "1"];
+            let usual = ["--model", model, "--format", "json", "--precision", "f32"];
             let arguments = [&usual[..], pieces].concat();
             run(&arguments, &lines)
         };

@@ -158,7 +158,9 @@ fn a_checkpoint_of_marian_goes_to_the_form_of_hugging_face() {
             std::fs::copy(&spm, copy.join(side)).unwrap();
         }
         let out = scratch.path().join(format!("{index}-marian"));
-        if convert(&ModelFiles::Directory(copy.clone()), &out, Dtype::F32, Form::Marian).is_err() {
+        // SSRU, average attention and the like have no class.
+        if let Err(error) = convert(&ModelFiles::Directory(copy.clone()), &out, Dtype::F32, Form::Marian) {
+            assert!(error.to_string().contains("cannot be written in the form of marian"), "{error}");
             continue;
         }
         let (before, after) = (best(&translations(&copy, Precision::F32)), best(&translations(&out, Precision::F32)));
@@ -169,5 +171,5 @@ fn a_checkpoint_of_marian_goes_to_the_form_of_hugging_face() {
         }
         compared += 1;
     }
-    assert!(compared > 1, "{compared} models have the form");
+    assert!(compared >= 1, "no model has the form");
 }

@@ -184,8 +184,13 @@ fn beam_searches_find_what_the_toolkit_finds() {
             let workspace = &mut Workspace::new(1);
             let found = translate(&translator, &[text(name, &case.source)], &options, Record::default(), workspace);
             let what = format!("{name}, {:?}", case.source);
-            assert_eq!(found[0].text(), text(name, &case.pieces), "{what}");
             let score = found[0].best().unwrap().hypothesis.score;
+            // Sockeye limits the length by that of the source, and misses what is longer and better.
+            if name.starts_with("sockeye") && score > case.score + 1e-4 {
+                assert!(found[0].best().unwrap().hypothesis.ids.len() > case.pieces.len(), "{what}");
+                continue;
+            }
+            assert_eq!(found[0].text(), text(name, &case.pieces), "{what}");
             assert!((score - case.score).abs() < 1e-4, "{what}: {score}, not {}", case.score);
             compared += 1;
         }
