@@ -117,6 +117,8 @@ pub struct Stack {
     pub head_width: usize,
     /// Width between the feed-forward layers.
     pub inner: usize,
+    /// Normalisation before each sublayer (pre-norm) instead of after the residual sum (post-norm).
+    pub norm_before: bool,
     /// One more normalisation after the last layer.
     pub final_norm: bool,
     /// What a residual is multiplied by before a sublayer's output is added (Wang et al. 2022); 1 as a rule.
@@ -138,15 +140,13 @@ pub enum Past {
     },
 }
 
-/// How rows are normalised, and where.
+/// How rows are normalised.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Norm {
     /// Which normalisation.
     pub kind: NormKind,
     /// ε, under the root or beside it.
     pub epsilon: f32,
-    /// Before each sublayer (pre-norm) instead of after the residual sum (post-norm).
-    pub before: bool,
 }
 
 /// How a token's place in its sentence is told.

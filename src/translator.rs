@@ -12,7 +12,8 @@ use crate::spec::{AlignmentHead, Spec};
 use crate::store;
 use crate::store::hub::HubSettings;
 use crate::text::{
-    Frame, Languages, ModelLanguages, Normalized, Part, Vocabularies, join_sentences, normalize, split_sentences,
+    Frame, Languages, ModelLanguages, Normalized, Part, Segmentation, Vocabularies, join_sentences, normalize,
+    split_sentences,
 };
 use crate::{Error, Result};
 
@@ -65,6 +66,7 @@ pub struct TranslatorBuilder {
     languages: (Option<String>, Option<String>),
     source_prefix: Option<String>,
     target_in_source: bool,
+    segmentation: Segmentation,
     /// If said.
     split_sentences: Option<bool>,
     normalize: Option<bool>,
@@ -134,6 +136,13 @@ impl TranslatorBuilder {
         self
     }
 
+    /// How text is cut before its pieces are looked up, for a model whose vocabulary is a list of pieces; what this does not
+    /// say the model's files do.
+    pub fn segmentation(mut self, segmentation: Segmentation) -> Self {
+        self.segmentation = segmentation;
+        self
+    }
+
     /// Whether [`Translator::translate_text`] and [`Translator::translate_lines`] translate sentence by sentence; what the
     /// model's [`TextDefaults`] say unless said.
     pub fn split_sentences(mut self, split: bool) -> Self {
@@ -163,7 +172,7 @@ impl TranslatorBuilder {
         let mut compute = Compute { threads: self.threads, ..self.compute };
         let backend = compute.backend()?;
         let Understood { opened, frame, vocabularies, languages } =
-            Understood::open(&files, self.target_in_source, self.source_prefix)?;
+            Understood::open(&files, self.target_in_source, self.source_prefix, self.segmentation)?;
         let is_int8 = || opened.parameters.weights().is_int8() && backend == BackendName::Kernels;
         compute.precision = self.precision.unwrap_or_else(|| if is_int8() { Precision::Int8 } else { Precision::F32 });
         let sizes = opened.spec.vocabulary_sizes();
@@ -187,6 +196,7 @@ impl TranslatorBuilder {
         text_defaults.split_sentences = self.split_sentences.unwrap_or(text_defaults.split_sentences && !self.pieces);
         text_defaults.normalize = self.normalize.unwrap_or(text_defaults.normalize && !self.pieces);
         notes.extend(languages.notes(from, to));
+        notes.extend(vocabularies.notes.iter().cloned());
         notes.extend(generation.notes(&files));
         notes.extend(unused);
         Ok(Translator {
@@ -217,8 +227,14 @@ struct Understood {
 }
 
 impl Understood {
-    fn open(files: &ModelFiles, target_in_source: bool, source_prefix: Option<String>) -> Result<Self> {
-        let opened = Opened::open(files)?;
+    fn open(
+        files: &ModelFiles,
+        target_in_source: bool,
+        source_prefix: Option<String>,
+        segmentation: Segmentation,
+    ) -> Result<Self> {
+        let mut opened = Opened::open(files)?;
+        opened.segmentation = segmentation.or(opened.segmentation);
         let vocabularies = opened.vocabularies(files)?;
         let mut frame = opened.frame.clone();
         if target_in_source {
@@ -244,7 +260,7 @@ impl Understood {
 /// # Errors
 /// If its files cannot be read or understood.
 pub fn languages_of(files: &ModelFiles) -> Result<ModelLanguages> {
-    Understood::open(files, false, None).map(|understood| understood.languages)
+    Understood::open(files, false, None, Segmentation::default()).map(|understood| understood.languages)
 }
 
 /// One sentence to translate, and what is special about it.
@@ -334,6 +350,7 @@ impl Translator {
             languages: (None, None),
             source_prefix: None,
             target_in_source: false,
+            segmentation: Segmentation::default(),
             split_sentences: None,
             normalize: None,
         }

@@ -5,7 +5,8 @@ import random
 import sentencepiece
 import torch
 
-from .corpus import TRAINING_SOURCES, load_pairs
+from . import noise
+from .corpus import TRAINING_SOURCES, load_lines
 
 POOL = 20_000
 MAXIMUM_PIECES = 120
@@ -27,48 +28,57 @@ def teacher_forcing(pairs, vocabulary):
 class Stream:
     """Position (epoch, pool, batch) is all the state there is: each is drawn from its own seed."""
 
-    def __init__(self, run, vocabulary, tokens, seed, weights=None, sampling=0.0, reverse=False):
+    def __init__(
+        self, run, vocabulary, tokens, seed, weights=None, sampling=0.0, reverse=False, noise=0.0
+    ):
         self.vocabulary = vocabulary
         self.tokens = tokens
         self.seed = seed
         self.sampling = sampling
+        self.noise = noise
         self.weights = {name: weight for name, (_, weight) in TRAINING_SOURCES.items()}
         self.weights.update(weights or {})
         self.sources = {
-            name: load_pairs(run, name) for name, weight in self.weights.items() if weight > 0
+            name: load_lines(run, name) for name, weight in self.weights.items() if weight > 0
         }
-        if reverse:
-            self.sources = {n: [pair[::-1] for pair in p] for n, p in self.sources.items()}
+        self.reverse = reverse
         self.position = (0, 0, 0)
 
     def target_counts(self):
         """How often each piece occurs in a sample of the English side."""
         counts = torch.zeros(self.vocabulary.pad, dtype=torch.long)
         sample = self._epoch(0)[:POOL]
-        ids = [token for _, english in sample for token in self.vocabulary.encode(english)]
+        targets = (self._pair(line)[1] for line in sample)
+        ids = [token for target in targets for token in self.vocabulary.encode(target)]
         return counts.index_add_(0, torch.tensor(ids), torch.ones(len(ids), dtype=torch.long))
+
+    def _pair(self, line):
+        source, target = line.split("\t")
+        return (target, source) if self.reverse else (source, target)
 
     def _epoch(self, epoch):
         order = random.Random(f"{self.seed} {epoch}")
         drawn = []
-        for name, pairs in self.sources.items():
+        for name, lines in self.sources.items():
             weight = self.weights[name]
             for _ in range(int(weight)):
-                drawn.extend(pairs)
-            drawn.extend(order.sample(pairs, int((weight % 1) * len(pairs))))
+                drawn.extend(lines)
+            drawn.extend(order.sample(lines, int((weight % 1) * len(lines))))
         order.shuffle(drawn)
         return drawn
 
-    def _pool(self, sentences, epoch, pool):
+    def _pool(self, lines, epoch, pool):
         order = random.Random(f"{self.seed} {epoch} {pool}")
         # SentencePiece keeps its own random state, which cannot be saved, so seed it per pool.
         sentencepiece.set_random_generator_seed(order.randrange(1 << 30))
         encoded = []
-        for german, english in sentences:
+        for source, target in map(self._pair, lines):
+            if self.noise and order.random() < self.noise:
+                source, target = noise.spoil(source, target, order)
             # Half of the sentences keep their best segmentation, the one used when translating.
             sampling = self.sampling if self.sampling and order.random() < 0.5 else 0.0
-            source = self.vocabulary.encode(german, sampling)
-            target = self.vocabulary.encode(english)
+            source = self.vocabulary.encode(source, sampling)
+            target = self.vocabulary.encode(target)
             if max(len(source), len(target)) <= MAXIMUM_PIECES:
                 encoded.append((len(source), order.random(), source, target))
         encoded.sort(key=lambda item: (item[0], len(item[3]), item[1]))
@@ -86,9 +96,9 @@ class Stream:
     def __iter__(self):
         epoch, first_pool, first_batch = self.position
         while True:
-            sentences = self._epoch(epoch)
-            for pool in range(first_pool, -(-len(sentences) // POOL)):
-                chosen = sentences[pool * POOL : (pool + 1) * POOL]
+            lines = self._epoch(epoch)
+            for pool in range(first_pool, -(-len(lines) // POOL)):
+                chosen = lines[pool * POOL : (pool + 1) * POOL]
                 batches = self._pool(chosen, epoch, pool)
                 for index in range(first_batch, len(batches)):
                     self.position = (epoch, pool, index + 1)

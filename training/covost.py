@@ -3,7 +3,7 @@
     python -m training.covost LIST.tsv... RUN_DIRECTORY
 
 The lists `covost_v2.de_en.*.tsv` have the columns `sentence` and `translation` (CC0; Wang, Wu and Pino,
-2020; README.md names where ours come from). Written to RUN_DIRECTORY/data/covost.tsv without any
+2020; HISTORY.md names where ours come from). Written to RUN_DIRECTORY/data/covost.tsv without any
 sentence of the development and test sets.
 """
 
@@ -11,8 +11,7 @@ import csv
 import sys
 from pathlib import Path
 
-from .corpus import keep
-from .tatoeba import held_out_sentences, normalised
+from .corpus import held_out_sentences, keep, normalised
 
 
 def prepare(lists, run):

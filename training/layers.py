@@ -113,11 +113,16 @@ class Candidates:
         )
 
 
-def smoothed_cross_entropy(hidden, weight, bias, targets, smoothing, candidates=None):
-    """Mean smoothed loss, and the plain negative log-likelihood per token for the log."""
+def smoothed_cross_entropy(
+    hidden, weight, bias, targets, smoothing, candidates=None, low_precision=False
+):
+    """Mean smoothed loss, and the plain negative log-likelihood per token for the log.
+
+    `low_precision`: products in bfloat16; on a GPU they are anyway.
+    """
     if candidates is not None:
         weight, bias, targets = candidates.apply(weight, bias, targets)
     rows = 8192 if hidden.is_cuda else 256
     return _SmoothedCrossEntropy.apply(
-        hidden, weight, bias, targets, smoothing, rows, hidden.is_cuda
+        hidden, weight, bias, targets, smoothing, rows, low_precision or hidden.is_cuda
     )

@@ -2,7 +2,7 @@
 
     python -m training.lexicon RUN_DIRECTORY
 
-Reads the dictionary `lex-wiktionary` and the everyday sentence pairs, and writes
+Reads the dictionaries `lex-wiktionary` and `ding-words` and the everyday sentence pairs, and writes
 RUN_DIRECTORY/data/lexicon-sentences.tsv. Where a pair holds a word of the dictionary and its
 translation, each once, both are exchanged for another entry of the same kind: a noun for a noun of
 the same gender, an adjective with the same ending, an infinitive for an infinitive. The new words are
@@ -17,13 +17,21 @@ import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from .corpus import load_pairs
-from .tatoeba import held_out_sentences, normalised
+from .corpus import held_out_sentences, load_pairs, normalised
 
-SOURCES = ["tatoeba-manythings", "tatoeba-testrest", "tatoeba-older", "tatoeba-more", "tatoeba-pivot"]
+SOURCES = [
+    "tatoeba-manythings",
+    "tatoeba-testrest",
+    "tatoeba-older",
+    "tatoeba-more",
+    "tatoeba-pivot",
+]
 ENGLISH_TEXTS = ["tatoeba-mono.en", "multi30k-captions-mono.en"]
 RARE = 20
 SENTENCES_PER_WORD = 6
+# A word of the larger dictionary counts when it has few translations: it lists every sense of every trade.
+MOST_TRANSLATIONS = 3
+LONGEST_TERM = 3  # English words: Hustensaft is a `cough syrup`
 SHORTEST, LONGEST = 4, 14
 ENDINGS = ["em", "en", "er", "es", "e", ""]
 # They have adjectives' endings and are none.
@@ -108,12 +116,33 @@ def contexts(pairs, entries, genders):
     return found
 
 
-def prepare(run):
-    order = random.Random(1)
+def term(german, english):
+    """The English term of a dictionary entry for one German word, `to` of verbs left out; or nothing."""
+    english = english.removeprefix("to ")
+    plain = all(re.fullmatch(r"[A-Za-z'-]+", word) for word in english.split())
+    if german.isalpha() and plain and len(english.split()) <= LONGEST_TERM:
+        return english
+    return None
+
+
+def dictionary(wiktionary, ding):
+    """German words and their English terms, the first one the likeliest."""
     entries = defaultdict(list)
-    for german, english in load_pairs(run, "lex-wiktionary"):
+    for german, english in wiktionary:
         if len(german.split()) == len(english.split()) == 1 and german.isalpha():
             entries[german].append(english)
+    more = defaultdict(list)
+    for german, english in ding:
+        english = term(german, english)
+        if english and german not in entries:
+            more[german].append(english)
+    entries.update((word, terms) for word, terms in more.items() if len(terms) <= MOST_TRANSLATIONS)
+    return entries
+
+
+def prepare(run):
+    order = random.Random(1)
+    entries = dictionary(load_pairs(run, "lex-wiktionary"), load_pairs(run, "ding-words"))
     pairs = [pair for name in SOURCES for pair in load_pairs(run, name)]
     texts = [(run / "data" / name).read_text(encoding="utf-8") for name in ENGLISH_TEXTS]
     known = Counter(words("\n".join(texts + [pair[1] for pair in pairs])))
@@ -125,7 +154,7 @@ def prepare(run):
     used = set()
     for german, translations in entries.items():
         # Its first translation is the commonest, as far as English texts know it at all.
-        good = [english for english in translations if known[english] >= 3]
+        good = [e for e in translations if min(known[word] for word in e.split()) >= 3]
         what = kind(german)
         endings = ENDINGS if what == "adjective" else [""]
         if not good or sum(seen[german + ending] for ending in endings) > RARE:

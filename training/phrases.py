@@ -10,7 +10,7 @@ RUN_DIRECTORY/data/phrases.tsv without any sentence of the development and test 
 import sys
 from pathlib import Path
 
-from .tatoeba import held_out_sentences, normalised
+from .corpus import held_out_sentences, normalised
 
 PHRASES = Path(__file__).with_suffix(".tsv")
 SHORT = 4

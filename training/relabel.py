@@ -16,7 +16,7 @@ import torch
 
 from .batches import pad
 from .export import load_model
-from .search import greedy, beam
+from .search import beam, greedy
 from .vocabulary import Vocabulary
 
 

@@ -3,7 +3,7 @@
     python -m training.tatoeba TESTSETS PAIRS RUN_DIRECTORY
 
 TESTSETS is the Tatoeba directory of the repository Helsinki-NLP/OPUS-MT-testsets (CC BY 2.0 FR). In
-the directory PAIRS lie other extracts of Tatoeba, as far as one has them (README.md names ours):
+the directory PAIRS lie other extracts of Tatoeba, as far as one has them (HISTORY.md names ours):
 
     NAME.fra.txt                       lines `English TAB French`, as manythings.org publishes them
     tatoeba.fra-eng.fra and .eng       the test set of the repository facebookresearch/LASER
@@ -24,17 +24,12 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from .corpus import DEVELOPMENT_SETS, TEST_SETS, keep, load_pairs, load_set
+from .corpus import held_out_sentences, keep, load_pairs, normalised
 
 KNOWN = ["tatoeba-manythings", "tatoeba-testrest", "shortphrases-excluded", "bcontrast-chat"]
 
 # The test sets have one name for what others keep apart.
 MACRO_LANGUAGES = {"cmn": "zho"}
-
-
-def normalised(sentence):
-    """Letters and digits alone, so that `Tom ist da!` counts as `Tom ist da.`"""
-    return "".join(character for character in sentence.casefold() if character.isalnum())
 
 
 def test_sets(directory):
@@ -95,12 +90,6 @@ def read(sets, german, english):
                 other, text = next(iter(pair.items()))
                 texts[other, normalised(text)].add(sentence)
     return direct
-
-
-def held_out_sentences(run):
-    """The development and test sets in both languages, normalised."""
-    names = DEVELOPMENT_SETS + TEST_SETS
-    return {normalised(text) for name in names for side in load_set(run, name) for text in side}
 
 
 def prepare(testsets, others, run):

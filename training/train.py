@@ -1,6 +1,6 @@
 """One training loop for both models, on a CPU core or on a GPU.
 
-    python -m training.train transformer RUN_DIRECTORY --vocabulary vocab --minutes 60
+python -m training.train transformer RUN_DIRECTORY --vocabulary vocab --minutes 60
 """
 
 import argparse
@@ -17,7 +17,7 @@ import torch
 from . import products
 from .alignment import Alignment, attention_loss
 from .batches import Stream, teacher_forcing
-from .corpus import DEVELOPMENT_SETS, load_set
+from .corpus import DEVELOPMENT_SETS, load_references
 from .layers import Candidates, smoothed_cross_entropy
 from .search import translate
 from .vocabulary import Vocabulary
@@ -54,6 +54,11 @@ class Trainer:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.vocabulary = Vocabulary(options.vocabulary)
         config = {"vocab_size": self.vocabulary.size, "pad_token_id": self.vocabulary.pad}
+        for start in (self.checkpoint if options.resume else None, options.start_from):
+            if start:
+                # Its sizes, so that they need not be said again.
+                config.update(torch.load(start, map_location="cpu", weights_only=False)["config"])
+                break
         config.update(json.loads(options.config))
         torch.manual_seed(options.seed)
         self.model = build(options.kind, config).to(self.device)
@@ -72,6 +77,7 @@ class Trainer:
             json.loads(options.weights),
             options.sampling,
             options.reverse,
+            options.noise,
         )
         self.alignment = None
         if options.guide:
@@ -156,6 +162,7 @@ class Trainer:
             target_out[real],
             self.options.label_smoothing,
             self.candidates,
+            low_precision,
         )
         guide = 0.0
         if self.alignment:
@@ -193,11 +200,16 @@ class Trainer:
         self.swap_average()
         self.model.eval()
         for name in DEVELOPMENT_SETS:
-            german, english = load_set(self.run, name)
+            if self.stopping:
+                break
+            german, *references = load_references(self.run, name)
             if self.options.reverse:
-                german, english = english, german
+                german, references = references[0], [german]
             limit = self.options.evaluate_sentences if name != "flores-dev" else 50
-            german, english = german[:limit], english[:limit]
+            # Every so many-th sentence: everyday-dev is sorted by kind.
+            every = max(len(german) // limit, 1)
+            german, *references = (text[::every][:limit] for text in (german, *references))
+            english = references[0]
             pairs = [
                 (self.vocabulary.encode(g), self.vocabulary.encode(e))
                 for g, e in zip(german, english)
@@ -215,8 +227,10 @@ class Trainer:
                 total += float(likelihood) * int(real.sum())
                 count += int(real.sum())
             outputs = translate(self.model, self.vocabulary, german)
-            bleu = sacrebleu.corpus_bleu(outputs, [english]).score
-            self.log(set=name, sentences=limit, loss=round(total / count, 4), bleu=round(bleu, 2))
+            bleu = sacrebleu.corpus_bleu(outputs, references).score
+            self.log(
+                set=name, sentences=len(german), loss=round(total / count, 4), bleu=round(bleu, 2)
+            )
         self.model.train()
         self.swap_average()
 
@@ -270,7 +284,9 @@ def arguments():
     parser.add_argument("--name", help="sub-directory of the checkpoints, default: the kind")
     parser.add_argument("--vocabulary", default="vocab")
     parser.add_argument("--resume", action="store_true", help="continue from last.pt, exactly")
-    parser.add_argument("--start-from", help="a checkpoint to begin with, instead of random weights")
+    parser.add_argument(
+        "--start-from", help="a checkpoint to begin with, instead of random weights"
+    )
     parser.add_argument("--embeddings-from", help="GRU: a Transformer checkpoint to begin with")
     parser.add_argument("--config", default="{}", help="JSON, overrides the model's sizes")
     parser.add_argument("--reverse", action="store_true", help="train English to German")
@@ -282,6 +298,7 @@ def arguments():
     parser.add_argument("--cooldown-steps", type=int, default=1000)
     parser.add_argument("--label-smoothing", type=float, default=0.1)
     parser.add_argument("--sampling", type=float, default=0.0, help="SentencePiece alpha, source")
+    parser.add_argument("--noise", type=float, default=0.0, help="share of pairs that are spoilt")
     parser.add_argument("--word-dropout", type=float, default=0.0)
     parser.add_argument("--guide", type=float, default=0.0, help="weight of the alignment loss")
     parser.add_argument("--candidates", type=int, help="frequent pieces in a sampled softmax")

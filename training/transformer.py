@@ -30,6 +30,23 @@ def positions(length, size):
     return torch.cat([torch.sin(place * rate), torch.cos(place * rate)], dim=1).float()
 
 
+def plain_attention(queries, keys, values, mask=None, causal=False):
+    """What `scaled_dot_product_attention` computes, in f32: [batch, heads, length, size / heads].
+
+    On a CPU its bfloat16 kernel takes half of a training step, ten times as long as these products.
+    """
+    batch, heads, length, size = queries.shape
+    with torch.autocast("cpu", enabled=False):
+        queries, keys, values = (part.float().flatten(0, 1) for part in (queries, keys, values))
+        scores = torch.bmm(queries, keys.transpose(1, 2)) / math.sqrt(size)
+        scores = scores.view(batch, heads, length, -1)
+        if mask is not None:
+            scores = scores + mask
+        if causal:
+            scores = scores + torch.full((length, length), float("-inf")).triu(1)
+        return torch.bmm(scores.softmax(-1).flatten(0, 1), values).view(batch, heads, length, size)
+
+
 class Attention(nn.Module):
     def __init__(self, size, heads):
         super().__init__()
@@ -56,9 +73,12 @@ class Attention(nn.Module):
         return [self._split(part) for part in F.linear(x, weight, bias).chunk(3, dim=-1)]
 
     def attend(self, queries, keys, values, mask=None, causal=False):
-        mixed = F.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=mask, is_causal=causal
-        )
+        if queries.dtype == torch.bfloat16 and not queries.is_cuda:
+            mixed = plain_attention(queries, keys, values, mask, causal)
+        else:
+            mixed = F.scaled_dot_product_attention(
+                queries, keys, values, attn_mask=mask, is_causal=causal
+            )
         return self.out_proj(mixed.transpose(1, 2).flatten(2))
 
 

@@ -1,12 +1,12 @@
 """Trains the shared SentencePiece vocabulary and encodes and decodes with it.
 
-    python -m training.vocabulary RUN_DIRECTORY VOCABULARY_DIRECTORY
+python -m training.vocabulary RUN_DIRECTORY VOCABULARY_DIRECTORY --pieces 11999
 """
 
+import argparse
 import json
 import random
 import shutil
-import sys
 from pathlib import Path
 
 import sentencepiece
@@ -14,7 +14,22 @@ import sentencepiece
 from .corpus import TRAINING_SOURCES, load_pairs
 
 PIECES = 5999  # with <pad> the vocabulary has 6,000 entries
-SENTENCES_PER_SOURCE = 30_000
+# Of each source as much as its training weight says, but of these: everyday words before those of interfaces.
+SHARES = {
+    "ding-words": 0.4,
+    "lex-wiktionary": 1,
+    "everyday-apps": 0.4,
+    "web-ui": 0.15,
+    "desktop-ui": 0.04,
+}
+CAPITALS = 0.02  # so much of the text also in capitals: they come in words, not letter by letter
+# Signs that every vocabulary has as pieces of their own, however rare they are.
+SIGNS = (
+    "•‣◦▪■□●○★☆✓✔✗✘→←↑↓↔⇒⇐►◄▶◀▲▼◆◇♥♦♠♣♪♫☀☁☂☃☎☑☒☐☺☹✈✉✂✏✨❤❗❓➜➡⬅"
+    "§°±×÷≈≠≤≥∞√π€£¥¢©®¶†‡“”„‚‘’‹›«»–—{}[]<>|\\~^_`#@&%$*+=/"
+    "😀😁😂😃😄😅😆😉😊😋😍😎😏😐😒😔😘😜😞😢😭😡😱😳😴😷🙂🙁🙃🙄🙈🙏🤔🤗🤣🤦🤷🥰🥳👀👋👌👍👎👏💪"
+    "💔💕💖💯🔥🎂🎁🎄🎉🌈🌞🌹🍀🍕🍰🐱🐶🏠🚗🚀📅📌📎📞📧📷"
+)
 
 END, UNKNOWN = 0, 1
 
@@ -43,26 +58,31 @@ class Vocabulary:
         return self.processor.decode([i for i in ids if i not in (END, self.pad)])
 
 
-def train(run, directory):
-    run, directory = Path(run), Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    mix = random.Random(1)
+def sample(run, weights, order):
+    """Sentences of both languages, of each source by its weight; some of them also in capitals."""
     sentences = []
-    for name in TRAINING_SOURCES:
+    for name, weight in weights.items():
         pairs = load_pairs(run, name)
-        if name == "lex-wiktionary":
-            pairs = mix.sample(pairs, 3000)
-        elif len(pairs) > SENTENCES_PER_SOURCE * 2:
-            pairs = mix.sample(pairs, SENTENCES_PER_SOURCE * 2)
-        sentences.extend(sentence for pair in pairs for sentence in pair)
-    mix.shuffle(sentences)
+        share = 0.0 if name.endswith("-marked") else min(SHARES.get(name, weight), 1)
+        count = int(len(pairs) * share)
+        sentences.extend(sentence for pair in order.sample(pairs, count) for sentence in pair)
+    sentences.extend(s.upper() for s in order.sample(sentences, int(CAPITALS * len(sentences))))
+    order.shuffle(sentences)
+    return sentences
+
+
+def train(run, directory, pieces):
+    directory.mkdir(parents=True, exist_ok=True)
+    weights = {name: weight for name, (_, weight) in TRAINING_SOURCES.items()}
+    sentences = sample(run, weights, random.Random(1))
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(sentences),
         model_prefix=str(directory / "shared"),
         model_type="unigram",
-        vocab_size=PIECES,
+        vocab_size=pieces,
         normalization_rule_name="nmt_nfkc",
         character_coverage=0.9998,
+        required_chars=SIGNS,
         byte_fallback=True,  # no input becomes <unk>
         split_digits=True,  # numbers are copied digit by digit
         eos_id=END,
@@ -88,5 +108,14 @@ def train(run, directory):
     )
 
 
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--pieces", type=int, default=PIECES)
+    options = parser.parse_args()
+    train(options.run, options.directory, options.pieces)
+
+
 if __name__ == "__main__":
-    train(sys.argv[1], sys.argv[2])
+    main()

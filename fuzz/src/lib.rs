@@ -10,12 +10,13 @@ use std::sync::{Arc, LazyLock};
 use std::thread::ThreadId;
 
 use translate::Translator;
-use translate::checkpoint::{ModelFiles, Weights};
+use translate::checkpoint::{ModelFiles, Weights, read_yaml};
 use translate::layouts::Opened;
 use translate::pipeline::Line;
 use translate::text::VocabularyTable;
-use translate::text::moses::{Merges, Moses, MosesVocabulary};
+use translate::text::moses::{Merges, Moses, MosesVocabulary, Normalization, Truecaser, detruecase};
 use translate::text::sentencepiece::{PlainNormalizer, SentencePiece};
+use translate::text::subwords::Codes;
 use translate::text::{TokenizerJson, Vocabulary};
 use translate::{Precision, Workspace};
 
@@ -28,10 +29,14 @@ use request::{InputFormat, LineRequest};
 pub(super) type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub(super) const TARGETS: [Target; 8] = [
+pub(super) const TARGETS: [Target; 12] = [
     ("config", config),
     ("safetensors", safetensors),
     ("pickle", pickle),
+    ("ctranslate2", ctranslate2),
+    ("marian", marian),
+    ("marian_vocabulary", marian_vocabulary),
+    ("yaml", yaml),
     ("sentencepiece", sentencepiece),
     ("normalizer", normalizer),
     ("tokenizer_json", tokenizer_json),
@@ -101,6 +106,52 @@ pub(super) fn pickle(data: &[u8]) {
     });
 }
 
+/// CTranslate2's `model.bin`.
+pub(super) fn ctranslate2(data: &[u8]) {
+    thread_local!(static DIRECTORY: Scratch = Scratch::new("ctranslate2", &[
+        ("config.json", br#"{"add_source_eos": true}"#),
+        ("shared_vocabulary.json", br#"["<s>", "</s>", "<unk>"]"#),
+    ]));
+    DIRECTORY.with(|directory| {
+        directory.write("model.bin", data);
+        read_weights(&directory.files());
+    });
+}
+
+/// Marian's `model.bin` and `model.npz`.
+pub(super) fn marian(data: &[u8]) {
+    thread_local! {
+        static BINARY: Scratch = Scratch::new("marian-bin", &[("vocab.yml", b"</s>: 0\n<unk>: 1\n")]);
+        static ARCHIVE: Scratch = Scratch::new("marian-npz", &[("vocab.yml", b"</s>: 0\n<unk>: 1\n")]);
+    }
+    for (name, directory) in [("model.bin", &BINARY), ("model.npz", &ARCHIVE)] {
+        directory.with(|directory| {
+            directory.write(name, data);
+            read_weights(&directory.files());
+        });
+    }
+}
+
+/// Marian's `vocab.yml`.
+pub(super) fn marian_vocabulary(data: &[u8]) {
+    thread_local!(static DIRECTORY: Scratch = Scratch::new("marian-vocabulary", &[
+        ("model.bin", include_bytes!("../seeds/marian/model.bin")),
+    ]));
+    DIRECTORY.with(|directory| {
+        directory.write("vocab.yml", data);
+        checked(Opened::open(&directory.files()));
+    });
+}
+
+/// A configuration in YAML.
+pub(super) fn yaml(data: &[u8]) {
+    thread_local!(static DIRECTORY: Scratch = Scratch::new("yaml", &[]));
+    DIRECTORY.with(|directory| {
+        directory.write("config.yaml", data);
+        checked(read_yaml(&directory.files(), "config.yaml"));
+    });
+}
+
 /// Reads every tensor, and what a config would take from their shapes.
 fn read_weights(files: &ModelFiles) {
     let Some(weights) = checked(Weights::open(files)) else { return };
@@ -163,7 +214,7 @@ pub(super) fn tokenizer_json(data: &[u8]) {
     }
 }
 
-/// `merges.txt`, `vocab-src.json` and text for Moses vocabularies.
+/// `merges.txt`, `vocab-src.json` and text for Moses vocabularies, codes with a vocabulary, and a truecase model.
 pub(super) fn moses(data: &[u8]) {
     checked(VocabularyTable::parse(data, "vocab-src.json"));
     let merges = Arc::new(checked(Merges::parse(data, "merges.txt")).unwrap_or_default());
@@ -176,6 +227,22 @@ pub(super) fn moses(data: &[u8]) {
             vocabulary.decode(&vocabulary.encode(text));
             let tokens = vocabulary.segment(text).into_iter().map(|piece| vocabulary.readable(&piece.text));
             Moses::new(language).detokenize(&tokens.collect::<Vec<_>>().iter().map(String::as_str).collect::<Vec<_>>());
+        }
+    }
+    let truecaser = checked(Truecaser::parse(data, "truecase model")).unwrap_or_default();
+    checked(Codes::default().with_vocabulary(data, Some(2), "vocabulary"));
+    let codes = || checked(Codes::parse(data, "codes"));
+    let limited = codes().and_then(|codes| checked(codes.with_vocabulary(b"lo@@ 9\ner 2\n", None, "vocabulary")));
+    let codes = [codes(), limited];
+    let moses = Moses::new("en").with_normalization(Normalization::None).with_escapes(false);
+    for text in TEXTS.into_iter().chain([&*text]) {
+        let mut tokens = moses.tokenize(text);
+        truecaser.truecase(&mut tokens);
+        detruecase(&mut tokens);
+        for (codes, token) in codes.iter().flatten().flat_map(|codes| tokens.iter().map(move |token| (codes, token))) {
+            let mut whole = String::new();
+            codes.cut(token, |piece, _| whole.push_str(piece));
+            assert_eq!(whole, *token, "pieces are what a word was cut into");
         }
     }
 }

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use zip::ZipArchive;
 
-use super::files::check_regular;
 use crate::{Error, Result};
 
 /// The largest file taken out of an archive: it is held in memory.
@@ -92,6 +91,19 @@ impl Archive {
             return Err(Error::model(&self.path, format!("{name} in it is damaged; download the archive again")));
         }
         Ok(Some(contents))
+    }
+}
+
+/// Checks that a path leads to a regular file: a FIFO would be waited for, and a device read without end.
+///
+/// # Errors
+/// If it does not, or there is nothing.
+pub(super) fn check_regular(path: &Path) -> std::io::Result<()> {
+    let found = std::fs::metadata(path)?;
+    match found.is_file() {
+        true => Ok(()),
+        false if found.is_dir() => Err(std::io::ErrorKind::IsADirectory.into()),
+        false => Err(std::io::Error::other("is not a regular file")),
     }
 }
 

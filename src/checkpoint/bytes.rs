@@ -5,7 +5,8 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use super::files::{LFS_POINTER, ModelFiles, check_regular, lfs_pointer};
+use super::archive::check_regular;
+use super::files::{LFS_POINTER, ModelFiles, lfs_pointer};
 use crate::{Error, Result};
 
 /// A readable range of bytes. Nothing is kept in memory but what a caller asked for.
@@ -172,6 +173,41 @@ impl Bytes {
             }
         }
         Ok(())
+    }
+}
+
+/// A reading position, for the zip crate.
+pub(super) struct Cursor<'a> {
+    bytes: &'a Bytes,
+    position: u64,
+}
+
+impl<'a> Cursor<'a> {
+    /// The start.
+    pub(super) fn new(bytes: &'a Bytes) -> Self {
+        Self { bytes, position: 0 }
+    }
+}
+
+impl Read for Cursor<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let left = self.bytes.len().saturating_sub(self.position);
+        let count = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        self.bytes.read_at(self.position, &mut buffer[..count]).map_err(std::io::Error::other)?;
+        self.position += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for Cursor<'_> {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        let position = match to {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::End(offset) => self.bytes.len().checked_add_signed(offset),
+            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
+        };
+        self.position = position.ok_or_else(|| std::io::Error::other("a position before the start"))?;
+        Ok(self.position)
     }
 }
 

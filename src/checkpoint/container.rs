@@ -1,26 +1,14 @@
 //! What a file of weights holds, whatever its format, and which format it has.
 
-use std::collections::BTreeMap;
-use std::io::{Error as IoError, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::ModelFiles;
 use super::bytes::Bytes;
-use super::stored::Stored;
+use super::stored::Container;
 use super::{ctranslate2, marian_binary, npz, pytorch, safetensors};
 use crate::Result;
-
-/// What a file of weights holds.
-#[derive(Default)]
-pub(super) struct Container {
-    /// Where each tensor lies.
-    pub(super) tensors: BTreeMap<String, Stored>,
-    /// What the file itself says about the network, its options and vocabularies, as its toolkit wrote it.
-    pub(super) said: Map<String, Value>,
-    /// The file no longer compressed, where it is: places count in this.
-    pub(super) inflated: Option<Bytes>,
-}
 
 /// How a file of another format begins, and its ending in [`UNREADABLE`].
 const OTHERS: [(&[u8], &str); 6] = [
@@ -93,37 +81,18 @@ pub(super) fn read(bytes: &Bytes) -> Result<Container> {
     }
 }
 
-/// A reading position, for the zip crate.
-pub(super) struct Cursor<'a> {
-    bytes: &'a Bytes,
-    position: u64,
+/// What a PyTorch file that holds no weights says, or `None` if there is no such file; a list is under the key `list`.
+///
+/// # Errors
+/// If it is of another format, or damaged.
+pub fn read_pickle(files: &ModelFiles, name: &str) -> Result<Option<Map<String, Value>>> {
+    Bytes::open(files, name)?.as_ref().map(said).transpose()
 }
 
-impl<'a> Cursor<'a> {
-    /// The start.
-    pub(super) fn new(bytes: &'a Bytes) -> Self {
-        Self { bytes, position: 0 }
-    }
-}
-
-impl Read for Cursor<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let left = self.bytes.len().saturating_sub(self.position);
-        let count = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
-        self.bytes.read_at(self.position, &mut buffer[..count]).map_err(IoError::other)?;
-        self.position += count as u64;
-        Ok(count)
-    }
-}
-
-impl Seek for Cursor<'_> {
-    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
-        let position = match to {
-            SeekFrom::Start(position) => Some(position),
-            SeekFrom::End(offset) => self.bytes.len().checked_add_signed(offset),
-            SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
-        };
-        self.position = position.ok_or_else(|| IoError::other("a position before the start"))?;
-        Ok(self.position)
-    }
+/// What a PyTorch file says beside its tensors, if it has any.
+///
+/// # Errors
+/// If it is of another format, or damaged.
+pub(super) fn said(bytes: &Bytes) -> Result<Map<String, Value>> {
+    Ok(pytorch::read_all(bytes)?.0.said)
 }

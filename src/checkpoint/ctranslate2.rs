@@ -9,10 +9,9 @@
 use serde_json::{Number, Value, json};
 
 use super::bytes::Bytes;
-use super::container::Container;
 use super::dtype::Dtype;
 use super::fields::Fields;
-use super::stored::{Divisor, Stored};
+use super::stored::{Container, Divisor, Stored};
 use crate::Result;
 
 /// The newest binary version there is.

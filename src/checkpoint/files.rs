@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use super::archive::Archive;
+use super::archive::{Archive, check_regular};
 use crate::{Error, Result};
 
 /// What Git puts in a repository in place of a large file.
@@ -167,19 +167,6 @@ fn in_folder(folder: &str, name: impl AsRef<Path>) -> String {
         }
     }
     parts.join("/")
-}
-
-/// Checks that a path leads to a regular file: a FIFO would be waited for, and a device read without end.
-///
-/// # Errors
-/// If it does not, or there is nothing.
-pub(super) fn check_regular(path: &Path) -> std::io::Result<()> {
-    let found = std::fs::metadata(path)?;
-    match found.is_file() {
-        true => Ok(()),
-        false if found.is_dir() => Err(std::io::ErrorKind::IsADirectory.into()),
-        false => Err(std::io::Error::other("is not a regular file")),
-    }
 }
 
 /// The error for a Git LFS pointer in place of a file.

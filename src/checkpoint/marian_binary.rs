@@ -8,10 +8,9 @@
 use serde_json::Value;
 
 use super::bytes::Bytes;
-use super::container::Container;
 use super::dtype::Dtype;
 use super::fields::Fields;
-use super::stored::{Divisor, Stored};
+use super::stored::{Container, Divisor, Stored};
 use super::yaml;
 use crate::{Error, Result};
 

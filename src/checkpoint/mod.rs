@@ -23,6 +23,7 @@ mod yaml;
 
 pub use archive::Archive;
 pub use bytes::SharedBytes;
+pub use container::read_pickle;
 pub use dtype::Dtype;
 pub use files::ModelFiles;
 pub use int8::{Int8Part, SCALES, SUMS, panel_shape};

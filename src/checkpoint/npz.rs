@@ -5,11 +5,10 @@
 
 use std::io::Read;
 
-use super::bytes::Bytes;
-use super::container::{Container, Cursor};
+use super::bytes::{Bytes, Cursor};
 use super::dtype::Dtype;
 use super::marian_binary;
-use super::stored::Stored;
+use super::stored::{Container, Stored};
 use crate::Result;
 
 /// The member with the options of a Marian model.

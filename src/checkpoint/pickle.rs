@@ -50,6 +50,8 @@ pub(super) enum Class {
     Sequence,
     RebuildTensor,
     RebuildParameter,
+    /// `_rebuild_from_type_v2`: one of the two above, for a tensor with attributes.
+    RebuildFromType,
     /// `_codecs.encode`: how Python 3 writes bytes for Python 2.
     Encode,
     /// `copyreg._reconstructor`: an object of the class that is its first argument.
@@ -221,9 +223,15 @@ impl<'a> Machine<'a> {
                 "01" => Value::Bool(true),
                 number => number.parse().map_or(Value::Other, Value::Int),
             },
-            b'S' | b'V' => {
+            b'S' => {
                 let line = self.line()?;
-                let text = line.trim_matches(['\'', '"']).to_owned();
+                let quote = line.chars().next().filter(|quote| ['\'', '"'].contains(quote));
+                let inside = quote.and_then(|quote| line.strip_prefix(quote)?.strip_suffix(quote));
+                let text = unescaped(inside.ok_or_else(|| self.malformed("text without quotes"))?);
+                self.new_text(text)
+            }
+            b'V' => {
+                let text = unescaped(&self.line()?);
                 self.new_text(text)
             }
             b'K' => Value::Int(self.unsigned(1)? as i64),
@@ -312,6 +320,7 @@ impl<'a> Machine<'a> {
             ("builtins" | "__builtin__", "list" | "tuple" | "set" | "frozenset") | ("torch", "Size") => Class::Sequence,
             ("torch._utils", "_rebuild_tensor_v2" | "_rebuild_tensor") => Class::RebuildTensor,
             ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => Class::RebuildParameter,
+            ("torch._tensor", "_rebuild_from_type_v2") => Class::RebuildFromType,
             ("_codecs", "encode") => Class::Encode,
             ("copyreg" | "copy_reg", "_reconstructor") => Class::Reconstruct,
             ("torch" | "torch.cuda", "FloatStorage") => Class::Storage(Some(Dtype::F32), 4),
@@ -355,6 +364,18 @@ impl<'a> Machine<'a> {
             (Class::Sequence, [items @ (Value::List(_) | Value::Tuple(_))]) => *items,
             (Class::Sequence, _) => self.new_list(),
             (Class::RebuildParameter, [data @ Value::Tensor(_), ..]) => *data,
+            (
+                Class::RebuildFromType,
+                &[
+                    of @ Value::Class(Class::RebuildTensor | Class::RebuildParameter),
+                    _,
+                    arguments @ Value::Tuple(_),
+                    ..,
+                ],
+            ) => {
+                self.stack.extend([of, arguments]);
+                return self.call();
+            }
             (Class::Encode, [text @ Value::Text(_), ..]) => *text,
             (Class::Reconstruct, [class, ..]) => self.new_object(*class, Value::None),
             (
@@ -572,4 +593,34 @@ impl<'a> Machine<'a> {
         }
         (0..count).map(|_| self.byte()).collect()
     }
+}
+
+/// Text whose unusual characters are written as `\\xe9` (a byte), `\\u00e9` (a character), `\\n` and the like, as protocol 0 has it.
+fn unescaped(text: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text);
+    while let Some(at) = rest.find('\\') {
+        bytes.extend_from_slice(&rest.as_bytes()[..at]);
+        rest = &rest[at + 1..];
+        let number = |digits: usize| u32::from_str_radix(rest.get(1..=digits)?, 16).ok();
+        let (length, character) = match rest.bytes().next() {
+            Some(b'x') if number(2).is_some() => {
+                bytes.extend(number(2).map(|byte| byte as u8));
+                (3, None)
+            }
+            Some(b'u') => (5, number(4).and_then(char::from_u32)),
+            Some(b'U') => (9, number(8).and_then(char::from_u32)),
+            Some(b'n') => (1, Some('\n')),
+            Some(b't') => (1, Some('\t')),
+            Some(b'r') => (1, Some('\r')),
+            Some(own @ (b'\\' | b'\'' | b'"')) => (1, Some(char::from(own))),
+            // No escape: the backslash is one.
+            _ => (0, Some('\\')),
+        };
+        if let Some(character) = character {
+            bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        }
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8_lossy(&bytes).into_owned()
 }

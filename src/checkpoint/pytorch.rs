@@ -12,10 +12,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, Number, Value as Json};
 
-use super::bytes::Bytes;
-use super::container::{Container, Cursor};
+use super::bytes::{Bytes, Cursor};
 use super::pickle::{Class, Machine, Value};
-use super::stored::Stored;
+use super::stored::{Container, Stored};
 use crate::Result;
 
 /// How a file of the older format begins: the pickled magic number.
@@ -25,19 +24,42 @@ const OLD_MAGIC: [u8; 14] = [0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x
 const STATE_DICT_KEYS: [&str; 4] = ["state_dict", "model_state_dict", "model_state", "model"];
 
 /// How a training script calls the state of its optimiser and of its stream of data, which are of no use here.
-const TRAINING_KEYS: [&str; 4] = ["optim", "last_optimizer_state", "scheduler", "_iterator_state"];
+const TRAINING_KEYS: [&str; 5] = ["optim", "last_optimizer_state", "scheduler", "iter_state", "extra_state"];
 
-/// Values of a pickle that are not tensors: more than any vocabulary has, and little memory.
-const MOST_VALUES: usize = 8_000_000;
+/// Values that a pickle of no length may hold. Each byte of it adds one.
+const SPARE_VALUES: usize = 10_000;
+
+/// Bytes of text that count as one value.
+const BYTES_OF_A_VALUE: usize = 8;
 
 /// How deep values may lie in one another.
 const DEEPEST: usize = 40;
+
+/// What a file says that holds a list.
+pub(super) const LIST: &str = "list";
 
 /// Reads where every tensor of a checkpoint is, and what else it says.
 ///
 /// # Errors
 /// If the file is no PyTorch checkpoint, is damaged, or holds no tensors.
 pub(super) fn read(bytes: &Bytes) -> Result<Container> {
+    let (container, classes) = read_all(bytes)?;
+    if container.tensors.is_empty() {
+        let objects = match classes.is_empty() {
+            true => String::new(),
+            false => format!(", only objects ({}); nothing was executed", classes.join(", ")),
+        };
+        let advice = "save the model with torch.save(model.state_dict(), …) or as safetensors";
+        return Err(bytes.error(format!("holds no tensors{objects}; {advice}")));
+    }
+    Ok(container)
+}
+
+/// The same of a file that may hold no tensors, and the names of a few classes that mean nothing here.
+///
+/// # Errors
+/// If the file is no PyTorch checkpoint, or is damaged.
+pub(super) fn read_all(bytes: &Bytes) -> Result<(Container, Vec<String>)> {
     let mut head = [0; OLD_MAGIC.len()];
     if bytes.len() < head.len() as u64 {
         return Err(bytes.truncated());
@@ -52,7 +74,7 @@ pub(super) fn read(bytes: &Bytes) -> Result<Container> {
     }
 }
 
-fn read_zip(bytes: &Bytes) -> Result<Container> {
+fn read_zip(bytes: &Bytes) -> Result<(Container, Vec<String>)> {
     let damaged = |error: zip::result::ZipError| {
         bytes.error(format!("the zip archive is truncated or damaged ({error}); download the file again"))
     };
@@ -77,7 +99,7 @@ fn read_zip(bytes: &Bytes) -> Result<Container> {
     contents(&machine, root, &|key| entries.get(&format!("{folder}data/{key}")).copied())
 }
 
-fn read_old(bytes: &Bytes) -> Result<Container> {
+fn read_old(bytes: &Bytes) -> Result<(Container, Vec<String>)> {
     let mut machine = Machine::new(bytes, 0, bytes.len());
     let _magic = machine.run()?;
     let _protocol = machine.run()?;
@@ -108,9 +130,15 @@ fn read_old(bytes: &Bytes) -> Result<Container> {
     contents(&machine, root, &|key| ranges.get(key).copied())
 }
 
-/// What a checkpoint holds whose outermost value is `root`; `range` finds a storage's bytes by its key.
-fn contents(machine: &Machine, root: Value, range: &dyn Fn(&str) -> Option<(u64, u64)>) -> Result<Container> {
-    let mut reading = Reading { machine, range, tensors: BTreeMap::new(), left: MOST_VALUES };
+/// What a checkpoint holds whose outermost value is `root`, and the names of a few classes that mean nothing here; `range` finds a
+/// storage's bytes by its key.
+fn contents(
+    machine: &Machine,
+    root: Value,
+    range: &dyn Fn(&str) -> Option<(u64, u64)>,
+) -> Result<(Container, Vec<String>)> {
+    let left = usize::try_from(machine.position()).unwrap_or(usize::MAX).saturating_add(SPARE_VALUES);
+    let mut reading = Reading { machine, range, tensors: BTreeMap::new(), left, around: Vec::new() };
     let own = machine.entries(root);
     let state_dict = own.iter().find_map(|&(key, value)| {
         let key = machine.text(key)?;
@@ -118,31 +146,21 @@ fn contents(machine: &Machine, root: Value, range: &dyn Fn(&str) -> Option<(u64,
     });
     match state_dict {
         Some((found, value)) => {
-            reading.tensors(value, "", 0)?;
+            reading.tensors(value, "")?;
             // What stands beside the state dict: OpenNMT-py keeps its output layer there.
             for &(key, value) in own {
                 let Some(key) = machine.text(key).filter(|key| *key != found && !is_training(key)) else { continue };
-                reading.tensors(value, key, 0)?;
+                reading.tensors(value, key)?;
             }
         }
-        None => reading.tensors(root, "", 0)?,
+        None => reading.tensors(root, "")?,
     }
-    if reading.tensors.is_empty() {
-        let classes = machine.unknown_classes();
-        let objects = match classes.is_empty() {
-            true => String::new(),
-            false => format!(", only objects ({}); nothing was executed", classes.join(", ")),
-        };
-        let problem = format!(
-            "no tensors in it{objects}; save the model with torch.save(model.state_dict(), …) or as safetensors"
-        );
-        return Err(machine.malformed(&problem));
-    }
-    let said = match reading.json(root, 0)? {
+    let said = match reading.json(root)? {
         Json::Object(said) => said,
+        Json::Array(items) => [(LIST.to_owned(), Json::Array(items))].into_iter().collect(),
         _ => Map::new(),
     };
-    Ok(Container { tensors: reading.tensors, said, inflated: None })
+    Ok((Container { tensors: reading.tensors, said, inflated: None }, machine.unknown_classes()))
 }
 
 fn is_training(key: &str) -> bool {
@@ -199,21 +217,41 @@ struct Reading<'a> {
     machine: &'a Machine<'a>,
     range: &'a dyn Fn(&str) -> Option<(u64, u64)>,
     tensors: BTreeMap<String, Stored>,
-    /// Values that may still be looked at: lists may hold one another many times over.
+    /// Values that may still be looked at: lists may hold one another many times over, and memory has to stay in proportion to
+    /// the file.
     left: usize,
+    /// The values that hold the one that is looked at.
+    around: Vec<Value>,
 }
 
 impl Reading<'_> {
-    fn spend(&mut self, depth: usize) -> Result<()> {
-        if self.left == 0 || depth > DEEPEST {
-            return Err(self.machine.malformed("it holds more values, or deeper ones, than any checkpoint"));
-        }
-        self.left -= 1;
+    /// Counts a value with so many bytes of text.
+    fn spend(&mut self, text: usize) -> Result<()> {
+        let cost = 1 + text / BYTES_OF_A_VALUE;
+        self.left = self.left.checked_sub(cost).ok_or_else(|| {
+            self.machine.malformed("it holds the same values over and over, more of them than it has bytes")
+        })?;
         Ok(())
     }
 
+    /// Whether to look into a value: not into one that holds itself, and not too deep. If so, [`Reading::leave`] it afterwards.
+    fn enter(&mut self, value: Value) -> bool {
+        let enters = self.around.len() < DEEPEST && !self.around.contains(&value);
+        if enters {
+            self.around.push(value);
+        }
+        enters
+    }
+
+    fn leave(&mut self) {
+        self.around.pop();
+    }
+
     /// The tensors of a state dict, of dicts of them, and of modules that were saved whole, under dotted names.
-    fn tensors(&mut self, value: Value, prefix: &str, depth: usize) -> Result<()> {
+    fn tensors(&mut self, value: Value, prefix: &str) -> Result<()> {
+        if !self.enter(value) {
+            return Ok(());
+        }
         let machine = self.machine;
         for &(key, value) in machine.entries(value) {
             let Some(key) = machine.text(key) else { continue };
@@ -223,20 +261,19 @@ impl Reading<'_> {
                 key if prefix.is_empty() => key.to_owned(),
                 key => format!("{prefix}.{key}"),
             };
+            self.spend(name.len())?;
             match value {
                 Value::Tensor(tensor) => {
-                    self.spend(depth)?;
                     let stored = self.stored(tensor, &name)?;
                     self.tensors.insert(name, stored);
                 }
-                Value::Dict(_) | Value::Object(_) if depth == 0 && prefix.is_empty() && is_training(key) => {}
-                Value::Dict(_) | Value::Object(_) => {
-                    self.spend(depth)?;
-                    self.tensors(value, &name, depth + 1)?;
-                }
+                Value::Dict(_) | Value::Object(_)
+                    if self.around.len() == 1 && prefix.is_empty() && is_training(key) => {}
+                Value::Dict(_) | Value::Object(_) => self.tensors(value, &name)?,
                 _ => {}
             }
         }
+        self.leave();
         Ok(())
     }
 
@@ -261,40 +298,54 @@ impl Reading<'_> {
         })
     }
 
-    /// A value as JSON: tensors, numbers that are none and the state of training left out, an object the dict of its attributes.
-    fn json(&mut self, value: Value, depth: usize) -> Result<Json> {
-        self.spend(depth)?;
+    /// A value as JSON: an object the dict of its attributes, and null what is none of its values: tensors, numbers that are none,
+    /// what holds itself, and what lies too deep. The state of training is left out.
+    fn json(&mut self, value: Value) -> Result<Json> {
         let machine = self.machine;
+        self.spend(machine.text(value).map_or(0, str::len))?;
         Ok(match value {
             Value::Bool(flag) => flag.into(),
             Value::Int(number) => number.into(),
             Value::Float(number) => Number::from_f64(number).map_or(Json::Null, Json::Number),
             Value::Text(text) => machine.texts[text].as_str().into(),
-            Value::Tuple(items) => self.json_list(&machine.tuples[items], depth)?,
-            Value::List(items) => self.json_list(&machine.lists[items], depth)?,
-            Value::Dict(_) => self.json_map(value, depth)?,
-            Value::Object(object) => {
-                let object = &machine.objects[object];
-                match (object.items, object.entries, object.state, object.arguments) {
-                    (Value::List(items), ..) => self.json_list(&machine.lists[items], depth)?,
-                    (_, Value::Dict(_), ..) | (_, _, Value::Dict(_), _) => self.json_map(value, depth)?,
-                    // A torchtext vocabulary before its attributes became a dict: the state is a tuple or a list.
-                    (_, _, state @ (Value::Tuple(_) | Value::List(_)), _) => self.json(state, depth + 1)?,
-                    (_, _, _, arguments @ (Value::Tuple(_) | Value::List(_))) => self.json(arguments, depth + 1)?,
-                    _ => Json::Null,
-                }
-            }
             Value::None | Value::Other | Value::Class(_) | Value::Storage(_) | Value::Tensor(_) | Value::Mark => {
                 Json::Null
+            }
+            _ if !self.enter(value) => Json::Null,
+            _ => {
+                let inside = self.json_inside(value)?;
+                self.leave();
+                inside
             }
         })
     }
 
-    fn json_list(&mut self, items: &[Value], depth: usize) -> Result<Json> {
-        items.iter().map(|&item| self.json(item, depth + 1)).collect()
+    fn json_inside(&mut self, value: Value) -> Result<Json> {
+        let machine = self.machine;
+        match value {
+            Value::Tuple(items) => self.json_list(&machine.tuples[items]),
+            Value::List(items) => self.json_list(&machine.lists[items]),
+            Value::Object(object) => {
+                let object = &machine.objects[object];
+                match (object.items, object.entries, object.state, object.arguments) {
+                    (Value::List(items), ..) => self.json_list(&machine.lists[items]),
+                    (_, Value::Dict(_), ..) | (_, _, Value::Dict(_), _) => self.json_map(value),
+                    // A torchtext vocabulary before its attributes became a dict: the state is a tuple or a list.
+                    (_, _, state @ (Value::Tuple(_) | Value::List(_)), _) => self.json(state),
+                    (_, _, _, arguments @ (Value::Tuple(_) | Value::List(_))) => self.json(arguments),
+                    _ => Ok(Json::Null),
+                }
+            }
+            _ => self.json_map(value),
+        }
     }
 
-    fn json_map(&mut self, value: Value, depth: usize) -> Result<Json> {
+    fn json_list(&mut self, items: &[Value]) -> Result<Json> {
+        items.iter().map(|&item| self.json(item)).collect()
+    }
+
+    fn json_map(&mut self, value: Value) -> Result<Json> {
+        let is_outermost = self.around.len() == 1;
         let mut map = Map::new();
         for &(key, value) in self.machine.entries(value) {
             if matches!(value, Value::Tensor(_)) {
@@ -305,8 +356,9 @@ impl Reading<'_> {
                 Value::Int(number) => number.to_string(),
                 _ => continue,
             };
-            if depth > 0 || !is_training(&key) {
-                map.insert(key, self.json(value, depth + 1)?);
+            self.spend(key.len())?;
+            if !(is_outermost && is_training(&key)) {
+                map.insert(key, self.json(value)?);
             }
         }
         Ok(Json::Object(map))

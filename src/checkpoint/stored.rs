@@ -1,5 +1,10 @@
 //! Where a tensor lies in its file.
 
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::bytes::Bytes;
 use super::dtype::Dtype;
 
 /// Where and how one tensor is stored.
@@ -30,4 +35,15 @@ impl Stored {
     pub(super) fn contiguous(dtype: Result<Dtype, String>, shape: Vec<usize>, offset: u64) -> Self {
         Self { dtype, shape, offset, strides: None, divisor: None }
     }
+}
+
+/// What a file of weights holds.
+#[derive(Default)]
+pub(super) struct Container {
+    /// Where each tensor lies.
+    pub(super) tensors: BTreeMap<String, Stored>,
+    /// What the file itself says about the network, its options and vocabularies, as its toolkit wrote it.
+    pub(super) said: Map<String, Value>,
+    /// The file no longer compressed, where it is: places count in this.
+    pub(super) inflated: Option<Bytes>,
 }

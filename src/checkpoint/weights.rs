@@ -30,8 +30,8 @@ pub const WEIGHT_FILES: [&str; 8] = [
 /// The endings of other files that may be weights.
 const ENDINGS: [&str; 6] = [".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".npz"];
 
-/// Files that have such an ending and are no weights: shortlists of Marian, and the state of a training.
-const NO_WEIGHTS: [&str; 4] = ["lex.", "optimizer", "scheduler", "training_args"];
+/// Files that have such an ending and are no weights: shortlists of Marian, vocabularies, and the state of a training.
+const NO_WEIGHTS: [&str; 5] = ["lex.", "vocab.", "optimizer", "scheduler", "training_args"];
 
 /// Bytes converted at a time: a tensor is never held both as stored and as `f32`.
 const CHUNK: usize = 1 << 20;
@@ -78,6 +78,9 @@ impl Weights {
         let chosen = chosen.iter().flatten().map(String::as_str);
         for name in WEIGHT_FILES.into_iter().chain(chosen) {
             let Some(bytes) = Bytes::open(files, name)? else { continue };
+            if !WEIGHT_FILES.contains(&name) {
+                return Self::open_file(files, name);
+            }
             let shards = if name.ends_with(".index.json") { shards(files, &bytes)? } else { vec![bytes] };
             return Self::from_files(shards);
         }
@@ -102,13 +105,28 @@ impl Weights {
         matches!(files, ModelFiles::Builtin { .. } | ModelFiles::File { .. }) || names.iter().any(is_weights)
     }
 
-    /// Opens one file of weights.
+    /// Opens one file of weights, with what lies beside it and belongs to it: OpenNMT-py's `X.pt` holds the options of the tensors
+    /// in `X.safetensors`, or in `X.00.safetensors` and on.
     ///
     /// # Errors
     /// As [`Weights::open`].
     pub fn open_file(files: &ModelFiles, name: &str) -> Result<Self> {
         let missing = || Error::model(files.path(name), "there is no such file, but config.json names it as `weights`");
-        Self::from_files(vec![Bytes::open(files, name)?.ok_or_else(missing)?])
+        let bytes = Bytes::open(files, name)?.ok_or_else(missing)?;
+        let Some((options, mut tensors)) = parts(files, name)? else { return Self::from_files(vec![bytes]) };
+        // A file of tensors of its own is whole.
+        if name == options && container::read(&bytes).is_ok() {
+            tensors.clear();
+        }
+        let open = |name: &String| Bytes::open(files, name)?.ok_or_else(missing);
+        let mut weights = Self::from_files(match tensors.is_empty() {
+            true => vec![bytes],
+            false => tensors.iter().map(open).collect::<Result<_>>()?,
+        })?;
+        if !tensors.is_empty() {
+            weights.said = container::said(&open(&options)?)?;
+        }
+        Ok(weights)
     }
 
     fn from_files(mut files: Vec<Bytes>) -> Result<Self> {
@@ -461,6 +479,11 @@ fn only_file(files: &ModelFiles) -> Result<Option<String>> {
         return Ok(None);
     }
     names.retain(|name| may_be_weights(name));
+    if let Some((options, tensors)) = names.first().map(|name| parts(files, name)).transpose()?.flatten()
+        && names.iter().all(|name| *name == options || tensors.contains(name))
+    {
+        return Ok(Some(options));
+    }
     if names.len() > 1 {
         let problem = format!(
             "several files may be the weights ({}); name one of them with --model, or in config.json: \"weights\": \"{}\"",
@@ -470,6 +493,24 @@ fn only_file(files: &ModelFiles) -> Result<Option<String>> {
         return Err(Error::model(files.path(""), problem));
     }
     Ok(names.pop())
+}
+
+/// The file of options (`X.pt`) and those of tensors (`X.safetensors`, `X.00.safetensors`, …) that a file belongs to, where both
+/// are there.
+fn parts(files: &ModelFiles, name: &str) -> Result<Option<(String, Vec<String>)>> {
+    let numberless = |stem: &str| match stem.rsplit_once('.') {
+        Some((stem, number)) if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => {
+            stem.to_owned()
+        }
+        _ => stem.to_owned(),
+    };
+    let of_tensors = |name: &str| name.strip_suffix(".safetensors").map(numberless);
+    let Some(stem) = name.strip_suffix(".pt").map(str::to_owned).or_else(|| of_tensors(name)) else { return Ok(None) };
+    let options = format!("{stem}.pt");
+    let names = files.names()?;
+    let tensors: Vec<String> = names.iter().filter(|name| of_tensors(name).as_ref() == Some(&stem)).cloned().collect();
+    let are_parts = names.contains(&options) && !tensors.is_empty() && !WEIGHT_FILES.contains(&name);
+    Ok(are_parts.then_some((options, tensors)))
 }
 
 /// Whether the name of a file is one of weights.

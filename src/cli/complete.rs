@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn an_option_of_a_command_has_the_commands_own_values() {
         assert_eq!(words("--format "), ["text", "json", "tsv", "marian-nbest"]);
-        assert_eq!(words("attn-dump --format "), ["text", "json", "tsv", "npz", "pharaoh", "svg", "html"]);
+        assert_eq!(words("attn-dump --format "), ["text", "json", "tsv", "npz", "pharaoh", "svg", "png", "pdf", "html"]);
         assert_eq!(words("eval --metric c"), ["chrf", "chrf++"]);
     }
 

@@ -104,18 +104,14 @@ fn description(model: &Description) -> String {
         },
     );
     let file = model.file.clone().unwrap_or_default();
-    match &model.weights {
-        Ok(weights) => {
+    line(
+        "weights",
+        model.weights.map(|weights| {
             let (parameters, bytes) = (weights.parameters as f64 / 1e6, weights.bytes as f64 / 1e6);
-            let precision = weights.precision.precision();
-            line("weights", Some(format!("{file}: {parameters:.1} M parameters, {bytes:.1} MB, {precision}")));
-            line("usable", Some("yes".to_owned()));
-        }
-        Err(problem) => {
-            line("weights", model.file.clone());
-            line("usable", Some(format!("no: {problem}")));
-        }
-    }
+            format!("{file}: {parameters:.1} M parameters, {bytes:.1} MB, {}", weights.precision.precision())
+        }),
+    );
+    line("usable", Some(model.problem.as_ref().map_or("yes".to_owned(), |problem| format!("no: {problem}"))));
     model.notes.iter().for_each(|note| line("note", Some(note.clone())));
     text
 }
@@ -123,6 +119,7 @@ fn description(model: &Description) -> String {
 fn json_description(model: &Description) -> String {
     let mut line = json!({
         "model": model.name,
+        "where": if Path::new(&model.name).is_dir() { "directory" } else { "file" },
         "toolkit": model.toolkit,
         "model_type": model.family,
         "network": model.network,
@@ -133,7 +130,12 @@ fn json_description(model: &Description) -> String {
         "file": model.file,
         "notes": model.notes,
     });
-    add_weights(&mut line, &model.weights);
+    if let Some(weights) = &model.weights {
+        add_weights(&mut line, weights);
+    }
+    if let Some(problem) = &model.problem {
+        line["problem"] = json!(problem);
+    }
     format!("{line}\n")
 }
 
@@ -183,20 +185,18 @@ fn json_line(model: &ModelSummary) -> String {
         "source_language": model.languages.0,
         "target_language": model.languages.1,
     });
-    add_weights(&mut line, &model.weights);
+    match &model.weights {
+        Ok(weights) => add_weights(&mut line, weights),
+        Err(problem) => line["problem"] = json!(problem),
+    }
     format!("{line}\n")
 }
 
-fn add_weights(line: &mut Value, weights: &std::result::Result<WeightSummary, String>) {
-    match weights {
-        Ok(weights) => {
-            line["family"] = json!(weights.network);
-            line["parameters"] = json!(weights.parameters);
-            line["bytes"] = json!(weights.bytes);
-            line["precision"] = json!(weights.precision.precision());
-        }
-        Err(problem) => line["problem"] = json!(problem),
-    }
+fn add_weights(line: &mut Value, weights: &WeightSummary) {
+    line["family"] = json!(weights.network);
+    line["parameters"] = json!(weights.parameters);
+    line["bytes"] = json!(weights.bytes);
+    line["precision"] = json!(weights.precision.precision());
 }
 
 /// Aligned columns; a model that cannot be used has its reason in place of the last ones.

@@ -1,13 +1,14 @@
 //! Options that several commands share, and what they come to.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use translate::layouts::MOST_BEAMS;
 use translate::pipeline::descriptor_of;
 use translate::search::{CoveragePenalty, EarlyStopping, Sampling, SearchOptions};
-use translate::text::Vocabulary;
+use translate::text::{Pretokenizer, Segmentation, Shortlist, SideSegmentation, Unit, Vocabularies, Vocabulary};
 use translate::{BackendName, Device, Precision};
 use translate::{Error, Result, Translator};
 
@@ -58,6 +59,20 @@ pub(super) struct ModelOptions {
     #[arg(long, value_name = "WHERE", value_enum)]
     pub(super) language_token: Option<LanguageToken>,
 
+    /// Where the model's vocabulary is a list of pieces: what cuts text into words first, moses or none, with the languages whose
+    /// rules do it (moses:de-en, moses:de for both) [default: what the model's files say]
+    #[arg(long, value_name = "HOW[:LANGUAGES]", value_parser = pretokenize)]
+    pretokenize: Option<Pretokenize>,
+
+    /// Likewise: cut words into pieces by these codes of a byte pair encoding (subword-nmt's or fastBPE's), after Moses unless
+    /// --pretokenize says otherwise
+    #[arg(long, value_name = "FILE")]
+    codes: Option<PathBuf>,
+
+    /// Likewise: give words their usual case by this model of Moses's truecaser, and sentences that come out a capital
+    #[arg(long, value_name = "FILE")]
+    truecase_model: Option<PathBuf>,
+
     /// Take invisible characters (soft hyphens, joiners, marks of direction) out of the source, make all spaces and accents alike
     /// [default for the built-in models]
     #[arg(long, overrides_with = "no_normalize")]
@@ -85,6 +100,35 @@ impl SentenceArguments {
     pub(super) fn split(self, translator: &Translator) -> bool {
         self.split_sentences || (translator.text_defaults().split_sentences && !self.no_split_sentences)
     }
+}
+
+/// What `--pretokenize` says: `moses`, `none`, `moses:de-en`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pretokenize {
+    pretokenizer: Pretokenizer,
+    source: Option<String>,
+    target: Option<String>,
+}
+
+fn pretokenize(text: &str) -> std::result::Result<Pretokenize, String> {
+    let (how, languages) = text.split_once(':').map_or((text, None), |(how, languages)| (how, Some(languages)));
+    let pretokenizer = match how {
+        "moses" => Pretokenizer::Moses,
+        "none" => Pretokenizer::None,
+        _ => return Err("must be moses or none, with languages as in moses:de-en".to_owned()),
+    };
+    let is_code = |code: &&str| code.len() > 1 && code.bytes().all(|byte| byte.is_ascii_lowercase());
+    let (source, target) = match languages.map(|languages| languages.split_once('-').unwrap_or((languages, languages)))
+    {
+        None => (None, None),
+        Some((source, target)) if is_code(&source) && is_code(&target) => {
+            (Some(source.to_owned()), Some(target.to_owned()))
+        }
+        Some(_) => {
+            return Err("the languages must be two ISO 639 codes with a hyphen between, as in moses:de-en".to_owned());
+        }
+    };
+    Ok(Pretokenize { pretokenizer, source, target })
 }
 
 /// Where the token of the target's language stands.
@@ -144,8 +188,33 @@ impl ModelOptions {
         if self.normalize || self.no_normalize {
             builder = builder.normalize(self.normalize);
         }
+        builder = builder.segmentation(self.segmentation()?);
         let translator = builder.threads(self.threads()).pieces(self.pieces).build()?;
         Ok((translator, start.elapsed()))
+    }
+
+    /// What was said of how text is cut.
+    fn segmentation(&self) -> Result<Segmentation> {
+        // Files are named from where the command runs, not from where the model is.
+        let absolute = |path: &Option<PathBuf>| {
+            let path = path.as_ref().map(|path| std::path::absolute(path).map_err(|error| Error::io(path, error)));
+            path.transpose()
+        };
+        let codes = absolute(&self.codes)?;
+        let how = self.pretokenize.clone();
+        let both = SideSegmentation {
+            unit: codes.is_some().then_some(Unit::Codes),
+            codes,
+            pretokenize: how.as_ref().map(|how| how.pretokenizer),
+            ..SideSegmentation::default()
+        };
+        let (source, target) = how.map_or((None, None), |how| (how.source, how.target));
+        let truecase_model = absolute(&self.truecase_model)?;
+        let detruecase = truecase_model.is_some().then_some(true);
+        Ok(Segmentation {
+            source: SideSegmentation { language: source, truecase_model, ..both.clone() },
+            target: SideSegmentation { language: target, detruecase, ..both },
+        })
     }
 
     /// How many threads to use. A GPU is fed by one: several would only share its memory.
@@ -196,6 +265,10 @@ pub(super) struct SearchArguments {
     /// Never generate this word; may be repeated
     #[arg(long, value_name = "WORD")]
     pub(super) suppress: Vec<String>,
+
+    /// Generate only the tokens that a shortlist of Marian's (lex.*.bin) has for a sentence, as Firefox does
+    #[arg(long, value_name = "FILE")]
+    pub(super) shortlist: Option<PathBuf>,
 
     /// Draw each token at random by its probability instead of taking the best
     #[arg(long)]
@@ -266,6 +339,13 @@ impl SearchArguments {
         }
         if let Some(penalty) = self.repetition_penalty {
             options.repetition_penalty = penalty;
+        }
+        if let Some(path) = &self.shortlist {
+            let bytes = std::fs::read(path).map_err(|error| Error::io(path, error))?;
+            let Vocabularies { source, target, .. } = translator.vocabularies();
+            let size = source.size() as u32;
+            let is_shared = size == target.size() as u32 && (0..size).all(|id| source.piece(id) == target.piece(id));
+            options.shortlist = Some(Arc::new(Shortlist::parse(&bytes, path, is_shared)?));
         }
         options.coverage_penalty = self.coverage_penalty.map(|weight| CoveragePenalty { weight });
         options.sampling = self.sampling.then_some(Sampling {

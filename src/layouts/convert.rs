@@ -55,6 +55,10 @@ pub fn convert(files: &ModelFiles, out: &Path, dtype: Dtype, form: Form) -> Resu
     let mut config = config(&opened, form)?;
     // These say how to read the old files.
     ["vocabulary", "weights", "tensor_names"].iter().for_each(|key| drop(config.shift_remove(*key)));
+    if form == Form::Own && (opened.lists.is_some() || opened.segmentation.is_said()) {
+        // Nothing of how text is cut rests on where its files lay.
+        config.insert("segmentation".to_owned(), opened.vocabularies(files)?.segmentation.to_json());
+    }
     let mut planned = plan(&opened.parameters, &opened.spec, &mut config)?;
     if form == Form::Marian
         && let Spec::Transformer(spec) = &opened.spec
@@ -68,6 +72,13 @@ pub fn convert(files: &ModelFiles, out: &Path, dtype: Dtype, form: Form) -> Resu
     let mut notes = opened.notes.clone();
     notes.extend(opened.generation.notes(files));
     let mut generation = opened.generation.clone();
+    let starts_from_zero = matches!(&opened.spec, Spec::Transformer(spec) if spec.starts_from_zero);
+    if form == Form::Marian && starts_from_zero {
+        let (_, padding) = opened.spec.vocabulary_sizes();
+        let padding = u32::try_from(padding).unwrap_or(u32::MAX);
+        (generation.pad_token_id, generation.decoder_start_token_id) = (Some(padding), Some(padding));
+        generation.banned_tokens.push(padding);
+    }
     // Other engines read token ids from here alone.
     generation.eos_token_id.get_or_insert(opened.frame.end);
     generation.pad_token_id.get_or_insert(opened.frame.padding);
@@ -147,12 +158,19 @@ fn config(opened: &Opened, form: Form) -> Result<Map<String, Value>> {
 /// # Errors
 /// If a form needs a vocabulary that the lists do not make.
 fn vocabulary_files(files: &ModelFiles, opened: &Opened, form: Form) -> Result<Vec<(String, Vec<u8>)>> {
-    let Some(lists) = &opened.lists else { return Ok(Vec::new()) };
+    if opened.lists.is_none() && !opened.segmentation.is_said() {
+        return Ok(Vec::new());
+    }
+    let place = match (&opened.lists, &opened.vocabulary) {
+        (None, Some(elsewhere)) => files.directory(elsewhere)?,
+        _ => files.clone(),
+    };
     let mut segmenters = Vec::new();
     for path in opened.vocabularies(files)?.files {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        segmenters.push((name, files.read(&path)?.unwrap_or_default().into_owned()));
+        segmenters.push((name, place.read(&path)?.unwrap_or_default().into_owned()));
     }
+    let Some(lists) = &opened.lists else { return Ok(segmenters) };
     let json = |value: Value| -> Vec<u8> { format!("{value:#}\n").into_bytes() };
     match form {
         Form::Own => {
@@ -363,7 +381,14 @@ fn plan(parameters: &Parameters, spec: &Spec, config: &mut Map<String, Value>) -
 }
 
 /// What of an int8 model stays in floats though it is a matrix: what is added or divided into parts instead of multiplied.
-const FLOATS: [&str; 4] = ["embed_positions", "relative_attention_bias", "attention.attn_fc", "attention.v_fc"];
+const FLOATS: [&str; 6] = [
+    "embed_positions",
+    "relative_attention_bias",
+    "relative_keys",
+    "relative_values",
+    "attention.attn_fc",
+    "attention.v_fc",
+];
 
 fn write_weights(path: &Path, parameters: &Parameters, planned: Vec<Planned>, dtype: Dtype) -> Result<()> {
     // One row is a vector that somebody wrote with two axes.

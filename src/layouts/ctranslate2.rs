@@ -40,6 +40,13 @@ impl Layout for CTranslate2 {
         "ctranslate2"
     }
 
+    fn toolkit(&self, _files: &ModelFiles, weights: &Weights) -> (&'static str, Option<String>) {
+        let said = |key: &str| weights.said().get(key).map(ToString::to_string).unwrap_or_default();
+        let (binary, spec, revision) = (said("binary_version"), said("spec"), said("revision"));
+        let version = format!("(binary version {binary}, {} revision {revision})", spec.trim_matches('"'));
+        ("CTranslate2", Some(version))
+    }
+
     fn recognises(&self, _tensors: &[&str], said: &Map<String, Value>) -> bool {
         said.contains_key("binary_version") && said.contains_key("spec")
     }
@@ -169,14 +176,15 @@ impl Layout for CTranslate2 {
         let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 1)?;
         let width = toolkits::width(parameters)?;
         let default_heads = if specification == "TransformerBig" { 16 } else { 8 };
-        let stack = |side: &str| -> Result<Stack> {
-            let heads = number(keys, side, "num_heads")?.map_or(default_heads, |heads| heads.max(1) as usize);
-            let final_norm = parameters.contains(&format!("model.{side}.layer_norm.weight"));
-            toolkits::stack(keys, parameters, side, width, heads, final_norm)
-        };
         let flag = |name: &str, default: i64| -> Result<bool> {
             let of = |side: &str| Ok::<_, crate::Error>(number(keys, side, name)?.unwrap_or(default));
             Ok(toolkits::same_side(keys, &format!("`{name}`"), of("encoder")? != 0, of("decoder")? != 0))
+        };
+        let norm_before = flag("pre_norm", 1)?;
+        let stack = |side: &str| -> Result<Stack> {
+            let heads = number(keys, side, "num_heads")?.map_or(default_heads, |heads| heads.max(1) as usize);
+            let final_norm = parameters.contains(&format!("model.{side}.layer_norm.weight"));
+            toolkits::stack(keys, parameters, side, width, heads, norm_before, final_norm)
         };
         if number(keys, "encoder", "activation")? != number(keys, "decoder", "activation")? {
             keys.refuse("`activation` differs between encoder and decoder, which is not supported");
@@ -189,7 +197,7 @@ impl Layout for CTranslate2 {
                 buckets: shape[0],
                 max_distance: number(keys, "encoder", "layer_0/self_attention/relative_attention_max_distance")?
                     .map_or(128, |distance| distance.clamp(0, 1 << 16) as usize),
-                every_layer: parameters.contains(&bias_name(1)) && !parameters.same(&bias_name(0), &bias_name(1))?,
+                every_layer: own_biases(parameters)?,
             }),
             None => None,
         };
@@ -217,11 +225,7 @@ impl Layout for CTranslate2 {
         Ok(Spec::Transformer(Transformer {
             encoder: stack("encoder")?,
             decoder: stack("decoder")?,
-            norm: Norm {
-                kind: if is_rms { NormKind::Rms } else { NormKind::Layer },
-                epsilon,
-                before: flag("pre_norm", 1)?,
-            },
+            norm: Norm { kind: if is_rms { NormKind::Rms } else { NormKind::Layer }, epsilon },
             activation: activation(keys)?,
             attention_scale: keys.float("encoder/layer_0/self_attention/queries_scale")?,
             bias: false,
@@ -293,6 +297,19 @@ fn number(keys: &Keys, side: &str, name: &str) -> Result<Option<i64>> {
     value.as_i64().map(Some).ok_or_else(|| keys.wrong(&key, value, "a whole number"))
 }
 
+/// Whether any layer has a relative attention bias that is not that of the first.
+fn own_biases(parameters: &Parameters) -> Result<bool> {
+    for side in ["encoder", "decoder"] {
+        let name = |layer: usize| format!("model.{side}.layers.{layer}.self_attn.relative_attention_bias.weight");
+        for other in (1..).map(name).take_while(|other| parameters.contains(other)) {
+            if !parameters.same(&name(0), &other)? {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
 /// What embeddings are multiplied by: a flag, or since revision 6 perhaps the number itself.
 fn embedding_scale(keys: &Keys, side: &str, width: usize) -> Result<f32> {
     let names = [format!("{side}/scale_embeddings"), format!("{side}/embeddings/multiply_by_sqrt_depth")];
@@ -344,12 +361,12 @@ fn alignment(weights: &Weights) -> Option<Value> {
 
 /// The lists of pieces of both sides.
 fn lists(files: &ModelFiles, keys: &Keys) -> Result<Lists> {
-    if files.read("source_1_vocabulary.json")?.or(files.read("source_1_vocabulary.txt")?).is_some() {
+    if files.has("source_1_vocabulary.json") || files.has("source_1_vocabulary.txt") {
         return Err(keys.error("the source has features beside its words, which are not supported"));
     }
     let read = |side: &str| -> Result<Option<PieceList>> {
         for (name, is_json) in [(format!("{side}_vocabulary.json"), true), (format!("{side}_vocabulary.txt"), false)] {
-            if files.read(&name)?.is_some() {
+            if files.has(&name) {
                 let pieces = pieces(&toolkits::text(files, &name)?, is_json);
                 let pieces =
                     pieces.ok_or_else(|| crate::Error::model(files.path(&name), "is no list of pieces in JSON"))?;

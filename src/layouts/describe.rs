@@ -1,12 +1,12 @@
 //! What a model is, in words: for `translate models`.
 
 use super::list::{languages, weights};
-use super::{Layout, Opened, WeightSummary};
+use super::{Layout, Opened, WeightSummary, by_tensors};
 use crate::checkpoint::{ModelFiles, Parameters, Weights};
 use crate::compute::{Activation, NormKind};
 use crate::layouts::hugging_face::activation_name;
 use crate::model::EmbeddingNames;
-use crate::spec::{Positions, Recurrent, Spec, Transformer};
+use crate::spec::{Past, Positions, Recurrent, Spec, Transformer};
 
 /// What can be said of a model, or of a file or directory that looks like one.
 #[derive(Clone, Debug)]
@@ -25,8 +25,10 @@ pub struct Description {
     pub vocabularies: Option<(usize, usize)>,
     /// The file of weights, or the first of several.
     pub file: Option<String>,
-    /// The weights at a glance, or why the model cannot be used.
-    pub weights: Result<WeightSummary, String>,
+    /// The weights at a glance, if they can be read.
+    pub weights: Option<WeightSummary>,
+    /// Why the model cannot be used, if it cannot.
+    pub problem: Option<String>,
     /// What a person should know of it, one line each.
     pub notes: Vec<String>,
 }
@@ -48,13 +50,23 @@ pub fn describe(files: &ModelFiles) -> Description {
         languages,
         vocabularies: None,
         file: None,
-        weights: weights(files).map_err(|error| error.to_string()),
+        weights: None,
+        problem: weights(files).err().map(|error| error.to_string()),
         notes: Vec::new(),
     };
+    let file = |path: std::path::PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    if let Ok(weights) = Weights::open(files) {
+        let layout = by_tensors(&weights);
+        description.file = file(weights.path());
+        description.family = layout.map(Layout::name);
+        description.toolkit = layout.map(|layout| toolkit(layout, files, &weights));
+        description.weights = Some(WeightSummary::of(&weights, layout.map_or("unknown", Layout::network)));
+    }
     if let Ok((layout, keys, parameters)) = super::parameters(files) {
         description.family = Some(layout.name());
         description.toolkit = Some(toolkit(layout, files, parameters.weights()));
-        description.file = parameters.path().file_name().map(|name| name.to_string_lossy().into_owned());
+        description.file = file(parameters.path());
+        description.weights = Some(WeightSummary::of(parameters.weights(), layout.network()));
         description.network = layout.spec(&keys, &parameters).ok().map(|spec| network(&spec, &parameters));
     }
     if let Ok(opened) = Opened::open(files) {
@@ -94,6 +106,17 @@ fn transformer(spec: &Transformer, parameters: &Parameters) -> String {
         NormKind::Rms => "root-mean-square ",
         _ => "",
     };
+    let place = match (encoder.norm_before, decoder.norm_before) {
+        (true, true) => "pre",
+        (false, false) => "post",
+        (true, false) => "pre- and in the decoder post",
+        (false, true) => "post- and in the decoder pre",
+    };
+    let past = match spec.past {
+        Past::Attention => "",
+        Past::Ssru => ", SSRU in the decoder",
+        Past::Average { .. } => ", average attention in the decoder",
+    };
     let activation = match spec.activation {
         Activation::Identity => "linear",
         other => activation_name(other),
@@ -112,14 +135,14 @@ fn transformer(spec: &Transformer, parameters: &Parameters) -> String {
         _ => "",
     };
     format!(
-        "Transformer, {} + {} layers, width {}, {} heads, feed-forward {}{}, {norm}{}-norm, {activation}, {positions}{tied}",
+        "Transformer, {} + {} layers, width {}, {} heads, feed-forward {}{}, {norm}{}-norm, {activation}, {positions}{past}{tied}",
         encoder.layers,
         decoder.layers,
         spec.width,
         both(encoder.heads, decoder.heads),
         both(encoder.inner, decoder.inner),
         if spec.gated { " gated" } else { "" },
-        if spec.norm.before { "pre" } else { "post" },
+        place,
     )
 }
 

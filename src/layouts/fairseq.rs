@@ -35,6 +35,13 @@ const REFUSED: [&str; 9] = [
     "char_inputs",
 ];
 
+/// Tensors that other networks have, and what they are.
+const REFUSED_TENSORS: [(&str, &str); 3] = [
+    ("adaptive_softmax", "the output layer is an adaptive softmax, which is not supported"),
+    ("project_in_dim", "embeddings of another width than the decoder's (`decoder_input_dim`) are not supported"),
+    ("project_out_dim", "an output layer of another width than the decoder's (`decoder_output_dim`) is not supported"),
+];
+
 /// The family.
 pub(super) struct Fairseq;
 
@@ -54,13 +61,15 @@ impl Layout for Fairseq {
     }
 
     fn options(&self, _files: &ModelFiles, weights: &Weights) -> Result<Option<Map<String, Value>>> {
-        let said = weights.said();
-        let args = said.get("args").and_then(Value::as_object);
-        let Some(cfg) = said.get("cfg").and_then(Value::as_object) else { return Ok(args.cloned()) };
+        let said = |key| weights.said().get(key).map(plain).and_then(|value| value.as_object().cloned());
+        let Some(cfg) = said("cfg") else { return Ok(said("args")) };
         // The task's options tell the languages.
         let mut options = Map::new();
         for part in ["task", "model"] {
             options.extend(cfg.get(part).and_then(Value::as_object).cloned().unwrap_or_default());
+        }
+        if let Some(task) = cfg.get("task").and_then(|task| task.get("_name")) {
+            options.insert("task".to_owned(), task.clone());
         }
         Ok(Some(options))
     }
@@ -107,8 +116,19 @@ impl Layout for Fairseq {
                 keys.refuse(format!("`{key}` is not supported"));
             }
         }
-        if parameters.names().any(|name| name.contains("adaptive_softmax")) {
-            keys.refuse("the output layer is an adaptive softmax, which is not supported");
+        for (part, what) in REFUSED_TENSORS {
+            if parameters.names().any(|name| name.contains(part)) {
+                keys.refuse(what);
+            }
+        }
+        // Their dictionaries go on with languages, and one of these stands beside every sentence.
+        let speaks_many = ["encoder_langtok", "decoder_langtok"].iter().any(|key| toolkits::is_on(keys, key));
+        let task = keys.string("task")?.unwrap_or_default();
+        if speaks_many || task == "translation_from_pretrained_bart" {
+            let advice = "convert it to a Hugging Face directory (transformers has scripts for mBART and M2M100)";
+            keys.refuse(format!(
+                "sentences with language tokens (task {task:?}) are not supported in this form; {advice}"
+            ));
         }
         let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 1)?;
         let width = toolkits::width(parameters)?;
@@ -116,9 +136,16 @@ impl Layout for Fairseq {
             let heads = keys.size(&format!("{side}_attention_heads"), 8)?;
             // The first versions had no last normalisation, wherever the others stood.
             let final_norm = parameters.contains(&format!("model.{side}.layer_norm.weight"));
-            toolkits::stack(keys, parameters, side, width, heads, final_norm)
+            toolkits::stack(
+                keys,
+                parameters,
+                side,
+                width,
+                heads,
+                keys.flag(&format!("{side}_normalize_before"), false)?,
+                final_norm,
+            )
         };
-        let before = |side: &str| keys.flag(&format!("{side}_normalize_before"), false);
         let positions = if keys.flag("no_token_positional_embeddings", false)? {
             Positions::None
         } else if keys.flag(first(keys, &["encoder_learned_pos", "decoder_learned_pos"]), false)? {
@@ -140,11 +167,7 @@ impl Layout for Fairseq {
         Ok(Spec::Transformer(Transformer {
             encoder: stack("encoder")?,
             decoder: stack("decoder")?,
-            norm: Norm {
-                kind: NormKind::Layer,
-                epsilon: 1e-5,
-                before: toolkits::same_side(keys, "`encoder_normalize_before`", before("encoder")?, before("decoder")?),
-            },
+            norm: Norm { kind: NormKind::Layer, epsilon: 1e-5 },
             activation: activation(keys)?,
             embedding_scale: if keys.flag("no_scale_embedding", false)? { 1.0 } else { (width as f32).sqrt() },
             embedding_norm: parameters.contains("model.encoder.layernorm_embedding.weight"),
@@ -154,8 +177,7 @@ impl Layout for Fairseq {
         }))
     }
 
-    fn frame(&self, _keys: &Keys, spec: &Spec) -> Result<Frame> {
-        let _ = spec;
+    fn frame(&self, _keys: &Keys, _spec: &Spec) -> Result<Frame> {
         let mut frame = TOKENS.frame(TOKENS.end);
         frame.source = Some((Vec::new(), vec![Part::Id(TOKENS.end)]));
         frame.bans_padding = true;
@@ -192,6 +214,21 @@ impl Layout for Fairseq {
     fn search(&self, _keys: &Keys, generation: &mut GenerationConfig) -> Result<()> {
         toolkits::beam_of_five(generation, 201);
         Ok(())
+    }
+}
+
+/// A value without the objects of OmegaConf, in which version 0.10 kept its configuration: a container with what it holds as
+/// `_content`, a value as `_val`, and a choice of several as a list of its name.
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => match (map.get("_content"), map.get("_val")) {
+            (Some(content), _) => plain(content),
+            (None, Some(Value::Array(choice))) if choice.len() == 1 => choice[0].clone(),
+            (None, Some(value)) => value.clone(),
+            (None, None) => map.iter().map(|(key, value)| (key.clone(), plain(value))).collect(),
+        },
+        Value::Array(items) => items.iter().map(plain).collect(),
+        other => other.clone(),
     }
 }
 
@@ -235,10 +272,42 @@ fn dictionary(files: &ModelFiles, name: &str) -> Result<PieceList> {
                 format!("line {number} is {line:?}; it should be a piece, a space and a count"),
             ));
         };
-        match pieces.iter().take(IMPLIED.len()).position(|known| known == piece) {
-            Some(id) if overwrites => pieces[id] = piece.to_owned(),
-            _ => pieces.push(piece.to_owned()),
+        // Every line has an id of its own; one that overwrites takes the name of the piece before it.
+        if overwrites && let Some(before) = pieces.iter_mut().find(|known| *known == piece) {
+            before.push_str(" #fairseq:overwritten");
         }
+        pieces.push(piece.to_owned());
     }
     Ok(TOKENS.list(pieces, path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_of_a_dictionary_has_an_id() {
+        let directory = tempfile::tempdir().unwrap();
+        let lines = "a 5\n<unk> 4 #fairseq:overwrite\nb c 3\nmadeupword0000 0\n";
+        std::fs::write(directory.path().join("dict.xx.txt"), lines).unwrap();
+        let files = ModelFiles::Directory(directory.path().to_owned());
+        let pieces = dictionary(&files, "dict.xx.txt").unwrap().pieces;
+        let expected = ["<s>", "<pad>", "</s>", "<unk> #fairseq:overwritten", "a", "<unk>", "b c", "madeupword0000"];
+        assert_eq!(pieces, expected);
+        std::fs::write(directory.path().join("dict.xx.txt"), "a 5\nb\n").unwrap();
+        let error = dictionary(&files, "dict.xx.txt").unwrap_err().to_string();
+        assert!(error.contains("dict.xx.txt: line 2 is \"b\"; it should be a piece, a space and a count"), "{error}");
+    }
+
+    #[test]
+    fn objects_of_omegaconf_are_what_they_hold() {
+        let value = |value: Value| serde_json::json!({"_metadata": {"key": "x"}, "_parent": null, "_val": value});
+        let model = serde_json::json!({"_content": {
+            "encoder_layers": value(2.into()),
+            "activation_fn": value(serde_json::json!(["gelu"])),
+            "betas": {"_content": [value(1.into()), value(2.into())], "_metadata": null},
+        }});
+        let expected = serde_json::json!({"encoder_layers": 2, "activation_fn": "gelu", "betas": [1, 2]});
+        assert_eq!(plain(&model), expected);
+    }
 }

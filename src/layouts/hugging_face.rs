@@ -75,7 +75,7 @@ pub(super) fn width(keys: &Keys, parameters: &Parameters, default: usize) -> Res
 pub(super) fn differs(spec: &Transformer) -> Option<&'static str> {
     let sides = [&spec.encoder, &spec.decoder];
     let is_false = [
-        (spec.norm.before, "its normalisations stand before the sublayers"),
+        (sides.iter().any(|side| side.norm_before), "its normalisations stand before the sublayers"),
         (spec.norm.kind != NormKind::Layer, "its normalisation is another"),
         (spec.gated, "its feed-forward layers are gated"),
         (spec.past != Past::Attention, "its decoder has no self-attention"),
@@ -111,9 +111,9 @@ impl Class {
         let width = width(keys, parameters, 1024)?;
         Ok(Spec::Transformer(Transformer {
             width,
-            encoder: stack(keys, "encoder", width, self.final_norm)?,
-            decoder: stack(keys, "decoder", width, self.final_norm)?,
-            norm: Norm { kind: NormKind::Layer, epsilon: 1e-5, before: self.before },
+            encoder: stack(keys, "encoder", width, &self)?,
+            decoder: stack(keys, "decoder", width, &self)?,
+            norm: Norm { kind: NormKind::Layer, epsilon: 1e-5 },
             activation: activation(keys, &["activation_function"], self.activation)?,
             gated: false,
             attention_scale: None,
@@ -158,12 +158,13 @@ pub(super) const SINUSOIDS: Positions =
     Positions::Sinusoidal { order: Order::Halves, first_index: 0, frequencies: Frequencies::ByWidth, padding: None };
 
 /// The layers of one side under Hugging Face's keys.
-pub(super) fn stack(keys: &Keys, side: &str, width: usize, final_norm: bool) -> Result<Stack> {
+fn stack(keys: &Keys, side: &str, width: usize, class: &Class) -> Result<Stack> {
     let layers = keys.size(&format!("{side}_layers"), 12)?;
     let heads = keys.size(&format!("{side}_attention_heads"), 16)?;
     let inner = keys.size(&format!("{side}_ffn_dim"), 4096)?;
     let head_width = head_width(keys, width, heads, side)?;
-    Ok(Stack { layers, heads, head_width, inner, final_norm, residual_weight: 1.0 })
+    let (norm_before, final_norm) = (class.before, class.final_norm);
+    Ok(Stack { layers, heads, head_width, inner, norm_before, final_norm, residual_weight: 1.0 })
 }
 
 /// The width of a head where heads share the width of the model.
@@ -256,7 +257,7 @@ pub(super) fn complete(spec: &Transformer, frame: &Frame, config: &mut Map<Strin
         "activation_function": activation_name(spec.activation),
         "scale_embedding": spec.embedding_scale != 1.0,
         "static_position_embeddings": matches!(spec.positions, Positions::Sinusoidal { .. }),
-        "normalize_before": spec.norm.before,
+        "normalize_before": spec.encoder.norm_before,
         "normalize_embedding": spec.embedding_norm,
         "add_final_layer_norm": spec.encoder.final_norm,
         "max_position_embeddings": spec.trained_length,

@@ -8,11 +8,11 @@ use serde_json::{Map, Value, json};
 use super::rules::Rule;
 use super::toolkits::{self, Tokens};
 use super::{GenerationConfig, Layout, Lists, hugging_face};
+use crate::Result;
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights, read_yaml};
 use crate::compute::{Activation, NormKind};
-use crate::spec::{Frequencies, Norm, Order, Positions, Spec, Transformer};
+use crate::spec::{Frequencies, Norm, Order, Positions, Spec, Stack, Transformer};
 use crate::text::{Frame, Part, PieceList};
-use crate::{Error, Result};
 
 /// The family.
 pub(super) struct JoeyNmt;
@@ -32,10 +32,12 @@ impl Layout for JoeyNmt {
 
     fn options(&self, files: &ModelFiles, _weights: &Weights) -> Result<Option<Map<String, Value>>> {
         let Some(mut options) = read_yaml(files, "config.yaml")? else { return Ok(None) };
-        let data = options.get("data").cloned().unwrap_or_default();
-        let level = data.pointer("/src/level").or(data.get("level")).and_then(Value::as_str);
-        if level == Some("char") {
-            options.insert("segmentation".to_owned(), json!({"unit": "characters"}));
+        let sides =
+            [("source", "src"), ("target", "trg")].map(|(side, theirs)| (side, segmentation(files, &options, theirs)));
+        let said: Map<String, Value> =
+            sides.into_iter().filter_map(|(side, said)| Some((side.to_owned(), said?))).collect();
+        if !said.is_empty() {
+            options.insert("segmentation".to_owned(), Value::Object(said));
         }
         Ok(Some(options))
     }
@@ -90,31 +92,25 @@ impl Layout for JoeyNmt {
         let scale = |side: &Keys| -> Result<bool> {
             side.section("embeddings")?.map_or(Ok(false), |embeddings| embeddings.flag("scale", false))
         };
-        let stack = |name: &str, side: &Keys, default_before: bool| {
+        let stack = |name: &str, side: &Keys, default: bool| -> Result<Stack> {
             let final_norm = parameters.contains(&format!("model.{name}.layer_norm.weight"));
-            let before = side.string("layer_norm")?.map_or(default_before || final_norm, |place| place == "pre");
-            let stack = toolkits::stack(keys, parameters, name, width, side.size("num_heads", 8)?, final_norm)?;
-            Ok::<_, Error>((stack, before))
+            // Before 2.0 there was no choice: before each sublayer, and after the last.
+            let norm_before = side.string("layer_norm")?.map_or(default || final_norm, |place| place == "pre");
+            let heads = side.size("num_heads", 8)?;
+            let stack = toolkits::stack(keys, parameters, name, width, heads, norm_before, final_norm)?;
+            Ok(Stack { residual_weight: side.float("alpha")?.unwrap_or(1.0), ..stack })
         };
-        // Before 2.0 there was no choice: before each sublayer, and after the last.
-        let (encoder_stack, before) = stack("encoder", &encoder, true)?;
-        let (decoder_stack, decoder_before) = stack("decoder", &decoder, false)?;
         let scaled = toolkits::same_side(keys, "`embeddings.scale`", scale(&encoder)?, scale(&decoder)?);
-        let alpha = |side: &Keys| Ok::<_, Error>(side.float("alpha")?.unwrap_or(1.0));
-        for side in [&encoder, &decoder] {
-            if alpha(side)? != 1.0 {
-                keys.refuse("`alpha` other than 1 is not supported");
-            }
+        let (of_encoder, of_decoder) = (activation(keys, &encoder)?, activation(keys, &decoder)?);
+        if of_encoder != of_decoder {
+            keys.refuse("`activation` differs between encoder and decoder, which is not supported");
         }
         Ok(Spec::Transformer(Transformer {
-            encoder: encoder_stack,
-            decoder: decoder_stack,
-            norm: Norm {
-                kind: NormKind::Layer,
-                epsilon: 1e-6,
-                before: toolkits::same_side(keys, "`layer_norm`", before, decoder_before),
-            },
-            activation: activation(keys, &encoder)?,
+            // In 2.x the layers of an encoder are normalised before unless said, but those of a decoder after.
+            encoder: stack("encoder", &encoder, true)?,
+            decoder: stack("decoder", &decoder, false)?,
+            norm: Norm { kind: NormKind::Layer, epsilon: 1e-6 },
+            activation: of_encoder,
             embedding_scale: if scaled { (width as f32).sqrt() } else { 1.0 },
             positions: Positions::Sinusoidal {
                 order: Order::Interleaved,
@@ -127,41 +123,70 @@ impl Layout for JoeyNmt {
     }
 
     fn frame(&self, keys: &Keys, _spec: &Spec) -> Result<Frame> {
-        let data = keys.section("data")?;
-        let id = |key: &str, default: u32| -> Result<u32> {
-            let special = data.as_ref().map(|data| data.section("special_symbols")).transpose()?.flatten();
-            Ok(special.map(|special| special.id(key)).transpose()?.flatten().unwrap_or(default))
-        };
-        let tokens = Tokens {
-            unknown: id("unk_id", 0)?,
-            padding: id("pad_id", 1)?,
-            begin: id("bos_id", 2)?,
-            end: id("eos_id", 3)?,
-        };
+        let tokens = tokens(keys)?;
         let mut frame = tokens.frame(tokens.begin);
         frame.source = Some((Vec::new(), vec![Part::Id(tokens.end)]));
         Ok(frame)
     }
 
     fn lists(&self, files: &ModelFiles, keys: &Keys) -> Result<Option<Lists>> {
+        let tokens = tokens(keys)?;
         let list = |side: &str, usual: &str| -> Result<PieceList> {
             let data = keys.section("data")?;
             let side = data.map(|data| data.section(side)).transpose()?.flatten();
             let named = side.map(|side| side.string("voc_file")).transpose()?.flatten();
             // The directory of a model holds copies; the names in its options are paths on its author's machine.
-            let named = named.and_then(|name| name.rsplit('/').next().map(str::to_owned));
-            let name = if files.read(usual)?.is_some() { usual.to_owned() } else { named.unwrap_or(usual.to_owned()) };
-            let text = toolkits::text(files, &name)?;
-            Ok(PieceList::new(text.lines().map(str::to_owned).collect(), files.path(&name)))
+            let named = named.as_deref().map(file_name).filter(|name| !files.has(usual) && files.has(name));
+            let name = named.unwrap_or(usual);
+            let text = toolkits::text(files, name)?;
+            // A line break alone ends a piece: others may be one.
+            let lines = text.strip_suffix('\n').unwrap_or(&text).split('\n').map(str::to_owned);
+            Ok(tokens.list(lines.collect(), files.path(name)))
         };
         Ok(Some((list("src", "src_vocab.txt")?, Some(list("trg", "trg_vocab.txt")?))))
     }
 
+    /// Its search never gives the start token, nor the end at once.
     fn search(&self, keys: &Keys, generation: &mut GenerationConfig) -> Result<()> {
+        let tokens = tokens(keys)?;
+        generation.banned_tokens = vec![tokens.begin];
+        generation.begin_banned_tokens = vec![tokens.end];
         if let Some(testing) = keys.section("testing")? {
             generation.num_beams = testing.size("beam_size", 1)?;
         }
         Ok(())
+    }
+}
+
+/// The ids of the special tokens.
+fn tokens(keys: &Keys) -> Result<Tokens> {
+    let data = keys.section("data")?;
+    let special = data.map(|data| data.section("special_symbols")).transpose()?.flatten();
+    let id = |key: &str, default: u32| -> Result<u32> {
+        Ok(special.as_ref().map(|special| special.id(key)).transpose()?.flatten().unwrap_or(default))
+    };
+    Ok(Tokens { unknown: id("unk_id", 0)?, padding: id("pad_id", 1)?, begin: id("bos_id", 2)?, end: id("eos_id", 3)? })
+}
+
+/// The last part of a path of somebody's machine.
+fn file_name(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or(path)
+}
+
+/// How the text of one side is cut, as far as its options say it and the files are there.
+fn segmentation(files: &ModelFiles, options: &Map<String, Value>, side: &str) -> Option<Value> {
+    let data = options.get("data")?;
+    let side = data.get(side)?;
+    // Before 2.0 both sides had the same.
+    if side.get("level").or(data.get("level"))?.as_str()? == "char" {
+        return Some(json!({"unit": "characters"}));
+    }
+    let tokenizer = side.get("tokenizer_cfg")?;
+    let beside = |key: &str| tokenizer.get(key).and_then(Value::as_str).map(file_name).filter(|name| files.has(name));
+    match (beside("model_file"), beside("codes")) {
+        (Some(model), _) => Some(json!({"model": model})),
+        (None, Some(codes)) => Some(json!({"codes": codes})),
+        (None, None) => None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::{Opened, by_model_type, open_parameters};
-use crate::checkpoint::{Dtype, ModelFiles, WEIGHT_FILES};
+use crate::checkpoint::{Dtype, ModelFiles, WEIGHT_FILES, Weights};
 use crate::store::hub::HubSettings;
 use crate::store::{Found, Location, find_all};
 use crate::text::Vocabularies;
@@ -34,6 +34,14 @@ pub struct WeightSummary {
     pub bytes: u64,
     /// The number format most of them are in.
     pub precision: Dtype,
+}
+
+impl WeightSummary {
+    /// The weights of a network.
+    pub(super) fn of(weights: &Weights, network: &'static str) -> Self {
+        let (parameters, bytes, precision) = weights.size();
+        Self { network, parameters, bytes, precision }
+    }
 }
 
 /// Lists built-in models, those in the Hugging Face cache, and those in or directly below each of `directories`.
@@ -74,8 +82,7 @@ pub(super) fn weights(files: &ModelFiles) -> crate::Result<WeightSummary> {
     let opened = Opened::open(files)?;
     opened.check_layers()?;
     opened.vocabularies(files)?;
-    let (parameters, bytes, precision) = opened.parameters.weights().size();
-    Ok(WeightSummary { network: opened.layout.network(), parameters, bytes, precision })
+    Ok(WeightSummary::of(opened.parameters.weights(), opened.layout.network()))
 }
 
 /// What the tokenizer's config says, else what the name of an OPUS-MT model says (`opus-mt-tc-big-en-pt`).

@@ -19,15 +19,14 @@ use crate::text::{Frame, Part};
 use crate::{Error, Result};
 
 /// Options that change the network in a way that is not supported where they are on.
-const REFUSED: [&str; 8] = [
+const REFUSED: [&str; 7] = [
     "transformer-no-projection",
     "transformer-pool",
-    "layer-normalization",
     "ulr",
     "lemma-dim-emb",
     "transformer-no-bias",
     "transformer-no-affine",
-    "output-approx-knn",
+    "right-left",
 ];
 
 /// The files in which a decoder's options may lie beside the weights.
@@ -41,6 +40,11 @@ impl Layout for MarianNative {
         "marian-native"
     }
 
+    fn toolkit(&self, _files: &ModelFiles, weights: &Weights) -> (&'static str, Option<String>) {
+        let version = weights.said().get("version").and_then(Value::as_str);
+        ("Marian", version.map(|version| version.chars().take(40).collect()))
+    }
+
     fn recognises(&self, tensors: &[&str], said: &Map<String, Value>) -> bool {
         said.contains_key("dim-emb") || tensors.contains(&"encoder_l1_self_Wq")
     }
@@ -50,6 +54,8 @@ impl Layout for MarianNative {
         if !options.contains_key("dim-emb") {
             return Ok(None);
         }
+        // Whether a decoder writes it is not the model's affair, and ours is another key.
+        options.shift_remove("alignment");
         for name in DECODERS {
             if let Some(decoder) = read_yaml(files, name)? {
                 if let Some(vocabularies) = decoder.get("vocabs") {
@@ -165,6 +171,10 @@ impl Layout for MarianNative {
             keys.refuse(format!("`type` {kind:?} is not supported; transformer is"));
             keys.supported()?;
         }
+        let models = keys.section("decoder")?.and_then(|decoder| Some(decoder.value("models")?.as_array()?.len()));
+        if models.is_some_and(|models| models > 1) {
+            keys.note("decoder.yml names several models that vote on every token; only the first is used");
+        }
         for key in REFUSED {
             if is_on(keys, key) {
                 keys.refuse(format!("`{key}` is not supported"));
@@ -208,7 +218,7 @@ impl Layout for MarianNative {
                 keys.refuse("`transformer-ffn-depth` less than 2 is not supported");
                 keys.supported()?;
             }
-            toolkits::stack(keys, parameters, side, width, heads, final_norm)
+            toolkits::stack(keys, parameters, side, width, heads, before, final_norm)
         };
         let table = parameters.shape("model.encoder.embed_positions.weight").and_then(|shape| shape.first().copied());
         let positions = match table {
@@ -226,6 +236,9 @@ impl Layout for MarianNative {
                 let cell = keys.string("dec-cell")?.unwrap_or_default();
                 if cell != "ssru" {
                     keys.refuse(format!("`dec-cell` {cell:?} in a Transformer is not supported; ssru is"));
+                }
+                if is_on(keys, "layer-normalization") {
+                    keys.refuse("`layer-normalization` inside of `dec-cell` ssru is not supported");
                 }
                 Past::Ssru
             }
@@ -245,7 +258,7 @@ impl Layout for MarianNative {
         Ok(Spec::Transformer(Transformer {
             encoder: stack("encoder")?,
             decoder: stack("decoder")?,
-            norm: Norm { kind: if is_rms { NormKind::Rms } else { NormKind::Layer }, epsilon: 1e-6, before },
+            norm: Norm { kind: if is_rms { NormKind::Rms } else { NormKind::Layer }, epsilon: 1e-6 },
             activation: activation(keys, "transformer-ffn-activation", Activation::Swish)?,
             gated: false,
             embedding_scale: if table.is_some() { 1.0 } else { (width as f32).sqrt() },
@@ -296,6 +309,17 @@ impl Layout for MarianNative {
         }
         Ok(())
     }
+}
+
+/// The file of weights that a decoder's options name, if it lies with them; of several the first.
+///
+/// # Errors
+/// If the options cannot be read.
+pub(super) fn weights(files: &ModelFiles) -> Result<Option<String>> {
+    let Some(decoder) = read_yaml(files, DECODERS[0])? else { return Ok(None) };
+    let named = decoder.get("models").and_then(|models| models.as_array()?.first()?.as_str());
+    let name = named.and_then(|path| path.rsplit(['/', '\\']).next()).map(str::to_owned);
+    Ok(name.filter(|name| files.has(name)))
 }
 
 /// Whether an option is on: lists and objects with something in them, too.

@@ -35,7 +35,7 @@ pub(super) fn names(files: &ModelFiles, keys: &Keys) -> Result<(String, String)>
             name.contains("vocab") && [".yml", ".yaml", ".txt", ".spm"].iter().any(|end| name.ends_with(end));
         is_vocabulary || (name.ends_with(".spm") && !["source.spm", "target.spm"].contains(&name.as_str()))
     });
-    let is_there = |name: &String| files.read(name).is_ok_and(|found| found.is_some());
+    let is_there = |name: &String| files.has(name);
     if let ([source, target], true) = (named.as_slice(), !named.is_empty() && named.iter().all(is_there)) {
         return Ok((source.clone(), target.clone()));
     }

@@ -3,6 +3,7 @@
 //! A family is one file here and one line in the list `LAYOUTS`. It reads its configuration into a [`Spec`], names its tensors
 //! by rules, and says what stands around a sentence; the arithmetic is in [`crate::model`].
 
+mod annotated_transformer;
 mod bart;
 mod convert;
 mod ctranslate2;
@@ -47,7 +48,7 @@ use crate::{Error, Result};
 use rules::Rule;
 
 /// Every family.
-static LAYOUTS: [&dyn Layout; 19] = [
+static LAYOUTS: [&dyn Layout; 20] = [
     // These know their own files; their tensors may have the names of others.
     &ctranslate2::CTranslate2,
     &marian_native::MarianNative,
@@ -55,6 +56,7 @@ static LAYOUTS: [&dyn Layout; 19] = [
     &opennmt_py::OpenNmtPy,
     &joeynmt::JoeyNmt,
     &sockeye::Sockeye,
+    &annotated_transformer::AnnotatedTransformer,
     &marian::Marian,
     &bart::Bart,
     &mbart::MBart,
@@ -286,8 +288,10 @@ impl Opened {
             (Some((source, target)), _) => {
                 Vocabularies::of_lists(files, source.clone(), target.clone(), &self.segmentation)?
             }
-            (None, Some(directory)) => Vocabularies::open(&files.directory(directory)?, kinds)?,
-            (None, None) => Vocabularies::open(files, kinds)?,
+            (None, Some(directory)) => {
+                Vocabularies::open_segmented(&files.directory(directory)?, kinds, &self.segmentation)?
+            }
+            (None, None) => Vocabularies::open_segmented(files, kinds, &self.segmentation)?,
         };
         let vocabularies = match &self.target_characters {
             Some(characters) => vocabularies.with_target_characters(characters),
@@ -346,7 +350,13 @@ impl Opened {
 /// The family of a model, its configuration, and its tensors under the names our layers ask for.
 fn parameters(files: &ModelFiles) -> Result<(&'static dyn Layout, Keys, Parameters)> {
     let config = Keys::read(files, "config.json")?;
-    let weights = match config.as_ref().map(|keys| keys.string("weights")).transpose()?.flatten() {
+    let said = config.as_ref().map(|keys| keys.string("weights")).transpose()?.flatten();
+    let said = match said {
+        // A file that a person names counts.
+        None if !matches!(files, ModelFiles::File { .. }) => marian_native::weights(files)?,
+        said => said,
+    };
+    let weights = match said {
         Some(name) => Weights::open_file(files, &name)?,
         None => Weights::open(files)?,
     };
@@ -362,7 +372,14 @@ fn parameters(files: &ModelFiles) -> Result<(&'static dyn Layout, Keys, Paramete
                 "has no `model_type`, and the names of the tensors are of no known family; supported are {}",
                 supported()
             )),
-            None => needs_config(files),
+            None => {
+                let example = weights.names().next().unwrap_or_default();
+                let problem = format!(
+                    "is missing, and the names of the tensors ({example}, …) are of no known family (docs/models.md says what \
+                     to write)"
+                );
+                Error::model(files.path("config.json"), problem)
+            }
         })?,
     };
     let keys = match (config, layout.options(files, &weights)?) {

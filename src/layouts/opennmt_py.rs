@@ -15,10 +15,27 @@ use crate::Result;
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
 use crate::compute::{Activation, NormKind};
 use crate::spec::{Frequencies, Norm, Order, Positions, Spec, Transformer};
-use crate::text::{Frame, Part, PieceList};
+use crate::text::{Frame, PieceList};
 
 /// The keys under which the pieces of both vocabularies are handed on.
 const PIECES: [&str; 2] = ["source_pieces", "target_pieces"];
+
+/// The key under which the token is handed on that the decoder is fed first.
+const START: &str = "decoder_start_token";
+
+/// Options that change the network and are not supported where they are on.
+const REFUSED: [&str; 10] = [
+    "copy_attn",
+    "coverage_attn",
+    "parallel_residual",
+    "num_kv",
+    "multiquery",
+    "relative_positions_buckets",
+    "num_experts",
+    "sliding_window",
+    "lora_layers",
+    "lora_embedding",
+];
 
 /// The family.
 pub(super) struct OpenNmtPy;
@@ -44,12 +61,31 @@ impl Layout for OpenNmtPy {
                 options.insert(key.to_owned(), pieces.clone());
             }
         }
+        if let Some(start) = said.get("vocab").and_then(|vocabulary| vocabulary.get(START)) {
+            options.insert(START.to_owned(), start.clone());
+        }
+        // What transforms of its training data put before a text, empty as a rule, and no languages of the model.
+        options.remove("src_lang");
+        options.remove("tgt_lang");
         Ok(Some(options))
     }
 
     fn rules(&self) -> &'static [Rule] {
         &[
             Rule::Ignore("{side}.embeddings.make_embedding.pe.{rest}"),
+            // The names of the first versions.
+            Rule::Rename("{side}.layer_norm.a_2", "{side}.layer_norm.weight"),
+            Rule::Rename("{side}.layer_norm.b_2", "{side}.layer_norm.bias"),
+            Rule::Rename("{side}.{stack}.{layer}.{norm}.a_2", "{side}.{stack}.{layer}.{norm}.weight"),
+            Rule::Rename("{side}.{stack}.{layer}.{norm}.b_2", "{side}.{stack}.{layer}.{norm}.bias"),
+            Rule::Rename(
+                "{side}.{stack}.{layer}.feed_forward.{norm}.a_2",
+                "{side}.{stack}.{layer}.feed_forward.{norm}.weight",
+            ),
+            Rule::Rename(
+                "{side}.{stack}.{layer}.feed_forward.{norm}.b_2",
+                "{side}.{stack}.{layer}.feed_forward.{norm}.bias",
+            ),
             Rule::Copy("{side}.embeddings.make_embedding.emb_luts.0.weight", &["model.{side}.embed_tokens.weight"]),
             Rule::Copy("generator.0.{part}", &["lm_head.{part}"]),
             Rule::Copy("generator.{part}", &["lm_head.{part}"]),
@@ -112,18 +148,22 @@ impl Layout for OpenNmtPy {
             ),
             Rule::Rename("encoder.layer_norm.{part}", "model.encoder.layer_norm.{part}"),
             Rule::Rename("decoder.layer_norm.{part}", "model.decoder.layer_norm.{part}"),
-            // The names of versions before 0.9.
-            Rule::Rename("{name}.a_2", "{name}.weight"),
-            Rule::Rename("{name}.b_2", "{name}.bias"),
         ]
     }
 
     fn spec(&self, keys: &Keys, parameters: &Parameters) -> Result<Spec> {
-        for key in ["copy_attn", "coverage_attn", "full_context_alignment", "parallel_residual", "num_kv", "multiquery"]
-        {
-            if toolkits::is_on(keys, key) && key != "full_context_alignment" {
+        for key in REFUSED {
+            if toolkits::is_on(keys, key) {
                 keys.refuse(format!("`{key}` is not supported"));
             }
+        }
+        if let Some(kind) = keys.string("self_attn_type")?.filter(|kind| kind == "average") {
+            keys.refuse(format!("`self_attn_type` {kind:?} is not supported"));
+        }
+        match keys.value("max_relative_positions").and_then(Value::as_i64) {
+            Some(-1) => keys.refuse("rotary positions (`max_relative_positions` -1) are not supported"),
+            Some(-2) => keys.refuse("ALiBi positions (`max_relative_positions` -2) are not supported"),
+            _ => {}
         }
         if parameters.names().any(|name| name.contains("emb_luts.1")) {
             keys.refuse("the source has features beside its words, which are not supported");
@@ -131,7 +171,7 @@ impl Layout for OpenNmtPy {
         let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 1)?;
         let width = toolkits::width(parameters)?;
         let heads = keys.size("heads", 8)?;
-        let stack = |side| toolkits::stack(keys, parameters, side, width, heads, true);
+        let stack = |side| toolkits::stack(keys, parameters, side, width, heads, true, true);
         let has_positions = keys.flag("position_encoding", false)?;
         let concatenated = keys.string("position_encoding_type")?.as_deref() == Some("SinusoidalConcat");
         let positions = match has_positions {
@@ -150,9 +190,9 @@ impl Layout for OpenNmtPy {
             norm: Norm {
                 kind: if is_rms { NormKind::Rms } else { NormKind::Layer },
                 epsilon: keys.float("norm_eps")?.unwrap_or(1e-6),
-                before: true,
             },
             activation: activation(keys)?,
+            bias: false,
             embedding_scale: if has_positions { (width as f32).sqrt() } else { 1.0 },
             positions,
             ..toolkits::transformer(parameters, width, source_vocabulary, target_vocabulary)?
@@ -172,7 +212,8 @@ impl Layout for OpenNmtPy {
             end: id(&["</s>"])?,
             unknown: id(&["<unk>"]).unwrap_or(0),
         };
-        Ok(Frame { start: Part::Id(tokens.begin), ..tokens.frame(tokens.begin) })
+        let start = keys.string(START)?.map_or(Ok(tokens.begin), |start| id(&[&start]))?;
+        Ok(tokens.frame(start))
     }
 
     fn lists(&self, _files: &ModelFiles, keys: &Keys) -> Result<Option<Lists>> {

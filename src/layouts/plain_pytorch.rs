@@ -15,6 +15,7 @@ const TABLE: &str = "model.encoder.embed_positions.weight";
 pub(super) fn transformer(keys: &Keys, parameters: &Parameters, default_positions: &str) -> Result<Spec> {
     let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 1)?;
     let width = hugging_face::width(keys, parameters, 512)?;
+    let norm_before = keys.flag(first(keys, &["norm_first", "normalize_before"]), false)?;
     let stack = |side: &str| -> Result<Stack> {
         let first_layer = format!("model.{side}.layers.0.fc1.weight");
         let inner = parameters.shape(&first_layer).and_then(|shape| shape.first().copied());
@@ -25,6 +26,7 @@ pub(super) fn transformer(keys: &Keys, parameters: &Parameters, default_position
             heads,
             head_width: hugging_face::head_width(keys, width, heads, side)?,
             inner: inner.ok_or_else(|| parameters.missing(&first_layer))?,
+            norm_before,
             final_norm: parameters.contains(&format!("model.{side}.layer_norm.weight")),
             residual_weight: 1.0,
         })
@@ -55,12 +57,11 @@ pub(super) fn transformer(keys: &Keys, parameters: &Parameters, default_position
         }
     };
     let epsilon = keys.float("layer_norm_eps")?.unwrap_or(1e-5);
-    let before = keys.flag(first(keys, &["norm_first", "normalize_before"]), false)?;
     Ok(Spec::Transformer(Transformer {
         width,
         encoder,
         decoder,
-        norm: Norm { kind: NormKind::Layer, epsilon, before },
+        norm: Norm { kind: NormKind::Layer, epsilon },
         activation: hugging_face::activation(keys, &["activation", "activation_function"], Activation::Relu)?,
         gated: false,
         attention_scale: None,

@@ -9,7 +9,7 @@ use super::toolkits::{self, Tokens};
 use super::{GenerationConfig, Layout, Lists, hugging_face};
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights, read_yaml};
 use crate::compute::{Activation, NormKind};
-use crate::spec::{Norm, Positions, Spec, Transformer};
+use crate::spec::{Norm, Positions, Spec, Stack, Transformer};
 use crate::text::{Frame, Part, PieceList};
 use crate::{Error, Result};
 
@@ -47,6 +47,9 @@ impl Layout for Sockeye {
 
     fn rules(&self) -> &'static [Rule] {
         &[
+            // These are for scores and shortlists that are not used here.
+            Rule::Ignore("length_ratio.{rest}"),
+            Rule::Ignore("nvs.{rest}"),
             Rule::Copy("embedding_source.embedding.weight", &["model.encoder.embed_tokens.weight"]),
             Rule::Copy("embedding_target.embedding.weight", &["model.decoder.embed_tokens.weight"]),
             Rule::Copy("output_layer.{part}", &["lm_head.{part}"]),
@@ -158,23 +161,20 @@ impl Layout for Sockeye {
                 }
             })
         };
-        let before = toolkits::same_side(keys, "`preprocess_sequence`", before(&encoder)?, before(&decoder)?);
         let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 1)?;
         let width = toolkits::width(parameters)?;
-        let stack = |name: &str, heads: &str| {
+        let stack = |name: &str, heads: &str, section: &Keys| -> Result<Stack> {
             let final_norm = parameters.contains(&format!("model.{name}.layer_norm.weight"));
-            toolkits::stack(keys, parameters, name, width, keys.size(heads, 8)?, final_norm)
+            toolkits::stack(keys, parameters, name, width, keys.size(heads, 8)?, before(section)?, final_norm)
         };
         let table = "model.encoder.embed_positions.weight";
         let rows = parameters.shape(table).and_then(|shape| shape.first().copied());
-        let is_learned = encoder.string("positional_embedding_type")?.as_deref() == Some("learned");
         Ok(Spec::Transformer(Transformer {
-            encoder: stack("encoder", HEADS[0])?,
-            decoder: stack("decoder", HEADS[1])?,
-            norm: Norm { kind: NormKind::Layer, epsilon: 1e-6, before },
+            encoder: stack("encoder", HEADS[0], &encoder)?,
+            decoder: stack("decoder", HEADS[1], &decoder)?,
+            norm: Norm { kind: NormKind::Layer, epsilon: 1e-6 },
+            bias: false,
             activation: activation(keys, &encoder)?,
-            // Learned positions come with unscaled embeddings.
-            embedding_scale: if is_learned { 1.0 } else { (width as f32).sqrt() },
             positions: match rows {
                 Some(rows) => Positions::Learned { rows, offset: 0 },
                 None => Positions::None,
@@ -225,9 +225,8 @@ fn activation(keys: &Keys, side: &Keys) -> Result<Activation> {
         None | Some("relu") => Activation::Relu,
         Some("swish1" | "silu") => Activation::Swish,
         Some("gelu") => Activation::Gelu,
-        Some("tanh") => Activation::Tanh,
         Some(other) => {
-            keys.refuse(format!("`act_type` {other:?} is not supported; relu, swish1, gelu and tanh are"));
+            keys.refuse(format!("`act_type` {other:?} is not supported; relu, swish1 and gelu are"));
             Activation::Identity
         }
     })

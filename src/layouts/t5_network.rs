@@ -38,6 +38,7 @@ impl Class {
             heads: keys.size("num_heads", heads)?,
             head_width: keys.size("d_kv", 64)?,
             inner: keys.size("d_ff", inner)?,
+            norm_before: true,
             final_norm: true,
             residual_weight: 1.0,
         };
@@ -53,11 +54,7 @@ impl Class {
             width,
             encoder: stack,
             decoder: Stack { layers: keys.size("num_decoder_layers", layers)?, ..stack },
-            norm: Norm {
-                kind: NormKind::Rms,
-                epsilon: keys.float("layer_norm_epsilon")?.unwrap_or(1e-6),
-                before: true,
-            },
+            norm: Norm { kind: NormKind::Rms, epsilon: keys.float("layer_norm_epsilon")?.unwrap_or(1e-6) },
             activation,
             gated,
             attention_scale: Some(1.0),

@@ -84,6 +84,7 @@ pub(super) fn stack(
     side: &str,
     width: usize,
     heads: usize,
+    norm_before: bool,
     final_norm: bool,
 ) -> Result<Stack> {
     let first_layer = format!("model.{side}.layers.0.fc1.weight");
@@ -93,6 +94,7 @@ pub(super) fn stack(
         heads,
         head_width: hugging_face::head_width(keys, width, heads, side)?,
         inner: inner.ok_or_else(|| parameters.missing(&first_layer))?,
+        norm_before,
         final_norm,
         residual_weight: 1.0,
     })
@@ -108,12 +110,20 @@ pub(super) fn transformer(
     source_vocabulary: usize,
     target_vocabulary: usize,
 ) -> Result<Transformer> {
-    let none = Stack { layers: 0, heads: 1, head_width: width, inner: 1, final_norm: false, residual_weight: 1.0 };
+    let none = Stack {
+        layers: 0,
+        heads: 1,
+        head_width: width,
+        inner: 1,
+        norm_before: false,
+        final_norm: false,
+        residual_weight: 1.0,
+    };
     Ok(Transformer {
         width,
         encoder: none,
         decoder: none,
-        norm: Norm { kind: NormKind::Layer, epsilon: 1e-6, before: false },
+        norm: Norm { kind: NormKind::Layer, epsilon: 1e-6 },
         activation: Activation::Relu,
         gated: parameters.contains("model.encoder.layers.0.fc1_gate.weight"),
         attention_scale: None,

@@ -91,6 +91,9 @@ impl Positions {
                 Self::sinusoidal(width, order, first_index, frequencies)
             }
             spec::Positions::Learned { rows, offset } => {
+                // That of a decoder may be of another length.
+                let stored = parameters.shape(name).and_then(|shape| shape.first()?.checked_sub(offset));
+                let rows = stored.filter(|&stored| stored > 0 && name.contains("decoder")).unwrap_or(rows);
                 let mut table = parameters.tensor(name, &[offset + rows, width])?;
                 table.drain(..offset * width);
                 Self::Learned { table, width }

@@ -1,7 +1,10 @@
 //! What a search is told.
 
+use std::sync::Arc;
+
 use crate::layouts::EarlyStopping;
 use crate::model::Record;
+use crate::text::Shortlist;
 
 /// Random choice of the next token instead of the best.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,6 +75,8 @@ pub struct SearchOptions {
     pub coverage_penalty: Option<CoveragePenalty>,
     /// Whether greedy search computes log-probabilities; without them it is faster and scores are raw sums of logits.
     pub scores: bool,
+    /// Which target tokens a sentence may have at all, by its source tokens.
+    pub shortlist: Option<Arc<Shortlist>>,
     /// Random choice, if any.
     pub sampling: Option<Sampling>,
 }
@@ -100,6 +105,7 @@ impl Default for SearchOptions {
             repetition_penalty: 1.0,
             coverage_penalty: None,
             scores: true,
+            shortlist: None,
             sampling: None,
         }
     }
@@ -137,5 +143,6 @@ impl SearchOptions {
             || self.exponential_decay.is_some()
             || self.sampling.is_some()
             || !self.banned_sequences.is_empty()
+            || self.shortlist.is_some()
     }
 }

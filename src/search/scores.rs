@@ -16,13 +16,19 @@ pub(super) struct Past<'a> {
     pub(super) length: usize,
 }
 
-/// Turns a row of logits `[V]` into log-probabilities and applies `options`' rules in Hugging Face's order: log-softmax and
+/// Turns a row of logits `[V]` into log-probabilities and applies `options`' rules in Hugging Face's order: what a shortlist
+/// leaves out is left out before everything else, then log-softmax and
 /// repetition penalty (which comes first when there is no beam), repeated n-grams, banned tokens and sequences, minimum length, and a second log-softmax when
 /// renormalising.
 ///
 /// `banned` are the tokens that may not come next.
 pub(super) fn process(logits: &mut [f32], options: &SearchOptions, past: Past<'_>, banned: &[u32]) {
     let Past { source, start: start_token, generated, length } = past;
+    if let Some(shortlist) = &options.shortlist {
+        let mut allowed = Vec::new();
+        shortlist.allowed(source, logits.len(), &mut allowed);
+        logits.iter_mut().zip(allowed).filter(|(_, allowed)| !allowed).for_each(|(x, _)| *x = f32::NEG_INFINITY);
+    }
     let penalise = options.repetition_penalty != 1.0;
     // Hugging Face hands beam search log-probabilities, greedy search and sampling the logits themselves.
     let before_softmax = options.beam_size <= 1 || options.sampling.is_some();

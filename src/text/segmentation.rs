@@ -5,14 +5,15 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
+use serde_json::{Map, Value, json};
 
 use super::moses::{Moses, Normalization, Truecaser};
 use super::piece_list::{ListVocabulary, PieceList, PieceTable};
 use super::segmenter::{Cut, Segmenter, Words};
 use super::sentencepiece::SentencePiece;
-use super::subwords::Codes;
-use super::{Side, Vocabularies, Vocabulary};
+use super::subwords::{Codes, pattern_of};
+use super::{Side, Vocabulary};
 use crate::checkpoint::{Keys, ModelFiles};
 use crate::{Error, Result};
 
@@ -82,6 +83,9 @@ pub enum Pretokenizer {
     Moses,
 }
 
+/// The most patterns in a list.
+const MOST_PATTERNS: usize = 64;
+
 const UNITS: [(&str, Unit); 4] = [
     ("words", Unit::Words),
     ("characters", Unit::Characters),
@@ -118,6 +122,14 @@ impl Segmentation {
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self { source: self.source.or(other.source), target: self.target.or(other.target) }
+    }
+
+    /// The key `segmentation` that says this, its files named as if they lay with the configuration.
+    pub fn to_json(&self) -> Value {
+        match self.source == self.target {
+            true => Value::Object(self.source.to_json()),
+            false => json!({"source": self.source.to_json(), "target": self.target.to_json()}),
+        }
     }
 
     /// Whether it says anything.
@@ -169,6 +181,31 @@ impl SideSegmentation {
         })
     }
 
+    fn to_json(&self) -> Map<String, Value> {
+        let name = |path: &Option<PathBuf>| {
+            let name = path.as_ref()?.file_name()?;
+            Some(json!(name.to_string_lossy()))
+        };
+        let all = [
+            ("unit", name_of(self.unit, &UNITS)),
+            ("model", name(&self.model)),
+            ("codes", name(&self.codes)),
+            ("codes_vocabulary", name(&self.codes_vocabulary)),
+            ("codes_vocabulary_threshold", self.codes_vocabulary_threshold.map(Value::from)),
+            ("glossary", self.glossary.clone().map(Value::from)),
+            ("pretokenize", name_of(self.pretokenize, &PRETOKENIZERS)),
+            ("language", self.language.clone().map(Value::from)),
+            ("normalize", name_of(self.normalize, &NORMALIZATIONS)),
+            ("split_hyphens", self.split_hyphens.map(Value::from)),
+            ("escape", self.escape.map(Value::from)),
+            ("protected_patterns", self.protected_patterns.clone().map(Value::from)),
+            ("truecase_model", name(&self.truecase_model)),
+            ("detruecase", self.detruecase.map(Value::from)),
+            ("lowercase", self.lowercase.map(Value::from)),
+        ];
+        all.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+    }
+
     /// What this says, and where it says nothing what `other` says.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
@@ -192,6 +229,12 @@ impl SideSegmentation {
     }
 }
 
+/// The name of a value that a key can have.
+fn name_of<T: Copy + PartialEq>(value: Option<T>, names: &[(&'static str, T)]) -> Option<Value> {
+    let value = value?;
+    names.iter().find(|(_, known)| *known == value).map(|(name, _)| json!(name))
+}
+
 /// A key whose value is one of some names.
 fn one_of<T: Copy>(keys: &Keys, key: &str, names: &[(&str, T)]) -> Result<Option<T>> {
     let Some(name) = keys.string(key)? else { return Ok(None) };
@@ -208,9 +251,10 @@ fn one_of<T: Copy>(keys: &Keys, key: &str, names: &[(&str, T)]) -> Result<Option
 /// A key whose value is a list of texts.
 fn strings(keys: &Keys, key: &str) -> Result<Option<Vec<String>>> {
     let Some(value) = keys.value(key) else { return Ok(None) };
-    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    let text = |value: &Value| value.as_str().map(str::to_owned);
     let list = value.as_array().and_then(|list| list.iter().map(text).collect::<Option<Vec<String>>>());
-    list.map(Some).ok_or_else(|| keys.wrong(key, value, "a list of texts"))
+    let list = list.filter(|list| list.len() <= MOST_PATTERNS);
+    list.map(Some).ok_or_else(|| keys.wrong(key, value, &format!("a list of at most {MOST_PATTERNS} texts")))
 }
 
 /// Names that files have in published directories, `{side}` being `source` or `target`, best first; then the ending that
@@ -239,41 +283,59 @@ struct Names {
     key: &'static str,
 }
 
-impl Vocabularies {
-    /// The vocabularies of a model whose toolkit keeps a list of pieces: `source`, and `target` if that is another one.
-    /// Text is cut as `segmentation` says, else by what lies with the model: a SentencePiece model; the codes of a byte
-    /// pair encoding, and then by Moses first; or nothing, and then pieces stand between spaces.
-    ///
-    /// # Errors
-    /// If a list is empty, or a file that is needed is missing or cannot be used.
-    pub fn of_lists(
-        files: &ModelFiles,
-        source: PieceList,
-        target: Option<PieceList>,
-        segmentation: &Segmentation,
-    ) -> Result<Self> {
-        let table = |list: PieceList| match list.pieces.is_empty() {
-            true => Err(Error::model(list.path, "has no pieces; the file of a vocabulary has one for every id")),
-            false => Ok(Arc::new(PieceTable::new(list))),
-        };
-        let source_table = table(source)?;
-        let target_table = target.map_or_else(|| Ok(Arc::clone(&source_table)), table)?;
-        let (models, codes, used) = (Vec::new(), Vec::new(), RefCell::default());
-        let mut open = Opener { files, package: package(files)?, models, codes, used };
-        let source = open.segmenter(Side::Source, &segmentation.source, source_table.pieces())?;
-        let target = open.segmenter(Side::Target, &segmentation.target, target_table.pieces())?;
-        let is_neutral = |segmenter: &Segmenter| segmenter.words.tokenizes && !segmenter.words.moses.has_language();
-        let mut notes = Vec::new();
-        if is_neutral(&source) || is_neutral(&target) {
-            notes.push(
-                "text is cut and put together by the Moses rules of no language; --pretokenize moses:de-en names the two \
-                 languages, or `language` in `segmentation` of config.json"
-                    .to_owned(),
-            );
-        }
-        let side = |table, segmenter| -> Arc<dyn Vocabulary> { Arc::new(ListVocabulary::new(table, segmenter)) };
-        let (source, target) = (side(source_table, source), side(target_table, target));
-        Ok(Self { source, target, pair: None, notes, files: open.used.into_inner() })
+/// The two sides of a model with lists of pieces, and what the user should be told.
+pub(super) struct Sides {
+    pub(super) source: Arc<dyn Vocabulary>,
+    pub(super) target: Arc<dyn Vocabulary>,
+    pub(super) notes: Vec<String>,
+    /// The files that cut text.
+    pub(super) files: Vec<PathBuf>,
+    /// All that was decided.
+    pub(super) segmentation: Segmentation,
+}
+
+/// Opens them; [`super::Vocabularies::of_lists`] says how.
+///
+/// # Errors
+/// If a list is empty, or a file that is needed is missing or cannot be used.
+pub(super) fn open_lists(
+    files: &ModelFiles,
+    source: PieceList,
+    target: Option<PieceList>,
+    segmentation: &Segmentation,
+) -> Result<Sides> {
+    let table = |list: PieceList| match list.pieces.is_empty() {
+        true => Err(Error::model(list.path, "has no pieces; the file of a vocabulary has one for every id")),
+        false => Ok(Arc::new(PieceTable::new(list))),
+    };
+    let source_table = table(source)?;
+    let target_table = target.map_or_else(|| Ok(Arc::clone(&source_table)), table)?;
+    let (models, codes, used) = (Vec::new(), Vec::new(), RefCell::default());
+    let mut open = Opener { files, package: package(files)?, models, codes, used };
+    let (source, of_source) = open.segmenter(Side::Source, &segmentation.source, source_table.pieces())?;
+    let (target, of_target) = open.segmenter(Side::Target, &segmentation.target, target_table.pieces())?;
+    let segmentation = Segmentation { source: of_source, target: of_target };
+    let is_neutral = |segmenter: &Segmenter| segmenter.words.tokenizes && !segmenter.words.moses.has_language();
+    let note = "text is cut and put together by the Moses rules of no language; --pretokenize moses:de-en names the two \
+                languages, or `language` in `segmentation` of config.json";
+    let notes = if is_neutral(&source) || is_neutral(&target) { vec![note.to_owned()] } else { Vec::new() };
+    let side = |table, segmenter| -> Arc<dyn Vocabulary> { Arc::new(ListVocabulary::new(table, segmenter)) };
+    let (source, target) = (side(source_table, source), side(target_table, target));
+    Ok(Sides { source, target, notes, files: open.used.into_inner(), segmentation })
+}
+
+/// The word lists of a directory: one of both sides, or one of each.
+pub(super) fn word_lists(files: &ModelFiles) -> Result<(PieceList, Option<PieceList>)> {
+    let list = |name: &str| -> Result<Option<PieceList>> {
+        let Some(bytes) = files.read(name)? else { return Ok(None) };
+        let path = files.path(name);
+        let text =
+            std::str::from_utf8(&bytes).map_err(|_| Error::model(&path, "is not valid UTF-8; save it as UTF-8"))?;
+        Ok(Some(PieceList::new(text.lines().map(str::to_owned).collect(), path)))
+    };
+    match (list("source_vocab.txt")?, list("target_vocab.txt")?) {
+        (Some(source), target) => Ok((source, target)),
+        (None, _) => Ok((list("vocab.txt")?.unwrap_or_default(), None)),
     }
 }
 
@@ -295,7 +357,13 @@ struct Opener<'f> {
 }
 
 impl Opener<'_> {
-    fn segmenter(&mut self, side: Side, said: &SideSegmentation, pieces: &[String]) -> Result<Segmenter> {
+    /// What cuts the text of one side, and all of it that was decided.
+    fn segmenter(
+        &mut self,
+        side: Side,
+        said: &SideSegmentation,
+        pieces: &[String],
+    ) -> Result<(Segmenter, SideSegmentation)> {
         let is_listed = |piece: &&str| pieces.iter().any(|listed| listed == piece);
         let unit = match (said.unit, &said.model, &said.codes) {
             (Some(unit), _, _) => Some(unit),
@@ -320,8 +388,8 @@ impl Opener<'_> {
             Some(Unit::Codes) => find(&said.codes, &CODES)?,
             _ => None,
         };
-        let cut = match (unit, model, &codes) {
-            (_, Some(path), _) => Cut::SentencePiece(self.model(&path)?),
+        let cut = match (unit, &model, &codes) {
+            (_, Some(path), _) => Cut::SentencePiece(self.model(path)?),
             (_, _, Some(path)) => Cut::Codes(self.codes(path, said)?),
             (Some(Unit::Characters), ..) => {
                 Cut::Characters(["\u{2581}", " ", "<space>"].into_iter().find(is_listed).unwrap_or(" "))
@@ -335,20 +403,36 @@ impl Opener<'_> {
         // The BPE packages of Argos are normalised and cut in their own way.
         let of_package = is_of_package && codes.is_some();
         let default = if codes.is_some() { Pretokenizer::Moses } else { Pretokenizer::None };
-        let tokenizes = said.pretokenize.unwrap_or(default) == Pretokenizer::Moses;
-        let normalization = said.normalize.unwrap_or(match (tokenizes, of_package) {
+        let pretokenize = said.pretokenize.unwrap_or(default);
+        let tokenizes = pretokenize == Pretokenizer::Moses;
+        let normalize = said.normalize.unwrap_or(match (tokenizes, of_package) {
             (false, _) => Normalization::None,
             (true, true) => Normalization::Punctuation,
             (true, false) => Normalization::All,
         });
-        let language = said.language.clone().or_else(|| {
-            let [source, target] = self.package.clone()?;
-            if side == Side::Source { source } else { target }
-        });
-        let moses = Moses::new(language.as_deref().unwrap_or_default())
-            .with_normalization(normalization)
-            .with_hyphens_split(said.split_hyphens.unwrap_or(!of_package))
-            .with_escapes(said.escape.unwrap_or(true))
+        let of_side = |[source, target]: [Option<String>; 2]| if side == Side::Source { source } else { target };
+        let decided = SideSegmentation {
+            unit: Some(match cut {
+                Cut::Spaces => Unit::Words,
+                Cut::Characters(_) => Unit::Characters,
+                Cut::SentencePiece(_) => Unit::SentencePiece,
+                Cut::Codes(_) => Unit::Codes,
+            }),
+            model,
+            codes,
+            pretokenize: Some(pretokenize),
+            language: said.language.clone().or_else(|| self.package.clone().and_then(of_side)),
+            normalize: Some(normalize),
+            split_hyphens: Some(said.split_hyphens.unwrap_or(!of_package)),
+            escape: Some(said.escape.unwrap_or(true)),
+            detruecase: Some(said.detruecase.unwrap_or(said.truecase_model.is_some())),
+            lowercase: Some(said.lowercase.unwrap_or(false)),
+            ..said.clone()
+        };
+        let moses = Moses::new(decided.language.as_deref().unwrap_or_default())
+            .with_normalization(normalize)
+            .with_hyphens_split(decided.split_hyphens == Some(true))
+            .with_escapes(decided.escape == Some(true))
             .with_protected(self.patterns(said.protected_patterns.as_deref().unwrap_or_default())?);
         let truecaser = said.truecase_model.as_deref().map(|path| {
             let (bytes, name) = self.named(path)?;
@@ -358,10 +442,10 @@ impl Opener<'_> {
             moses,
             tokenizes,
             truecaser: truecaser.transpose()?,
-            detruecases: said.detruecase.unwrap_or(said.truecase_model.is_some()),
-            lower_case: said.lowercase.unwrap_or(false),
+            detruecases: decided.detruecase == Some(true),
+            lower_case: decided.lowercase == Some(true),
         };
-        Ok(Segmenter::new(words, cut, pieces))
+        Ok((Segmenter::new(words, cut, pieces), decided))
     }
 
     fn model(&mut self, path: &Path) -> Result<Arc<SentencePiece>> {
@@ -395,23 +479,22 @@ impl Opener<'_> {
     }
 
     fn patterns(&self, patterns: &[String]) -> Result<Vec<Regex>> {
-        let pattern = |pattern: &String| {
-            RegexBuilder::new(pattern).case_insensitive(true).build().map_err(|error| {
-                let error = error.to_string();
-                let problem = error.lines().last().unwrap_or_default();
-                let problem = format!("`protected_patterns`: {pattern:?} is no regular expression: {problem}");
-                Error::model(self.files.path("config.json"), problem)
-            })
-        };
-        patterns.iter().map(pattern).collect()
+        let patterns = patterns.iter().map(|pattern| pattern_of(pattern, true)).collect::<Result<_, String>>();
+        patterns
+            .map_err(|problem| Error::model(self.files.path("config.json"), format!("`protected_patterns`: {problem}")))
     }
 
     /// The contents of a file that was named, and its name for messages.
     fn named(&self, path: &Path) -> Result<(std::borrow::Cow<'static, [u8]>, PathBuf)> {
-        let name = self.files.path(path);
-        match self.files.read(path)? {
+        // A file that a command names need not lie with the model.
+        let anywhere = ModelFiles::Directory(PathBuf::new());
+        let files = if path.is_absolute() { &anywhere } else { self.files };
+        let name = files.path(path);
+        match files.read(path)? {
             Some(bytes) => {
-                self.used.borrow_mut().push(path.to_owned());
+                if !path.is_absolute() {
+                    self.used.borrow_mut().push(path.to_owned());
+                }
                 Ok((bytes, name))
             }
             None => Err(Error::model(name, "no such file, but text is to be cut with it")),
@@ -458,7 +541,7 @@ impl Opener<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::Specials;
+    use crate::text::{Specials, Vocabularies};
 
     fn list(pieces: &str) -> PieceList {
         PieceList::new(pieces.split('|').map(str::to_owned).collect(), "m/vocabulary.txt")
@@ -466,7 +549,8 @@ mod tests {
 
     fn open(pieces: &str, unit: Option<Unit>) -> Arc<dyn Vocabulary> {
         let side = SideSegmentation { unit, ..SideSegmentation::default() };
-        let files = ModelFiles::Directory(PathBuf::from("no such directory"));
+        let directory = tempfile::tempdir().unwrap();
+        let files = ModelFiles::Directory(directory.path().to_owned());
         Vocabularies::of_lists(&files, list(pieces), None, &Segmentation::both(side)).unwrap().source
     }
 
@@ -505,6 +589,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_decided_reads_back_as_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("source.bpe"), "#version: 0.2\na b\n").unwrap();
+        std::fs::write(directory.path().join("target.bpe"), "a b\n").unwrap();
+        let files = ModelFiles::Directory(directory.path().to_owned());
+        let said =
+            SideSegmentation { language: Some("de".into()), lowercase: Some(true), ..SideSegmentation::default() };
+        let decided =
+            Vocabularies::of_lists(&files, list("a|b"), None, &Segmentation::both(said)).unwrap().segmentation;
+        let expected = (Some(Unit::Codes), Some(PathBuf::from("target.bpe")), Some(Normalization::All), Some(true));
+        let SideSegmentation { unit, codes, normalize, split_hyphens, .. } = decided.target.clone();
+        assert_eq!((unit, codes, normalize, split_hyphens), expected);
+        std::fs::write(directory.path().join("config.json"), json!({"segmentation": decided.to_json()}).to_string())
+            .unwrap();
+        let keys = Keys::read(&files, "config.json").unwrap().unwrap();
+        assert_eq!(Segmentation::read(&keys).unwrap(), decided);
+    }
+
+    #[test]
     fn joiner_marks_hold_words_together() {
         let vocabulary = open("<unk>|a|￭.|(￭", None);
         assert!(vocabulary.begins_word(1) && !vocabulary.begins_word(2));
@@ -513,15 +616,16 @@ mod tests {
 
     #[test]
     fn an_empty_list_and_a_missing_model_are_errors_that_say_what_to_do() {
-        let files = ModelFiles::Directory(PathBuf::from("m"));
+        let directory = tempfile::tempdir().unwrap();
+        let files = ModelFiles::Directory(directory.path().to_owned());
         let empty = PieceList::new(Vec::new(), "m/vocabulary.txt");
         let error = Vocabularies::of_lists(&files, empty, None, &Segmentation::default()).err().unwrap().to_string();
         assert!(error.starts_with("m/vocabulary.txt: has no pieces"), "{error}");
         let side = SideSegmentation { unit: Some(Unit::SentencePiece), ..SideSegmentation::default() };
         let error = Vocabularies::of_lists(&files, list("a"), None, &Segmentation::both(side)).err().unwrap();
-        assert!(error.to_string().starts_with("m/source.spm: this SentencePiece model is missing; add it"), "{error}");
+        assert!(error.to_string().contains("source.spm: this SentencePiece model is missing; add it"), "{error}");
         let side = SideSegmentation { model: Some(PathBuf::from("x.spm")), ..SideSegmentation::default() };
         let error = Vocabularies::of_lists(&files, list("a"), None, &Segmentation::both(side)).err().unwrap();
-        assert!(error.to_string().starts_with("m/x.spm: no such file"), "{error}");
+        assert!(error.to_string().contains("x.spm: no such file"), "{error}");
     }
 }

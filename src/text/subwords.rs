@@ -11,7 +11,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 use super::moses::{Merges, WORD_END};
 use crate::{Error, Result};
@@ -35,6 +35,18 @@ pub struct Codes {
 struct Glossary {
     anywhere: Regex,
     whole: Regex,
+}
+
+/// The regular expression that a configuration gives as text, of which none may be large.
+///
+/// # Errors
+/// If it is none; the message names it.
+pub(super) fn pattern_of(pattern: &str, ignores_case: bool) -> Result<Regex, String> {
+    let built = RegexBuilder::new(pattern).case_insensitive(ignores_case).size_limit(1 << 20).build();
+    built.map_err(|error| {
+        let (error, shown) = (error.to_string(), pattern.chars().take(60).collect::<String>());
+        format!("{shown:?} is no regular expression: {}", error.lines().last().unwrap_or_default())
+    })
 }
 
 impl Codes {
@@ -113,14 +125,9 @@ impl Codes {
     /// # Errors
     /// If a pattern is no regular expression; the message names it.
     pub fn with_glossary(self, patterns: &[String]) -> Result<Self, String> {
-        let expression = |pattern: String| {
-            Regex::new(&pattern).map_err(|error| {
-                let error = error.to_string();
-                format!("{pattern:?} is no regular expression: {}", error.lines().last().unwrap_or_default())
-            })
-        };
+        let expression = |pattern: &str| pattern_of(pattern, false);
         let glossary = |pattern: &String| {
-            Ok(Glossary { anywhere: expression(pattern.clone())?, whole: expression(format!("^(?:{pattern})$"))? })
+            Ok(Glossary { anywhere: expression(pattern)?, whole: expression(&format!("^(?:{pattern})$"))? })
         };
         Ok(Self { glossary: patterns.iter().map(glossary).collect::<Result<_, String>>()?, ..self })
     }
@@ -192,12 +199,16 @@ impl Codes {
             let mark = if is_last { "" } else { CONTINUED };
             let is_listed = vocabulary.contains([&piece, mark].concat().as_str());
             let merged = if is_last { [&piece, WORD_END].concat() } else { piece.clone() };
-            match self.halves.get(merged.as_str()) {
-                Some(&half) if !is_listed => {
-                    let right = &merged[half..];
-                    let right = if is_last { right.strip_suffix(WORD_END).unwrap_or_default() } else { right };
+            let halves = self.halves.get(merged.as_str()).map(|&half| merged.split_at(half));
+            // The mark goes with the right half.
+            let halves = halves.and_then(|(left, right)| match is_last {
+                true => Some((left, right.strip_suffix(WORD_END)?)),
+                false => Some((left, right)),
+            });
+            match halves {
+                Some((left, right)) if !is_listed => {
                     waiting.push((right.to_owned(), is_last));
-                    waiting.push((merged[..half].to_owned(), false));
+                    waiting.push((left.to_owned(), false));
                 }
                 _ => emit(&piece),
             }

@@ -8,7 +8,9 @@ use super::characters::Characters;
 use super::compact;
 use super::moses::{Merges, Moses, MosesVocabulary};
 use super::numbering::{self, Numbering, TokenizerConfig};
+use super::piece_list::PieceList;
 use super::pieces::Pieces;
+use super::segmentation::{Segmentation, Sides, open_lists, word_lists};
 use super::sentencepiece::SentencePiece;
 use super::{SentencePieceVocabulary, TokenizerJson, Utf8Bytes, Vocabulary, VocabularyTable, WordList};
 use crate::checkpoint::ModelFiles;
@@ -50,6 +52,8 @@ pub struct Vocabularies {
     pub notes: Vec<String>,
     /// The files that cut text, relative to the model's, where the pieces come from elsewhere.
     pub files: Vec<PathBuf>,
+    /// All that was decided of how text is cut, likewise.
+    pub segmentation: Segmentation,
 }
 
 impl Vocabularies {
@@ -59,11 +63,33 @@ impl Vocabularies {
     /// # Errors
     /// If none is there, one is not complete (the missing file is named), or a file cannot be used.
     pub fn open(files: &ModelFiles, kinds: &[Kind]) -> Result<Self> {
+        Self::open_segmented(files, kinds, &Segmentation::default())
+    }
+
+    /// The same where something is said of how text is cut: then word lists are lists of pieces
+    /// ([`Vocabularies::of_lists`]).
+    ///
+    /// # Errors
+    /// As [`Vocabularies::open`], and if the vocabulary says itself how text is cut.
+    pub fn open_segmented(files: &ModelFiles, kinds: &[Kind], segmentation: &Segmentation) -> Result<Self> {
         let config = TokenizerConfig::read(files)?;
         for kind in kinds {
-            if let Some(found) = Self::open_kind(files, *kind, &config)? {
-                return Ok(Self { pair: config.pair(), ..found });
-            }
+            let Some(found) = Self::open_kind(files, *kind, &config)? else { continue };
+            let found = match kind {
+                _ if !segmentation.is_said() => found,
+                Kind::WordList => {
+                    let (source, target) = word_lists(files)?;
+                    Self::of_lists(files, source, target, segmentation)?
+                }
+                _ => {
+                    return Err(Error::Usage(format!(
+                        "{}: its vocabulary says itself how text is cut; --pretokenize, --codes, --truecase-model \
+                         and `segmentation` are for models whose vocabulary is a list of pieces",
+                        files.name().display()
+                    )));
+                }
+            };
+            return Ok(Self { pair: config.pair(), ..found });
         }
         let needs = |kind: &Kind| match kind {
             Kind::Marian => "source.spm, target.spm and vocab.json",
@@ -80,6 +106,22 @@ impl Vocabularies {
         Err(Error::model(files.path(""), format!("no vocabulary: needs {}", needed.join(", or "))))
     }
 
+    /// The vocabularies of a model whose toolkit keeps a list of pieces: `source`, and `target` if that is another one.
+    /// Text is cut as `segmentation` says, else by what lies with the model: a SentencePiece model; the codes of a byte
+    /// pair encoding, and then by Moses first; or nothing, and then pieces stand between spaces.
+    ///
+    /// # Errors
+    /// If a list is empty, or a file that is needed is missing or cannot be used.
+    pub fn of_lists(
+        files: &ModelFiles,
+        source: PieceList,
+        target: Option<PieceList>,
+        segmentation: &Segmentation,
+    ) -> Result<Self> {
+        let Sides { source, target, notes, files, segmentation } = open_lists(files, source, target, segmentation)?;
+        Ok(Self { source, target, pair: None, notes, files, segmentation })
+    }
+
     /// The one pair of languages that the files of a vocabulary say it is for, whether it can be used or not.
     pub fn pair(files: &ModelFiles) -> Option<(String, String)> {
         TokenizerConfig::read(files).ok()?.pair()
@@ -94,6 +136,7 @@ impl Vocabularies {
             pair: None,
             notes: Vec::new(),
             files: Vec::new(),
+            segmentation: Segmentation::default(),
         };
         Ok(match kind {
             Kind::Marian if files.read("source.spm")?.is_some() || files.read("target.spm")?.is_some() => {
@@ -162,7 +205,8 @@ impl Vocabularies {
     /// The same vocabularies for text that is cut into pieces already, with spaces between them.
     #[must_use]
     pub fn of_pieces(self) -> Self {
-        Self { source: Arc::new(Pieces(self.source)), target: Arc::new(Pieces(self.target)), ..self }
+        let (source, target) = (Arc::new(Pieces(self.source)), Arc::new(Pieces(self.target)));
+        Self { source, target, notes: Vec::new(), ..self }
     }
 
     fn open_marian(files: &ModelFiles, clean_up: bool) -> Result<Self> {
@@ -183,6 +227,7 @@ impl Vocabularies {
             pair: None,
             notes: Vec::new(),
             files: Vec::new(),
+            segmentation: Segmentation::default(),
         })
     }
 
@@ -202,6 +247,7 @@ impl Vocabularies {
             pair: None,
             notes: Vec::new(),
             files: Vec::new(),
+            segmentation: Segmentation::default(),
         })
     }
 }
@@ -220,11 +266,19 @@ fn open_pair(
             pair: None,
             notes: Vec::new(),
             files: Vec::new(),
+            segmentation: Segmentation::default(),
         }));
     }
     let Some(bytes) = files.read(shared)? else { return Ok(None) };
     let both = open(&bytes, files.path(shared))?;
-    Ok(Some(Vocabularies { source: Arc::clone(&both), target: both, pair: None, notes: Vec::new(), files: Vec::new() }))
+    Ok(Some(Vocabularies {
+        source: Arc::clone(&both),
+        target: both,
+        pair: None,
+        notes: Vec::new(),
+        files: Vec::new(),
+        segmentation: Segmentation::default(),
+    }))
 }
 
 fn require(files: &ModelFiles, name: &str) -> Result<Cow<'static, [u8]>> {

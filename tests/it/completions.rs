@@ -82,7 +82,7 @@ const SHELLS: [(&str, Shell); 3] = [("bash", bash), ("zsh", zsh), ("fish", fish)
 fn the_format_of_a_command_has_its_own_values() {
     for (name, shell) in SHELLS {
         let Some(found) = shell(&["attn-dump", "--format", ""]) else { continue };
-        assert_eq!(found, ["html", "json", "npz", "pharaoh", "svg", "text", "tsv"], "{name}");
+        assert_eq!(found, ["html", "json", "npz", "pdf", "pharaoh", "png", "svg", "text", "tsv"], "{name}");
     }
 }
 

@@ -46,6 +46,15 @@ fn a_decoding_step_allocates_nothing_and_no_attention_is_kept_unasked() {
 }
 
 #[test]
+fn what_stands_in_the_place_of_self_attention_allocates_nothing_either() {
+    for model in ["marian/ssru", "marian/average", "ctranslate2/relative_positions"] {
+        let steps = allocating_steps(&format!("{FIXTURES}../{model}"), Precision::F32, Normalise::All, 4).unwrap();
+        // The lists of slots grow by doubling, and caches with them.
+        assert!(steps <= 10, "{model}: {steps} of 64 steps allocate");
+    }
+}
+
+#[test]
 fn a_screened_output_layer_allocates_nothing_either() {
     // The vocabulary of this model is large enough for a screen, which is made once it pays and then finds its way.
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/models/gru");

@@ -190,6 +190,26 @@ fn pickle() {
 }
 
 #[test]
+fn ctranslate2() {
+    fuzz("ctranslate2", 8_000);
+}
+
+#[test]
+fn marian() {
+    fuzz("marian", 4_000);
+}
+
+#[test]
+fn marian_vocabulary() {
+    fuzz("marian_vocabulary", 4_000);
+}
+
+#[test]
+fn yaml() {
+    fuzz("yaml", 20_000);
+}
+
+#[test]
 fn sentencepiece() {
     fuzz("sentencepiece", 400_000);
 }

@@ -13,9 +13,11 @@ mod completions;
 mod convert;
 mod decoding_steps;
 mod directories;
+mod engines;
 mod eval;
 mod families;
 mod family_texts;
+mod forms;
 mod fuzz;
 mod gru_published_size;
 #[cfg(feature = "hub")]
@@ -30,15 +32,18 @@ mod model_files;
 mod moses;
 mod outputs;
 mod parity;
+mod pickles;
 mod pipeline;
 mod pipeline_properties;
 mod program;
 #[cfg(feature = "builtin-models")]
 mod protect;
 mod score;
+mod segmentation;
 #[cfg(feature = "builtin-models")]
 mod sentences;
 mod text;
+mod toolkits;
 mod webdriver;
 #[cfg(feature = "builtin-models")]
 mod words;

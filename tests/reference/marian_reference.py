@@ -261,16 +261,16 @@ class Model:
 
 
 def train(options, weights, sizes, end, steps, random):
-    """Teaches a model to write another token for each of the source, the last first."""
+    """Teaches a model to write another token for each of the source, in the order of their ids."""
     model = Model(options, weights)
     parameters = [w.requires_grad_() for w in model.weights.values()]
-    optimiser = torch.optim.Adam(parameters, lr=0.01)
+    optimiser = torch.optim.Adam(parameters, lr=0.006)
     other = random.permutation(np.arange(2, sizes[1]))
     for _ in range(steps):
         loss = 0.0
         for _ in range(6):
-            source = random.integers(2, sizes[0], random.integers(1, 8))
-            target = [int(other[token % len(other)]) for token in source[::-1]] + [end]
+            source = random.integers(2, sizes[0], random.integers(2, 8))
+            target = sorted({int(other[token % len(other)]) for token in source}) + [end]
             memory = model.encode(torch.tensor([*source, end]))
             scores = model.log_probabilities(memory, torch.tensor([0] + target[:-1]), [])
             loss = loss - scores[torch.arange(len(target)), target].mean()
@@ -359,7 +359,7 @@ def train_pieces(lines, size, path):
     # As Marian trains them: the sentence end is 0, the unknown 1, and bytes stand for what is not in the vocabulary.
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(lines), model_writer=model, vocab_size=size, model_type="unigram", bos_id=-1, eos_id=0, unk_id=1,
-        byte_fallback=False, character_coverage=0.95, hard_vocab_limit=False, num_threads=1, minloglevel=2)  # fmt: skip
+        byte_fallback=False, character_coverage=0.98, hard_vocab_limit=False, num_threads=1, minloglevel=2)  # fmt: skip
     path.write_bytes(model.getvalue())
     return sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
 
@@ -373,7 +373,7 @@ def write(directory, seed, settings):
     if form == "intgemm8":
         scripts = sentences(1400, 2)
         latin, cyrillic = ([line for i, line in enumerate(scripts) if i % 14 == at] for at in (11, 3))
-        sides = train_pieces(latin, 120, directory / "srcvocab.xxyy.spm"), train_pieces(cyrillic, 120, directory / "trgvocab.xxyy.spm")
+        sides = train_pieces(latin, 140, directory / "srcvocab.xxyy.spm"), train_pieces(cyrillic, 140, directory / "trgvocab.xxyy.spm")
         sizes, names = [side.get_piece_size() for side in sides], ["srcvocab.xxyy.spm", "trgvocab.xxyy.spm"]
         lines = [line for line in latin if len(line) < 40][: LINES + 24]
         numbers = [sides[0].encode(line) for line in lines]
@@ -392,7 +392,7 @@ def write(directory, seed, settings):
         words = lambda ids: " ".join(pieces[i] for i in ids if i != 0)  # noqa: E731
         end, unknown = 0, 1
     options |= {"dim-vocabs": sizes, "vocabs": [f"/home/somebody/train/{name}" for name in names]}
-    weights = train(options, make(options, sizes, random), sizes, end, settings.get("steps", 200), random)
+    weights = train(options, make(options, sizes, random), sizes, end, settings.get("steps", 700), random)
     weights = {name: w.astype(np.float32) for name, w in weights.items()}
     if form == "npz":
         write_npz(directory / "model.npz", options, weights, compress)

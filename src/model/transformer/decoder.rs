@@ -35,7 +35,7 @@ impl<B: Backend> DecoderLayer<B> {
             cross_output: loader.linear(&format!("{cross}.out_proj"), inner, width)?,
             cross_norm: loader.norm(&format!("{prefix}.encoder_attn_layer_norm"))?,
             feed_forward: FeedForward::load(loader, prefix, &stack)?,
-            pre_norm: loader.spec.norm.before,
+            pre_norm: stack.norm_before,
             residual_weight: stack.residual_weight,
         })
     }

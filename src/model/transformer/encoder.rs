@@ -29,7 +29,7 @@ impl<B: Backend> EncoderLayer<B> {
             relative: load_relative_vectors(loader.backend, loader.parameters, &prefix_attention, stack.head_width)?,
             norm: loader.norm(&format!("{prefix}.self_attn_layer_norm"))?,
             feed_forward: FeedForward::load(loader, prefix, &stack)?,
-            pre_norm: loader.spec.norm.before,
+            pre_norm: stack.norm_before,
             residual_weight: stack.residual_weight,
         })
     }
