@@ -23,7 +23,7 @@ mod drawn {
     use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
     use resvg::tiny_skia::{Pixmap, Transform};
-    use resvg::usvg::{FontResolver, Options, Tree, fontdb};
+    use resvg::usvg::{FallbackSelectionFn, FontResolver, Options, Tree, fontdb};
 
     use super::super::pdf;
     use super::{Error, Picture, Result};
@@ -50,13 +50,39 @@ mod drawn {
         Arc::clone(FONTS.get_or_init(find))
     }
 
+    /// Whether a character is to be seen at all: no control, joiner or mark of direction.
+    fn is_seen(character: char) -> bool {
+        !character.is_control() && !matches!(character, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+    }
+
+    /// A font that has a character, neither bold nor slanted nor monospaced if there is one.
+    fn regular(
+        usual: &FallbackSelectionFn,
+        character: char,
+        tried: &[fontdb::ID],
+        fonts: &mut Arc<fontdb::Database>,
+    ) -> Option<fontdb::ID> {
+        let mut tried = tried.to_vec();
+        let mut first = None;
+        while let Some(found) = usual(character, &tried, fonts) {
+            let face = fonts.face(found)?;
+            let is_upright = face.style == fontdb::Style::Normal && face.stretch == fontdb::Stretch::Normal;
+            if is_upright && face.weight == fontdb::Weight::NORMAL && !face.monospaced {
+                return Some(found);
+            }
+            first.get_or_insert(found);
+            tried.push(found);
+        }
+        first
+    }
+
     /// Reads an SVG document, text and all; also the characters that no font has.
     fn read(svg: &str) -> Result<(Tree, Vec<char>)> {
         let missing = Mutex::new(BTreeSet::new());
         let usual = FontResolver::default_fallback_selector();
         let tree = {
             let select_fallback = |character: char, tried: &[fontdb::ID], fonts: &mut Arc<fontdb::Database>| {
-                let found = usual(character, tried, fonts);
+                let found = regular(&usual, character, tried, fonts);
                 if found.is_none() {
                     missing.lock().unwrap_or_else(PoisonError::into_inner).insert(character);
                 }
@@ -75,7 +101,7 @@ mod drawn {
                 .map_err(|error| Error::Attention(format!("the picture cannot be drawn: {error}")))?
         };
         let missing = missing.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok((tree, missing.into_iter().filter(|character| !character.is_control()).collect()))
+        Ok((tree, missing.into_iter().filter(|character| is_seen(*character)).collect()))
     }
 
     /// An SVG document as PNG, two pixels for one.

@@ -163,11 +163,6 @@ fn labels(axis: &Axis) -> (Vec<String>, bool) {
     (axis.texts.iter().zip(&axis.labels).map(shown).collect(), is_right_to_left(&words))
 }
 
-/// `text-anchor` for text that ends (`true`) or begins at a point of the page, whichever way it runs.
-fn anchor(text: &str, ends: bool) -> &'static str {
-    if ends == is_right_to_left(text) { "start" } else { "end" }
-}
-
 impl Canvas<'_> {
     /// Draws one matrix with its labels; returns its width and height.
     fn single(&mut self, matrix: &Matrix) -> (f32, f32) {
@@ -186,26 +181,26 @@ impl Canvas<'_> {
         };
         let ink = self.theme.ink;
         let width = columns.len() as f32 * CELL;
-        for (number, label) in columns.iter().enumerate() {
+        for (number, text) in columns.iter().enumerate() {
             let place = if turned { columns.len() - 1 - number } else { number } as f32;
             let (x, angle) =
                 if turned { (left + (place + 0.4) * CELL, 50) } else { (left + (place + 0.6) * CELL, -50) };
             let _ = writeln!(
                 self.body,
-                "<text transform=\"translate({x:.1} {:.1}) rotate({angle})\"{} fill=\"{ink}\">{}</text>",
+                "<text transform=\"translate({x:.1} {:.1}) rotate({angle})\" text-anchor=\"{}\" fill=\"{ink}\">{}</text>",
                 top - 6.0,
-                direction(label, turned),
-                escape(label)
+                if turned { "end" } else { "start" },
+                label(text)
             );
         }
-        for (number, label) in rows.iter().enumerate() {
+        for (number, text) in rows.iter().enumerate() {
             let y = top + (number as f32 + 0.5) * CELL + FONT * 0.35;
             let x = if rows_right { left + width + 8.0 } else { left - 8.0 };
             let _ = writeln!(
                 self.body,
-                "<text x=\"{x:.1}\" y=\"{y:.1}\"{} fill=\"{ink}\">{}</text>",
-                direction(label, !rows_right),
-                escape(label)
+                "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{}\" fill=\"{ink}\">{}</text>",
+                if rows_right { "start" } else { "end" },
+                label(text)
             );
         }
         let (width, height) = self.cells(matrix, (left, top), CELL, turned);
@@ -230,12 +225,12 @@ impl Canvas<'_> {
         });
         let (first, second) = (FONT + 2.0, FONT + 2.0 + LINKS + FONT);
         for (((labels, _), middles), y) in lines.iter().zip(&middles).zip([first, second]) {
-            for (label, x) in labels.iter().zip(middles) {
+            for (text, x) in labels.iter().zip(middles) {
                 let ink = self.theme.ink;
                 let _ = writeln!(
                     self.body,
                     "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\" fill=\"{ink}\">{}</text>",
-                    escape(label)
+                    label(text)
                 );
             }
         }
@@ -333,13 +328,11 @@ impl Canvas<'_> {
     }
 }
 
-/// The attributes of text that ends (`true`) or begins at a point.
-fn direction(label: &str, ends: bool) -> String {
-    let turn = if is_right_to_left(label) { " direction=\"rtl\"" } else { "" };
-    match anchor(label, ends) {
-        "start" => turn.to_owned(),
-        end => format!(" text-anchor=\"{end}\"{turn}"),
-    }
+/// Text of a label. What ends one from right to left, as a full stop does, is kept at its left by a mark of direction: not
+/// every program that draws SVG knows `direction`.
+fn label(text: &str) -> String {
+    let mark = if is_right_to_left(text) && !text.ends_with(char::is_alphabetic) { "\u{200f}" } else { "" };
+    escape(text) + mark
 }
 
 /// The colour of a weight: from the panel's own ground to its accent, even to the eye.
@@ -443,7 +436,9 @@ mod tests {
         // The first word's own cell is the fourth from the left.
         let own = svg.lines().find(|line| line.contains("A → כלב")).unwrap();
         assert!(own.contains("x=\"72\" y=\"0\""), "{own}");
-        assert!(svg.contains("rotate(50)\" direction=\"rtl\""), "{svg}");
+        assert!(svg.contains("rotate(50)\" text-anchor=\"end\""), "{svg}");
+        // A full stop stays at the left of its word.
+        assert_eq!((label("שלג."), label("שלג")), ("שלג.\u{200f}".to_owned(), "שלג".to_owned()));
     }
 
     #[test]

@@ -28,18 +28,17 @@ function svgOf(map, title) {
   const [width, height] = [own.left + own.width + own.right + 2 * margin, own.top + own.height + 2 * margin + 26];
   const place = (column) => (own.turned ? view.columns.length - 1 - column : column);
   const parts = [];
+  // A full stop stays at the left of a word from right to left, by a mark of direction.
+  const label = (text) => escaped(text) + (isRightToLeft(text) && !/\p{L}$/u.test(text) ? "\u200f" : "");
   const fill = (entry) => css(entry.word === null ? soft : ink);
   view.columns.forEach((entry, column) => {
     const x = own.left + (place(column) + 0.5) * cell + (own.turned ? -3 : 3);
     const angle = own.turned ? 48 : -48;
-    // The anchor is that of the text's own direction.
-    const anchor = own.turned !== isRightToLeft(entry.text) ? "end" : "start";
-    parts.push(`<text transform="translate(${x.toFixed(1)} ${own.top - 8}) rotate(${angle})" text-anchor="${anchor}" dominant-baseline="middle" fill="${fill(entry)}"${isRightToLeft(entry.text) ? ' direction="rtl"' : ""}>${escaped(own.columns[column])}</text>`);
+    parts.push(`<text transform="translate(${x.toFixed(1)} ${own.top - 8}) rotate(${angle})" text-anchor="${own.turned ? "end" : "start"}" dominant-baseline="middle" fill="${fill(entry)}">${label(own.columns[column])}</text>`);
   });
   view.rows.forEach((entry, row) => {
     const x = own.rowsRight ? own.left + own.width + 8 : own.left - 8;
-    const anchor = own.rowsRight !== isRightToLeft(entry.text) ? "start" : "end";
-    parts.push(`<text x="${x}" y="${own.top + (row + 0.5) * cell}" text-anchor="${anchor}" dominant-baseline="middle" fill="${fill(entry)}"${isRightToLeft(entry.text) ? ' direction="rtl"' : ""}>${escaped(own.rows[row])}</text>`);
+    parts.push(`<text x="${x}" y="${own.top + (row + 0.5) * cell}" text-anchor="${own.rowsRight ? "start" : "end"}" dominant-baseline="middle" fill="${fill(entry)}">${label(own.rows[row])}</text>`);
   });
   parts.push(`<rect x="${own.left}" y="${own.top}" width="${own.width}" height="${own.height}" fill="${css(ground)}"/>`);
   view.rows.forEach((entry, row) => view.columns.forEach((other, column) => {
