@@ -374,9 +374,8 @@ impl Opener<'_> {
         let mut is_of_package = false;
         let mut find = |own: &Option<PathBuf>, names: &Names| match own {
             Some(path) => Ok(Some(path.clone())),
-            None => self.beside(side, names).map(|found| {
+            None => self.beside(side, names).inspect(|found| {
                 is_of_package = found.as_ref().is_some_and(|path| path.starts_with(".."));
-                found
             }),
         };
         let model = match unit {
