@@ -49,7 +49,7 @@ pub(super) fn run(arguments: Arguments) -> Result<Ending> {
         match arguments.results.is_json() {
             true => named.iter().map(json_description).chain(models.iter().map(json_line)).collect(),
             false => {
-                let tables = (!models.is_empty()).then(|| table(&models));
+                let tables = (named.is_empty() || !models.is_empty()).then(|| table(&models));
                 named.iter().map(description).chain(tables).collect::<Vec<_>>().join("\n")
             }
         }
