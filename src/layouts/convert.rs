@@ -312,6 +312,10 @@ impl Planned {
         if name == "decoder.attention.v_fc.weight" && shape.len() == 1 {
             shape.insert(0, 1);
         }
+        // Marian writes a vector as one row.
+        if shape.len() == 2 && shape[0] == 1 && (name.ends_with(".bias") || name.contains("norm")) {
+            shape.remove(0);
+        }
         Self { name: name.to_owned(), shape, from: From::Stored(from.to_owned()) }
     }
 

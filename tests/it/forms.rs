@@ -163,6 +163,10 @@ fn a_checkpoint_of_marian_goes_to_the_form_of_hugging_face() {
             assert!(error.to_string().contains("cannot be written in the form of marian"), "{error}");
             continue;
         }
+        // Hugging Face takes no vector of one row.
+        let opened = Opened::open(&ModelFiles::Directory(out.clone())).unwrap();
+        let bias = opened.parameters.weights().shape("model.encoder.layers.0.fc1.bias").unwrap().len();
+        assert_eq!(bias, 1, "{}", model.display());
         let (before, after) = (best(&translations(&copy, Precision::F32)), best(&translations(&out, Precision::F32)));
         // The class has another ε in its normalisations.
         for ((ids, score), (other_ids, other_score)) in before.iter().zip(&after) {
