@@ -65,7 +65,10 @@ fn sort(paths: Vec<PathBuf>) -> Result<(Vec<Description>, Vec<PathBuf>)> {
     let (mut named, mut directories) = (Vec::new(), Vec::new());
     for path in paths {
         // Where nobody named anything, the present directory is one to look in.
-        if path.exists() && path != Path::new(".") {
+        if !path.exists() {
+            return Err(Error::model(path, "no such file or directory"));
+        }
+        if path != Path::new(".") {
             let files = at(&path)?;
             if !path.is_dir() || looks_like_model(&files) {
                 named.push(Description { name: path.display().to_string(), ..describe(&files) });

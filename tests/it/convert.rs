@@ -185,3 +185,10 @@ fn models_lists_what_a_directory_holds_and_what_is_wrong_with_it() {
     let outcome = run(&["models", "--json", good.0.to_str().unwrap()], "");
     assert!(outcome.stdout.contains("truncated"), "{}", outcome.stdout);
 }
+
+#[test]
+fn a_path_that_is_not_there_is_no_empty_list() {
+    let outcome = run(&["models", "no/such/model"], "");
+    assert_eq!((outcome.status, outcome.stdout.as_str()), (1, ""));
+    assert!(outcome.stderr.contains("no/such/model: no such file or directory"), "{}", outcome.stderr);
+}
