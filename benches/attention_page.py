@@ -65,26 +65,38 @@ const wait = () => {
 wait();
 """
 
-# From a change to the end of the frame that shows it: a message sent within the frame arrives when it is painted.
+# From a change to the end of the frame that shows it: a message sent within the frame arrives when it is painted. What has to be
+# unpacked first is drawn later than the change, so the frame is the one after the drawing. An action that draws nothing is an error.
 SWITCH = """
 const done = arguments[0];
+const root = document.documentElement.dataset;
+const before = root.drawn;
 const start = performance.now();
-(%s)();
-requestAnimationFrame(() => {
+const redraws = (%s)() !== "no drawing";
+const frame = () => requestAnimationFrame(() => {
   const channel = new MessageChannel();
   channel.port1.onmessage = () => done(performance.now() - start);
   channel.port2.postMessage(0);
 });
+const wait = () => {
+  if (!redraws || root.drawn !== before) frame();
+  else if (performance.now() - start > 20000) done(null);
+  else setTimeout(wait, 0);
+};
+wait();
 """
 
 SWITCHES = {
     "layer": "() => { const all = [...document.querySelectorAll('input[name=layer]')]; all[(all.findIndex((one) => one.checked) + 1) % all.length].click(); }",
     "head": "() => { const all = [...document.querySelectorAll('input[name=head]')]; all[(all.findIndex((one) => one.checked) + 1) % all.length].click(); }",
-    "kind": "() => { const all = [...document.querySelectorAll('input[name=kind]')]; all[(all.findIndex((one) => one.checked) + 1) % all.length].click(); }",
     "words": "() => document.getElementById('words').click()",
-    "sentence end": "() => { const box = document.getElementById('mask'); if (!box.closest('label').hidden) box.click(); }",
-    "fit": "() => document.getElementById(Math.random() < 0.5 ? 'zoom-fit' : 'zoom-reset').click()",
+    "sentence end": "() => document.getElementById('mask').click()",
+    "fit": "() => { document.getElementById((window.fits = !window.fits) ? 'zoom-fit' : 'zoom-reset').click(); return 'no drawing'; }",
 }
+# Last, because it changes what the others would switch.
+KIND = "() => { const all = [...document.querySelectorAll('input[name=kind]')]; all[(all.findIndex((one) => one.checked) + 1) % all.length].click(); }"
+KEY = "document.getElementById('list').dispatchEvent(new KeyboardEvent('keydown', { key: %s, bubbles: true }))"
+
 
 
 def page(program, directory, name, pairs, more):
@@ -127,12 +139,16 @@ def main():
                 numbers = browser.run("const d = arguments[0]; const w = () => document.getElementById('multiples').dataset.ready ? d(1) : setTimeout(w, 5); w()")
                 assert numbers == 1
                 switches = dict(SWITCHES)
-                switches["sentence"] = "() => document.getElementById('list').dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowDown', bubbles: true }))"
                 if path == many_page:
-                    del switches["kind"]
-                    switches["list scrolled"] = "() => { document.getElementById('list').scrollTop = Math.random() * 50000; }"
+                    # Each one new; a page of three has only the first and the last.
+                    switches["next sentence"] = "() => { " + KEY % "'ArrowDown'" + "; }"
+                    switches["list scrolled"] = "() => { document.getElementById('list').scrollTop = Math.random() * 50000; return 'no drawing'; }"
+                else:
+                    switches["sentence seen before"] = "() => { " + KEY % "(window.last = !window.last) ? 'End' : 'Home'" + "; }"
+                    switches["kind"] = KIND
                 for kind, action in switches.items():
                     times = [browser.run(SWITCH % action) for _ in range(arguments.times)]
+                    assert None not in times, f"{kind}: nothing was drawn"
                     print(f"  {kind}: {statistics.median(times):.0f} ms (most {max(times):.0f})")
         finally:
             browser.close()
