@@ -86,6 +86,17 @@ def grow(model, source, encoder_layers, encoder_ffn, decoder_ffn):
     return grown
 
 
+def save_start(model, path):
+    """Saves a Transformer as a checkpoint that `train.py --start-from` begins with."""
+    state = {
+        "kind": "transformer",
+        "config": model.config,
+        "model": model.state_dict(),
+        "average": [parameter.detach() for parameter in model.parameters()],
+    }
+    torch.save(state, path)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint")
@@ -105,13 +116,7 @@ def main():
     layers = options.encoder_layers or model.config["encoder_layers"]
     grown = grow(model, source, layers, options.encoder_ffn, options.decoder_ffn)
     print(f"parameters: {sum(p.numel() for p in grown.parameters()):,}")
-    state = {
-        "kind": "transformer",
-        "config": grown.config,
-        "model": grown.state_dict(),
-        "average": [parameter.detach() for parameter in grown.parameters()],
-    }
-    torch.save(state, options.output)
+    save_start(grown, options.output)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import math
 import torch
 
 from .evaluate import load_directory
+from .grow import save_start
 from .train import build
 from .vocabulary import Vocabulary
 
@@ -99,13 +100,7 @@ def main():
     options = parser.parse_args()
     model, made = transfer(options.model, options.vocabulary)
     print(f"{model.config['vocab_size']} pieces, {made} of them new to the model")
-    state = {
-        "kind": "transformer",
-        "config": model.config,
-        "model": model.state_dict(),
-        "average": [parameter.detach() for parameter in model.parameters()],
-    }
-    torch.save(state, options.checkpoint)
+    save_start(model, options.checkpoint)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 
 use super::rules::Rule;
 use super::toolkits::{self, Tokens};
-use super::{Layout, Lists, hugging_face};
+use super::{Layout, Lists};
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights, read_pickle};
 use crate::compute::NormKind;
-use crate::spec::{Frequencies, Norm, Order, Positions, Spec, Transformer};
+use crate::spec::{Norm, Spec, Transformer};
 use crate::text::{Frame, Part, PieceList};
 use crate::{Error, Result};
 
@@ -90,20 +90,15 @@ impl Layout for AnnotatedTransformer {
             keys.note("the weights do not say how many heads there are; it is 8 unless config.json has \"nhead\"");
         }
         let heads = keys.size("nhead", 8)?;
-        let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 1)?;
-        let width = toolkits::width(parameters)?;
+        let network = toolkits::transformer(keys, parameters)?;
+        let width = network.width;
         let stack = |side| toolkits::stack(keys, parameters, side, width, heads, true, true);
         Ok(Spec::Transformer(Transformer {
             encoder: stack("encoder")?,
             decoder: stack("decoder")?,
             norm: Norm { kind: NormKind::Deviation, epsilon: 1e-6 },
-            positions: Positions::Sinusoidal {
-                order: Order::Interleaved,
-                first_index: 0,
-                frequencies: Frequencies::ByWidth,
-                padding: None,
-            },
-            ..toolkits::transformer(parameters, width, source_vocabulary, target_vocabulary)?
+            positions: toolkits::INTERLEAVED,
+            ..network
         }))
     }
 

@@ -174,8 +174,8 @@ impl Layout for CTranslate2 {
                 keys.refuse(format!("`{key}` is not supported"));
             }
         }
-        let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 1)?;
-        let width = toolkits::width(parameters)?;
+        let network = toolkits::transformer(keys, parameters)?;
+        let width = network.width;
         let default_heads = if specification == "TransformerBig" { 16 } else { 8 };
         let flag = |name: &str, default: i64| -> Result<bool> {
             let of = |side: &str| Ok::<_, crate::Error>(number(keys, side, name)?.unwrap_or(default));
@@ -240,7 +240,7 @@ impl Layout for CTranslate2 {
             relative_bias,
             output_scale: keys.float("decoder/scale_outputs")?.unwrap_or(1.0),
             starts_from_zero: number(keys, "decoder", "start_from_zero_embedding")?.unwrap_or(0) != 0,
-            ..toolkits::transformer(parameters, width, source_vocabulary, target_vocabulary)?
+            ..network
         }))
     }
 

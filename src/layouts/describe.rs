@@ -1,6 +1,6 @@
 //! What a model is, in words: for `translate models`.
 
-use super::list::{languages, weights};
+use super::list::languages;
 use super::{Layout, Opened, WeightSummary, by_tensors};
 use crate::checkpoint::{ModelFiles, Parameters, Weights};
 use crate::compute::{Activation, NormKind};
@@ -51,34 +51,43 @@ pub fn describe(files: &ModelFiles) -> Description {
         vocabularies: None,
         file: None,
         weights: None,
-        problem: weights(files).err().map(|error| error.to_string()),
+        problem: None,
         notes: Vec::new(),
     };
-    let file = |path: std::path::PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    if let Ok(weights) = Weights::open(files) {
-        let layout = by_tensors(&weights);
-        description.file = file(weights.path());
-        description.family = layout.map(Layout::name);
-        description.toolkit = layout.map(|layout| toolkit(layout, files, &weights));
-        description.weights = Some(WeightSummary::of(&weights, layout.map_or("unknown", Layout::network)));
-    }
-    if let Ok((layout, keys, parameters)) = super::parameters(files) {
-        description.family = Some(layout.name());
-        description.toolkit = Some(toolkit(layout, files, parameters.weights()));
-        description.file = file(parameters.path());
-        description.weights = Some(WeightSummary::of(parameters.weights(), layout.network()));
-        description.network = layout.spec(&keys, &parameters).ok().map(|spec| network(&spec, &parameters));
-    }
-    if let Ok(opened) = Opened::open(files) {
-        let vocabularies = opened.vocabularies(files).ok();
-        description.vocabularies = vocabularies.map(|both| (both.source.size(), both.target.size()));
-        let said = |own: Option<String>, of_model: &Option<String>| own.or_else(|| of_model.clone());
-        let (source, target) = description.languages;
-        description.languages = (said(source, &opened.languages.0), said(target, &opened.languages.1));
-        description.notes = opened.notes.clone();
-        description.notes.extend(opened.generation.notes(files));
+    match Opened::open(files) {
+        Ok(opened) => {
+            description.add(Some(opened.layout), files, opened.parameters.weights());
+            description.network = Some(network(&opened.spec, &opened.parameters));
+            let vocabularies = opened.vocabularies(files);
+            description.vocabularies = vocabularies.as_ref().ok().map(|both| (both.source.size(), both.target.size()));
+            let problem = opened.check_layers().err().or(vocabularies.err());
+            description.problem = problem.map(|error| error.to_string());
+            description.notes = opened.notes;
+            description.notes.extend(opened.generation.notes(files));
+            let (source, target) = description.languages;
+            description.languages = (source.or(opened.languages.0), target.or(opened.languages.1));
+        }
+        Err(error) => {
+            description.problem = Some(error.to_string());
+            if let Ok((layout, keys, parameters)) = super::parameters(files) {
+                description.add(Some(layout), files, parameters.weights());
+                description.network = layout.spec(&keys, &parameters).ok().map(|spec| network(&spec, &parameters));
+            } else if let Ok(weights) = Weights::open(files) {
+                description.add(by_tensors(&weights), files, &weights);
+            }
+        }
     }
     description
+}
+
+impl Description {
+    /// Adds what the weights say, and the family they are of.
+    fn add(&mut self, layout: Option<&'static dyn Layout>, files: &ModelFiles, weights: &Weights) {
+        self.family = layout.map(Layout::name);
+        self.toolkit = layout.map(|layout| toolkit(layout, files, weights));
+        self.file = weights.path().file_name().map(|name| name.to_string_lossy().into_owned());
+        self.weights = Some(WeightSummary::of(weights, layout.map_or("unknown", Layout::network)));
+    }
 }
 
 /// The toolkit of a model with its version.
@@ -135,14 +144,13 @@ fn transformer(spec: &Transformer, parameters: &Parameters) -> String {
         _ => "",
     };
     format!(
-        "Transformer, {} + {} layers, width {}, {} heads, feed-forward {}{}, {norm}{}-norm, {activation}, {positions}{past}{tied}",
+        "Transformer, {} + {} layers, width {}, {} heads, feed-forward {}{}, {norm}{place}-norm, {activation}, {positions}{past}{tied}",
         encoder.layers,
         decoder.layers,
         spec.width,
         both(encoder.heads, decoder.heads),
         both(encoder.inner, decoder.inner),
         if spec.gated { " gated" } else { "" },
-        place,
     )
 }
 

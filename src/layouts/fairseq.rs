@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::hugging_face::{self, first};
+use super::hugging_face::first;
 use super::rules::Rule;
 use super::toolkits::{self, Tokens};
 use super::{GenerationConfig, Layout, Lists};
@@ -130,8 +130,8 @@ impl Layout for Fairseq {
                 "sentences with language tokens (task {task:?}) are not supported in this form; {advice}"
             ));
         }
-        let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 1)?;
-        let width = toolkits::width(parameters)?;
+        let network = toolkits::transformer(keys, parameters)?;
+        let width = network.width;
         let stack = |side: &str| -> Result<Stack> {
             let heads = keys.size(&format!("{side}_attention_heads"), 8)?;
             // The first versions had no last normalisation, wherever the others stood.
@@ -173,7 +173,7 @@ impl Layout for Fairseq {
             embedding_norm: parameters.contains("model.encoder.layernorm_embedding.weight"),
             positions,
             trained_length,
-            ..toolkits::transformer(parameters, width, source_vocabulary, target_vocabulary)?
+            ..network
         }))
     }
 

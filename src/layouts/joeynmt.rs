@@ -7,11 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::rules::Rule;
 use super::toolkits::{self, Tokens};
-use super::{GenerationConfig, Layout, Lists, hugging_face};
+use super::{GenerationConfig, Layout, Lists};
 use crate::Result;
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights, read_yaml};
 use crate::compute::{Activation, NormKind};
-use crate::spec::{Frequencies, Norm, Order, Positions, Spec, Stack, Transformer};
+use crate::spec::{Norm, Spec, Stack, Transformer};
 use crate::text::{Frame, Part, PieceList};
 
 /// The family.
@@ -87,8 +87,8 @@ impl Layout for JoeyNmt {
         let model = keys.section("model")?.ok_or_else(|| missing("model"))?;
         let section = |name: &str| model.section(name)?.ok_or_else(|| missing(&format!("model.{name}")));
         let (encoder, decoder) = (section("encoder")?, section("decoder")?);
-        let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 1)?;
-        let width = toolkits::width(parameters)?;
+        let network = toolkits::transformer(keys, parameters)?;
+        let width = network.width;
         let scale = |side: &Keys| -> Result<bool> {
             side.section("embeddings")?.map_or(Ok(false), |embeddings| embeddings.flag("scale", false))
         };
@@ -112,13 +112,8 @@ impl Layout for JoeyNmt {
             norm: Norm { kind: NormKind::Layer, epsilon: 1e-6 },
             activation: of_encoder,
             embedding_scale: if scaled { (width as f32).sqrt() } else { 1.0 },
-            positions: Positions::Sinusoidal {
-                order: Order::Interleaved,
-                first_index: 0,
-                frequencies: Frequencies::ByWidth,
-                padding: None,
-            },
-            ..toolkits::transformer(parameters, width, source_vocabulary, target_vocabulary)?
+            positions: toolkits::INTERLEAVED,
+            ..network
         }))
     }
 

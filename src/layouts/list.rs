@@ -54,7 +54,7 @@ pub fn list_models(settings: &HubSettings, directories: &[PathBuf]) -> Vec<Model
 
 /// Whether a directory holds a model of ours: a config that names a supported family, and weights, or the weights of a toolkit
 /// that needs no such config. The cache is full of other people's models, which are nobody's error.
-pub(super) fn is_model(files: &ModelFiles) -> bool {
+fn is_model(files: &ModelFiles) -> bool {
     let config = json(files, "config.json");
     let model_type = config.as_ref().and_then(|config| config.get("model_type")?.as_str());
     let own_name = config.as_ref().and_then(|config| config.get("weights")?.as_str());
@@ -77,7 +77,7 @@ fn summarise(found: Found) -> ModelSummary {
     ModelSummary { name, location, languages, weights }
 }
 
-pub(super) fn weights(files: &ModelFiles) -> crate::Result<WeightSummary> {
+fn weights(files: &ModelFiles) -> crate::Result<WeightSummary> {
     // What it takes to be used, but for the values of the weights.
     let opened = Opened::open(files)?;
     opened.check_layers()?;

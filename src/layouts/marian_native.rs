@@ -7,7 +7,6 @@
 
 use serde_json::{Map, Value, json};
 
-use super::hugging_face;
 use super::marian_vocabulary;
 use super::rules::Rule;
 use super::toolkits;
@@ -210,8 +209,8 @@ impl Layout for MarianNative {
         };
         let (embedding_norm, final_norm) =
             (has_norm("transformer-postprocess-emb")?, has_norm("transformer-postprocess-top")?);
-        let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 1)?;
-        let width = toolkits::width(parameters)?;
+        let network = toolkits::transformer(keys, parameters)?;
+        let width = network.width;
         let heads = keys.size("transformer-heads", 8)?;
         let stack = |side: &str| -> Result<Stack> {
             if !parameters.contains(&format!("model.{side}.layers.0.fc2.weight")) {
@@ -266,7 +265,7 @@ impl Layout for MarianNative {
             positions,
             past,
             starts_from_zero: true,
-            ..toolkits::transformer(parameters, width, source_vocabulary, target_vocabulary)?
+            ..network
         }))
     }
 

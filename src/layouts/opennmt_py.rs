@@ -7,7 +7,6 @@
 
 use serde_json::{Map, Value};
 
-use super::hugging_face;
 use super::rules::Rule;
 use super::toolkits;
 use super::{GenerationConfig, Layout, Lists};
@@ -168,18 +167,19 @@ impl Layout for OpenNmtPy {
         if parameters.names().any(|name| name.contains("emb_luts.1")) {
             keys.refuse("the source has features beside its words, which are not supported");
         }
-        let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 1)?;
-        let width = toolkits::width(parameters)?;
+        let network = toolkits::transformer(keys, parameters)?;
+        let width = network.width;
         let heads = keys.size("heads", 8)?;
         let stack = |side| toolkits::stack(keys, parameters, side, width, heads, true, true);
         let has_positions = keys.flag("position_encoding", false)?;
         let concatenated = keys.string("position_encoding_type")?.as_deref() == Some("SinusoidalConcat");
-        let positions = match has_positions {
-            false => Positions::None,
-            true => Positions::Sinusoidal {
-                order: if concatenated { Order::Halves } else { Order::Interleaved },
+        let positions = match (has_positions, concatenated) {
+            (false, _) => Positions::None,
+            (true, false) => toolkits::INTERLEAVED,
+            (true, true) => Positions::Sinusoidal {
+                order: Order::Halves,
                 first_index: 0,
-                frequencies: if concatenated { Frequencies::ByLastIndex } else { Frequencies::ByWidth },
+                frequencies: Frequencies::ByLastIndex,
                 padding: None,
             },
         };
@@ -195,7 +195,7 @@ impl Layout for OpenNmtPy {
             bias: false,
             embedding_scale: if has_positions { (width as f32).sqrt() } else { 1.0 },
             positions,
-            ..toolkits::transformer(parameters, width, source_vocabulary, target_vocabulary)?
+            ..network
         }))
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::rules::Rule;
 use super::toolkits::{self, Tokens};
-use super::{GenerationConfig, Layout, Lists, hugging_face};
+use super::{GenerationConfig, Layout, Lists};
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights, read_yaml};
 use crate::compute::{Activation, NormKind};
 use crate::spec::{Norm, Positions, Spec, Stack, Transformer};
@@ -161,8 +161,8 @@ impl Layout for Sockeye {
                 }
             })
         };
-        let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 1)?;
-        let width = toolkits::width(parameters)?;
+        let network = toolkits::transformer(keys, parameters)?;
+        let width = network.width;
         let stack = |name: &str, heads: &str, section: &Keys| -> Result<Stack> {
             let final_norm = parameters.contains(&format!("model.{name}.layer_norm.weight"));
             toolkits::stack(keys, parameters, name, width, keys.size(heads, 8)?, before(section)?, final_norm)
@@ -180,7 +180,7 @@ impl Layout for Sockeye {
                 None => Positions::None,
             },
             trained_length: rows,
-            ..toolkits::transformer(parameters, width, source_vocabulary, target_vocabulary)?
+            ..network
         }))
     }
 

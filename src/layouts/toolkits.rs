@@ -8,7 +8,7 @@ use super::hugging_face;
 use super::{EarlyStopping, GenerationConfig};
 use crate::checkpoint::{Keys, ModelFiles, Parameters};
 use crate::compute::{Activation, NormKind};
-use crate::spec::{Norm, Past, Positions, Stack, Transformer};
+use crate::spec::{Frequencies, Norm, Order, Past, Positions, Stack, Transformer};
 use crate::text::{Frame, Part, PieceList, Specials};
 use crate::{Error, Result};
 
@@ -64,16 +64,6 @@ pub(super) fn is_on(keys: &Keys, key: &str) -> bool {
     }
 }
 
-/// The width of the network: that of its embeddings.
-///
-/// # Errors
-/// If none is stored.
-pub(super) fn width(parameters: &Parameters) -> Result<usize> {
-    let names = crate::model::EmbeddingNames::ALL;
-    let stored = names.iter().find_map(|name| parameters.shape(name)?.last().copied());
-    stored.filter(|&width| width > 0).ok_or_else(|| parameters.missing(names[0]))
-}
-
 /// The layers of one side, their number and inner width from the tensors.
 ///
 /// # Errors
@@ -100,16 +90,24 @@ pub(super) fn stack(
     })
 }
 
-/// A post-norm Transformer with biases where they are stored, to be changed where a toolkit differs.
+/// Sines and cosines in turn, from 0.
+pub(super) const INTERLEAVED: Positions = Positions::Sinusoidal {
+    order: Order::Interleaved,
+    first_index: 0,
+    frequencies: Frequencies::ByWidth,
+    padding: None,
+};
+
+/// A post-norm Transformer without layers, to be changed where a toolkit differs: its width and vocabularies are those of the
+/// stored embeddings, and it has the biases and gates that are stored.
 ///
 /// # Errors
-/// Never yet.
-pub(super) fn transformer(
-    parameters: &Parameters,
-    width: usize,
-    source_vocabulary: usize,
-    target_vocabulary: usize,
-) -> Result<Transformer> {
+/// If no embedding is stored, or a key has the wrong type.
+pub(super) fn transformer(keys: &Keys, parameters: &Parameters) -> Result<Transformer> {
+    let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 1)?;
+    let names = crate::model::EmbeddingNames::ALL;
+    let stored = names.iter().find_map(|name| parameters.shape(name)?.last().copied());
+    let width = stored.filter(|&width| width > 0).ok_or_else(|| parameters.missing(names[0]))?;
     let none = Stack {
         layers: 0,
         heads: 1,

@@ -6,11 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::rules::Rule;
 use super::{Layout, Lists};
-use crate::Error;
-use crate::Result;
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
 use crate::spec::{Spec, Transformer};
 use crate::text::{Frame, Part, PieceList};
+use crate::{Error, Result};
 
 /// The file of the vocabularies.
 pub(super) const PIECES: &str = "pieces.json";
