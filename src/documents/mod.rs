@@ -12,9 +12,11 @@
 
 #[cfg(any(feature = "html", feature = "markdown", feature = "subtitles", feature = "catalogues"))]
 mod encoding;
+mod texts;
 
 #[cfg(any(feature = "html", feature = "markdown", feature = "subtitles", feature = "catalogues"))]
 pub use encoding::Encoding;
+pub use texts::Text;
 
 use std::ops::Range;
 
