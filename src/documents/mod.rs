@@ -16,6 +16,10 @@ mod encoding;
 #[cfg(any(feature = "html", feature = "markdown", feature = "subtitles", feature = "catalogues"))]
 pub use encoding::Encoding;
 
+mod transfer;
+
+pub use transfer::{Transferred, transfer};
+
 use std::ops::Range;
 
 use crate::Result;
