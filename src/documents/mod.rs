@@ -18,6 +18,10 @@ mod texts;
 pub use encoding::Encoding;
 pub use texts::Text;
 
+mod transfer;
+
+pub use transfer::{Transferred, transfer};
+
 use std::ops::Range;
 
 use crate::Result;
