@@ -12,8 +12,13 @@
 
 #[cfg(any(feature = "html", feature = "markdown", feature = "subtitles", feature = "catalogues"))]
 mod encoding;
+#[cfg(not(any(feature = "html", feature = "markdown", feature = "subtitles", feature = "catalogues")))]
+#[path = "encoding_unicode.rs"]
+mod encoding;
+mod source;
+#[cfg(feature = "subtitles")]
+mod subtitles;
 
-#[cfg(any(feature = "html", feature = "markdown", feature = "subtitles", feature = "catalogues"))]
 pub use encoding::Encoding;
 
 use std::ops::Range;
@@ -138,7 +143,14 @@ pub trait Format: Sync {
 }
 
 /// All formats. What is recognised by content is asked in this order, so plain text comes last.
-pub static FORMATS: &[&dyn Format] = &[];
+pub static FORMATS: &[&dyn Format] = &[
+    #[cfg(feature = "subtitles")]
+    &subtitles::WebVtt,
+    #[cfg(feature = "subtitles")]
+    &subtitles::Substation,
+    #[cfg(feature = "subtitles")]
+    &subtitles::SubRip,
+];
 
 /// The format of a name on the command line.
 pub fn format(name: &str) -> Option<&'static dyn Format> {
