@@ -15,6 +15,7 @@ mod encoding;
 #[cfg(not(any(feature = "html", feature = "markdown", feature = "subtitles", feature = "catalogues")))]
 #[path = "encoding_unicode.rs"]
 mod encoding;
+mod plain;
 mod source;
 #[cfg(feature = "subtitles")]
 mod subtitles;
@@ -150,6 +151,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &subtitles::Substation,
     #[cfg(feature = "subtitles")]
     &subtitles::SubRip,
+    &plain::Plain,
 ];
 
 /// The format of a name on the command line.

@@ -1,5 +1,6 @@
 //! Documents through translators that are none: one that changes nothing, and one that changes every letter.
 
+mod plain;
 #[cfg(feature = "subtitles")]
 mod subtitles;
 
