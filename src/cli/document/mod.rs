@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueHint};
-use translate::documents::{self, FORMATS, Part, Segment, Text, Translated};
+use translate::documents::{self, FORMATS, Text, transfer};
 use translate::pipeline::{Done, End, Input, Line, Output, Sink};
 use translate::protect::Protection;
 use translate::text::language_tag;
@@ -347,13 +347,4 @@ fn lines_of(texts: &[String]) -> Vec<u8> {
         .iter()
         .flat_map(|text| text.bytes().map(|byte| if byte == b'\n' { b' ' } else { byte }).chain([b'\n']))
         .collect()
-}
-
-/// To be replaced by the transfer of marks.
-struct Placed {
-    parts: Vec<Part>,
-}
-
-fn transfer(_segment: &Segment, translated: &Translated) -> Placed {
-    Placed { parts: vec![Part::Text(translated.text.clone())] }
 }

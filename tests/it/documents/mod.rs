@@ -1,5 +1,8 @@
 //! Documents through translators that are none: one that changes nothing, and one that changes every letter.
 
+mod plain;
+#[cfg(feature = "subtitles")]
+mod subtitles;
 mod transfer;
 
 use translate::documents::{Document, Options, Part, Segment, Shown, format};
