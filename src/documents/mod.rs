@@ -12,6 +12,10 @@
 
 #[cfg(any(feature = "html", feature = "markdown", feature = "subtitles", feature = "catalogues"))]
 mod encoding;
+#[cfg(any(feature = "catalogues", feature = "office"))]
+mod xml;
+#[cfg(feature = "catalogues")]
+mod xml_catalogues;
 
 #[cfg(any(feature = "html", feature = "markdown", feature = "subtitles", feature = "catalogues"))]
 pub use encoding::Encoding;
@@ -138,7 +142,16 @@ pub trait Format: Sync {
 }
 
 /// All formats. What is recognised by content is asked in this order, so plain text comes last.
-pub static FORMATS: &[&dyn Format] = &[];
+pub static FORMATS: &[&dyn Format] = &[
+    #[cfg(feature = "catalogues")]
+    &xml_catalogues::Xliff,
+    #[cfg(feature = "catalogues")]
+    &xml_catalogues::Tmx,
+    #[cfg(feature = "catalogues")]
+    &xml_catalogues::Qt,
+    #[cfg(feature = "catalogues")]
+    &xml_catalogues::Android,
+];
 
 /// The format of a name on the command line.
 pub fn format(name: &str) -> Option<&'static dyn Format> {

@@ -1,5 +1,8 @@
 //! Documents through translators that are none: one that changes nothing, and one that changes every letter.
 
+#[cfg(feature = "catalogues")]
+mod xml_catalogues;
+
 use translate::documents::{Document, Options, Part, Segment, Shown, format};
 
 /// The document, read.
