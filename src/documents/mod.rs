@@ -17,6 +17,10 @@ mod source;
 mod subtitles;
 mod texts;
 mod transfer;
+#[cfg(any(feature = "catalogues", feature = "office"))]
+mod xml;
+#[cfg(feature = "catalogues")]
+mod xml_catalogues;
 
 pub use encoding::Encoding;
 pub use texts::Text;
@@ -151,6 +155,14 @@ pub static FORMATS: &[&dyn Format] = &[
     &subtitles::Substation,
     #[cfg(feature = "subtitles")]
     &subtitles::SubRip,
+    #[cfg(feature = "catalogues")]
+    &xml_catalogues::Xliff,
+    #[cfg(feature = "catalogues")]
+    &xml_catalogues::Tmx,
+    #[cfg(feature = "catalogues")]
+    &xml_catalogues::Qt,
+    #[cfg(feature = "catalogues")]
+    &xml_catalogues::Android,
     &plain::Plain,
 ];
 

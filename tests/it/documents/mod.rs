@@ -4,6 +4,8 @@ mod plain;
 #[cfg(feature = "subtitles")]
 mod subtitles;
 mod transfer;
+#[cfg(feature = "catalogues")]
+mod xml_catalogues;
 
 use translate::documents::{Document, Options, Part, Segment, Shown, format};
 
