@@ -16,6 +16,8 @@ mod encoding;
 #[cfg(any(feature = "html", feature = "markdown", feature = "subtitles", feature = "catalogues"))]
 pub use encoding::Encoding;
 
+#[cfg(feature = "html")]
+mod html;
 mod transfer;
 
 pub use transfer::{Transferred, transfer};
@@ -142,7 +144,10 @@ pub trait Format: Sync {
 }
 
 /// All formats. What is recognised by content is asked in this order, so plain text comes last.
-pub static FORMATS: &[&dyn Format] = &[];
+pub static FORMATS: &[&dyn Format] = &[
+    #[cfg(feature = "html")]
+    &html::Html,
+];
 
 /// The format of a name on the command line.
 pub fn format(name: &str) -> Option<&'static dyn Format> {

@@ -1,5 +1,7 @@
 //! Documents through translators that are none: one that changes nothing, and one that changes every letter.
 
+#[cfg(feature = "html")]
+mod html;
 mod transfer;
 
 use translate::documents::{Document, Options, Part, Segment, Shown, format};
