@@ -16,6 +16,12 @@ mod source;
 #[cfg(feature = "subtitles")]
 mod subtitles;
 mod texts;
+
+#[cfg(any(feature = "html", feature = "markdown", feature = "subtitles", feature = "catalogues"))]
+pub use encoding::Encoding;
+
+#[cfg(feature = "html")]
+mod html;
 mod transfer;
 #[cfg(any(feature = "catalogues", feature = "office"))]
 mod xml;
@@ -164,6 +170,8 @@ pub static FORMATS: &[&dyn Format] = &[
     #[cfg(feature = "catalogues")]
     &xml_catalogues::Android,
     &plain::Plain,
+    #[cfg(feature = "html")]
+    &html::Html,
 ];
 
 /// The format of a name on the command line.

@@ -3,6 +3,8 @@
 mod plain;
 #[cfg(feature = "subtitles")]
 mod subtitles;
+#[cfg(feature = "html")]
+mod html;
 mod transfer;
 #[cfg(feature = "catalogues")]
 mod xml_catalogues;
