@@ -12,7 +12,11 @@
 
 #[cfg(any(feature = "html", feature = "markdown", feature = "subtitles", feature = "catalogues"))]
 mod encoding;
+#[cfg(feature = "office")]
+mod office;
+// With one of the two features some of it is idle.
 #[cfg(any(feature = "catalogues", feature = "office"))]
+#[cfg_attr(not(all(feature = "catalogues", feature = "office")), allow(dead_code))]
 mod xml;
 #[cfg(feature = "catalogues")]
 mod xml_catalogues;
@@ -151,6 +155,16 @@ pub static FORMATS: &[&dyn Format] = &[
     &xml_catalogues::Qt,
     #[cfg(feature = "catalogues")]
     &xml_catalogues::Android,
+    #[cfg(feature = "office")]
+    &office::Docx,
+    #[cfg(feature = "office")]
+    &office::Pptx,
+    #[cfg(feature = "office")]
+    &office::Xlsx,
+    #[cfg(feature = "office")]
+    &office::OpenDocument,
+    #[cfg(feature = "office")]
+    &office::Epub,
 ];
 
 /// The format of a name on the command line.

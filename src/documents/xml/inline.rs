@@ -19,6 +19,12 @@ pub(crate) enum Code {
     Many(Vec<Self>),
 }
 
+/// What a code with this content shows, in one line.
+pub(crate) fn shown(text: &str) -> Shown {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if text.is_empty() { Shown::Nothing } else { Shown::Text(text) }
+}
+
 /// A piece of a text, in order.
 #[derive(Clone, Debug)]
 pub(crate) enum Item {

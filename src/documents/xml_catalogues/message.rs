@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::placeholder::{TagKind, accelerator_place, entity, placeholder, tag};
-use crate::documents::xml::inline::{Code, Inline, Item, Space};
+use crate::documents::xml::inline::{Code, Inline, Item, Space, shown};
 use crate::documents::xml::patch::{Chunk, Patch, Writing};
 use crate::documents::xml::{Kind, Xml, escape};
 use crate::documents::{Part, Shown};
@@ -143,7 +143,7 @@ impl Message {
                             at = next;
                             match kind {
                                 Element::Pair => Item::Alone(whole, Shown::Nothing),
-                                Element::Alone(shown) => Item::Alone(whole, without_ends(shown)),
+                                Element::Alone(shown) => Item::Alone(whole, shown),
                                 Element::Begin(key) => Item::Begin(key, whole),
                                 Element::End(key) => Item::End(key, whole),
                             }
@@ -151,7 +151,7 @@ impl Message {
                     }
                 }
                 Kind::End => Item::Close(source),
-                Kind::Reference => Item::Alone(source, Shown::Text(xml.source(token).to_owned())),
+                Kind::Reference => Item::Alone(source, shown(xml.source(token))),
                 _ => Item::Alone(source, Shown::Nothing),
             });
         }
@@ -261,8 +261,7 @@ impl Message {
 
     /// A code that is seen as it is.
     fn shown(self, xml: &Xml, text: &str) -> Special {
-        let shown = without_ends(Shown::Text(text.to_owned()));
-        Special::Item(Item::Alone(self.code(xml, text), shown))
+        Special::Item(Item::Alone(self.code(xml, text), shown(text)))
     }
 
     fn escaped(self, xml: &Xml, text: &str) -> String {
@@ -285,14 +284,10 @@ enum Special {
     Words(String),
 }
 
-/// What a code shows, in one line.
-pub(super) fn without_ends(shown: Shown) -> Shown {
-    match shown {
-        Shown::Text(text) => {
-            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            if text.is_empty() { Shown::Nothing } else { Shown::Text(text) }
-        }
-        other => other,
+impl Element {
+    /// A code that shows this text.
+    pub(super) fn shown(text: &str) -> Self {
+        Self::Alone(shown(text))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Documents through translators that are none: one that changes nothing, and one that changes every letter.
 
+#[cfg(feature = "office")]
+mod office;
 #[cfg(feature = "catalogues")]
 mod xml_catalogues;
 
