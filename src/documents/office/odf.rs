@@ -31,7 +31,8 @@ impl Format for OpenDocument {
 
     fn read(&self, bytes: &[u8], _: &Options) -> Result<Box<dyn Document>> {
         let archive = Archive::read(bytes)?;
-        if archive.find("content.xml").is_none() {
+        // A template may have styles only.
+        if archive.find("content.xml").or_else(|| archive.find("styles.xml")).is_none() {
             return Err(Error::Text("the archive has no content.xml, so it is no OpenDocument".to_owned()));
         }
         refuse_encrypted(&archive)?;
@@ -143,6 +144,8 @@ fn items(xml: &Xml, paragraph: usize, looks: &HashMap<String, String>) -> Vec<It
     let (mut items, mut at) = (Vec::new(), inside.start);
     // The looks of spans that are open; of other elements nothing.
     let mut open: Vec<Option<String>> = Vec::new();
+    // The looks of spans that ended, and how many items there were then.
+    let mut closed: Vec<(String, usize)> = Vec::new();
     let look = |token: usize| {
         let name = xml.value(token, "text:style-name").unwrap_or_default();
         looks.get(&name).cloned().unwrap_or(name)
@@ -157,14 +160,12 @@ fn items(xml: &Xml, paragraph: usize, looks: &HashMap<String, String>) -> Vec<It
         }
         let tag = Code::Source(xml.tokens[token].range.clone());
         if xml.tokens[token].kind == Kind::End {
-            let ended = open.pop().flatten();
-            // A span that looks the same goes on with this one.
-            let next = at;
-            if ended.is_some() && next < inside.end && is_span(next) && ended.as_ref() == Some(&look(next)) {
-                open.push(ended);
-                at = next + 1;
-            } else if ended.as_deref() != Some("") {
-                items.push(Item::Close(tag));
+            match open.pop().flatten() {
+                Some(look) if look.is_empty() => {}
+                look => {
+                    items.push(Item::Close(tag));
+                    closed.extend(look.map(|look| (look, items.len())));
+                }
             }
             continue;
         }
@@ -174,12 +175,16 @@ fn items(xml: &Xml, paragraph: usize, looks: &HashMap<String, String>) -> Vec<It
         items.push(match xml.name(token) {
             "text:span" if is_span(token) => {
                 let look = look(token);
-                let is_seen = !look.is_empty();
-                open.push(Some(look));
                 at = token + 1;
-                if is_seen {
+                // What looks the same goes on.
+                let goes_on = closed.pop_if(|closed| *closed == (look.clone(), items.len())).is_some();
+                if goes_on {
+                    items.pop();
+                } else if !look.is_empty() {
+                    closed.clear();
                     items.push(Item::Open(tag));
                 }
+                open.push(Some(look));
                 continue;
             }
             "text:a" | "text:meta" if xml.tokens[token].kind == Kind::Start => {

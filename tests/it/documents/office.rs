@@ -288,6 +288,13 @@ fn spans_of_open_document() {
 }
 
 #[test]
+fn spans_that_look_the_same_are_one_at_every_depth() {
+    let span = |style: &str, content: &str| format!("<text:span text:style-name=\"{style}\">{content}</text:span>");
+    let text = format!("{}{}{} d", span("A", &span("B", "a ")), span("A", &span("B", "b ")), span("A", &span("C", "c")));
+    assert_eq!(drawings("odt", &open_document(&format!("<text:p>{text}</text:p>"))), ["<0><1>a b </1><2>c</2></0> d"]);
+}
+
+#[test]
 fn names_of_columns_stay() {
     let types = types(&[
         ("xl/sharedStrings.xml", "spreadsheetml.sharedStrings"),
