@@ -282,15 +282,25 @@ fn look(xml: &Xml, properties: Option<usize>) -> Look {
     Look { key, properties: xml.element(properties) }
 }
 
-/// The look of most characters.
+/// The look of most characters, of those that are in no link if there are any.
 fn commonest(atoms: &[Atom]) -> Option<Look> {
-    let mut counts: HashMap<&str, (usize, usize, &Look)> = HashMap::new();
+    let mut counts: HashMap<&str, (usize, usize, usize, &Look)> = HashMap::new();
+    let mut depth = 0_usize;
     for (number, atom) in atoms.iter().enumerate() {
-        if let Atom::Words(words, look) = atom {
-            counts.entry(&look.key).or_insert((0, usize::MAX - number, look)).0 += words.chars().count();
+        match atom {
+            Atom::Group(Item::Open(_)) => depth += 1,
+            Atom::Group(Item::Close(_)) => depth = depth.saturating_sub(1),
+            Atom::Words(words, look) => {
+                let count = counts.entry(&look.key).or_insert((0, 0, usize::MAX - number, look));
+                let length = words.chars().count();
+                count.1 += length;
+                count.0 += if depth == 0 { length } else { 0 };
+            }
+            _ => {}
         }
     }
-    counts.into_values().max_by_key(|(count, first, _)| (*count, *first)).map(|(_, _, look)| look.clone())
+    let commonest = counts.into_values().max_by_key(|(outside, all, first, _)| (*outside, *all, *first));
+    commonest.map(|(_, _, _, look)| look.clone())
 }
 
 /// The pieces with marks around what does not look like the others, and the properties of those marks by their items.

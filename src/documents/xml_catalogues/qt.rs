@@ -68,6 +68,7 @@ impl Format for Qt {
             let from = patch.texts.len();
             let tokens = xml.inside(source);
             let mut message = Message::of(xml, tokens.clone());
+            message.is_qt = true;
             message.accelerator = accelerator(&xml.all_data(tokens.clone()));
             let is_numerus = xml.value(token, "numerus").as_deref() == Some("yes");
             let name = xml.value(token, "id").or(Some(context.clone()).filter(|context| !context.is_empty()));

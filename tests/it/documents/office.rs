@@ -234,6 +234,15 @@ const FIELDS: &str = concat!(
 );
 
 #[test]
+fn a_link_is_marked_and_not_what_is_around_it() {
+    let link = "<w:hyperlink><w:r><w:rPr><w:u/></w:rPr><w:t>eine sehr lange Adresse</w:t></w:r></w:hyperlink>";
+    let body = format!(
+        "<w:p><w:bookmarkStart w:id=\"1\"/><w:bookmarkEnd w:id=\"1\"/><w:r><w:t>Da: </w:t></w:r>{link}<w:r><w:t>.</w:t></w:r></w:p>"
+    );
+    assert_eq!(drawings("docx", &word(&body)), ["Da: <0><1>eine sehr lange Adresse</1></0>."]);
+}
+
+#[test]
 fn fields_of_word_keep_their_instructions() {
     assert_eq!(drawings("docx", &word(FIELDS)), ["Siehe <0>diese Seite</0> auf <1/{3}>!", "Kapitel"]);
     let written = loud(FIELDS);
@@ -290,7 +299,8 @@ fn spans_of_open_document() {
 #[test]
 fn spans_that_look_the_same_are_one_at_every_depth() {
     let span = |style: &str, content: &str| format!("<text:span text:style-name=\"{style}\">{content}</text:span>");
-    let text = format!("{}{}{} d", span("A", &span("B", "a ")), span("A", &span("B", "b ")), span("A", &span("C", "c")));
+    let text =
+        format!("{}{}{} d", span("A", &span("B", "a ")), span("A", &span("B", "b ")), span("A", &span("C", "c")));
     assert_eq!(drawings("odt", &open_document(&format!("<text:p>{text}</text:p>"))), ["<0><1>a b </1><2>c</2></0> d"]);
 }
 
