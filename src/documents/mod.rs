@@ -24,6 +24,12 @@ mod xml_catalogues;
 #[cfg(any(feature = "html", feature = "markdown", feature = "subtitles", feature = "catalogues"))]
 pub use encoding::Encoding;
 
+#[cfg(feature = "html")]
+mod html;
+mod transfer;
+
+pub use transfer::{Transferred, transfer};
+
 use std::ops::Range;
 
 use crate::Result;
@@ -165,6 +171,8 @@ pub static FORMATS: &[&dyn Format] = &[
     &office::OpenDocument,
     #[cfg(feature = "office")]
     &office::Epub,
+    #[cfg(feature = "html")]
+    &html::Html,
 ];
 
 /// The format of a name on the command line.

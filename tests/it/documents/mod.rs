@@ -1,7 +1,10 @@
 //! Documents through translators that are none: one that changes nothing, and one that changes every letter.
 
+#[cfg(feature = "html")]
+mod html;
 #[cfg(feature = "office")]
 mod office;
+mod transfer;
 #[cfg(feature = "catalogues")]
 mod xml_catalogues;
 
