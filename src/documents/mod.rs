@@ -16,6 +16,14 @@ mod source;
 #[cfg(feature = "subtitles")]
 mod subtitles;
 mod texts;
+#[cfg(feature = "office")]
+mod office;
+// With one of the two features some of it is idle.
+#[cfg(any(feature = "catalogues", feature = "office"))]
+#[cfg_attr(not(all(feature = "catalogues", feature = "office")), allow(dead_code))]
+mod xml;
+#[cfg(feature = "catalogues")]
+mod xml_catalogues;
 
 #[cfg(any(feature = "html", feature = "markdown", feature = "subtitles", feature = "catalogues"))]
 pub use encoding::Encoding;
@@ -170,6 +178,16 @@ pub static FORMATS: &[&dyn Format] = &[
     #[cfg(feature = "catalogues")]
     &xml_catalogues::Android,
     &plain::Plain,
+    #[cfg(feature = "office")]
+    &office::Docx,
+    #[cfg(feature = "office")]
+    &office::Pptx,
+    #[cfg(feature = "office")]
+    &office::Xlsx,
+    #[cfg(feature = "office")]
+    &office::OpenDocument,
+    #[cfg(feature = "office")]
+    &office::Epub,
     #[cfg(feature = "html")]
     &html::Html,
 ];

@@ -5,6 +5,8 @@ mod plain;
 mod subtitles;
 #[cfg(feature = "html")]
 mod html;
+#[cfg(feature = "office")]
+mod office;
 mod transfer;
 #[cfg(feature = "catalogues")]
 mod xml_catalogues;
