@@ -15,6 +15,10 @@ mod encoding;
 #[cfg(not(any(feature = "html", feature = "markdown", feature = "subtitles", feature = "catalogues")))]
 #[path = "encoding_unicode.rs"]
 mod encoding;
+#[cfg(feature = "catalogues")]
+mod gettext;
+#[cfg(feature = "catalogues")]
+mod messages;
 mod plain;
 mod source;
 #[cfg(feature = "subtitles")]
@@ -151,6 +155,8 @@ pub static FORMATS: &[&dyn Format] = &[
     &subtitles::Substation,
     #[cfg(feature = "subtitles")]
     &subtitles::SubRip,
+    #[cfg(feature = "catalogues")]
+    &gettext::Gettext,
     &plain::Plain,
 ];
 

@@ -211,7 +211,8 @@ impl Text {
         let begins_loud = |row: &Row<'_>| {
             text[row.text.clone()].chars().find(|c| c.is_alphanumeric()).is_some_and(|c| !c.is_lowercase())
         };
-        let is_verse = widest < NARROWEST || (rows.len() >= VERSE && rows.iter().all(begins_loud));
+        let is_shouted = !rows.iter().any(|row| text[row.text.clone()].contains(char::is_lowercase));
+        let is_verse = widest < NARROWEST || (rows.len() >= VERSE && !is_shouted && rows.iter().all(begins_loud));
         let mut start = 0;
         for end in 1..=rows.len() {
             // The first word of the next line would have fitted into this one.

@@ -1,5 +1,7 @@
 //! Documents through translators that are none: one that changes nothing, and one that changes every letter.
 
+#[cfg(feature = "catalogues")]
+mod gettext;
 mod plain;
 #[cfg(feature = "subtitles")]
 mod subtitles;
