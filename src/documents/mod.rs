@@ -21,6 +21,8 @@ mod gettext;
 mod messages;
 mod plain;
 mod source;
+#[cfg(feature = "catalogues")]
+mod strings;
 #[cfg(feature = "subtitles")]
 mod subtitles;
 
@@ -157,6 +159,18 @@ pub static FORMATS: &[&dyn Format] = &[
     &subtitles::SubRip,
     #[cfg(feature = "catalogues")]
     &gettext::Gettext,
+    #[cfg(feature = "catalogues")]
+    &strings::Properties,
+    #[cfg(feature = "catalogues")]
+    &strings::Apple,
+    #[cfg(feature = "catalogues")]
+    &strings::Arb,
+    #[cfg(feature = "catalogues")]
+    &strings::Json,
+    #[cfg(feature = "catalogues")]
+    &strings::Yaml,
+    #[cfg(feature = "catalogues")]
+    &strings::Fluent,
     &plain::Plain,
 ];
 

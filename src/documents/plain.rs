@@ -231,7 +231,7 @@ impl Text {
         if first.is_table {
             let mut at = first.text.start;
             let gaps = gaps(&text[first.text.clone()]).into_iter().map(|gap| gap.start + at..gap.end + at);
-            let gaps: Vec<_> = gaps.chain([first.text.end..first.text.end]).collect();
+            let gaps: Vec<_> = gaps.chain(std::iter::once(first.text.end..first.text.end)).collect();
             for gap in gaps {
                 let is_spaces = !gap.is_empty() && text[gap.clone()].bytes().all(|byte| byte == b' ');
                 let spaces = if is_spaces {

@@ -10,11 +10,13 @@
 //!
 //! Where something was translated the header gets what it lacks: `Language`, a charset for `CHARSET`, plural forms for `INTEGER`.
 
+mod header;
 mod parse;
 mod wrap;
 
 use std::ops::Range;
 
+use self::header::{Header, plural_forms};
 use self::parse::{Entry, Text};
 use super::messages::{Braces, Message, Percent, Syntax};
 use super::source::Source;
@@ -48,7 +50,7 @@ impl Format for Gettext {
             unknown.iter().map(|line| format!("line {line}: not understood, left as it is")).collect();
         notes.truncate(20);
         let mut catalogue = Catalogue {
-            header: Header::of(&source.text, &entries).for_entries(&entries),
+            header: Header::of(&source.text, &entries),
             line_end: if source.text.contains("\r\n") { "\r\n" } else { "\n" },
             source,
             segments: Vec::new(),
@@ -88,121 +90,6 @@ struct Place {
     messages: Vec<Message>,
     /// For each form that is written, which of the messages it is the translation of.
     forms: Vec<(usize, usize)>,
-}
-
-/// What of the header may be filled in.
-#[derive(Default)]
-struct Header {
-    /// The number of forms that `msgid_plural` has translations in.
-    forms: Option<usize>,
-    /// Where a language is missing.
-    language: Option<Range<usize>>,
-    /// The name of the charset.
-    charset: Option<Range<usize>>,
-    /// `nplurals=INTEGER; plural=EXPRESSION;`, or the end of a header that has not even that.
-    plural: Option<Range<usize>>,
-    /// Whether the first form is for the number 1 alone.
-    first_is_one: bool,
-}
-
-impl Header {
-    fn of(source: &str, entries: &[Entry]) -> Self {
-        let mut header = Self::default();
-        let entry =
-            entries.iter().find(|entry| entry.context.is_none() && entry.id.text.is_empty() && entry.plural.is_none());
-        let Some(range) = entry.and_then(|entry| entry.forms.first()).map(|form| form.1.strings.clone()) else {
-            return header;
-        };
-        let raw = &source[range.clone()];
-        let field = |name: &str| {
-            let start = raw.find(&format!("\"{name}:"))? + name.len() + 2;
-            let end = raw[start..].find("\\n").map(|at| start + at)?;
-            (!raw[start..end].contains('"')).then(|| range.start + start..range.start + end)
-        };
-        header.language = field("Language").filter(|range| source[range.clone()].trim().is_empty());
-        header.charset = field("Content-Type").and_then(|range| {
-            let at = source[range.clone()].find("charset=")?;
-            Some(range.start + at + 8..range.end)
-        });
-        let plural = field("Plural-Forms");
-        header.forms = plural.clone().and_then(|range| {
-            let text = &source[range];
-            let number = text[text.find("nplurals=")? + 9..].trim_start();
-            number[..number.bytes().take_while(u8::is_ascii_digit).count()]
-                .parse()
-                .ok()
-                .filter(|forms| (1..=10).contains(forms))
-        });
-        if let Some(range) = &plural {
-            let rule = source[range.clone()].replace(' ', "");
-            header.first_is_one =
-                ["plural=(n!=1)", "plural=n!=1", "plural=n==1?0", "plural=(n==1?0", "plural=(n==1)?0"]
-                    .iter()
-                    .any(|one| rule.contains(one));
-        }
-        header.plural = match plural {
-            Some(range) => Some(range).filter(|range| source[range.clone()].contains("INTEGER")),
-            None => Some(range.end..range.end),
-        };
-        header
-    }
-
-    /// Forms are added only to a file that has use for them.
-    fn for_entries(mut self, entries: &[Entry]) -> Self {
-        let has_plurals = entries.iter().any(|entry| entry.plural.is_some());
-        self.plural = self.plural.filter(|range| has_plurals || !range.is_empty());
-        self
-    }
-
-    /// What is filled in once something was translated. The text is written in another encoding if `is_utf8`.
-    fn edits(
-        &self,
-        source: &str,
-        language: Option<&str>,
-        is_utf8: bool,
-        line_end: &str,
-        edits: &mut Vec<(Range<usize>, String)>,
-    ) {
-        if let (Some(range), Some(language)) = (&self.language, language) {
-            edits.push((range.clone(), format!(" {}", language.replace('-', "_"))));
-        }
-        if let Some(range) = &self.charset
-            && (is_utf8 || &source[range.clone()] == "CHARSET")
-        {
-            edits.push((range.clone(), "UTF-8".to_owned()));
-        }
-        if let (Some(range), Some((_, plural))) = (&self.plural, language.and_then(plural_forms)) {
-            let is_added = range.is_empty();
-            edits.push((
-                range.clone(),
-                if is_added { format!("{line_end}\"Plural-Forms: {plural}\\n\"") } else { format!(" {plural}") },
-            ));
-        }
-    }
-}
-
-/// How many plural forms a language has, and gettext's rule for them.
-fn plural_forms(language: &str) -> Option<(usize, &'static str)> {
-    let primary = language.split(['-', '_']).next().unwrap_or(language);
-    Some(match primary {
-        "pt" if language.len() > 2 && language[3..].eq_ignore_ascii_case("br") => (2, "nplurals=2; plural=(n > 1);"),
-        "fr" => (2, "nplurals=2; plural=(n > 1);"),
-        "en" | "de" | "nl" | "sv" | "da" | "nb" | "nn" | "no" | "it" | "es" | "pt" | "fi" | "et" | "el" | "he"
-        | "hu" | "bg" | "ca" | "eu" | "eo" | "tr" | "hi" | "sq" => (2, "nplurals=2; plural=(n != 1);"),
-        "ja" | "zh" | "ko" | "vi" | "th" | "id" => (1, "nplurals=1; plural=0;"),
-        "ru" | "uk" | "be" | "sr" | "hr" | "bs" => (
-            3,
-            "nplurals=3; plural=(n%10==1 && n%100!=11 ? 0 : n%10>=2 && n%10<=4 && (n%100<10 || n%100>=20) ? 1 : 2);",
-        ),
-        "pl" => (3, "nplurals=3; plural=(n==1 ? 0 : n%10>=2 && n%10<=4 && (n%100<10 || n%100>=20) ? 1 : 2);"),
-        "cs" | "sk" => (3, "nplurals=3; plural=(n==1) ? 0 : (n>=2 && n<=4) ? 1 : 2;"),
-        "ro" => (3, "nplurals=3; plural=(n==1 ? 0 : (n==0 || (n%100 > 0 && n%100 < 20)) ? 1 : 2);"),
-        "lt" => (3, "nplurals=3; plural=(n%10==1 && n%100!=11 ? 0 : n%10>=2 && (n%100<10 || n%100>=20) ? 1 : 2);"),
-        "ar" => {
-            (6, "nplurals=6; plural=(n==0 ? 0 : n==1 ? 1 : n==2 ? 2 : n%100>=3 && n%100<=10 ? 3 : n%100>=11 ? 4 : 5);")
-        }
-        _ => return None,
-    })
 }
 
 /// Which placeholders an entry has, by its flags.

@@ -61,10 +61,9 @@ pub(super) fn entries(source: &str) -> (Vec<Entry>, Vec<usize>) {
         if begins && has_form || text.is_empty() && !reader.texts.is_empty() {
             entries.extend(std::mem::take(&mut reader).end());
         }
-        if text.starts_with("#,") {
-            reader
-                .flags
-                .extend(text[2..].split(',').map(|flag| flag.trim().to_owned()).filter(|flag| !flag.is_empty()));
+        if let Some(flags) = text.strip_prefix("#,") {
+            let flags = flags.split(',').map(|flag| flag.trim().to_owned());
+            reader.flags.extend(flags.filter(|flag| !flag.is_empty()));
             reader.flag_lines.push(line.start..line.next);
         } else if text.starts_with("#|") {
             reader.previous.push(line.start..line.next);

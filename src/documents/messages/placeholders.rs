@@ -34,10 +34,15 @@ pub(crate) enum Braces {
     Guess,
     /// A format of Python, Rust or C#, where `{{` is `{`.
     Format,
+    /// A text of a choice in ICU's messages, where `#` is the number.
+    Branch,
+    /// Fluent's placeables, whatever is in them.
+    Fluent,
 }
 
 impl Syntax {
     /// For messages that say nothing about themselves.
+    #[cfg(test)]
     pub(crate) const fn guess() -> Self {
         Self { percent: Percent::Guess, braces: Braces::Guess }
     }
@@ -50,6 +55,10 @@ impl Syntax {
 
     /// Writes a character of a text so that it begins no placeholder, where the message has some.
     pub(crate) fn escape(self, c: char, is_format: bool, written: &mut String) {
+        if self.braces == Braces::Fluent && matches!(c, '{' | '}') {
+            written.push_str(if c == '{' { "{\"{\"}" } else { "{\"}\"}" });
+            return;
+        }
         written.push(c);
         let is_sign = match c {
             '%' => self.percent == Percent::Format,
@@ -84,7 +93,9 @@ pub(super) fn find(text: &str, at: usize, syntax: Syntax) -> Option<(usize, Foun
         b'\n' => Some((1, Found::LineEnd)),
         b'%' => percent(rest, syntax.percent),
         b'$' | b'#' if rest[1..].starts_with('{') => within(rest, 1, '}').map(as_it_is),
+        b'#' if syntax.braces == Braces::Branch => Some(as_it_is(1)),
         b'$' if rest.starts_with("$t(") => within(rest, 2, ')').map(as_it_is),
+        b'{' if syntax.braces == Braces::Fluent => placeable(rest).map(as_it_is),
         b'{' | b'}' => braces(rest, syntax.braces),
         b'<' => tag(rest).map(|length| (length, Found::Tag)),
         b'&' => entity(rest),
@@ -175,6 +186,27 @@ fn braces(text: &str, kind: Braces) -> Option<(usize, Found)> {
         name.trim().chars().all(is_name) && !name.is_empty() && !kind.contains(['{', '\n'])
     });
     is_placeholder.then(|| (length + 2, Found::Shown(text[..length + 2].to_owned())))
+}
+
+/// The length of a placeable of Fluent, which may have strings and placeables in it.
+fn placeable(text: &str) -> Option<usize> {
+    let (mut depth, mut in_string) = (0_usize, false);
+    let mut bytes = text.bytes().enumerate().take(LONGEST_TAG);
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'"' => in_string = !in_string,
+            b'\\' if in_string => drop(bytes.next().is_some()),
+            b'{' if !in_string => depth += 1,
+            b'}' if !in_string => {
+                depth -= 1;
+                if depth == 0 {
+                    return (!text[..at].contains('\n')).then_some(at + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// The length of a tag of HTML or the like.

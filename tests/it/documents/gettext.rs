@@ -162,6 +162,17 @@ fn a_template_gets_what_its_header_lacks() {
 }
 
 #[test]
+fn a_rule_for_plurals_may_go_over_several_strings() {
+    let po = "msgid \"\"\nmsgstr \"\"\n\"Plural-Forms: nplurals=3; plural=(n % 10 == 1 ? 0 : n < \"\n\"11 ? 1 : 2);\\n\"\n\n\
+              msgid \"one dog\"\nmsgid_plural \"%d dogs\"\nmsgstr[0] \"\"\nmsgstr[1] \"\"\nmsgstr[2] \"\"\n";
+    let options = Options { target_language: Some("pl".into()), ..Options::default() };
+    // The first form is for 21 and 31, too.
+    assert_eq!(texts("po", po.as_bytes(), &options), ["%d dogs"]);
+    let written = translated(po, &options, |_| vec![Part::Text("psy".to_owned())]);
+    assert_eq!(written, po.replace("] \"\"", "] \"psy\""));
+}
+
+#[test]
 fn a_charset_that_lacks_a_character_gives_way() {
     let po = "msgid \"\"\nmsgstr \"\"\n\"Content-Type: text/plain; charset=ISO-8859-1\\n\"\n\nmsgid \"Größe\"\nmsgstr \"\"\n";
     let latin: Vec<u8> = po.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();

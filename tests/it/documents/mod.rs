@@ -3,6 +3,8 @@
 #[cfg(feature = "catalogues")]
 mod gettext;
 mod plain;
+#[cfg(feature = "catalogues")]
+mod strings;
 #[cfg(feature = "subtitles")]
 mod subtitles;
 
