@@ -160,9 +160,12 @@ fn conversion(text: &str, kind: Percent) -> Option<usize> {
     at += run(at, b"hlLqjzt");
     let letter = *bytes.get(at)?;
     let letters: &[u8] = if kind == Percent::Format { b"diouxXeEfFgGaAcrspnCSmb@" } else { b"diouxXeEfFgGcrs@" };
+    if !letters.contains(&letter) {
+        return None;
+    }
     // `100%ige`: a letter goes on.
     let goes_on = kind == Percent::Guess && text[at + 1..].starts_with(char::is_alphanumeric);
-    (letters.contains(&letter) && !goes_on).then_some(at + 1)
+    (!goes_on).then_some(at + 1)
 }
 
 fn braces(text: &str, kind: Braces) -> Option<(usize, Found)> {

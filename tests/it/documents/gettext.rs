@@ -226,9 +226,9 @@ proptest! {
         parts in prop::collection::vec(prop::sample::select(vec![
             "\n", "\r\n", "\n\n", "msgid ", "msgid_plural ", "msgstr ", "msgstr[0] ", "msgstr[1] ", "msgctxt ", "\"", "\"\"\n", "\"Wort\"\n",
             "\"%s <b>x</b> {a} {{ }} &amp;\\n\\tmehr\"\n", "msgid \"Satz.\"\nmsgstr \"\"\n", "#, fuzzy\n", "#, c-format\n", "#, python-brace-format\n",
-            "#| msgid \"x\"\n", "#~ ", "\\", "\\n", "\\x", "\\7", "nplurals=2;", "charset=ISO-8859-1", "\u{a0}", "字",
+            "#| msgid \"x\"\n", "#~ ", "\\", "\\n", "\\x", "\\7", "nplurals=2;", "charset=ISO-8859-1", "\u{a0}", "%", "»", "%1", "&", "<", "$", "字",
         ]), 0..60),
-        words in "[A-Za-z%{} \"\\\\]{0,40}",
+        words in "[A-Za-zä%{} \"\\\\]{0,40}",
         options in (any::<bool>(), any::<bool>()).prop_map(|(all, mark_for_review)| Options { all, mark_for_review, ..Options::default() }),
     ) {
         let po = parts.concat();

@@ -414,7 +414,7 @@ proptest! {
         parts in prop::collection::vec(prop::sample::select(vec![
             "\n", "\r\n", "a", "a = ", "a: ", "  ", "- ", "\"", "\"Wort\"", "'", "Wort", "ein Satz.", "{", "}", "[", "]", ",", ":", ";", "=", "\\", "\\u00e4",
             "\\n", "/*", "*/", "//", "#", "{n, plural, one {#} other {b}}", "{ $a ->\n", " [one] b\n", " *[other] c\n", "    .b = ", "|\n", ">\n", "&x ", "*x",
-            "%s", "<b>", "</b>", "&amp;", "\u{a0}", "字", "@@locale", "- Wort\n", "a: Wort\n", "\"a\": \"b c\",\n", "\"a\" = \"b c\";\n",
+            "%s", "<b>", "</b>", "&amp;", "\u{a0}", "%", "»", "%1", "&", "<", "$", "字", "@@locale", "- Wort\n", "a: Wort\n", "\"a\": \"b c\",\n", "\"a\" = \"b c\";\n",
         ]), 0..40),
         words in "[A-Za-z%{} :#\"'\\\\-]{0,40}",
     ) {
