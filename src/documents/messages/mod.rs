@@ -38,58 +38,77 @@ impl Piece {
     fn trim(&mut self) -> (String, String) {
         let (mut before, mut after) = (String::new(), Vec::new());
         let (mut start, mut end) = (0, self.parts.len());
-        // The white space that a translator sees first may stand within an element.
-        for from_end in [false, true] {
-            let mut parts: Vec<&mut Part> = self.parts.iter_mut().collect();
-            if from_end {
-                parts.reverse();
-            }
-            for part in parts {
-                match part {
-                    Part::Text(text) if from_end => {
-                        let length = text.trim_end().len();
-                        after.push(text.split_off(length));
-                        if !text.is_empty() {
-                            break;
-                        }
-                    }
-                    Part::Text(text) => {
-                        let rest = text.trim_start().to_owned();
-                        before.push_str(&text[..text.len() - rest.len()]);
-                        *text = rest;
-                        if !text.is_empty() {
-                            break;
-                        }
-                    }
-                    Part::Alone(_, Shown::Text(_)) => break,
-                    _ => {}
-                }
-            }
-        }
-        self.parts.retain(|part| !matches!(part, Part::Text(text) if text.is_empty()));
-        end = end.min(self.parts.len());
         while start < end {
-            let raw = |mark: &usize| self.marks[*mark].0.as_str();
+            let raw = |mark: &usize| self.marks[*mark].0.clone();
             match (&self.parts[start], &self.parts[end - 1]) {
-                (Part::Open(open), Part::Close(close)) if open == close => {
-                    before.push_str(raw(open));
-                    after.push(self.marks[*close].1.clone());
-                    (start, end) = (start + 1, end - 1);
+                (Part::Text(text), _) if text.trim_start().is_empty() => {
+                    before.push_str(text);
+                    start += 1;
+                }
+                (_, Part::Text(text)) if text.trim_end().is_empty() => {
+                    after.push(text.clone());
+                    end -= 1;
                 }
                 (Part::Alone(mark, Shown::Nothing | Shown::Space), _) => {
-                    before.push_str(raw(mark));
+                    before.push_str(&raw(mark));
                     start += 1;
                 }
                 (_, Part::Alone(mark, Shown::Nothing | Shown::Space)) => {
-                    after.push(raw(mark).to_owned());
+                    after.push(raw(mark));
                     end -= 1;
+                }
+                (Part::Open(open), Part::Close(close)) if open == close => {
+                    before.push_str(&raw(open));
+                    after.push(self.marks[*close].1.clone());
+                    (start, end) = (start + 1, end - 1);
+                }
+                (Part::Text(text), _) if text.starts_with(char::is_whitespace) => {
+                    let rest = text.trim_start().to_owned();
+                    before.push_str(&text[..text.len() - rest.len()]);
+                    self.parts[start] = Part::Text(rest);
+                }
+                (_, Part::Text(text)) if text.ends_with(char::is_whitespace) => {
+                    let rest = text.trim_end().to_owned();
+                    after.push(text[rest.len()..].to_owned());
+                    self.parts[end - 1] = Part::Text(rest);
                 }
                 _ => break,
             }
         }
-        self.parts = self.parts[start..end].to_vec();
+        self.parts.truncate(end);
+        self.parts.drain(..start);
+        self.trim_within();
         after.reverse();
         (before, after.concat())
+    }
+
+    /// Leaves out the white space that is first or last for a translator, but stands within an element.
+    fn trim_within(&mut self) {
+        for part in &mut self.parts {
+            match part {
+                Part::Text(text) => {
+                    *text = text.trim_start().to_owned();
+                    if !text.is_empty() {
+                        break;
+                    }
+                }
+                Part::Alone(_, Shown::Text(_)) => break,
+                _ => {}
+            }
+        }
+        for part in self.parts.iter_mut().rev() {
+            match part {
+                Part::Text(text) => {
+                    text.truncate(text.trim_end().len());
+                    if !text.is_empty() {
+                        break;
+                    }
+                }
+                Part::Alone(_, Shown::Text(_)) => break,
+                _ => {}
+            }
+        }
+        self.parts.retain(|part| !matches!(part, Part::Text(text) if text.is_empty()));
     }
 }
 
@@ -275,8 +294,8 @@ mod tests {
     fn drawn(text: &str, syntax: Syntax) -> Vec<String> {
         let part = |part: &Part| match part {
             Part::Text(text) => text.clone(),
-            Part::Open(mark) => format!("⟨{mark}⟩"),
-            Part::Close(mark) => format!("⟨/{mark}⟩"),
+            Part::Open(_) => "⟨0⟩".to_owned(),
+            Part::Close(_) => "⟨/0⟩".to_owned(),
             Part::Alone(_, Shown::Nothing) => "⟨⟩".to_owned(),
             Part::Alone(_, Shown::Space) => "⟨ ⟩".to_owned(),
             Part::Alone(_, Shown::Text(text)) => format!("⟨{text}⟩"),
@@ -310,6 +329,12 @@ mod tests {
         assert_eq!(drawn("%(name)s hat {x} und 100% davon", Syntax::guess()), ["⟨%(name)s⟩ hat ⟨{x}⟩ und 100% davon"]);
         assert_eq!(drawn("<b>Fett</b><br/>und <i>schief", Syntax::guess()), ["⟨0⟩Fett⟨/0⟩⟨⟩und ⟨⟩schief"]);
         assert_eq!(drawn("a < b & c &amp; 3 > 2", Syntax::guess()), ["a < b & c ⟨&⟩ 3 > 2"]);
+    }
+
+    #[test]
+    fn marks_and_spaces_at_the_ends_stay_outside() {
+        assert_eq!(drawn(" <p> <b>Eins</b> <br> zwei <x> </p> ", Syntax::guess()), ["⟨0⟩Eins⟨/0⟩ ⟨⟩ zwei"]);
+        assert_eq!(drawn("Otto <otto@example.org>", Syntax::guess()), ["Otto"]);
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl Format for Fluent {
                 at += 1;
             }
             at = last + 1;
-            pattern(&mut catalogue, &text, start..lines[last].end, &name);
+            pattern(&mut catalogue, &text, start..lines[last].end, &name, 0);
         }
         Ok(Box::new(catalogue))
     }
@@ -107,8 +107,11 @@ fn depth(line: &str) -> isize {
     depth
 }
 
-/// A value: one text, or a choice of several.
-fn pattern(catalogue: &mut Catalogue, text: &str, range: Range<usize>, name: &str) {
+/// Choices within one another.
+const DEEPEST: usize = 8;
+
+/// A value: one text, or a choice of several, which may be choices themselves.
+fn pattern(catalogue: &mut Catalogue, text: &str, range: Range<usize>, name: &str, depth: usize) {
     let whole = &text[range.clone()];
     let start = range.start + (whole.len() - whole.trim_start().len());
     let end = range.start + whole.trim_end().len();
@@ -117,8 +120,10 @@ fn pattern(catalogue: &mut Catalogue, text: &str, range: Range<usize>, name: &st
     }
     let whole = &text[start..end];
     if whole.contains("->") {
-        match variants(text, start..end) {
-            Some(variants) => variants.into_iter().for_each(|variant| value(catalogue, text, variant, name)),
+        match variants(text, start..end).filter(|_| depth < DEEPEST) {
+            Some(variants) => {
+                variants.into_iter().for_each(|variant| pattern(catalogue, text, variant, name, depth + 1));
+            }
             None => {
                 let line = catalogue.numbers.line(start);
                 catalogue.note(line, "a choice of forms within a sentence is left as it is; translate it by hand");
@@ -158,9 +163,7 @@ fn variants(text: &str, range: Range<usize>) -> Option<Vec<Range<usize>>> {
         range.start + (whole.len() - whole.trim_start().len()).min(whole.trim_end().len())
             ..range.start + whole.trim_end().len()
     });
-    let variants: Vec<_> = trimmed.filter(|range| !range.is_empty()).collect();
-    // A choice within a choice.
-    (!variants.iter().any(|range| text[range.clone()].contains("->"))).then_some(variants)
+    Some(trimmed.filter(|range| !range.is_empty()).collect())
 }
 
 /// One text, over one or several lines.

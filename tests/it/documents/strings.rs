@@ -387,6 +387,16 @@ fn fluent() {
 }
 
 #[test]
+fn choices_of_fluent_within_choices() {
+    let file = "a = { $a ->\n    [x] { $b ->\n        [y] ja\n       *[z] nein { $n }\n    }\n   *[w] doch,\n       wirklich\n}\n";
+    assert_eq!(all_texts("ftl", file), ["ja", "nein { $n }", "doch,", "wirklich"]);
+    assert_eq!(
+        capitals("ftl", file),
+        file.replace("ja", "JA").replace("nein", "NEIN").replace("doch", "DOCH").replace("wirklich", "WIRKLICH")
+    );
+}
+
+#[test]
 fn formats_by_ending() {
     for (file, kind) in [
         ("a.properties", "properties"),
