@@ -11,8 +11,14 @@
 //! untouched, so a document that is not translated comes back as it was.
 
 mod encoding;
+#[cfg(feature = "catalogues")]
+mod gettext;
+#[cfg(feature = "catalogues")]
+mod messages;
 mod plain;
 mod source;
+#[cfg(feature = "catalogues")]
+mod strings;
 #[cfg(feature = "subtitles")]
 mod subtitles;
 mod texts;
@@ -177,6 +183,19 @@ pub static FORMATS: &[&dyn Format] = &[
     &xml_catalogues::Qt,
     #[cfg(feature = "catalogues")]
     &xml_catalogues::Android,
+    &gettext::Gettext,
+    #[cfg(feature = "catalogues")]
+    &strings::Properties,
+    #[cfg(feature = "catalogues")]
+    &strings::Apple,
+    #[cfg(feature = "catalogues")]
+    &strings::Arb,
+    #[cfg(feature = "catalogues")]
+    &strings::Json,
+    #[cfg(feature = "catalogues")]
+    &strings::Yaml,
+    #[cfg(feature = "catalogues")]
+    &strings::Fluent,
     &plain::Plain,
     #[cfg(feature = "office")]
     &office::Docx,

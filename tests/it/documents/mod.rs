@@ -1,6 +1,10 @@
 //! Documents through translators that are none: one that changes nothing, and one that changes every letter.
 
+#[cfg(feature = "catalogues")]
+mod gettext;
 mod plain;
+#[cfg(feature = "catalogues")]
+mod strings;
 #[cfg(feature = "subtitles")]
 mod subtitles;
 #[cfg(feature = "html")]
