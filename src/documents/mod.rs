@@ -13,8 +13,12 @@
 mod encoding;
 #[cfg(feature = "catalogues")]
 mod gettext;
+#[cfg(feature = "html")]
+mod html;
 #[cfg(feature = "catalogues")]
 mod messages;
+#[cfg(feature = "office")]
+mod office;
 mod plain;
 mod source;
 #[cfg(feature = "catalogues")]
@@ -22,22 +26,10 @@ mod strings;
 #[cfg(feature = "subtitles")]
 mod subtitles;
 mod texts;
-#[cfg(feature = "office")]
-mod office;
+mod transfer;
 // With one of the two features some of it is idle.
 #[cfg(any(feature = "catalogues", feature = "office"))]
 #[cfg_attr(not(all(feature = "catalogues", feature = "office")), allow(dead_code))]
-mod xml;
-#[cfg(feature = "catalogues")]
-mod xml_catalogues;
-
-#[cfg(any(feature = "html", feature = "markdown", feature = "subtitles", feature = "catalogues"))]
-pub use encoding::Encoding;
-
-#[cfg(feature = "html")]
-mod html;
-mod transfer;
-#[cfg(any(feature = "catalogues", feature = "office"))]
 mod xml;
 #[cfg(feature = "catalogues")]
 mod xml_catalogues;
@@ -183,6 +175,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &xml_catalogues::Qt,
     #[cfg(feature = "catalogues")]
     &xml_catalogues::Android,
+    #[cfg(feature = "catalogues")]
     &gettext::Gettext,
     #[cfg(feature = "catalogues")]
     &strings::Properties,
@@ -196,7 +189,6 @@ pub static FORMATS: &[&dyn Format] = &[
     &strings::Yaml,
     #[cfg(feature = "catalogues")]
     &strings::Fluent,
-    &plain::Plain,
     #[cfg(feature = "office")]
     &office::Docx,
     #[cfg(feature = "office")]
@@ -209,6 +201,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &office::Epub,
     #[cfg(feature = "html")]
     &html::Html,
+    &plain::Plain,
 ];
 
 /// The format of a name on the command line.

@@ -2,15 +2,15 @@
 
 #[cfg(feature = "catalogues")]
 mod gettext;
+#[cfg(feature = "html")]
+mod html;
+#[cfg(feature = "office")]
+mod office;
 mod plain;
 #[cfg(feature = "catalogues")]
 mod strings;
 #[cfg(feature = "subtitles")]
 mod subtitles;
-#[cfg(feature = "html")]
-mod html;
-#[cfg(feature = "office")]
-mod office;
 mod transfer;
 #[cfg(feature = "catalogues")]
 mod xml_catalogues;
