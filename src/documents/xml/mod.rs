@@ -69,17 +69,7 @@ impl Xml {
     /// # Errors
     /// In which line it is not well-formed.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self> {
-        if bytes.starts_with(b"<\0") || bytes.starts_with(b"\0<") {
-            return Err(Error::Text(
-                "line 1: UTF-16 without a byte order mark; save it with one, or as UTF-8".to_owned(),
-            ));
-        }
-        let (encoding, text) = Encoding::decode(bytes, declared_encoding(bytes));
-        let text = text.into_owned();
-        if !bytes.is_empty() && encoding.encode(&text, |_| String::new()) != bytes {
-            let problem = format!("line 1: there are bytes in it that are not {}; save it as UTF-8", encoding.name());
-            return Err(Error::Text(problem));
-        }
+        let (encoding, text) = decode(bytes)?;
         let line_ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
         let mut xml = Self { bytes: bytes.to_owned(), encoding, text: String::new(), tokens: Vec::new(), line_ends };
         xml.tokens = xml.scan(&text)?;
@@ -270,6 +260,23 @@ impl Xml {
         let written = String::from_utf8(written).expect("ranges lie between characters");
         self.encoding.encode(&written, |c| format!("&#{};", u32::from(c)))
     }
+}
+
+/// Decodes a file by its byte order mark or its declaration.
+///
+/// # Errors
+/// If it has bytes that its encoding does not have, which could not be written again.
+pub(crate) fn decode(bytes: &[u8]) -> Result<(Encoding, String)> {
+    if bytes.starts_with(b"<\0") || bytes.starts_with(b"\0<") {
+        return Err(Error::Text("line 1: UTF-16 without a byte order mark; save it with one, or as UTF-8".to_owned()));
+    }
+    let (encoding, text) = Encoding::decode(bytes, declared_encoding(bytes));
+    let text = text.into_owned();
+    if !bytes.is_empty() && encoding.encode(&text, |_| String::new()) != bytes {
+        let problem = format!("line 1: there are bytes in it that are not {}; save it as UTF-8", encoding.name());
+        return Err(Error::Text(problem));
+    }
+    Ok((encoding, text))
 }
 
 /// A name without its prefix.
