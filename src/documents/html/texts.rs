@@ -303,10 +303,7 @@ fn trailing_space(raw: &str) -> usize {
 }
 
 /// The marks that are left, numbered from 0.
-fn renumbered(
-    mut parts: Vec<Part>,
-    marks: &[Tags],
-) -> (Vec<Part>, Vec<Tags>) {
+fn renumbered(mut parts: Vec<Part>, marks: &[Tags]) -> (Vec<Part>, Vec<Tags>) {
     let mut numbers = vec![usize::MAX; marks.len()];
     let mut left = Vec::new();
     for part in &mut parts {
