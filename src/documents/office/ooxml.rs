@@ -98,9 +98,7 @@ impl Format for Xlsx {
 
     fn read(&self, bytes: &[u8], _: &Options) -> Result<Box<dyn Document>> {
         let mut bundle = read(bytes, ["spreadsheetml.", "ms-excel."])?;
-        bundle.notes.push(
-            "names of sheets and the results of formulas stay as they are, since formulas refer to them".to_owned(),
-        );
+        bundle.notes.push(SHEETS.to_owned());
         Ok(Box::new(bundle))
     }
 }
