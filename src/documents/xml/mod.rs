@@ -90,6 +90,9 @@ impl Xml {
             let to = reader.buffer_position() as usize;
             let mut pair = tokens.len();
             let kind = match event {
+                Event::Start(tag) | Event::Empty(tag) if !has_attributes(tag.attributes_raw()) => {
+                    return Err(wrong(from, "an attribute that is not name=\"value\""));
+                }
                 Event::Start(_) => {
                     open.push(tokens.len());
                     Kind::Start
@@ -262,6 +265,25 @@ impl Xml {
     }
 }
 
+/// Whether what stands behind the name of a tag is a list of attributes.
+fn has_attributes(mut rest: &str) -> bool {
+    loop {
+        let trimmed = rest.trim_ascii_start();
+        if trimmed.is_empty() {
+            return true;
+        }
+        let Some((name, value)) = trimmed.split_once('=').filter(|_| trimmed.len() < rest.len()) else { return false };
+        let value = value.trim_ascii_start();
+        let Some(quote) = value.chars().next().filter(|c| ['"', '\''].contains(c)) else { return false };
+        let name = name.trim_ascii_end();
+        if name.is_empty() || name.contains(|c: char| c.is_ascii_whitespace() || "\"'<>/&".contains(c)) {
+            return false;
+        }
+        let Some(end) = value[1..].find(quote) else { return false };
+        rest = &value[end + 2..];
+    }
+}
+
 /// Decodes a file by its byte order mark or its declaration.
 ///
 /// # Errors
@@ -357,7 +379,16 @@ mod tests {
 
     #[test]
     fn what_is_not_well_formed_names_its_line() {
-        for source in ["<a>\n<b></a>", "<a>\n<b>", "<a/>\n</a>", "<a>\n&lt</a>", "<a>\n<!-- </a>"] {
+        for source in [
+            "<a>\n<b></a>",
+            "<a>\n<b>",
+            "<a/>\n</a>",
+            "<a>\n&lt</a>",
+            "<a>\n<!-- </a>",
+            "<a\n b=\"\"\"c\"/>",
+            "<a b/>",
+            "<a b=1/>",
+        ] {
             let error = Xml::read(source.as_bytes()).err().expect(source).to_string();
             assert!(error.starts_with("line ") && !error.contains('\n'), "{error}");
         }
