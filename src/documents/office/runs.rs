@@ -218,7 +218,7 @@ impl Reader<'_> {
         for child in xml.children(xml.inside(run)) {
             match xml.local(child) {
                 "rPr" | "lastRenderedPageBreak" | "softHyphen" => {}
-                "t" => self.words(run, child, &look, is_sheet),
+                "t" if xml.children(xml.inside(child)).next().is_none() => self.words(run, child, &look, is_sheet),
                 "noBreakHyphen" => self.atoms.push(Atom::Words("\u{2011}".to_owned(), look.clone())),
                 name => {
                     let shown = if ["tab", "ptab", "br", "cr"].contains(&name) { Shown::Space } else { Shown::Nothing };
