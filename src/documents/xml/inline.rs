@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use crate::documents::source::has_letters;
 use crate::documents::{Part, Shown};
 
 /// What is written for a mark.
@@ -73,8 +74,7 @@ enum Role {
 impl Inline {
     /// Puts a text together; `None` if there is nothing to translate in it: no letter.
     pub(crate) fn new(items: Vec<Item>, space: Space) -> Option<Self> {
-        let has_letters = |item: &Item| matches!(item, Item::Text(text) if text.chars().any(char::is_alphabetic));
-        if !items.iter().any(has_letters) {
+        if !items.iter().any(|item| matches!(item, Item::Text(text) if has_letters(text))) {
             return None;
         }
         let (first, items, last) = without_white_space(items);

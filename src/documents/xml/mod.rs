@@ -10,6 +10,7 @@ use quick_xml::events::Event;
 use quick_xml::reader::Reader;
 
 use super::Encoding;
+use super::source::Source;
 use crate::{Error, Result};
 
 /// A file of XML.
@@ -292,13 +293,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(Encoding, String)> {
     if bytes.starts_with(b"<\0") || bytes.starts_with(b"\0<") {
         return Err(Error::Text("line 1: UTF-16 without a byte order mark; save it with one, or as UTF-8".to_owned()));
     }
-    let (encoding, text) = Encoding::decode(bytes, declared_encoding(bytes));
-    let text = text.into_owned();
-    if !bytes.is_empty() && encoding.encode(&text, |_| String::new()) != bytes {
-        let problem = format!("line 1: there are bytes in it that are not {}; save it as UTF-8", encoding.name());
-        return Err(Error::Text(problem));
-    }
-    Ok((encoding, text))
+    let source = Source::read(bytes, declared_encoding(bytes))?;
+    Ok((source.encoding, source.text))
 }
 
 /// A name without its prefix.
