@@ -358,7 +358,8 @@ struct Runs {
 
 impl Writing for Runs {
     fn text(&self, xml: &Xml, text: &str, open: &[usize], written: &mut String) {
-        let properties = open.iter().rev().find_map(|mark| self.looks[*mark].as_ref()).unwrap_or(&self.base);
+        // Formatting is always the innermost mark: links and changes are around it.
+        let properties = open.last().and_then(|mark| self.looks[*mark].as_ref()).unwrap_or(&self.base);
         let prefix = &self.prefix;
         let space = if self.has_space_attribute && text.trim() != text { " xml:space=\"preserve\"" } else { "" };
         written.push_str(&format!("<{prefix}r>"));
