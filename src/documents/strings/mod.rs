@@ -46,6 +46,7 @@ struct Catalogue {
     escape: Option<fn(char) -> String>,
     notes: Vec<String>,
     numbers: LineNumbers,
+    line_end: &'static str,
 }
 
 /// Most notes about single values.
@@ -55,7 +56,8 @@ impl Catalogue {
     fn new(source: Source, escape: Option<fn(char) -> String>) -> Self {
         let numbers = LineNumbers::of(&source.text);
         let (values, segments, renamed, notes) = Default::default();
-        Self { source, values, segments, renamed, escape, notes, numbers }
+        let line_end = if source.text.contains("\r\n") { "\r\n" } else { "\n" };
+        Self { source, values, segments, renamed, escape, notes, numbers, line_end }
     }
 
     /// Adds a value with its name. Text that is none (addresses, dates' formats) is left out.

@@ -26,8 +26,8 @@ impl Format for Properties {
         let text = source.text.clone();
         // Only a file that has other characters as they are can have more of them.
         let is_ascii = text.is_ascii();
-        let line_end = if text.contains("\r\n") { "\r\n" } else { "\n" };
         let mut catalogue = Catalogue::new(source, Some(escaped));
+        let line_end = catalogue.line_end;
         let lines = lines(&text);
         let mut at = 0;
         while at < lines.len() {
