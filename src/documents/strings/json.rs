@@ -121,9 +121,10 @@ fn strings(text: &str, line: impl Fn(usize) -> usize) -> Result<Vec<Found>> {
                     }
                 } else {
                     // Of a value that lies deep, the last keys and the first.
-                    let keys =
-                        open.iter().enumerate().filter(|(depth, _)| *depth < 3 || depth + MOST_KEYS >= open.len());
-                    let path = keys.map(|(_, open)| match open {
+                    let first = open.len().min(3);
+                    let last = first.max(open.len().saturating_sub(MOST_KEYS));
+                    let keys = open[..first].iter().chain(&open[last..]);
+                    let path = keys.map(|open| match open {
                         Open::Object(key) => key.clone().unwrap_or_default(),
                         Open::Array(place) => place.to_string(),
                     });
