@@ -10,23 +10,33 @@
 //! A format knows its syntax and nothing of models; a translation that is equal to its segment leaves the bytes of the segment
 //! untouched, so a document that is not translated comes back as it was.
 
-#[cfg(any(feature = "html", feature = "markdown", feature = "subtitles", feature = "catalogues"))]
-mod encoding;
-#[cfg(not(any(feature = "html", feature = "markdown", feature = "subtitles", feature = "catalogues")))]
-#[path = "encoding_unicode.rs"]
 mod encoding;
 #[cfg(feature = "catalogues")]
 mod gettext;
+#[cfg(feature = "html")]
+mod html;
 #[cfg(feature = "catalogues")]
 mod messages;
+#[cfg(feature = "office")]
+mod office;
 mod plain;
 mod source;
 #[cfg(feature = "catalogues")]
 mod strings;
 #[cfg(feature = "subtitles")]
 mod subtitles;
+mod texts;
+mod transfer;
+// With one of the two features some of it is idle.
+#[cfg(any(feature = "catalogues", feature = "office"))]
+#[cfg_attr(not(all(feature = "catalogues", feature = "office")), allow(dead_code))]
+mod xml;
+#[cfg(feature = "catalogues")]
+mod xml_catalogues;
 
 pub use encoding::Encoding;
+pub use texts::Text;
+pub use transfer::{Transferred, transfer};
 
 use std::ops::Range;
 
@@ -158,6 +168,14 @@ pub static FORMATS: &[&dyn Format] = &[
     #[cfg(feature = "subtitles")]
     &subtitles::SubRip,
     #[cfg(feature = "catalogues")]
+    &xml_catalogues::Xliff,
+    #[cfg(feature = "catalogues")]
+    &xml_catalogues::Tmx,
+    #[cfg(feature = "catalogues")]
+    &xml_catalogues::Qt,
+    #[cfg(feature = "catalogues")]
+    &xml_catalogues::Android,
+    #[cfg(feature = "catalogues")]
     &gettext::Gettext,
     #[cfg(feature = "catalogues")]
     &strings::Properties,
@@ -171,6 +189,18 @@ pub static FORMATS: &[&dyn Format] = &[
     &strings::Yaml,
     #[cfg(feature = "catalogues")]
     &strings::Fluent,
+    #[cfg(feature = "office")]
+    &office::Docx,
+    #[cfg(feature = "office")]
+    &office::Pptx,
+    #[cfg(feature = "office")]
+    &office::Xlsx,
+    #[cfg(feature = "office")]
+    &office::OpenDocument,
+    #[cfg(feature = "office")]
+    &office::Epub,
+    #[cfg(feature = "html")]
+    &html::Html,
     &plain::Plain,
 ];
 

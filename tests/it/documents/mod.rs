@@ -2,11 +2,18 @@
 
 #[cfg(feature = "catalogues")]
 mod gettext;
+#[cfg(feature = "html")]
+mod html;
+#[cfg(feature = "office")]
+mod office;
 mod plain;
 #[cfg(feature = "catalogues")]
 mod strings;
 #[cfg(feature = "subtitles")]
 mod subtitles;
+mod transfer;
+#[cfg(feature = "catalogues")]
+mod xml_catalogues;
 
 use translate::documents::{Document, Options, Part, Segment, Shown, format};
 
