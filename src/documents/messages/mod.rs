@@ -9,7 +9,7 @@ mod placeholders;
 use std::collections::HashMap;
 
 pub(crate) use placeholders::{Braces, Percent, Syntax};
-use placeholders::{Found, find};
+use placeholders::{Found, find, is_counted, numbered};
 
 use self::layout::chunks;
 use super::source::has_letters;
@@ -33,7 +33,30 @@ pub(crate) struct Piece {
     marks: Vec<(String, String)>,
 }
 
+/// A message in another language.
+pub(crate) struct Written {
+    pub(crate) text: String,
+    /// Whether its placeholders are in another order, where a program goes by their order alone.
+    pub(crate) is_reordered: bool,
+}
+
 impl Piece {
+    /// The marks, in the order of `parts`, of the placeholders that a program fills one after the other.
+    fn counted(&self, parts: &[Part]) -> Vec<usize> {
+        let is_counted = |part: &Part| match part {
+            Part::Alone(mark, Shown::Text(_)) => {
+                Some(*mark).filter(|mark| self.marks.get(*mark).is_some_and(|(raw, _)| is_counted(raw)))
+            }
+            _ => None,
+        };
+        parts.iter().filter_map(is_counted).collect()
+    }
+
+    /// Whether a placeholder takes its width from what it is filled with.
+    fn has_star(&self) -> bool {
+        self.counted(&self.parts).iter().any(|mark| self.marks[*mark].0.contains('*'))
+    }
+
     /// Leaves out white space and marks at the ends, which are not translated: gives what stands before and after the rest.
     fn trim(&mut self) -> (String, String) {
         let (mut before, mut after) = (String::new(), Vec::new());
@@ -146,27 +169,35 @@ impl Message {
     }
 
     /// The message with the translations of its pieces. `None` if none of them has one of its own.
-    pub(crate) fn translated(&self, translations: &[Option<Vec<Part>>]) -> Option<String> {
-        let is_changed =
-            |(piece, parts): (&Piece, &Option<Vec<Part>>)| parts.as_ref().is_some_and(|parts| *parts != piece.parts);
-        if !self.pieces.iter().zip(translations).any(is_changed) {
+    pub(crate) fn translated(&self, translations: &[Option<Vec<Part>>]) -> Option<Written> {
+        let pieces = self.pieces.iter().zip(translations);
+        let pieces = pieces.map(|(piece, parts)| (piece, parts.as_ref().unwrap_or(&piece.parts)));
+        if !pieces.clone().any(|(piece, parts)| piece.parts != *parts) {
             return None;
         }
-        let mut written = String::new();
-        for ((piece, glue), parts) in self.pieces.iter().zip(&self.glue).zip(translations) {
-            written.push_str(glue);
-            self.write(piece, parts.as_ref().unwrap_or(&piece.parts), &mut written);
+        // `%s of %d` as `%d … %s` has to say which is which.
+        let is_reordered = pieces.clone().any(|(piece, parts)| !piece.counted(parts).is_sorted());
+        let can_number = self.syntax.percent != Percent::Python && !self.pieces.iter().any(Piece::has_star);
+        let (mut text, mut number) = (String::new(), 1);
+        for ((piece, parts), glue) in pieces.zip(&self.glue) {
+            text.push_str(glue);
+            let first = (is_reordered && can_number).then_some(number);
+            self.write(piece, parts, first, &mut text);
+            number += piece.counted(&piece.parts).len();
         }
-        self.glue[self.pieces.len()..].iter().for_each(|glue| written.push_str(glue));
-        Some(written)
+        self.glue[self.pieces.len()..].iter().for_each(|glue| text.push_str(glue));
+        Some(Written { text, is_reordered: is_reordered && !can_number })
     }
 
-    fn write(&self, piece: &Piece, parts: &[Part], written: &mut String) {
+    /// Writes a piece; its placeholders get numbers from `first` on, if they need some.
+    fn write(&self, piece: &Piece, parts: &[Part], first: Option<usize>, written: &mut String) {
+        let start = written.len();
+        let order = piece.counted(&piece.parts);
         for part in parts {
             match part {
                 Part::Text(text) => {
                     // The space that a line end stood for.
-                    let text = if written.ends_with('\n') { text.trim_start_matches(' ') } else { text };
+                    let text = if written[start..].ends_with('\n') { text.trim_start_matches(' ') } else { text };
                     for c in text.chars() {
                         match c {
                             '\n' | '\r' => written.push(' '),
@@ -178,12 +209,23 @@ impl Message {
                 Part::Close(mark) => written.push_str(piece.marks.get(*mark).map_or("", |(_, close)| close)),
                 Part::Alone(mark, _) => {
                     let raw = piece.marks.get(*mark).map_or("", |(raw, _)| raw);
-                    if raw == "\n" {
-                        written.truncate(written.trim_end_matches(' ').len());
+                    let place = first.and_then(|first| Some(first + order.binary_search(mark).ok()?));
+                    match (raw, place) {
+                        // Line ends are between words: a message ends with one only if its source does.
+                        ("\n", _) => {
+                            written.truncate(start + written[start..].trim_end_matches([' ', '\n']).len());
+                            if written.len() > start {
+                                written.push('\n');
+                            }
+                        }
+                        (raw, Some(place)) => written.push_str(&numbered(raw, place)),
+                        (raw, None) => written.push_str(raw),
                     }
-                    written.push_str(raw);
                 }
             }
+        }
+        if written[start..].ends_with('\n') {
+            written.pop();
         }
     }
 }
@@ -302,11 +344,11 @@ mod tests {
         };
         let message = Message::of(text, syntax);
         let same: Vec<_> = message.pieces.iter().map(|piece| Some(piece.parts.clone())).collect();
-        assert_eq!(message.translated(&same), None);
+        assert!(message.translated(&same).is_none());
         let mut written = String::new();
         for (piece, glue) in message.pieces.iter().zip(&message.glue) {
             written.push_str(glue);
-            message.write(piece, &piece.parts, &mut written);
+            message.write(piece, &piece.parts, None, &mut written);
         }
         written.push_str(&message.glue[message.pieces.len()..].concat());
         assert_eq!(written, text);
@@ -338,9 +380,39 @@ mod tests {
     }
 
     #[test]
+    fn placeholders_in_another_order_get_numbers() {
+        let turned = |text: &str, syntax: Syntax| {
+            let message = Message::of(text, syntax);
+            let mut parts = message.pieces[0].parts.clone();
+            parts.reverse();
+            let written = message.translated(&[Some(parts)]).unwrap();
+            (written.text, written.is_reordered)
+        };
+        let python = Syntax { percent: Percent::Python, ..Syntax::c() };
+        assert_eq!(turned("%s von %.2f", Syntax::c()), ("%2$.2f von %1$s".to_owned(), false));
+        assert_eq!(turned("%s von %d", python), ("%d von %s".to_owned(), true));
+        assert_eq!(turned("%(a)s von %(b)d", python), ("%(b)d von %(a)s".to_owned(), false));
+        assert_eq!(turned("%*d von %s", Syntax::c()), ("%s von %*d".to_owned(), true));
+        assert_eq!(turned("{} von {:>5}", Syntax::guess()), ("{1:>5} von {0}".to_owned(), false));
+    }
+
+    #[test]
+    fn a_line_end_at_the_end_is_none() {
+        let message = Message::of("Das ist eine Zeile, die so lang ist, dass sie\numbrochen ist", Syntax::guess());
+        let [first, line_end, _] = &message.pieces[0].parts[..] else { panic!("three parts") };
+        let at_end = vec![first.clone(), line_end.clone()];
+        assert_eq!(message.translated(&[Some(at_end)]).unwrap().text, "Das ist eine Zeile, die so lang ist, dass sie");
+        let at_start = vec![line_end.clone(), first.clone()];
+        assert_eq!(
+            message.translated(&[Some(at_start)]).unwrap().text,
+            "Das ist eine Zeile, die so lang ist, dass sie"
+        );
+    }
+
+    #[test]
     fn signs_of_placeholders_are_written_twice_where_they_are_none() {
         let message = Message::of("%d Prozent", Syntax::c());
         let parts = vec![message.pieces[0].parts[0].clone(), Part::Text(" % or\nso".to_owned())];
-        assert_eq!(message.translated(&[Some(parts)]).unwrap(), "%d %% or so");
+        assert_eq!(message.translated(&[Some(parts)]).unwrap().text, "%d %% or so");
     }
 }

@@ -20,12 +20,20 @@ pub(crate) struct Syntax {
 pub(crate) enum Percent {
     /// Nothing is known: what can hardly be anything else.
     Guess,
-    /// A format of C, PHP or Python, where `%%` is `%`.
+    /// A format of C or PHP, where `%%` is `%`.
     Format,
+    /// A format of Python, in which placeholders without a name have no numbers either.
+    Python,
     /// `%1`
     Qt,
     /// A sign like any other.
     Text,
+}
+
+impl Percent {
+    fn is_format(self) -> bool {
+        matches!(self, Self::Format | Self::Python)
+    }
 }
 
 /// What stands in braces.
@@ -61,7 +69,7 @@ impl Syntax {
         }
         written.push(c);
         let is_sign = match c {
-            '%' => self.percent == Percent::Format,
+            '%' => self.percent.is_format(),
             '{' | '}' => self.braces == Braces::Format,
             _ => false,
         };
@@ -78,6 +86,24 @@ pub(super) enum Found {
     /// Begins or ends an element, or stands alone.
     Tag,
     LineEnd,
+}
+
+/// Whether a program fills a placeholder by its place among the others.
+pub(super) fn is_counted(raw: &str) -> bool {
+    match raw.as_bytes() {
+        [b'%', b'%' | b'(' | b'{' | b'<', ..] => false,
+        [b'%', .., last] => !raw.contains('$') && last.is_ascii_alphabetic() && !raw.starts_with("%L") && raw != "%n",
+        [b'{', b'}' | b':', ..] => true,
+        _ => false,
+    }
+}
+
+/// A placeholder with its place, counted from 1.
+pub(super) fn numbered(raw: &str, place: usize) -> String {
+    match raw.strip_prefix('{') {
+        Some(rest) => format!("{{{}{rest}", place - 1),
+        None => format!("%{place}${}", &raw[1..]),
+    }
 }
 
 /// Longest placeholder in bytes: what is longer is text in brackets.
@@ -118,7 +144,7 @@ fn percent(text: &str, kind: Percent) -> Option<(usize, Found)> {
     let shown = |length: usize| Some((length, Found::Shown(text[..length].to_owned())));
     let name_end = |close: char| within(text, 1, close);
     match bytes.get(1)? {
-        b'%' if kind == Percent::Format => return Some((2, Found::Shown("%".to_owned()))),
+        b'%' if kind.is_format() => return Some((2, Found::Shown("%".to_owned()))),
         b'{' => return name_end('}').and_then(shown),
         b'(' => {
             let end = name_end(')')?;
@@ -150,7 +176,7 @@ fn percent(text: &str, kind: Percent) -> Option<(usize, Found)> {
 fn conversion(text: &str, kind: Percent) -> Option<usize> {
     let bytes = text.as_bytes();
     let run = |from: usize, set: &[u8]| bytes[from..].iter().take_while(|byte| set.contains(byte)).count();
-    let flags: &[u8] = if kind == Percent::Format { b"-+ #0'I" } else { b"-+#0'" };
+    let flags: &[u8] = if kind.is_format() { b"-+ #0'I" } else { b"-+#0'" };
     let mut at = run(0, flags);
     at += run(at, b"0123456789*$");
     if bytes.get(at) == Some(&b'.') {
@@ -159,7 +185,7 @@ fn conversion(text: &str, kind: Percent) -> Option<usize> {
     }
     at += run(at, b"hlLqjzt");
     let letter = *bytes.get(at)?;
-    let letters: &[u8] = if kind == Percent::Format { b"diouxXeEfFgGaAcrspnCSmb@" } else { b"diouxXeEfFgGcrs@" };
+    let letters: &[u8] = if kind.is_format() { b"diouxXeEfFgGaAcrspnCSmb@" } else { b"diouxXeEfFgGcrs@" };
     if !letters.contains(&letter) {
         return None;
     }

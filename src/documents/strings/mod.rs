@@ -135,7 +135,7 @@ impl Document for Catalogue {
                 at += message.pieces.len();
                 is_changed |= translated.is_some();
                 text.push_str(&value.text[end..range.start]);
-                text.push_str(translated.as_deref().unwrap_or(&value.text[range.clone()]));
+                text.push_str(translated.as_ref().map_or(&value.text[range.clone()], |written| &written.text));
                 end = range.end;
             }
             text.push_str(&value.text[end..]);

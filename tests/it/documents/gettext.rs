@@ -195,6 +195,16 @@ fn broken_entries_are_said_and_left() {
 }
 
 #[test]
+fn placeholders_in_another_order_have_numbers_or_are_marked() {
+    let turned = |segment: &Segment| segment.parts.iter().rev().cloned().collect();
+    let c = "#, c-format\nmsgid \"%s von %d\"\nmsgstr \"\"\n";
+    assert_eq!(translated(c, &Options::default(), turned), c.replace("msgstr \"\"", "msgstr \"%2$d von %1$s\""));
+    let python = c.replace("c-format", "python-format");
+    let marked = python.replace("#, python", "#, fuzzy, python").replace("msgstr \"\"", "msgstr \"%d von %s\"");
+    assert_eq!(translated(&python, &Options::default(), turned), marked);
+}
+
+#[test]
 fn catalogues_are_recognised() {
     assert_eq!(format_of("-", PO.as_bytes()).unwrap().name(), "po");
     assert_eq!(format_of("de.pot", b"").unwrap().name(), "po");
