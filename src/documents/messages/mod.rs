@@ -24,6 +24,8 @@ pub(crate) struct Message {
     syntax: Syntax,
     /// Whether a sign that begins a placeholder is written twice where it is none.
     is_format: bool,
+    /// Characters that are written in another way, as `%%` or `&amp;`.
+    escapes: Vec<(char, String)>,
 }
 
 /// A text of a message.
@@ -138,7 +140,7 @@ impl Piece {
 impl Message {
     /// Takes a text apart whose escapes are resolved.
     pub(crate) fn of(text: &str, syntax: Syntax) -> Self {
-        let mut message = Self { pieces: Vec::new(), glue: Vec::new(), syntax, is_format: false };
+        let mut message = Self { pieces: Vec::new(), glue: Vec::new(), syntax, is_format: false, escapes: Vec::new() };
         let mut glue = String::new();
         let chunks = chunks(text);
         for (number, chunk) in chunks.iter().enumerate() {
@@ -146,8 +148,8 @@ impl Message {
             let words = &text[chunk.text.clone()];
             // The column of options in a help text.
             let is_option = words.starts_with('-') && chunks.get(number + 1).is_some_and(|next| next.is_cell);
-            let (mut piece, is_format) = piece(words, syntax);
-            message.is_format |= is_format;
+            let mut piece = piece(words, syntax, &mut message.escapes);
+            message.is_format |= piece.parts.iter().any(|part| matches!(part, Part::Alone(_, Shown::Text(_))));
             if !is_option && is_translatable(&piece.parts) {
                 let (before, after) = piece.trim();
                 message.glue.push(std::mem::replace(&mut glue, after) + &before);
@@ -201,7 +203,7 @@ impl Message {
                     for c in text.chars() {
                         match c {
                             '\n' | '\r' => written.push(' '),
-                            c => self.syntax.escape(c, self.is_format, written),
+                            c => self.syntax.escape(c, &self.escapes, self.is_format, written),
                         }
                     }
                 }
@@ -234,8 +236,8 @@ fn is_translatable(parts: &[Part]) -> bool {
     parts.iter().any(|part| matches!(part, Part::Text(text) if has_letters(text)))
 }
 
-/// A stretch of text with its placeholders and its markup as marks, and whether it has placeholders.
-fn piece(text: &str, syntax: Syntax) -> (Piece, bool) {
+/// A stretch of text with its placeholders and its markup as marks. What is written in another way is added to `escapes`.
+fn piece(text: &str, syntax: Syntax, escapes: &mut Vec<(char, String)>) -> Piece {
     // What is in it, and for tags which of them belong together.
     let mut found: Vec<(usize, usize, Found)> = Vec::new();
     let mut at = 0;
@@ -255,12 +257,18 @@ fn piece(text: &str, syntax: Syntax) -> (Piece, bool) {
     let pairs = pairs(text, &found);
     let mut piece = Piece { parts: Vec::new(), marks: Vec::new() };
     let mut numbers = vec![0; found.len()];
-    let (mut at, mut is_format) = (0, false);
+    let mut at = 0;
     for (index, (start, length, what)) in found.into_iter().enumerate() {
         let mut end = start;
         let raw = text[start..start + length].to_owned();
         let number = piece.marks.len();
         let part = match (what, pairs[index]) {
+            (Found::Character(c), _) => {
+                if !escapes.iter().any(|(escaped, _)| *escaped == c) {
+                    escapes.push((c, raw));
+                }
+                Part::Text(c.to_string())
+            }
             (Found::Tag, Some((pair, close))) if pair > index => {
                 numbers[pair] = number;
                 piece.marks.push((raw, close.to_owned()));
@@ -270,29 +278,31 @@ fn piece(text: &str, syntax: Syntax) -> (Piece, bool) {
             (what, _) => {
                 piece.marks.push((raw, String::new()));
                 match what {
-                    Found::Shown(shown) => {
-                        is_format = true;
-                        Part::Alone(number, Shown::Text(shown))
-                    }
+                    Found::Shown(shown) => Part::Alone(number, Shown::Text(shown)),
                     Found::LineEnd => {
                         end = at + text[at..start].trim_end_matches(' ').len();
                         Part::Alone(number, Shown::Space)
                     }
-                    Found::Tag => Part::Alone(number, Shown::Nothing),
+                    _ => Part::Alone(number, Shown::Nothing),
                 }
             }
         };
         push(&mut piece.parts, &text[at..end]);
-        piece.parts.push(part);
+        match part {
+            Part::Text(text) => push(&mut piece.parts, &text),
+            part => piece.parts.push(part),
+        }
         at = start + length;
     }
     push(&mut piece.parts, &text[at..]);
-    (piece, is_format)
+    piece
 }
 
 fn push(parts: &mut Vec<Part>, text: &str) {
-    if !text.is_empty() {
-        parts.push(Part::Text(text.to_owned()));
+    match parts.last_mut() {
+        _ if text.is_empty() => {}
+        Some(Part::Text(last)) => last.push_str(text),
+        _ => parts.push(Part::Text(text.to_owned())),
     }
 }
 
@@ -367,10 +377,10 @@ mod tests {
 
     #[test]
     fn placeholders_and_markup_are_marks() {
-        assert_eq!(drawn("Zu 50%% %1$-5.2lf und %s fertig", Syntax::c()), ["Zu 50⟨%⟩ ⟨%1$-5.2lf⟩ und ⟨%s⟩ fertig"]);
+        assert_eq!(drawn("Zu 50%% %1$-5.2lf und %s fertig", Syntax::c()), ["Zu 50% ⟨%1$-5.2lf⟩ und ⟨%s⟩ fertig"]);
         assert_eq!(drawn("%(name)s hat {x} und 100% davon", Syntax::guess()), ["⟨%(name)s⟩ hat ⟨{x}⟩ und 100% davon"]);
         assert_eq!(drawn("<b>Fett</b><br/>und <i>schief", Syntax::guess()), ["⟨0⟩Fett⟨/0⟩⟨⟩und ⟨⟩schief"]);
-        assert_eq!(drawn("a < b & c &amp; 3 > 2", Syntax::guess()), ["a < b & c ⟨&⟩ 3 > 2"]);
+        assert_eq!(drawn("a 100%% > b &amp; c", Syntax::guess()), ["a 100% > b & c"]);
     }
 
     #[test]
@@ -414,5 +424,8 @@ mod tests {
         let message = Message::of("%d Prozent", Syntax::c());
         let parts = vec![message.pieces[0].parts[0].clone(), Part::Text(" % or\nso".to_owned())];
         assert_eq!(message.translated(&[Some(parts)]).unwrap().text, "%d %% or so");
+        let message = Message::of("Hund &amp; Katze", Syntax::guess());
+        let parts = vec![Part::Text("a < b & 50% \"c\"".to_owned())];
+        assert_eq!(message.translated(&[Some(parts)]).unwrap().text, "a &lt; b &amp; 50% \"c\"");
     }
 }

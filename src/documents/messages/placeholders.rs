@@ -61,26 +61,34 @@ impl Syntax {
         Self { percent: Percent::Format, braces: Braces::Guess }
     }
 
-    /// Writes a character of a text so that it begins no placeholder, where the message has some.
-    pub(crate) fn escape(self, c: char, is_format: bool, written: &mut String) {
-        if self.braces == Braces::Fluent && matches!(c, '{' | '}') {
-            written.push_str(if c == '{' { "{\"{\"}" } else { "{\"}\"}" });
+    /// Writes a character of a text so that it begins nothing else. `escapes` are the characters that the message writes in
+    /// another way; where there are placeholders, their signs are written twice.
+    pub(crate) fn escape(self, c: char, escapes: &[(char, String)], is_format: bool, written: &mut String) {
+        if let Some((_, escape)) = escapes.iter().find(|(escaped, _)| *escaped == c) {
+            written.push_str(escape);
             return;
         }
-        written.push(c);
-        let is_sign = match c {
-            '%' => self.percent.is_format(),
-            '{' | '}' => self.braces == Braces::Format,
+        let is_doubled = match c {
+            '%' => self.percent.is_format() && is_format,
+            '{' | '}' => self.braces == Braces::Format && is_format,
             _ => false,
         };
-        if is_sign && is_format {
-            written.push(c);
+        let has_entities = escapes.iter().any(|(_, escape)| escape.starts_with('&'));
+        match c {
+            '{' if self.braces == Braces::Fluent => written.push_str("{\"{\"}"),
+            '}' if self.braces == Braces::Fluent => written.push_str("{\"}\"}"),
+            '&' if has_entities => written.push_str("&amp;"),
+            '<' if has_entities => written.push_str("&lt;"),
+            c if is_doubled => written.extend([c, c]),
+            c => written.push(c),
         }
     }
 }
 
-/// Something in a text that is no text.
+/// Something in a text that is not what it looks like.
 pub(super) enum Found {
+    /// Stands for a character of the text.
+    Character(char),
     /// Comes back as it is; a translator sees this.
     Shown(String),
     /// Begins or ends an element, or stands alone.
@@ -144,7 +152,7 @@ fn percent(text: &str, kind: Percent) -> Option<(usize, Found)> {
     let shown = |length: usize| Some((length, Found::Shown(text[..length].to_owned())));
     let name_end = |close: char| within(text, 1, close);
     match bytes.get(1)? {
-        b'%' if kind.is_format() => return Some((2, Found::Shown("%".to_owned()))),
+        b'%' if kind != Percent::Qt => return Some((2, Found::Character('%'))),
         b'{' => return name_end('}').and_then(shown),
         b'(' => {
             let end = name_end(')')?;
@@ -197,7 +205,7 @@ fn conversion(text: &str, kind: Percent) -> Option<usize> {
 fn braces(text: &str, kind: Braces) -> Option<(usize, Found)> {
     let doubled = text.as_bytes().get(1) == text.as_bytes().first();
     if doubled && kind == Braces::Format {
-        return Some((2, Found::Shown(text[..1].to_owned())));
+        return Some((2, Found::Character(char::from(text.as_bytes()[0]))));
     }
     if !text.starts_with('{') {
         return None;
@@ -249,19 +257,19 @@ fn tag(text: &str) -> Option<usize> {
     (bytes[end] == b'>').then_some(end + 1)
 }
 
-/// An entity of HTML, which a translator sees as the character it is.
+/// An entity of HTML.
 fn entity(text: &str) -> Option<(usize, Found)> {
     let end = text.bytes().take(8).position(|byte| byte == b';')?;
-    let shown = match &text[..=end] {
-        "&amp;" => "&",
-        "&lt;" => "<",
-        "&gt;" => ">",
-        "&quot;" => "\"",
-        "&hellip;" => "…",
-        "&ndash;" => "–",
-        "&mdash;" => "—",
-        "&nbsp;" => "&nbsp;",
+    let character = match &text[..=end] {
+        "&amp;" => '&',
+        "&lt;" => '<',
+        "&gt;" => '>',
+        "&quot;" => '"',
+        "&hellip;" => '…',
+        "&ndash;" => '–',
+        "&mdash;" => '—',
+        entity @ "&nbsp;" => return Some((end + 1, Found::Shown(entity.to_owned()))),
         _ => return None,
     };
-    Some((end + 1, Found::Shown(shown.to_owned())))
+    Some((end + 1, Found::Character(character)))
 }
