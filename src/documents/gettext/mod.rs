@@ -58,6 +58,11 @@ impl Format for Gettext {
             options: options.clone(),
             notes,
         };
+        let language = options.target_language.as_deref();
+        if catalogue.header.plural.is_some() && language.and_then(plural_forms).is_none() {
+            let line = "the header has no rule for plural forms and none is known for the language: add `Plural-Forms`";
+            catalogue.notes.push(line.to_owned());
+        }
         for entry in entries {
             catalogue.entry(entry);
         }
@@ -127,7 +132,7 @@ fn syntax(entry: &Entry) -> Syntax {
         true => Braces::Format,
         false => Braces::Guess,
     };
-    Syntax { percent, braces }
+    Syntax { percent, braces, has_keys: true }
 }
 
 impl Catalogue {
@@ -199,7 +204,8 @@ impl Catalogue {
             match entry.flag_lines.first() {
                 Some(range) => {
                     // Before the first flag.
-                    let at = range.start + 2;
+                    let line = &self.source.text[range.clone()];
+                    let at = range.start + line.find("#,").map_or(0, |at| at + 2);
                     edits.push((at..at, " fuzzy,".to_owned()));
                 }
                 None => edits.push((entry.start..entry.start, format!("#, fuzzy{line_end}"))),

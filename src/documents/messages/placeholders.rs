@@ -13,6 +13,8 @@
 pub(crate) struct Syntax {
     pub(crate) percent: Percent,
     pub(crate) braces: Braces,
+    /// Whether `_` or `&` may mark the letter of a key: `_Datei`, `&Datei`.
+    pub(crate) has_keys: bool,
 }
 
 /// What begins with `%`.
@@ -52,13 +54,13 @@ impl Syntax {
     /// For messages that say nothing about themselves.
     #[cfg(test)]
     pub(crate) const fn guess() -> Self {
-        Self { percent: Percent::Guess, braces: Braces::Guess }
+        Self { percent: Percent::Guess, braces: Braces::Guess, has_keys: false }
     }
 
     /// For formats of C and its relatives.
     #[cfg(test)]
     pub(crate) const fn c() -> Self {
-        Self { percent: Percent::Format, braces: Braces::Guess }
+        Self { percent: Percent::Format, braces: Braces::Guess, has_keys: true }
     }
 
     /// Writes a character of a text so that it begins nothing else. `escapes` are the characters that the message writes in
@@ -94,6 +96,8 @@ pub(super) enum Found {
     /// Begins or ends an element, or stands alone.
     Tag,
     LineEnd,
+    /// Marks the letter after it.
+    Key,
 }
 
 /// Whether a program fills a placeholder by its place among the others.
@@ -132,9 +136,22 @@ pub(super) fn find(text: &str, at: usize, syntax: Syntax) -> Option<(usize, Foun
         b'{' if syntax.braces == Braces::Fluent => placeable(rest).map(as_it_is),
         b'{' | b'}' => braces(rest, syntax.braces),
         b'<' => tag(rest).map(|length| (length, Found::Tag)),
+        b'_' | b'&' if syntax.has_keys && is_key(text, at) => Some((1, Found::Key)),
         b'&' => entity(rest),
         _ => None,
     }
+}
+
+/// Whether the sign at a byte marks the letter of a key: the only one, at the beginning of a word.
+fn is_key(text: &str, at: usize) -> bool {
+    let sign = char::from(text.as_bytes()[at]);
+    let rest = &text[at + 1..];
+    let word = rest.find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len());
+    text.len() <= LONGEST
+        && rest.starts_with(char::is_alphabetic)
+        && !rest[word..].starts_with(';')
+        && !text[..at].ends_with(char::is_alphanumeric)
+        && text.matches(sign).count() == 1
 }
 
 /// The length of a placeholder whose name begins after `prefix` and one bracket, and ends with `close`.

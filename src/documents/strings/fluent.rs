@@ -207,6 +207,6 @@ fn value(catalogue: &mut Catalogue, text: &str, range: Range<usize>, name: &str)
         }
         written
     };
-    let syntax = Syntax { percent: Percent::Text, braces: Braces::Fluent };
+    let syntax = Syntax { percent: Percent::Text, braces: Braces::Fluent, has_keys: false };
     catalogue.add(name, range, said, syntax, Box::new(written));
 }

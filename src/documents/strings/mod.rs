@@ -117,7 +117,7 @@ fn is_code(text: &str) -> bool {
 
 /// What messages have where nothing more is known.
 fn guess() -> Syntax {
-    Syntax { percent: Percent::Guess, braces: Braces::Guess }
+    Syntax { percent: Percent::Guess, braces: Braces::Guess, has_keys: false }
 }
 
 impl Document for Catalogue {

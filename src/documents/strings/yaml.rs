@@ -170,7 +170,8 @@ fn exact(text: &str, range: Range<usize>, style: ScalarStyle) -> Option<Range<us
     }
     match style {
         ScalarStyle::Plain => {
-            end = start + text[start..end].trim_end().len();
+            // White space of other kinds belongs to it.
+            end = start + text[start..end].trim_end_matches([' ', '\t', '\n', '\r']).len();
             return (start < end).then_some(start..end);
         }
         ScalarStyle::Literal | ScalarStyle::Folded => return Some(start..end),
@@ -323,6 +324,8 @@ fn write_block(text: &str, indent: usize, width: Option<usize>, line_end: &str) 
     let prefix = format!("{line_end}{}", " ".repeat(indent));
     let mut written = String::new();
     for (number, line) in text.split('\n').enumerate() {
+        // The first line says how far all are indented.
+        let line = if number == 0 || line.trim().is_empty() { line.trim_start() } else { line };
         if number > 0 {
             written.push_str(if line.is_empty() { line_end } else { &prefix });
         }

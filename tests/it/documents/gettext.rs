@@ -114,6 +114,10 @@ fn what_nobody_looked_at_is_marked_on_request() {
     assert!(written.contains("#: main.c:1\n#, fuzzy\nmsgctxt \"menu\"\n"), "{written}");
     assert!(written.contains("#, fuzzy, c-format\nmsgid \"Noch"), "{written}");
     assert!(written.contains("#, fuzzy, c-format\nmsgid \"%d Hund\""), "{written}");
+    let indented = "  #, c-format\nmsgid \"Wort\"\nmsgstr \"\"\n";
+    let options = Options { mark_for_review: true, ..Options::default() };
+    let written = translated(indented, &options, |_| vec![Part::Text("word".to_owned())]);
+    assert_eq!(written, "  #, fuzzy, c-format\nmsgid \"Wort\"\nmsgstr \"word\"\n");
 }
 
 fn translated(po: &str, options: &Options, translation: impl Fn(&Segment) -> Vec<Part>) -> String {

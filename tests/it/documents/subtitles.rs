@@ -176,6 +176,7 @@ fn sentences_end_where_they_end() {
     assert_eq!(segments(&["<i>Er dachte</i>", "<i>an sie.</i>"]), ["Er dachte an sie."]);
     assert_eq!(segments(&["Ja (lacht)", "- Nein", "OTTO: Doch"]), ["Ja", "lacht", "Nein", "Doch"]);
     assert_eq!(segments(&["Er wollte\n[hustet]", "nach Hause."]), ["Er wollte nach Hause.", "hustet"]);
+    assert_eq!(segments(&["<i>\u{a0}Eins</i> und zwei"]), ["Eins und zwei"]);
     assert_eq!(segments(&["{\\an8}oben", "...", "12"]), ["oben"]);
     let late = "1\n00:00:01,000 --> 00:00:02,000\nEins\n\n2\n00:00:05,000 --> 00:00:06,000\nund zwei\n";
     assert_eq!(texts("srt", late.as_bytes(), &Options::default()), ["Eins", "und zwei"]);
