@@ -4,6 +4,7 @@
 //! file are texts in its source language; there is no other language in it.
 
 mod apple;
+mod escapes;
 mod fluent;
 mod icu;
 mod json;
