@@ -18,6 +18,10 @@ pub use encoding::Encoding;
 
 #[cfg(feature = "html")]
 mod html;
+#[cfg(any(feature = "html", feature = "markdown"))]
+mod inline;
+#[cfg(feature = "markdown")]
+mod markdown;
 mod transfer;
 
 pub use transfer::{Transferred, transfer};
@@ -147,6 +151,8 @@ pub trait Format: Sync {
 pub static FORMATS: &[&dyn Format] = &[
     #[cfg(feature = "html")]
     &html::Html,
+    #[cfg(feature = "markdown")]
+    &markdown::Markdown,
 ];
 
 /// The format of a name on the command line.

@@ -1,8 +1,8 @@
 //! What a page says of itself: its encoding, its language, its direction.
 
 use super::tokens::{Attribute, Kind, Token};
-use super::write::Edit;
 use crate::documents::Options;
+use crate::documents::inline::Edit;
 
 /// The name of the encoding that a page says it is in, within its first bytes.
 pub(super) fn declared_encoding(bytes: &[u8]) -> Option<String> {

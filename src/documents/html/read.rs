@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::elements::{Role, is_read, is_void, role, translate};
-use super::texts::{Gathering, Text};
 use super::tokens::{Kind, Token, tokens};
 use crate::documents::Shown;
+use crate::documents::inline::{Gathering, Text, in_order};
 
 /// What is known of each token before the texts are read.
 struct Survey {
@@ -71,13 +71,7 @@ pub(super) fn texts(source: &str, tokens: &[Token], is_xml: bool) -> Vec<Text> {
     }
     reading.gathering.flush(source);
     let mut texts = reading.gathering.texts;
-    texts.sort_by_key(|text| text.range.start);
-    let (mut line, mut at) = (1, 0);
-    for text in &mut texts {
-        line += source.as_bytes()[at..text.range.start].iter().filter(|&&byte| byte == b'\n').count();
-        at = text.range.start;
-        text.segment.line = line;
-    }
+    in_order(&mut texts, source);
     texts
 }
 

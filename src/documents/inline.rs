@@ -1,9 +1,10 @@
-//! A text of a page while it is read: parts, and the bytes that stand for its marks.
+//! Texts of a document with inline marks while it is read, and translations in their place: what HTML and Markdown have in common.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::documents::{Part, Segment, Shown};
+use super::{Encoding, Part, Segment, Shown, replace};
+use crate::{Error, Result};
 
 /// The bytes of a mark: of its start tag or all of it, and of its end tag.
 pub(super) type Tags = (Range<usize>, Range<usize>);
@@ -303,10 +304,7 @@ fn trailing_space(raw: &str) -> usize {
 }
 
 /// The marks that are left, numbered from 0.
-fn renumbered(
-    mut parts: Vec<Part>,
-    marks: &[Tags],
-) -> (Vec<Part>, Vec<Tags>) {
+fn renumbered(mut parts: Vec<Part>, marks: &[Tags]) -> (Vec<Part>, Vec<Tags>) {
     let mut numbers = vec![usize::MAX; marks.len()];
     let mut left = Vec::new();
     for part in &mut parts {
@@ -319,4 +317,84 @@ fn renumbered(
         }
     }
     (parts, left)
+}
+
+/// A change of the source: bytes, and what takes their place.
+pub(super) type Edit = (Range<usize>, String);
+
+/// Writes the bytes of a mark, with the changes of its attributes.
+pub(super) type WriteTag<'a> = &'a dyn Fn(&Range<usize>, &mut String);
+
+/// The source with its translations. `more` are other changes; `value` makes one of an attribute's translation, `content` writes the parts
+/// of a text.
+pub(super) fn translated(
+    source: &str,
+    texts: &[Text],
+    changed: &[Option<&[Part]>],
+    mut more: Vec<Edit>,
+    value: impl Fn(&Text, &str) -> Edit,
+    content: impl Fn(usize, &[Part], WriteTag<'_>) -> String,
+) -> String {
+    for (text, parts) in texts.iter().zip(changed).filter(|(text, _)| text.is_attribute) {
+        more.extend(parts.map(|parts| value(text, &plain(parts))));
+    }
+    more.sort_by_key(|(range, _)| range.start);
+    let mut edits: Vec<Edit> = Vec::new();
+    let mut rest = more.iter().peekable();
+    let write_tag = |range: &Range<usize>, out: &mut String| {
+        let first = more.partition_point(|(edit, _)| edit.start < range.start);
+        let last = more.partition_point(|(edit, _)| edit.start < range.end);
+        match first == last {
+            true => out.push_str(&source[range.clone()]),
+            false => out.push_str(&with_edits(source, range.clone(), &more[first..last])),
+        }
+    };
+    for (index, text) in texts.iter().enumerate().filter(|(_, text)| !text.is_attribute) {
+        let Some(parts) = changed[index] else { continue };
+        while let Some(edit) = rest.next_if(|(range, _)| range.start < text.range.start) {
+            edits.push(edit.clone());
+        }
+        // Attributes within the text are written with its tags.
+        while rest.next_if(|(range, _)| range.start < text.range.end).is_some() {}
+        edits.push((text.range.clone(), content(index, parts, &write_tag)));
+    }
+    edits.extend(rest.cloned());
+    with_edits(source, 0..source.len(), &edits)
+}
+
+fn with_edits(source: &str, range: Range<usize>, edits: &[Edit]) -> String {
+    let edits =
+        edits.iter().map(|(at, text)| (at.start - range.start..at.end - range.start, text.clone().into_bytes()));
+    String::from_utf8_lossy(&replace(&source.as_bytes()[range.clone()], edits)).into_owned()
+}
+
+/// The texts of parts without their marks.
+pub(super) fn plain(parts: &[Part]) -> String {
+    parts.iter().map(|part| if let Part::Text(text) = part { &text[..] } else { "" }).collect()
+}
+
+/// Sorts texts as they stand in the source, and counts their lines.
+pub(super) fn in_order(texts: &mut [Text], source: &str) {
+    texts.sort_by_key(|text| text.range.start);
+    let (mut line, mut at) = (1, 0);
+    for text in texts {
+        line += source.as_bytes()[at..text.range.start].iter().filter(|&&byte| byte == b'\n').count();
+        at = text.range.start;
+        text.segment.line = line;
+    }
+}
+
+/// The text of a file.
+///
+/// # Errors
+/// If it has bytes that its encoding does not have, which would not come back.
+pub(super) fn decode(bytes: &[u8], declared: Option<&str>) -> Result<(Encoding, String)> {
+    let (encoding, text) = Encoding::decode(bytes, declared);
+    let text = text.into_owned();
+    let is_doubtful = encoding.name() != "UTF-8" || text.contains('\u{fffd}');
+    if is_doubtful && encoding.encode(&text, |_| String::new()) != bytes {
+        let problem = "it has bytes that this encoding does not have; convert it to UTF-8 first";
+        return Err(Error::Text(format!("the file is in {}, but {problem}", encoding.name())));
+    }
+    Ok((encoding, text))
 }
