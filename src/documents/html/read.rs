@@ -185,6 +185,11 @@ impl Reading<'_> {
                 }
                 None => self.gathering.open(name, token.range.clone()),
             },
+            Role::Inline if name == "sup" && self.is_reference(index, end) => {
+                let end = end.unwrap_or(index);
+                self.alone(index, end, false);
+                return end + 1;
+            }
             Role::Void | Role::Inline => self.gathering.open(name, token.range.clone()),
         }
         index + 1
@@ -213,6 +218,16 @@ impl Reading<'_> {
         // Within the one around it.
         let end = self.regions.last().map_or(end, |(outer, _)| end.min(*outer));
         self.regions.push((end, before));
+    }
+
+    /// Whether an element is a reference to a note, a link with a number, that would only disturb the sentence.
+    fn is_reference(&self, start: usize, end: Option<usize>) -> bool {
+        let Some(end) = end.filter(|&end| end < start + 12) else { return false };
+        let inner = &self.tokens[start + 1..end];
+        let is_letter = |token: &Token| matches!(&token.kind, Kind::Text(text) if text.contains(char::is_alphabetic));
+        inner.iter().any(|token| token.start() == Some("a"))
+            && !inner.iter().any(is_letter)
+            && !self.survey.has_blocks(start, end)
     }
 
     /// An element with all that is in it as one mark, which is seen as its text if `is_text`.

@@ -4,10 +4,10 @@
 //! mathematics, addresses and the tags of templates (`{{ name }}`, `{% if %}`) come back as they are. A paragraph that was wrapped by hand
 //! is wrapped again at its own width, behind the same signs of lists and quotations. What a translation says never becomes markup.
 
+mod blocks;
 mod read;
+mod signs;
 mod write;
-
-use std::ops::Range;
 
 use super::inline::{self, Text};
 use super::{Document, Encoding, Format, Options, Part, Segment};
@@ -75,6 +75,7 @@ struct Layout {
 enum Origin {
     Text(usize),
     /// The block of HTML and its segment.
+    #[cfg_attr(not(feature = "html"), allow(dead_code))]
     Block(usize, usize),
 }
 
@@ -88,10 +89,8 @@ struct Page {
     layouts: Vec<Layout>,
     /// Ends of links and pictures whose address is their own text: what must stand there once the text is another. By their first byte.
     labels: std::collections::HashMap<usize, String>,
-    #[cfg(feature = "html")]
-    blocks: Vec<(Range<usize>, super::html::Markup)>,
-    #[cfg(not(feature = "html"))]
-    blocks: Vec<(Range<usize>, std::convert::Infallible)>,
+    #[cfg_attr(not(feature = "html"), allow(dead_code))]
+    blocks: blocks::Blocks,
     notes: Vec<String>,
 }
 

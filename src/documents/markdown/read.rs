@@ -5,13 +5,11 @@ use std::ops::Range;
 
 use pulldown_cmark::{Event, LinkType, Options as Extensions, Parser, Tag, TagEnd};
 
-use super::{Layout, Origin, Page, Place};
+use super::signs::{attributes_at_end, is_directive, label_of, templates};
+use super::{Layout, Page, Place, blocks};
 use crate::documents::inline::{Gathering, Text, in_order};
 use crate::documents::{Encoding, Options, Shown};
 use crate::{Error, Result};
-
-/// The longest tag of a template, in bytes.
-const LONGEST_TEMPLATE: usize = 1000;
 
 /// Attributes of headings are found here, because the parser panics on some of them.
 fn extensions() -> Extensions {
@@ -100,86 +98,11 @@ fn parse(encoding: Encoding, source: String, options: &Options) -> Page {
     in_order(&mut texts, &source);
     let plain = Layout { place: Place::Block, begins_line: false, wrapped: None };
     let layouts = texts.iter().map(|text| layouts.remove(&text.range.start).unwrap_or_else(|| plain.clone())).collect();
-    let blocks = html_blocks(&source, blocks, options);
-    let (segments, origins) = merged(&source, &mut texts, &blocks);
+    let blocks = blocks::read(&source, blocks, options);
+    let (segments, origins) = blocks::merged(&source, &mut texts, &blocks);
     let front_matter = "the front matter (title, description and so on) is not translated".to_owned();
     let notes = has_front_matter.then_some(front_matter).into_iter().collect();
     Page { encoding, source, segments, origins, texts, layouts, labels, blocks, notes }
-}
-
-#[cfg(feature = "html")]
-type Blocks = Vec<(Range<usize>, crate::documents::html::Markup)>;
-#[cfg(not(feature = "html"))]
-type Blocks = Vec<(Range<usize>, std::convert::Infallible)>;
-
-#[cfg(feature = "html")]
-fn html_blocks(source: &str, blocks: Vec<Range<usize>>, options: &Options) -> Blocks {
-    let options = Options { target_language: None, ..options.clone() };
-    let read = |range: Range<usize>| {
-        let markup = crate::documents::html::read_markup(source[range.clone()].to_owned(), &options, false);
-        (range, markup)
-    };
-    blocks.into_iter().map(read).filter(|(_, markup)| !markup.segments().is_empty()).collect()
-}
-
-#[cfg(not(feature = "html"))]
-fn html_blocks(_: &str, _: Vec<Range<usize>>, _: &Options) -> Blocks {
-    Vec::new()
-}
-
-/// All segments in the order of the file, and what each is.
-fn merged(source: &str, texts: &mut [Text], blocks: &Blocks) -> (Vec<crate::documents::Segment>, Vec<Origin>) {
-    let mut all: Vec<_> = texts
-        .iter_mut()
-        .enumerate()
-        .map(|(index, text)| (text.range.start, std::mem::take(&mut text.segment), Origin::Text(index)))
-        .collect();
-    #[cfg(feature = "html")]
-    {
-        let (mut line, mut at) = (0, 0);
-        for (index, (range, markup)) in blocks.iter().enumerate() {
-            line += source.as_bytes()[at..range.start].iter().filter(|&&byte| byte == b'\n').count();
-            at = range.start;
-            for (number, segment) in markup.segments().iter().enumerate() {
-                let segment = crate::documents::Segment { line: segment.line + line, ..segment.clone() };
-                all.push((range.start, segment, Origin::Block(index, number)));
-            }
-        }
-    }
-    #[cfg(not(feature = "html"))]
-    let _ = (source, blocks);
-    all.sort_by_key(|(start, ..)| *start);
-    all.into_iter().map(|(_, segment, origin)| (segment, origin)).unzip()
-}
-
-/// Tags of templates: `{{ … }}` and `{% … %}`, each in one paragraph.
-fn templates(source: &str) -> Vec<Range<usize>> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    while let Some(start) = source[at..].find('{').map(|start| at + start) {
-        at = start + 1;
-        if source[..start].ends_with('\\') {
-            continue;
-        }
-        let close = match source.as_bytes().get(start + 1) {
-            Some(b'{') => "}}",
-            Some(b'%') => "%}",
-            _ => continue,
-        };
-        let mut limit = source.len().min(start + LONGEST_TEMPLATE);
-        while !source.is_char_boundary(limit) {
-            limit -= 1;
-        }
-        let rest = &source[start + 2..limit.max(start + 2)];
-        if let Some(end) =
-            rest.find(close).filter(|&end| !rest[..end].contains("\n\n") && !rest[..end].contains("\r\n\r\n"))
-        {
-            let end = start + 2 + end + close.len();
-            found.push(start..end);
-            at = end;
-        }
-    }
-    found
 }
 
 struct Reading<'a> {
@@ -483,32 +406,3 @@ impl Reading<'_> {
 
 /// The name that elements of Markdown have among those of HTML.
 const MARKUP: &str = "*";
-
-/// Where a link ends whose text is its label: its text must be another without its address being lost.
-fn label_of(raw: &str, link_type: LinkType) -> Option<usize> {
-    match link_type {
-        LinkType::Shortcut | LinkType::ShortcutUnknown => Some(raw.len() - 1),
-        LinkType::Collapsed | LinkType::CollapsedUnknown => raw.len().checked_sub(3),
-        _ => None,
-    }
-}
-
-/// Where the attributes of a heading begin: `{#name .class key=value}`.
-fn attributes_at_end(text: &str) -> Option<usize> {
-    let start = text.strip_suffix('}')?.rfind('{')?;
-    let inner = text[start + 1..text.len() - 1].trim();
-    let is_attribute = |word: &str| word.starts_with(['#', '.', ':']) || word.contains('=');
-    let is_whole = !inner.contains('}') && !text[..start].ends_with('{');
-    (is_whole && !inner.is_empty() && inner.split_whitespace().all(is_attribute)).then_some(start)
-}
-
-/// Lines that belong to the programs that make pages: containers, admonitions, lists of attributes, templates.
-fn is_directive(line: &str) -> bool {
-    let line = line.trim();
-    let is_template =
-        (line.starts_with("{%") && line.ends_with("%}")) || (line.starts_with("{{") && line.ends_with("}}"));
-    ["+++", ":::", "!!!", "???", "{:", "{::", "[TOC]", "[[_TOC_]]", "[[toc]]", "<!--"]
-        .iter()
-        .any(|start| line.starts_with(start))
-        || is_template && !line[2..line.len() - 2].contains(['{', '}'])
-}

@@ -315,7 +315,7 @@ impl Writing<'_> {
         // Signs that would begin a block, and those at the end of a heading, which are no part of it or its attributes.
         let (mut text, mut shift) = (text, 0);
         let is_heading = matches!(self.layout.place, Place::Heading | Place::Underlined);
-        if is_heading && text.ends_with('}') {
+        if is_heading && text.ends_with('}') && matches!(self.parts.last(), Some(Part::Text(_))) {
             text.insert(text.len() - 1, '\\');
         } else if self.layout.place == Place::Heading && text.ends_with('#') {
             text.insert(text.trim_end_matches('#').len(), '\\');

@@ -169,6 +169,11 @@ fn what_people_do_not_read_is_left_alone() {
 }
 
 #[test]
+fn references_to_notes_do_not_disturb() {
+    has("<p>Weiß.<sup><a href='#1'>[1]</a></sup> Zehn m<sup>2</sup>.</p>", &["Weiß.<0/> Zehn m<1>2</1>."]);
+}
+
+#[test]
 fn attributes_are_texts() {
     has(
         "<img alt='a &amp; b'><input type=submit value=c><input value=nein><p aria-label=d><track label=e><meta property=og:title content=f>\
