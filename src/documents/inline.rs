@@ -6,6 +6,9 @@ use std::ops::Range;
 use super::{Encoding, Part, Segment, Shown, replace};
 use crate::{Error, Result};
 
+/// A mark's own text is seen by a translator up to so many bytes; a longer one is no part of a sentence.
+const LONGEST_SHOWN: usize = 200;
+
 /// The bytes of a mark: of its start tag or all of it, and of its end tag.
 pub(super) type Tags = (Range<usize>, Range<usize>);
 
@@ -138,7 +141,7 @@ impl Gathering {
     pub(super) fn alone(&mut self, range: Range<usize>, shown: Shown) {
         let shown = match shown {
             Shown::Text(text) => match text.split_whitespace().collect::<Vec<_>>().join(" ") {
-                text if text.is_empty() => Shown::Nothing,
+                text if text.is_empty() || text.len() > LONGEST_SHOWN => Shown::Nothing,
                 text => Shown::Text(text),
             },
             other => other,
