@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::{Encoding, Part, Segment, Shown, replace};
-use crate::{Error, Result};
+use super::{Part, Segment, Shown, replace};
 
 /// A mark's own text is seen by a translator up to so many bytes; a longer one is no part of a sentence.
 const LONGEST_SHOWN: usize = 200;
@@ -385,19 +384,4 @@ pub(super) fn in_order(texts: &mut [Text], source: &str) {
         at = text.range.start;
         text.segment.line = line;
     }
-}
-
-/// The text of a file.
-///
-/// # Errors
-/// If it has bytes that its encoding does not have, which would not come back.
-pub(super) fn decode(bytes: &[u8], declared: Option<&str>) -> Result<(Encoding, String)> {
-    let (encoding, text) = Encoding::decode(bytes, declared);
-    let text = text.into_owned();
-    let is_doubtful = encoding.name() != "UTF-8" || text.contains('\u{fffd}');
-    if is_doubtful && encoding.encode(&text, |_| String::new()) != bytes {
-        let problem = "it has bytes that this encoding does not have; convert it to UTF-8 first";
-        return Err(Error::Text(format!("the file is in {}, but {problem}", encoding.name())));
-    }
-    Ok((encoding, text))
 }

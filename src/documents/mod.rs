@@ -10,20 +10,36 @@
 //! A format knows its syntax and nothing of models; a translation that is equal to its segment leaves the bytes of the segment
 //! untouched, so a document that is not translated comes back as it was.
 
-#[cfg(any(feature = "html", feature = "markdown", feature = "subtitles", feature = "catalogues"))]
 mod encoding;
-
-#[cfg(any(feature = "html", feature = "markdown", feature = "subtitles", feature = "catalogues"))]
-pub use encoding::Encoding;
-
+#[cfg(feature = "catalogues")]
+mod gettext;
 #[cfg(feature = "html")]
 mod html;
 #[cfg(any(feature = "html", feature = "markdown"))]
 mod inline;
 #[cfg(feature = "markdown")]
 mod markdown;
+#[cfg(feature = "catalogues")]
+mod messages;
+#[cfg(feature = "office")]
+mod office;
+mod plain;
+mod source;
+#[cfg(feature = "catalogues")]
+mod strings;
+#[cfg(feature = "subtitles")]
+mod subtitles;
+mod texts;
 mod transfer;
+// With one of the two features some of it is idle.
+#[cfg(any(feature = "catalogues", feature = "office"))]
+#[cfg_attr(not(all(feature = "catalogues", feature = "office")), allow(dead_code))]
+mod xml;
+#[cfg(feature = "catalogues")]
+mod xml_catalogues;
 
+pub use encoding::Encoding;
+pub use texts::Text;
 pub use transfer::{Transferred, transfer};
 
 use std::ops::Range;
@@ -149,10 +165,49 @@ pub trait Format: Sync {
 
 /// All formats. What is recognised by content is asked in this order, so plain text comes last.
 pub static FORMATS: &[&dyn Format] = &[
+    #[cfg(feature = "subtitles")]
+    &subtitles::WebVtt,
+    #[cfg(feature = "subtitles")]
+    &subtitles::Substation,
+    #[cfg(feature = "subtitles")]
+    &subtitles::SubRip,
+    #[cfg(feature = "catalogues")]
+    &xml_catalogues::Xliff,
+    #[cfg(feature = "catalogues")]
+    &xml_catalogues::Tmx,
+    #[cfg(feature = "catalogues")]
+    &xml_catalogues::Qt,
+    #[cfg(feature = "catalogues")]
+    &xml_catalogues::Android,
+    #[cfg(feature = "catalogues")]
+    &gettext::Gettext,
+    #[cfg(feature = "catalogues")]
+    &strings::Properties,
+    #[cfg(feature = "catalogues")]
+    &strings::Apple,
+    #[cfg(feature = "catalogues")]
+    &strings::Arb,
+    #[cfg(feature = "catalogues")]
+    &strings::Json,
+    #[cfg(feature = "catalogues")]
+    &strings::Yaml,
+    #[cfg(feature = "catalogues")]
+    &strings::Fluent,
+    #[cfg(feature = "office")]
+    &office::Docx,
+    #[cfg(feature = "office")]
+    &office::Pptx,
+    #[cfg(feature = "office")]
+    &office::Xlsx,
+    #[cfg(feature = "office")]
+    &office::OpenDocument,
+    #[cfg(feature = "office")]
+    &office::Epub,
     #[cfg(feature = "html")]
     &html::Html,
     #[cfg(feature = "markdown")]
     &markdown::Markdown,
+    &plain::Plain,
 ];
 
 /// The format of a name on the command line.

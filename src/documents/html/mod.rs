@@ -10,7 +10,8 @@ mod read;
 mod tokens;
 mod write;
 
-use super::inline::{self, Edit, Text};
+use super::inline::{Edit, Text};
+use super::source::Source;
 use super::{Document, Encoding, Format, Options, Part, Segment};
 use crate::Result;
 
@@ -43,7 +44,7 @@ impl Format for Html {
 
     fn read(&self, bytes: &[u8], options: &Options) -> Result<Box<dyn Document>> {
         let declared = language::declared_encoding(bytes);
-        let (encoding, text) = inline::decode(bytes, declared.as_deref())?;
+        let Source { text, encoding } = Source::read(bytes, declared.as_deref())?;
         let is_xml = text.starts_with("<?xml");
         Ok(Box::new(Page { encoding, markup: read_markup(text, options, is_xml) }))
     }

@@ -9,7 +9,8 @@ mod read;
 mod signs;
 mod write;
 
-use super::inline::{self, Text};
+use super::inline::Text;
+use super::source::Source;
 use super::{Document, Encoding, Format, Options, Part, Segment};
 use crate::Result;
 
@@ -43,8 +44,8 @@ impl Format for Markdown {
     }
 
     fn read(&self, bytes: &[u8], options: &Options) -> Result<Box<dyn Document>> {
-        let (encoding, source) = inline::decode(bytes, None)?;
-        Ok(Box::new(read::read(encoding, source, options)?))
+        let source = Source::read(bytes, None)?;
+        Ok(Box::new(read::read(source.encoding, source.text, options)?))
     }
 }
 
