@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use pulldown_cmark::{Event, LinkType, Options as Extensions, Parser, Tag, TagEnd};
+use pulldown_cmark::{CodeBlockKind, Event, LinkType, Options as Extensions, Parser, Tag, TagEnd};
 
 use super::signs::{attributes_at_end, is_directive, label_of, templates};
 use super::{Layout, Page, Place, blocks};
@@ -50,6 +50,8 @@ fn parse(encoding: Encoding, source: String, options: &Options) -> Page {
         html: None,
         blocks: Vec::new(),
         has_front_matter: false,
+        after_admonition: false,
+        has_admonition: false,
     };
     let mut events = Parser::new_ext(&source, extensions()).into_offset_iter();
     while let Some((event, range)) = events.next() {
@@ -81,6 +83,8 @@ fn parse(encoding: Encoding, source: String, options: &Options) -> Page {
                 reading.gathering.alone(range, Shown::Text(text));
             }
             Event::Start(Tag::CodeBlock(_) | Tag::MetadataBlock(_)) => {
+                let is_indented = matches!(event, Event::Start(Tag::CodeBlock(CodeBlockKind::Indented)));
+                reading.has_admonition |= is_indented && reading.after_admonition;
                 reading.has_front_matter |= matches!(event, Event::Start(Tag::MetadataBlock(_)));
                 reading.block(Place::Block);
                 for (event, _) in events.by_ref() {
@@ -93,15 +97,18 @@ fn parse(encoding: Encoding, source: String, options: &Options) -> Page {
         }
     }
     reading.block(Place::Block);
-    let Reading { gathering, mut layouts, labels, blocks, has_front_matter, .. } = reading;
+    let Reading { gathering, mut layouts, labels, blocks, has_front_matter, has_admonition, .. } = reading;
     let mut texts = gathering.texts;
     in_order(&mut texts, &source);
     let plain = Layout { place: Place::Block, begins_line: false, wrapped: None };
     let layouts = texts.iter().map(|text| layouts.remove(&text.range.start).unwrap_or_else(|| plain.clone())).collect();
     let blocks = blocks::read(&source, blocks, options);
     let (segments, origins) = blocks::merged(&source, &mut texts, &blocks);
-    let front_matter = "the front matter (title, description and so on) is not translated".to_owned();
-    let notes = has_front_matter.then_some(front_matter).into_iter().collect();
+    let notes = [
+        (has_front_matter, "the front matter (title, description and so on) is not translated"),
+        (has_admonition, "what is indented under `!!!` and `???` is taken for code and not translated"),
+    ];
+    let notes = notes.iter().filter(|(is_so, _)| *is_so).map(|(_, note)| (*note).to_owned()).collect();
     Page { encoding, source, segments, origins, texts, layouts, labels, blocks, notes }
 }
 
@@ -128,6 +135,9 @@ struct Reading<'a> {
     html: Option<Option<Range<usize>>>,
     blocks: Vec<Range<usize>>,
     has_front_matter: bool,
+    /// Whether the last line of text was `!!! note`, and whether something was indented under one.
+    after_admonition: bool,
+    has_admonition: bool,
 }
 
 impl Reading<'_> {
@@ -184,9 +194,11 @@ impl Reading<'_> {
                 let place = self.place;
                 self.block(place);
                 self.skip = range.start + line.len();
+                self.after_admonition = line.starts_with(['!', '?']);
             }
         }
         if range.start >= self.skip {
+            self.after_admonition = false;
             return false;
         }
         self.skip = self.skip.max(range.end);

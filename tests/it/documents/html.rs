@@ -261,6 +261,7 @@ fn the_page_says_its_language() {
     assert_eq!(loud("<html lang=de><p>a", "ar"), "<html lang=ar dir=\"rtl\"><p>A");
     assert_eq!(loud("<html lang='he' dir='rtl'><p>a", "en"), "<html lang='en' dir='ltr'><p>A");
     assert_eq!(loud("<html dir=ltr><p lang=de>a", "en"), "<html dir=ltr><p lang=de>A");
+    assert_eq!(loud("<html dir=rtl><p>a", "en"), "<html dir=ltr><p>A");
     // A page that is not translated keeps its language.
     let document = read("html", b"<html lang=de><p>a", &to("en"));
     assert_eq!(document.write(&[None]).unwrap(), b"<html lang=de><p>a");

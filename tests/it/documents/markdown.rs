@@ -219,6 +219,8 @@ fn what_programs_read_is_left_alone() {
     has(":::tip Titel\n\nText hier\n\n:::\n", &["Text hier"]);
     has(":::tip\nText hier\n:::\n", &["Text hier"]);
     has("!!! note \"Titel\"\n    Text hier\n", &["Text hier"]);
+    let document = read("markdown", b"!!! note\n\n    Text hier\n", &Options::default());
+    assert!(document.segments().is_empty() && document.notes()[0].contains("`!!!`"), "{:?}", document.notes());
     has("{: .klasse}\nText\n", &["Text"]);
     has(
         "Formel $a_b$ und <kbd>Strg</kbd> und <!-- nichts --> mehr",
