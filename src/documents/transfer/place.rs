@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::links::{Links, Words};
+use super::links::Links;
 use super::tree::Tree;
+use super::words::Words;
 use super::words::{class, is_stop};
 
 /// What a word that belongs to something else costs an element that goes around it; a word of its own is worth 1.
