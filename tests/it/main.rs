@@ -42,6 +42,7 @@ mod score;
 mod segmentation;
 #[cfg(feature = "builtin-models")]
 mod sentences;
+mod shards;
 mod text;
 mod toolkits;
 mod webdriver;
