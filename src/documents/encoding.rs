@@ -19,10 +19,12 @@ impl Encoding {
             let (text, _) = encoding.decode_without_bom_handling(&bytes[length..]);
             return (Self { encoding, has_mark: true }, text);
         }
-        if let Ok(text) = std::str::from_utf8(bytes) {
-            return (Self { encoding: UTF_8, has_mark: false }, Cow::Borrowed(text));
-        }
         let declared = declared.and_then(|name| encoding_rs::Encoding::for_label(name.as_bytes()));
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            // ASCII is all of them, and what is written into it has to be what the file says.
+            let declared = declared.filter(|encoding| bytes.is_ascii() && encoding.is_ascii_compatible());
+            return (Self { encoding: declared.unwrap_or(UTF_8), has_mark: false }, Cow::Borrowed(text));
+        }
         let encoding = declared.filter(|encoding| *encoding != UTF_8).unwrap_or(WINDOWS_1252);
         (Self { encoding, has_mark: false }, encoding.decode_without_bom_handling(bytes).0)
     }
@@ -91,5 +93,8 @@ mod tests {
         let (encoding, text) = Encoding::decode(b"\xa4", Some("iso-8859-15"));
         assert_eq!((&text[..], encoding.has("€"), encoding.has("→")), ("€", true, false));
         assert_eq!(encoding.encode("€→", |c| format!("&#{};", u32::from(c))), b"\xa4&#8594;");
+        // A file that is all ASCII is written as it says.
+        let (encoding, _) = Encoding::decode(b"ASCII", Some("iso-8859-1"));
+        assert_eq!(encoding.encode("\u{e4}", |_| String::new()), b"\xe4");
     }
 }

@@ -10,11 +10,21 @@
 //! A format knows its syntax and nothing of models; a translation that is equal to its segment leaves the bytes of the segment
 //! untouched, so a document that is not translated comes back as it was.
 
-#[cfg(any(feature = "html", feature = "markdown", feature = "subtitles", feature = "catalogues"))]
 mod encoding;
+mod plain;
+mod source;
+#[cfg(feature = "subtitles")]
+mod subtitles;
+mod texts;
+mod transfer;
+#[cfg(any(feature = "catalogues", feature = "office"))]
+mod xml;
+#[cfg(feature = "catalogues")]
+mod xml_catalogues;
 
-#[cfg(any(feature = "html", feature = "markdown", feature = "subtitles", feature = "catalogues"))]
 pub use encoding::Encoding;
+pub use texts::Text;
+pub use transfer::{Transferred, transfer};
 
 use std::ops::Range;
 
@@ -138,7 +148,23 @@ pub trait Format: Sync {
 }
 
 /// All formats. What is recognised by content is asked in this order, so plain text comes last.
-pub static FORMATS: &[&dyn Format] = &[];
+pub static FORMATS: &[&dyn Format] = &[
+    #[cfg(feature = "subtitles")]
+    &subtitles::WebVtt,
+    #[cfg(feature = "subtitles")]
+    &subtitles::Substation,
+    #[cfg(feature = "subtitles")]
+    &subtitles::SubRip,
+    #[cfg(feature = "catalogues")]
+    &xml_catalogues::Xliff,
+    #[cfg(feature = "catalogues")]
+    &xml_catalogues::Tmx,
+    #[cfg(feature = "catalogues")]
+    &xml_catalogues::Qt,
+    #[cfg(feature = "catalogues")]
+    &xml_catalogues::Android,
+    &plain::Plain,
+];
 
 /// The format of a name on the command line.
 pub fn format(name: &str) -> Option<&'static dyn Format> {

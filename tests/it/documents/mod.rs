@@ -1,5 +1,12 @@
 //! Documents through translators that are none: one that changes nothing, and one that changes every letter.
 
+mod plain;
+#[cfg(feature = "subtitles")]
+mod subtitles;
+mod transfer;
+#[cfg(feature = "catalogues")]
+mod xml_catalogues;
+
 use translate::documents::{Document, Options, Part, Segment, Shown, format};
 
 /// The document, read.
@@ -52,7 +59,11 @@ pub(crate) fn in_capitals(kind: &str, bytes: &[u8], options: &Options) -> Vec<u8
     // It is still a document of its kind, with the same marks.
     let again = read(kind, &written, options);
     let marks = |document: &dyn Document| -> Vec<usize> {
-        document.segments().iter().map(|segment| segment.parts.iter().filter(|part| !matches!(part, Part::Text(_))).count()).collect()
+        document
+            .segments()
+            .iter()
+            .map(|segment| segment.parts.iter().filter(|part| !matches!(part, Part::Text(_))).count())
+            .collect()
     };
     assert_eq!(marks(&*document), marks(&*again), "{kind}: {}", String::from_utf8_lossy(&written));
     written
