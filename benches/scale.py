@@ -65,7 +65,7 @@ def with_spark(arguments, source, folder):
     """Translates with rdd.pipe on two workers of one core."""
     home = subprocess.check_output([arguments.spark, "-c", "import os, pyspark; print(os.path.dirname(pyspark.__file__))"], text=True)
     environment = dict(os.environ, SPARK_HOME=home.strip(), PYSPARK_PYTHON=arguments.spark, SPARK_LOCAL_IP="127.0.0.1")
-    environment |= dict(SPARK_WORKER_DIR=str(folder / "work"), SPARK_LOCAL_DIRS=str(folder))
+    environment["SPARK_LOCAL_DIRS"] = str(folder)
     program = str(Path(arguments.program).resolve())
     options = ["--master", "local-cluster[2,1,1024]", "--conf", "spark.ui.enabled=false", "--conf", "spark.driver.host=127.0.0.1"]
     command = [f"{home.strip()}/bin/spark-submit", *options, str(SPARK), "pipe", str(source), str(folder / "spark"), "8"]

@@ -140,7 +140,7 @@ elif ! command -v java >/dev/null; then
 else
     SPARK_HOME=$("$python" -c 'import os, pyspark; print(os.path.dirname(pyspark.__file__))')
     PYSPARK_PYTHON=$("$python" -c 'import sys; print(sys.executable)')
-    export SPARK_HOME PYSPARK_PYTHON SPARK_LOCAL_IP=127.0.0.1 SPARK_WORKER_DIR="$work/spark-work" SPARK_LOCAL_DIRS="$work"
+    export SPARK_HOME PYSPARK_PYTHON SPARK_LOCAL_IP=127.0.0.1 SPARK_LOCAL_DIRS="$work"
     spark() { # METHOD OUTPUT
         (cd "$work" && exec "$SPARK_HOME/bin/spark-submit" --master 'local-cluster[2,1,1024]' --conf spark.ui.enabled=false \
             --conf spark.driver.host=127.0.0.1 "$examples/spark_translate.py" "$1" "$work/input.txt" "$2" 4 translate --threads 1)
