@@ -55,7 +55,6 @@ def translate_batches(batches, command):
     command = [*command, "--json-input", "--format", "json"]
     for batch in batches:
         requests = "".join(json.dumps({"text": text or ""}) + "\n" for text in batch["text"])
-        command = [*command, "--json-input", "--format", "json"]
         # A status other than 0 is an exception, upon which Spark runs the task again.
         answers = subprocess.run(command, input=requests.encode(), stdout=subprocess.PIPE, check=True).stdout.splitlines()
         yield batch.assign(translation=[json.loads(answer)["translation"] for answer in answers])

@@ -167,7 +167,8 @@ import sys
 import pandas
 table = pandas.read_parquet(sys.argv[1]).sort_values("position")
 with open(sys.argv[2], "w", encoding="utf8", newline="") as output:
-    output.writelines(translation + "\n" for translation in table.translation)
+    # A table keeps a line break inside a text, where plain text has a space.
+    output.writelines(translation.replace("\r", " ") + "\n" for translation in table.translation)
 P
     passed_if "Spark, mapInPandas, $killed executor killed, $(grep -c 'Lost executor' "$work/spark.log") lost" test "$killed" -eq 1
     passed_if "Spark, mapInPandas, the bytes" same "$work/output"
