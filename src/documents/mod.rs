@@ -11,13 +11,25 @@
 //! untouched, so a document that is not translated comes back as it was.
 
 mod encoding;
+#[cfg(feature = "catalogues")]
+mod gettext;
+#[cfg(feature = "html")]
+mod html;
+#[cfg(feature = "catalogues")]
+mod messages;
+#[cfg(feature = "office")]
+mod office;
 mod plain;
 mod source;
+#[cfg(feature = "catalogues")]
+mod strings;
 #[cfg(feature = "subtitles")]
 mod subtitles;
 mod texts;
 mod transfer;
+// With one of the two features some of it is idle.
 #[cfg(any(feature = "catalogues", feature = "office"))]
+#[cfg_attr(not(all(feature = "catalogues", feature = "office")), allow(dead_code))]
 mod xml;
 #[cfg(feature = "catalogues")]
 mod xml_catalogues;
@@ -163,6 +175,32 @@ pub static FORMATS: &[&dyn Format] = &[
     &xml_catalogues::Qt,
     #[cfg(feature = "catalogues")]
     &xml_catalogues::Android,
+    #[cfg(feature = "catalogues")]
+    &gettext::Gettext,
+    #[cfg(feature = "catalogues")]
+    &strings::Properties,
+    #[cfg(feature = "catalogues")]
+    &strings::Apple,
+    #[cfg(feature = "catalogues")]
+    &strings::Arb,
+    #[cfg(feature = "catalogues")]
+    &strings::Json,
+    #[cfg(feature = "catalogues")]
+    &strings::Yaml,
+    #[cfg(feature = "catalogues")]
+    &strings::Fluent,
+    #[cfg(feature = "office")]
+    &office::Docx,
+    #[cfg(feature = "office")]
+    &office::Pptx,
+    #[cfg(feature = "office")]
+    &office::Xlsx,
+    #[cfg(feature = "office")]
+    &office::OpenDocument,
+    #[cfg(feature = "office")]
+    &office::Epub,
+    #[cfg(feature = "html")]
+    &html::Html,
     &plain::Plain,
 ];
 

@@ -211,7 +211,8 @@ impl Text {
         let begins_loud = |row: &Row<'_>| {
             text[row.text.clone()].chars().find(|c| c.is_alphanumeric()).is_some_and(|c| !c.is_lowercase())
         };
-        let is_verse = widest < NARROWEST || (rows.len() >= VERSE && rows.iter().all(begins_loud));
+        let is_shouted = !rows.iter().any(|row| text[row.text.clone()].contains(char::is_lowercase));
+        let is_verse = widest < NARROWEST || (rows.len() >= VERSE && !is_shouted && rows.iter().all(begins_loud));
         let mut start = 0;
         for end in 1..=rows.len() {
             // The first word of the next line would have fitted into this one.
@@ -230,7 +231,7 @@ impl Text {
         if first.is_table {
             let mut at = first.text.start;
             let gaps = gaps(&text[first.text.clone()]).into_iter().map(|gap| gap.start + at..gap.end + at);
-            let gaps: Vec<_> = gaps.chain([first.text.end..first.text.end]).collect();
+            let gaps: Vec<_> = gaps.chain(std::iter::once(first.text.end..first.text.end)).collect();
             for gap in gaps {
                 let is_spaces = !gap.is_empty() && text[gap.clone()].bytes().all(|byte| byte == b' ');
                 let spaces = if is_spaces {

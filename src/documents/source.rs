@@ -46,11 +46,6 @@ impl Source {
         Ok(Self { text: text.into_owned(), encoding })
     }
 
-    /// The text of a range.
-    pub(crate) fn at(&self, range: &Range<usize>) -> &str {
-        &self.text[range.clone()]
-    }
-
     /// The text with each range replaced, ranges in order.
     pub(crate) fn edited(&self, edits: impl IntoIterator<Item = (Range<usize>, String)>) -> String {
         let edits = edits.into_iter().map(|(range, text)| (range, text.into_bytes()));

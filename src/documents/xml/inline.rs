@@ -19,6 +19,12 @@ pub(crate) enum Code {
     Many(Vec<Self>),
 }
 
+/// What a code with this content shows, in one line.
+pub(crate) fn shown(text: &str) -> Shown {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if text.is_empty() { Shown::Nothing } else { Shown::Text(text) }
+}
+
 /// A piece of a text, in order.
 #[derive(Clone, Debug)]
 pub(crate) enum Item {
@@ -149,16 +155,12 @@ fn pairs(items: Vec<Item>, space: Space) -> (Vec<Role>, Marks) {
                         alone(&mut roles, last);
                         continue;
                     }
-                    marks[last.1].1 = code;
-                    roles.push(Role::Close(last.1));
+                    close(last.1, code, &mut roles, &mut marks);
                     break;
                 }
             }
             Item::End(key, code) => match open.pop_if(|last| last.0.as_ref() == Some(&key)) {
-                Some(last) => {
-                    marks[last.1].1 = code;
-                    roles.push(Role::Close(last.1));
-                }
+                Some(last) => close(last.1, code, &mut roles, &mut marks),
                 None => {
                     marks.push((code, Code::Nothing, index));
                     roles.push(Role::Alone(mark, Shown::Nothing));
@@ -176,6 +178,19 @@ fn pairs(items: Vec<Item>, space: Space) -> (Vec<Role>, Marks) {
     }
     open.into_iter().for_each(|last| alone(&mut roles, last));
     (roles, marks)
+}
+
+/// Ends a mark. What has nothing in it stands by itself.
+fn close(mark: usize, code: Code, roles: &mut Vec<Role>, marks: &mut Marks) {
+    if matches!(roles.last(), Some(Role::Open(open)) if *open == mark) {
+        roles.pop();
+        let open = std::mem::take(&mut marks[mark].0);
+        marks[mark].0 = Code::Many(vec![open, code]);
+        roles.push(Role::Alone(mark, Shown::Nothing));
+    } else {
+        marks[mark].1 = code;
+        roles.push(Role::Close(mark));
+    }
 }
 
 fn is_space(character: char) -> bool {

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::Xml;
 use super::inline::{Code, Inline};
-use crate::documents::{Part, Segment};
+use crate::Result;
+use crate::documents::{Document, Part, Segment};
 
 /// How the text of a translation is written.
 pub(crate) trait Writing {
@@ -67,18 +68,49 @@ impl Patch {
         self.texts.len() - 1
     }
 
+    /// Adds the places that belong to the texts added since there were `from`.
+    pub(crate) fn unit(&mut self, from: usize, edits: Vec<(Range<usize>, Vec<Chunk>)>) {
+        if self.texts.len() > from {
+            self.units.push(Unit { texts: from..self.texts.len(), edits });
+        }
+    }
+
+    /// Takes texts out that are not to be translated, each a unit of its own, and says how many there were.
+    #[cfg(feature = "office")]
+    pub(crate) fn remove(&mut self, is_fixed: impl Fn(&Segment) -> bool) -> usize {
+        let before = self.texts.len();
+        let all = std::mem::take(&mut self.segments).into_iter().zip(std::mem::take(&mut self.texts));
+        for ((segment, text), mut unit) in all.zip(std::mem::take(&mut self.units)) {
+            if is_fixed(&segment) {
+                continue;
+            }
+            let number = self.texts.len();
+            unit.texts = number..number + 1;
+            unit.edits.iter_mut().flat_map(|(_, chunks)| chunks).for_each(|chunk| *chunk = Chunk::Text(number));
+            self.units.push(unit);
+            self.segments.push(segment);
+            self.texts.push(text);
+        }
+        before - self.texts.len()
+    }
+
     /// Whether a translation says something else than its segment.
     fn is_changed(&self, text: usize, translations: &[Option<Vec<Part>>]) -> bool {
         translations[text].as_ref().is_some_and(|parts| *parts != self.segments[text].parts)
     }
 
-    /// The file with these translations, and whether it is another than it was.
-    pub(crate) fn write(&self, translations: &[Option<Vec<Part>>]) -> (Vec<u8>, bool) {
+    /// The file with these translations.
+    pub(crate) fn write(&self, translations: &[Option<Vec<Part>>]) -> Vec<u8> {
+        match (0..self.texts.len()).any(|text| self.is_changed(text, translations)) {
+            true => self.written(translations),
+            false => self.xml.write(Vec::new()),
+        }
+    }
+
+    /// The file with these translations and what is written anew if anything is.
+    pub(crate) fn written(&self, translations: &[Option<Vec<Part>>]) -> Vec<u8> {
         let is_changed = |unit: &&Unit| unit.texts.clone().any(|text| self.is_changed(text, translations));
         let units: Vec<&Unit> = self.units.iter().filter(is_changed).collect();
-        if units.is_empty() {
-            return (self.xml.write(Vec::new()), false);
-        }
         let made: Vec<(Range<usize>, Vec<Chunk>)> =
             self.always.iter().map(|(range, text)| (range.clone(), vec![Chunk::made(text)])).collect();
         let mut edits: Vec<(&Range<usize>, &[Chunk])> = units
@@ -92,7 +124,27 @@ impl Patch {
         let renderer = Renderer { patch: self, edits, translations };
         let mut written = Vec::new();
         renderer.outermost(0..self.xml.text.len(), |range, text| written.push((range, text)));
-        (self.xml.write(written), true)
+        self.xml.write(written)
+    }
+}
+
+/// A document that is one file of XML.
+pub(crate) struct Patched {
+    pub(crate) patch: Patch,
+    pub(crate) notes: Vec<String>,
+}
+
+impl Document for Patched {
+    fn segments(&self) -> &[Segment] {
+        &self.patch.segments
+    }
+
+    fn write(&self, translations: &[Option<Vec<Part>>]) -> Result<Vec<u8>> {
+        Ok(self.patch.write(translations))
+    }
+
+    fn notes(&self) -> &[String] {
+        &self.notes
     }
 }
 
@@ -180,10 +232,4 @@ impl Renderer<'_> {
         }
         text.after.iter().for_each(|code| self.code(code, text, written));
     }
-}
-
-/// How names of languages are compared: `de-DE` and `de_AT` are German.
-pub(crate) fn same_language(one: &str, other: &str) -> bool {
-    let primary = |name: &str| name.split(['-', '_']).next().unwrap_or_default().to_lowercase();
-    primary(one) == primary(other)
 }

@@ -1,10 +1,10 @@
 //! Android's strings.xml: texts are written in place, for a folder such as `values-en`.
 
 use super::message::{Element, Message};
-use super::{Catalogue, open};
+use super::open;
 use crate::Result;
 use crate::documents::xml::inline::Space;
-use crate::documents::xml::patch::Patch;
+use crate::documents::xml::patch::{Patch, Patched};
 use crate::documents::xml::{Kind, Xml, root};
 use crate::documents::{Document, Format, Options, Shown};
 
@@ -56,7 +56,7 @@ impl Format for Android {
         if skipped > 0 {
             notes.push(format!("{skipped} strings say that they are not translatable and stay as they are"));
         }
-        Ok(Box::new(Catalogue { patch, notes }))
+        Ok(Box::new(Patched { patch, notes }))
     }
 }
 
@@ -78,7 +78,7 @@ fn text(patch: &mut Patch, item: usize, name: Option<&str>) {
 /// Markup of Android and HTML; what `<xliff:g>` encloses stays.
 fn element(xml: &Xml, token: usize) -> Element {
     match xml.name(token) {
-        name if name.ends_with(":g") => Element::Alone(Shown::Text(xml.all_data(xml.inside(token)))),
+        name if name.ends_with(":g") => Element::shown(&xml.all_data(xml.inside(token))),
         "br" => Element::Alone(Shown::Space),
         _ if xml.tokens[token].kind == Kind::Empty => Element::Alone(Shown::Nothing),
         _ => Element::Pair,

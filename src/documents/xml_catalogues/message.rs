@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
-use super::placeholder::{TagKind, accelerator_place, entity, placeholder, tag};
-use crate::documents::xml::inline::{Code, Inline, Item, Space};
+use super::placeholder::{
+    TagKind, accelerator_place, entity, is_block_tag, is_line_tag, placeholder, qt_placeholder, tag,
+};
+use crate::documents::xml::inline::{Code, Inline, Item, Space, shown};
 use crate::documents::xml::patch::{Chunk, Patch, Writing};
 use crate::documents::xml::{Kind, Xml, escape};
 use crate::documents::{Part, Shown};
@@ -17,6 +19,10 @@ pub(super) struct Message {
     pub(super) is_rich: bool,
     /// In one section of CDATA.
     pub(super) is_cdata: bool,
+    /// With Qt's placeholders.
+    pub(super) is_qt: bool,
+    /// Where lines of the file are lines of the text.
+    pub(super) has_lines: bool,
     /// The letter before which there was an `&`.
     pub(super) accelerator: Option<char>,
 }
@@ -29,33 +35,6 @@ pub(super) enum Element {
     Begin(String),
     End(String),
 }
-
-/// Tags that end a paragraph.
-const BLOCKS: [&str; 23] = [
-    "p",
-    "div",
-    "li",
-    "ul",
-    "ol",
-    "dl",
-    "dt",
-    "dd",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "table",
-    "tr",
-    "td",
-    "th",
-    "html",
-    "head",
-    "body",
-    "blockquote",
-    "hr",
-];
 
 impl Message {
     /// How the text within these tokens is written.
@@ -79,7 +58,8 @@ impl Message {
         element: &dyn Fn(&Xml, usize) -> Element,
     ) -> Vec<Chunk> {
         let at = patch.xml.tokens.get(tokens.start).map_or(0, |token| token.range.start);
-        let items = self.items(&patch.xml, tokens, element);
+        let message = Self { has_lines: space == Space::Counts, ..self };
+        let items = message.items(&patch.xml, tokens, element);
         let (mut chunks, mut piece, mut depth) = (Vec::new(), Vec::new(), 0_usize);
         let end = |patch: &mut Patch, chunks: &mut Vec<Chunk>, piece: Vec<Item>| match Inline::new(piece.clone(), space)
         {
@@ -143,7 +123,7 @@ impl Message {
                             at = next;
                             match kind {
                                 Element::Pair => Item::Alone(whole, Shown::Nothing),
-                                Element::Alone(shown) => Item::Alone(whole, without_ends(shown)),
+                                Element::Alone(shown) => Item::Alone(whole, shown),
                                 Element::Begin(key) => Item::Begin(key, whole),
                                 Element::End(key) => Item::End(key, whole),
                             }
@@ -151,7 +131,7 @@ impl Message {
                     }
                 }
                 Kind::End => Item::Close(source),
-                Kind::Reference => Item::Alone(source, Shown::Text(xml.source(token).to_owned())),
+                Kind::Reference => Item::Alone(source, shown(xml.source(token))),
                 _ => Item::Alone(source, Shown::Nothing),
             });
         }
@@ -171,7 +151,7 @@ impl Message {
             words.push_str(&text[at..at + found]);
             at += found;
             let rest = &text[at..];
-            let (length, item) = match self.special(xml, rest, text[..at].chars().next_back()) {
+            let (length, item) = match self.special(xml, rest, text[..at].trim_end_matches(' ').chars().next_back()) {
                 Some((length, Special::Item(item))) => (length, Some(item)),
                 Some((length, Special::Words(other))) => {
                     words.push_str(&other);
@@ -205,21 +185,18 @@ impl Message {
         match rest.as_bytes()[0] {
             b'\n' if self.is_android => None,
             b'\n' => {
-                let blank = rest.find(|c: char| !c.is_ascii_whitespace()).unwrap_or(rest.len());
-                let is_break = rest[..blank].matches('\n').count() > 1 && blank < rest.len();
-                if is_break { item(blank, Item::Break) } else { None }
+                let length = rest.find(|c: char| !c.is_ascii_whitespace()).filter(|length| *length < rest.len())?;
+                let is_break = rest[..length].matches('\n').count() > 1 || self.has_lines && ends_sentence(before);
+                if is_break { item(length, Item::Break) } else { None }
             }
             b'"' if self.is_android => words(1, ""),
             b'\\' if self.is_android => {
                 let escaped = rest[1..].chars().next()?;
                 match escaped {
                     'n' => {
-                        let breaks = rest.as_bytes().chunks(2).take_while(|pair| pair == b"\\n").count();
-                        if breaks > 1 {
-                            item(2 * breaks, Item::Break)
-                        } else {
-                            item(2, |code| Item::Alone(code, Shown::Space))
-                        }
+                        let length = line_ends(rest);
+                        let is_break = rest[..length].matches('n').count() > 1 || ends_sentence(before);
+                        item(length, if is_break { Item::Break } else { |code| Item::Alone(code, Shown::Space) })
                     }
                     't' => item(2, |code| Item::Alone(code, Shown::Space)),
                     'u' => {
@@ -235,8 +212,11 @@ impl Message {
             b'<' => {
                 let tag = tag(rest)?;
                 let name = tag.name.to_lowercase();
-                if BLOCKS.contains(&&name[..]) {
+                if is_block_tag(&name) || name == "br" && ends_sentence(before) {
                     return item(tag.length, Item::Break);
+                }
+                if !is_line_tag(&name) {
+                    return Some((tag.length, self.shown(xml, &rest[..tag.length])));
                 }
                 let code = self.code(xml, &rest[..tag.length]);
                 let made = match tag.kind {
@@ -253,7 +233,8 @@ impl Message {
                 (length, None) => Some((length, self.shown(xml, &rest[..length]))),
             },
             _ => {
-                let length = placeholder(rest, before)?;
+                let qt = if self.is_qt { qt_placeholder(rest) } else { None };
+                let length = qt.or_else(|| placeholder(rest, before))?;
                 Some((length, self.shown(xml, &rest[..length])))
             }
         }
@@ -261,8 +242,7 @@ impl Message {
 
     /// A code that is seen as it is.
     fn shown(self, xml: &Xml, text: &str) -> Special {
-        let shown = without_ends(Shown::Text(text.to_owned()));
-        Special::Item(Item::Alone(self.code(xml, text), shown))
+        Special::Item(Item::Alone(self.code(xml, text), shown(text)))
     }
 
     fn escaped(self, xml: &Xml, text: &str) -> String {
@@ -280,19 +260,33 @@ impl Message {
     }
 }
 
+/// Whether a line that ends after this character is one by itself.
+fn ends_sentence(before: Option<char>) -> bool {
+    before.is_some_and(|character| ".!?:;…".contains(character))
+}
+
+/// The bytes of a text's ends of lines in Android's manner, `\n`, with white space between them.
+fn line_ends(text: &str) -> usize {
+    let mut length = 0;
+    loop {
+        let rest = &text[length..];
+        let blank = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_whitespace()).len();
+        match rest[blank..].starts_with("\\n") {
+            true => length += blank + 2,
+            false => return length,
+        }
+    }
+}
+
 enum Special {
     Item(Item),
     Words(String),
 }
 
-/// What a code shows, in one line.
-pub(super) fn without_ends(shown: Shown) -> Shown {
-    match shown {
-        Shown::Text(text) => {
-            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            if text.is_empty() { Shown::Nothing } else { Shown::Text(text) }
-        }
-        other => other,
+impl Element {
+    /// A code that shows this text.
+    pub(super) fn shown(text: &str) -> Self {
+        Self::Alone(shown(text))
     }
 }
 

@@ -14,30 +14,9 @@ pub(super) use xliff::Xliff;
 
 use std::ops::Range;
 
-use super::xml::patch::{Chunk, Patch, Unit};
+use super::xml::patch::{Chunk, Patch};
 use super::xml::{Xml, escape_attribute};
-use super::{Document, Part, Segment};
 use crate::{Error, Result};
-
-/// A catalogue that was taken apart.
-struct Catalogue {
-    patch: Patch,
-    notes: Vec<String>,
-}
-
-impl Document for Catalogue {
-    fn segments(&self) -> &[Segment] {
-        &self.patch.segments
-    }
-
-    fn write(&self, translations: &[Option<Vec<Part>>]) -> Result<Vec<u8>> {
-        Ok(self.patch.write(translations).0)
-    }
-
-    fn notes(&self) -> &[String] {
-        &self.notes
-    }
-}
 
 /// The file with its outermost element, which has this name.
 fn open(bytes: &[u8], name: &str, called: &str) -> Result<(Patch, Option<usize>)> {
@@ -53,15 +32,6 @@ fn open(bytes: &[u8], name: &str, called: &str) -> Result<(Patch, Option<usize>)
         // An empty file has no texts.
         None if !xml.text.trim().is_empty() => Err(Error::Text(format!("line 1: {called} without <{name}>"))),
         root => Ok((Patch::new(xml), root)),
-    }
-}
-
-impl Patch {
-    /// Adds the places that belong to the texts added since there were `from`.
-    fn unit(&mut self, from: usize, edits: Vec<(Range<usize>, Vec<Chunk>)>) {
-        if self.texts.len() > from {
-            self.units.push(Unit { texts: from..self.texts.len(), edits });
-        }
     }
 }
 

@@ -19,6 +19,17 @@ pub(super) enum TagKind {
     Alone,
 }
 
+/// The bytes of a placeholder of Qt, `%1`, `%L12`, `%n`.
+pub(super) fn qt_placeholder(rest: &str) -> Option<usize> {
+    let name = rest.strip_prefix('%')?;
+    let name = name.strip_prefix('L').unwrap_or(name);
+    let before = rest.len() - name.len();
+    let digits = name.bytes().take(2).take_while(u8::is_ascii_digit).count();
+    let is_counted = name[digits..].starts_with('$');
+    let length = if name.starts_with('n') { 1 } else { digits };
+    (length > 0 && !is_counted).then_some(before + length)
+}
+
 /// The bytes of the placeholder that `rest` begins with; `before` is the character before it.
 pub(super) fn placeholder(rest: &str, before: Option<char>) -> Option<usize> {
     match rest.as_bytes().first()? {
@@ -139,6 +150,82 @@ pub(super) fn tag(rest: &str) -> Option<Tag<'_>> {
     Some(Tag { length: end + 1, name, kind })
 }
 
+/// Tags within lines and around paragraphs, of HTML and of Android.
+const LINE_TAGS: [&str; 37] = [
+    "a",
+    "abbr",
+    "annotation",
+    "b",
+    "bdi",
+    "bdo",
+    "big",
+    "br",
+    "center",
+    "cite",
+    "code",
+    "del",
+    "em",
+    "font",
+    "i",
+    "img",
+    "input",
+    "ins",
+    "kbd",
+    "label",
+    "mark",
+    "nobr",
+    "pre",
+    "q",
+    "s",
+    "samp",
+    "small",
+    "span",
+    "strike",
+    "strong",
+    "sub",
+    "sup",
+    "tt",
+    "u",
+    "var",
+    "wbr",
+    "style",
+];
+const BLOCK_TAGS: [&str; 23] = [
+    "p",
+    "div",
+    "li",
+    "ul",
+    "ol",
+    "dl",
+    "dt",
+    "dd",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "table",
+    "tr",
+    "td",
+    "th",
+    "html",
+    "head",
+    "body",
+    "blockquote",
+    "hr",
+];
+
+/// Whether a tag (its name in lower case) is one of a line.
+pub(super) fn is_line_tag(name: &str) -> bool {
+    LINE_TAGS.contains(&name)
+}
+
+/// Whether a paragraph ends at a tag.
+pub(super) fn is_block_tag(name: &str) -> bool {
+    BLOCK_TAGS.contains(&name)
+}
+
 /// The bytes of the entity that `rest` begins with, and the character that it stands for if that is known.
 pub(super) fn entity(rest: &str) -> Option<(usize, Option<char>)> {
     let name = rest.strip_prefix('&')?;
@@ -236,6 +323,11 @@ mod tests {
         ] {
             assert_eq!(placeholder(&format!("{whole} x"), None), Some(whole.len()), "{whole}");
         }
+        assert_eq!(
+            (qt_placeholder("%1dB"), qt_placeholder("%L10%"), qt_placeholder("%n")),
+            (Some(2), Some(4), Some(2))
+        );
+        assert_eq!((qt_placeholder("%1$s"), qt_placeholder("%s")), (None, None));
         for none in ["% s", "{siehe oben}", "{", "%", "$5", "%ä", "{a {b} c}", "%("] {
             assert_eq!(placeholder(none, None), None, "{none}");
         }

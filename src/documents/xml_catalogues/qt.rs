@@ -2,10 +2,10 @@
 
 use super::message::{Element, Message};
 use super::placeholder::accelerator;
-use super::{Catalogue, edit, fill, open, set_attribute};
+use super::{edit, fill, open, set_attribute};
 use crate::Result;
 use crate::documents::xml::inline::Space;
-use crate::documents::xml::patch::Chunk;
+use crate::documents::xml::patch::{Chunk, Patched};
 use crate::documents::xml::root;
 use crate::documents::{Document, Format, Options, Shown};
 
@@ -32,7 +32,7 @@ impl Format for Qt {
 
     fn read(&self, bytes: &[u8], options: &Options) -> Result<Box<dyn Document>> {
         let (mut patch, root) = open(bytes, "TS", "a file of Qt Linguist")?;
-        let Some(root) = root else { return Ok(Box::new(Catalogue { patch, notes: Vec::new() })) };
+        let Some(root) = root else { return Ok(Box::new(Patched { patch, notes: Vec::new() })) };
         if let Some(language) = &options.target_language {
             let is_missing = patch.xml.value(root, "language").is_none_or(|value| value.is_empty());
             let set = set_attribute(&patch.xml, root, "language", Some(&language.replace('-', "_")));
@@ -68,6 +68,7 @@ impl Format for Qt {
             let from = patch.texts.len();
             let tokens = xml.inside(source);
             let mut message = Message::of(xml, tokens.clone());
+            message.is_qt = true;
             message.accelerator = accelerator(&xml.all_data(tokens.clone()));
             let is_numerus = xml.value(token, "numerus").as_deref() == Some("yes");
             let name = xml.value(token, "id").or(Some(context.clone()).filter(|context| !context.is_empty()));
@@ -112,7 +113,7 @@ impl Format for Qt {
                 "{kept} messages are translated already and stay as they are; --all translates them again"
             ));
         }
-        Ok(Box::new(Catalogue { patch, notes }))
+        Ok(Box::new(Patched { patch, notes }))
     }
 }
 

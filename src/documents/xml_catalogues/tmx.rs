@@ -2,10 +2,10 @@
 
 use super::message::Message;
 use super::xliff::element;
-use super::{Catalogue, fill, open};
+use super::{fill, open};
 use crate::Result;
 use crate::documents::xml::inline::{Code, Space};
-use crate::documents::xml::patch::{Chunk, same_language};
+use crate::documents::xml::patch::{Chunk, Patched};
 use crate::documents::xml::{Xml, escape_attribute, root};
 use crate::documents::{Document, Format, Options};
 
@@ -30,7 +30,7 @@ impl Format for Tmx {
         let mut notes = Vec::new();
         let Some(target) = &options.target_language else {
             notes.push("the target language is not known, so nothing is translated; --to says it".to_owned());
-            return Ok(Box::new(Catalogue { patch, notes }));
+            return Ok(Box::new(Patched { patch, notes }));
         };
         let units: Vec<usize> = match root {
             Some(root) => (root..patch.xml.tokens[root].pair).filter(|token| patch.xml.begins(*token, "tu")).collect(),
@@ -82,7 +82,7 @@ impl Format for Tmx {
         if without_source > 0 {
             notes.push(format!("{without_source} units have no text in the source language and stay as they are"));
         }
-        Ok(Box::new(Catalogue { patch, notes }))
+        Ok(Box::new(Patched { patch, notes }))
     }
 }
 
@@ -118,4 +118,10 @@ fn added(
         xml.name(variant)
     ))));
     (end..end, made)
+}
+
+/// How names of languages are compared: `de-DE` and `de_AT` are German.
+fn same_language(one: &str, other: &str) -> bool {
+    let primary = |name: &str| name.split(['-', '_']).next().unwrap_or_default().to_lowercase();
+    primary(one) == primary(other)
 }

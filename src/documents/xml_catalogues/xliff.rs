@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::message::{Element, Message};
-use super::{Catalogue, edit, fill, open, set_attribute};
+use super::{edit, fill, open, set_attribute};
 use crate::Result;
 use crate::documents::xml::inline::{Code, Space};
-use crate::documents::xml::patch::{Chunk, Patch};
+use crate::documents::xml::patch::{Chunk, Patch, Patched};
 use crate::documents::xml::{Kind, Xml, root};
 use crate::documents::{Document, Format, Options, Shown};
 
@@ -42,7 +42,7 @@ impl Format for Xliff {
                 reader.kept
             ));
         }
-        Ok(Box::new(Catalogue { patch: reader.patch, notes }))
+        Ok(Box::new(Patched { patch: reader.patch, notes }))
     }
 }
 
@@ -251,7 +251,7 @@ pub(super) fn element(xml: &Xml, token: usize) -> Element {
     let key = |names: &[&str]| names.iter().find_map(|name| value(name)).unwrap_or_default();
     match xml.local(token) {
         "mrk" if value("mtype").as_deref() == Some("protected") || value("translate").as_deref() == Some("no") => {
-            Element::Alone(Shown::Text(xml.all_data(xml.inside(token))))
+            Element::shown(&xml.all_data(xml.inside(token)))
         }
         "g" | "mrk" | "pc" | "hi" => Element::Pair,
         "bpt" => Element::Begin(key(&["rid", "i", "id"])),
@@ -278,7 +278,7 @@ pub(super) fn element(xml: &Xml, token: usize) -> Element {
                     Shown::Space
                 }
                 tag if tag.starts_with("<br") => Shown::Space,
-                code if code.starts_with(['%', '{', '$', '#', '@']) => Shown::Text(shown),
+                code if code.starts_with(['%', '{', '$', '#', '@']) => return Element::shown(&shown),
                 _ => Shown::Nothing,
             })
         }

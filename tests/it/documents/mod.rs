@@ -1,6 +1,14 @@
 //! Documents through translators that are none: one that changes nothing, and one that changes every letter.
 
+#[cfg(feature = "catalogues")]
+mod gettext;
+#[cfg(feature = "html")]
+mod html;
+#[cfg(feature = "office")]
+mod office;
 mod plain;
+#[cfg(feature = "catalogues")]
+mod strings;
 #[cfg(feature = "subtitles")]
 mod subtitles;
 mod transfer;

@@ -251,7 +251,8 @@ fn android_keeps_escapes_and_markup() {
     assert_eq!(
         all,
         [
-            "Hallo, <0/{%1$s}>!<1/ >Wie geht's?",
+            "Hallo, <0/{%1$s}>!",
+            "Wie geht's?",
             "Ein <0>rotes</0> Haus & <1/{%2$d}> Bäume",
             "Ein <0>Verweis</0>",
             "Das ist's",
@@ -261,7 +262,7 @@ fn android_keeps_escapes_and_markup() {
             "<0/{%d}> Tage",
         ]
     );
-    assert_eq!(document.segments()[6].name.as_deref(), Some("zahl[one]"));
+    assert_eq!(document.segments()[7].name.as_deref(), Some("zahl[one]"));
     let written = loud("android", ANDROID, &to_english());
     for expected in [
         ">HALLO, %1$s!\\nWIE GEHT\\'S?</string>",
@@ -273,6 +274,17 @@ fn android_keeps_escapes_and_markup() {
     ] {
         assert!(written.contains(expected), "{expected}: {written}");
     }
+}
+
+#[test]
+fn lines_of_a_message_are_segments_where_they_end() {
+    let source =
+        r"<resources><string name='a'>Was: \n \n eine lange\nZeile.\nNoch eine &lt;on&gt;</string></resources>";
+    let document = read("android", source.as_bytes(), &to_english());
+    let all: Vec<String> = document.segments().iter().map(drawn).collect();
+    assert_eq!(all, ["Was:", "eine lange<0/ >Zeile.", "Noch eine <0/{<on>}>"]);
+    let written = loud("android", source, &to_english());
+    assert!(written.contains(r">WAS: \n \n EINE LANGE\nZEILE.\nNOCH EINE &lt;on&gt;<"), "{written}");
 }
 
 #[test]
