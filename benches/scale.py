@@ -12,6 +12,7 @@ import argparse
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -82,8 +83,9 @@ def main():
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--spark", metavar="PYTHON")
-    parser.add_argument("options", nargs="*")
-    arguments = parser.parse_args()
+    at = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    arguments = parser.parse_args(sys.argv[1:at])
+    arguments.options = sys.argv[at + 1 :]
 
     given = arguments.lines.read_bytes().removesuffix(b"\n").split(b"\n")
     lines = (given * (arguments.count // len(given) + 1))[: arguments.count]

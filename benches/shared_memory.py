@@ -10,6 +10,7 @@ directory that `translate convert --dtype int8` wrote, and the program. `own` is
 
 import argparse
 import subprocess
+import sys
 from pathlib import Path
 
 LINES = 64
@@ -43,8 +44,9 @@ def main():
     parser.add_argument("model")
     parser.add_argument("lines", type=Path)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument("options", nargs="*")
-    arguments = parser.parse_args()
+    at = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    arguments = parser.parse_args(sys.argv[1:at])
+    arguments.options = sys.argv[at + 1 :]
     lines = [line + b"\n" for line in arguments.lines.read_bytes().split(b"\n")[:LINES]]
     command = [arguments.program, "-m", arguments.model, "--threads", "1", "--quiet", *arguments.options]
     print("| processes | together, MB | each | of it file | own | as a multiple of one |")
