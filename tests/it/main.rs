@@ -47,6 +47,7 @@ mod score;
 mod segmentation;
 #[cfg(feature = "builtin-models")]
 mod sentences;
+mod shards;
 mod text;
 mod toolkits;
 mod webdriver;
