@@ -177,6 +177,9 @@ fn translations_are_no_markup() {
     }
     assert_eq!(says("# Wort", "1. C #"), "# 1. C \\#");
     assert_eq!(says("| a | b |\n|---|---|\n", "x | y"), "| x \\| y | b |\n|---|---|\n");
+    // Backslashes of the source go with their signs.
+    assert_eq!(says("\\# Wort", "a"), "a");
+    assert_eq!(says("Wort\n\\[hier\\] steht", "one two three four"), "one two three\nfour");
     // As the source writes it.
     assert_eq!(says("Siehe [1] und 5 $ oder 6 $", "See [1] and $5 or $6"), "See [1] and $5 or $6");
     assert_eq!(
@@ -320,6 +323,7 @@ fn large_and_deep_pages() {
         "Wort *und* [mehr](x) `code` ".repeat(many),
         "Wort\nund\n".repeat(many),
         "Wort {{ a }} ![Bild](x)\n\n".repeat(many),
+        "{{ a }}Wort".repeat(many),
         "| a | b |\n|---|---|\n".to_owned() + &"| Wort | *zwei* |\n".repeat(many),
         "<p>Wort</p>\n\n".repeat(many),
     ] {
