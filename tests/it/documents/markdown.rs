@@ -211,6 +211,17 @@ fn links_keep_their_addresses() {
     let page = "Siehe [Haus] und [Hof][] und ![Bild].\n\n[Haus]: a\n[hof]: b\n[bild]: c\n";
     let wanted = "SIEHE [HAUS][Haus] UND [HOF][Hof] UND ![BILD][Bild].\n\n[Haus]: a\n[hof]: b\n[bild]: c\n";
     becomes(page, wanted);
+    becomes(
+        "## [**Neu**]\n\n**[Alt][]**\n\n[**Neu**]: a\n[Alt]: b\n",
+        "## [**NEU**][**Neu**]\n\n**[ALT][Alt]**\n\n[**Neu**]: a\n[Alt]: b\n",
+    );
+}
+
+#[test]
+fn code_stays_apart() {
+    let parts =
+        vec![text("x "), Part::Alone(0, Shown::Text("a".to_owned())), Part::Alone(1, Shown::Text("b".to_owned()))];
+    assert_eq!(with("Wort `a`/`b`", parts), "x `a` `b`");
 }
 
 #[test]
