@@ -319,7 +319,7 @@ impl Reading<'_> {
             _ => range.end - 1,
         };
         self.pending_break = None;
-        self.gathering.close(MARKUP, start..range.end);
+        self.gathering.close_whole(MARKUP, start..range.end);
         self.end = range.end;
     }
 

@@ -203,6 +203,7 @@ fn emphasis_stays_emphasis() {
     let beside = vec![Part::Open(0), text("a"), Part::Close(0), Part::Open(1), text("b"), Part::Close(1)];
     assert_eq!(with("*x* und *y*", beside), "*a*<em>b</em>");
     has("***beides*** hier **_a_ b** ~~weg~~", &["<0><1>beides</1></0> hier <2><3>a</3> b</2> <4>weg</4>"]);
+    has("Ein *Vec<u8> und* <b>mehr *und</b> noch*", &["Ein <0>Vec<1/> und</0> <2/>mehr <3>und<4/> noch</3>"]);
     becomes("***beides*** hier **_a_ b** ~~weg~~ _x **y**_", "***BEIDES*** HIER **_A_ B** ~~WEG~~ _X **Y**_");
 }
 
