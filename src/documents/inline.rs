@@ -138,6 +138,7 @@ impl Gathering {
     }
 
     /// The end of an element that nothing overlaps: what was opened in it and is open is a mark by itself.
+    #[cfg(feature = "markdown")]
     pub(super) fn close_whole(&mut self, name: &str, range: Range<usize>) {
         let start = self.by_name.get(name).and_then(|open| open.last()).copied();
         while start.is_some_and(|start| start + 1 < self.open.len()) {
