@@ -9,11 +9,13 @@ use translate::inspect::{Format as AttentionFormat, HeadChoice, LayerChoice, Ren
 use translate::model::Record;
 use translate::pipeline::{Done, End, Input, InvalidUtf8, Line, Output};
 use translate::protect::Protection;
+use translate::search::GREEDY_BEAM;
 use translate::{Error, Result, Translation, Translator};
 
 use super::Ending;
 use super::advice::Advice;
 use super::attention::{AttentionWriter, best};
+use super::constraints::ConstraintArguments;
 use super::format::{Beside, Format, Formatter};
 use super::job::{AttentionUse, Translated, TranslationJob};
 use super::lost;
@@ -37,8 +39,8 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 
-    /// Read JSON lines: {"text": "…"}, optionally with "target_prefix", "max_length",
-    /// "source_lang" and "target_lang"; other fields are passed through
+    /// Read JSON lines: {"text": "…"}, optionally with "target_prefix", "max_length", "force" (a list of
+    /// words), "source_lang" and "target_lang"; other fields are passed through
     #[arg(long, conflicts_with = "column")]
     json_input: bool,
 
@@ -117,6 +119,9 @@ pub(super) struct Arguments {
 
     #[command(flatten)]
     search: SearchArguments,
+
+    #[command(flatten)]
+    constraints: ConstraintArguments,
 }
 
 /// Names of [`InvalidUtf8`] on the command line.
@@ -139,8 +144,11 @@ struct Limits {
     warned: bool,
     /// Lines whose translations repeat themselves; named together at the end.
     looping: Named,
-    /// Lines in whose translations protected spans are missing, likewise.
+    /// Lines in whose translations protected spans are missing, likewise, and those that lack words they must have.
     lost: Named,
+    unmet: Named,
+    /// Whether the user does not know yet that a greedy search becomes a beam for such words.
+    is_greedy: bool,
 }
 
 /// Lines that are named together.
@@ -174,7 +182,7 @@ impl Limits {
     /// What is to be said of several lines at the end.
     fn last_warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        let Self { looping, lost, .. } = self;
+        let Self { looping, lost, unmet, .. } = self;
         if looping.count == 1 {
             warnings.push(format!("1 translation repeats itself over and over ({looping}); try --no-repeat-ngram 4"));
         } else if looping.count > 1 {
@@ -187,6 +195,11 @@ impl Limits {
             let what = "protected text is missing from the translation";
             warnings.push(format!("{what} of {lines} ({lost}); --format json names it as \"lost\""));
         }
+        if unmet.count > 0 {
+            let lines = if unmet.count == 1 { "1 line lacks".to_owned() } else { format!("{} lines lack", unmet.count) };
+            let what = "words of --glossary, --force or \"force\"";
+            warnings.push(format!("{lines} {what} ({unmet}); --format json names them as \"constraints_unmet\""));
+        }
         warnings
     }
 
@@ -198,6 +211,17 @@ impl Limits {
             self.lost.add(line);
         }
         let mut warnings = Vec::new();
+        if self.is_greedy && !translated.words.is_empty() {
+            self.is_greedy = false;
+            warnings.push(format!(
+                "words that must appear are placed by a beam, so lines with such words have one of {GREEDY_BEAM} (said once)"
+            ));
+        }
+        if !translated.unmet.is_empty() {
+            self.unmet.add(line);
+            let words: Vec<String> = translated.unmet.iter().map(|word| format!("`{word}`")).collect();
+            warnings.push(format!("the translation lacks {}, which it must have", words.join(", ")));
+        }
         if translated.sentences.iter().any(|sentence| sentence.source_truncated) {
             let limit = self.source;
             let advice = if translated.is_split() { "shorter sentences" } else { "--split-sentences" };
@@ -272,6 +296,8 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
             (false, None) => InputFormat::Text,
         },
         prefix: arguments.prefix,
+        glossary: arguments.constraints.glossary(&translator)?,
+        force: arguments.constraints.words()?,
         split_sentences: arguments.attention.is_none() && arguments.sentences.split(&translator),
         batch_size: usize::from(arguments.batch_size),
         is_of_pieces: arguments.model.pieces,
@@ -294,10 +320,14 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     };
     let mut limits =
         Limits { source: job.translator.source_limit(), trained: job.translator.trained_length(), ..Limits::default() };
+    limits.is_greedy = job.options.beam_size <= 1;
     let mut advice = Advice::new(&job);
     let mut plan = Plan::new(inputs, output, &arguments.model, arguments.batch_size, arguments.quiet);
     plan.settings.join_lines = arguments.join_lines;
     plan.notes = job.translator.notes().to_vec();
+    if job.record.cross {
+        plan.notes.extend(first_attention(&job.translator));
+    }
     plan.shown.progress &= !arguments.no_progress;
     plan.shown.resuming = resuming;
     plan.shown.statistics = arguments.stats.map(|format| (format, load_time));
@@ -355,6 +385,12 @@ fn protection(arguments: &Arguments, translator: &Translator) -> Result<Option<P
         Some(_) => Ok(None),
         None => Ok(protection),
     }
+}
+
+/// Whose attention an ensemble shows where there is room for one.
+pub(super) fn first_attention(translator: &Translator) -> Option<String> {
+    let name = translator.name();
+    (!translator.members().is_empty()).then(|| format!("attention is that of {name}, the first model of the ensemble"))
 }
 
 /// Opens the file that the attention of the whole run goes to; its name says in which format.

@@ -1,9 +1,11 @@
-//! Beam search with Hugging Face's `generate()` semantics, and the other engines' stopping rules.
+//! Beam search with Hugging Face's `generate()` semantics, and the other engines' stopping rules; with words that have to appear
+//! (`constraints.rs`).
 
+use super::constraints::{Progress, allocation};
 use super::history::{Finished, History};
 use super::proposals::Proposals;
 use super::step::{Choice, Step};
-use super::{EarlyStopping, Hypothesis, SearchOptions, Source};
+use super::{EarlyStopping, Hypothesis, SearchOptions, Source, start};
 use crate::Result;
 use crate::compute::Workspace;
 use crate::model::{Candidate, Normalise, Record, Seq2Seq, best_candidates};
@@ -11,24 +13,38 @@ use crate::model::{Candidate, Normalise, Record, Seq2Seq, best_candidates};
 /// The widest beam that waits for as many finished hypotheses as it is wide.
 const WIDE: usize = 64;
 
+/// The most places that the tokens of constraints add to a beam.
+const MOST_CONSTRAINED: usize = 32;
+
 /// A hypothesis still being extended: the last node of its path and the sum of its log-probabilities.
 #[derive(Clone, Copy, Debug)]
 struct Running {
     node: Option<u32>,
     log_prob: f32,
+    /// What was taken off that sum for tokens of other groups.
+    penalty: f32,
     /// Its row in the decoder.
     row: usize,
+    /// Which of the beam's `progress` is its own.
+    progress: usize,
 }
 
-/// The beam of one sentence.
+/// The beam of one sentence, or of one group of its hypotheses.
 #[derive(Debug)]
 struct Beam<'s> {
     index: usize,
     source: &'s Source,
-    /// Best first.
+    /// How many run, and how many finished ones are kept.
+    width: usize,
+    capacity: usize,
+    /// Best first, but for those with constraints.
     running: Vec<Running>,
-    /// Best first, at most `beam_size`.
+    /// Best first, at most `capacity`.
     finished: Vec<Finished>,
+    /// How far with its constraints each extension is, if the sentence has any.
+    progress: Vec<Progress>,
+    /// Tokens of the longest finished hypothesis.
+    longest: usize,
 }
 
 /// A continuation of one running hypothesis.
@@ -37,9 +53,17 @@ struct Extension {
     parent: Running,
     token: u32,
     token_log_prob: f32,
+    penalty: f32,
     log_prob: f32,
 }
 
+impl Extension {
+    fn new(parent: Running, Candidate { token, log_prob }: Candidate) -> Self {
+        Self { parent, token, token_log_prob: log_prob, penalty: parent.penalty, log_prob: parent.log_prob + log_prob }
+    }
+}
+
+/// Searches with sentences that all have constraints, or none of which has any.
 pub(super) fn search(
     model: &dyn Seq2Seq,
     sources: &[Source],
@@ -48,27 +72,26 @@ pub(super) fn search(
     workspace: &mut Workspace,
 ) -> Result<Vec<Vec<Hypothesis>>> {
     let record = options.record(record);
-    let ids: Vec<&[u32]> = sources.iter().map(|source| source.ids.as_slice()).collect();
-    let mut decoder = model.start(&ids, record, workspace)?;
+    let mut decoder = start(model, &sources.iter().collect::<Vec<_>>(), record, workspace)?;
     let mut history = History::new(record, &*decoder);
+    let is_constrained = sources.iter().any(|source| !source.constraints.is_empty());
+    let groups = options.groups();
     let mut results: Vec<Vec<Hypothesis>> = vec![Vec::new(); sources.len()];
-    let mut beams: Vec<Beam> = sources
-        .iter()
-        .enumerate()
-        .map(|(index, source)| Beam {
-            index,
-            source,
-            running: vec![Running { node: None, log_prob: 0.0, row: index }],
-            finished: Vec::new(),
-        })
+    let mut beams: Vec<Beam> = (0..sources.len() * groups)
+        .map(|row| Beam::new(row / groups, row, &sources[row / groups], options))
         .collect();
+    if groups > 1 {
+        decoder.select(&beams.iter().map(|beam| beam.index).collect::<Vec<_>>())?;
+    }
     let normalise = if options.renormalise { Normalise::Allowed } else { Normalise::All };
-    // 2·beam candidates leave `beam` to go on with when all of the first half end (one end token exists).
-    let width = 2 * options.beam_size;
+    // 2·beam candidates leave `beam` to go on with when all of the first half end (one end token exists); tokens of other groups
+    // may fall behind as many more.
+    let width = 2 * options.beam_size / groups + if groups > 1 { options.beam_size } else { 0 };
     let mut proposals = Proposals::new(width);
-    let mut tokens: Vec<u32> = sources.iter().map(|source| options.beginning(source).start).collect();
+    let mut tokens: Vec<u32> = beams.iter().map(|beam| options.beginning(beam.source).start).collect();
     let mut rows = Vec::new();
     let mut extensions = Vec::new();
+    let mut offers: Vec<Offers> = Vec::new();
 
     for at in 0.. {
         if beams.is_empty() {
@@ -76,7 +99,23 @@ pub(super) fn search(
         }
         decoder.step(&tokens, workspace)?;
         history.record_step(&*decoder);
-        if options.needs_logits() {
+        if is_constrained {
+            offers.resize_with(decoder.rows(), Offers::default);
+            let mut free = offers.iter_mut();
+            let rows = beams.iter().flat_map(|beam| {
+                let step = Step::new(options, beam.source, at);
+                beam.running.iter().map(move |running| (beam, running, step))
+            });
+            let rows = rows.filter_map(|(beam, running, step)| {
+                let own = free.next()?;
+                beam.source.constraints.next(&beam.progress[running.progress], &mut own.constrained);
+                Some((running.node, step, (own, 2 * beam.width)))
+            });
+            let choose = |logits: &[f32], (own, width): (&mut Offers, usize), _: &mut Vec<Candidate>| {
+                own.choose(logits, width);
+            };
+            proposals.chosen(&mut *decoder, rows, choose, &history, options, workspace)?;
+        } else if options.needs_logits() {
             let rows = beams.iter().flat_map(|beam| {
                 let step = Step::new(options, beam.source, at);
                 beam.running.iter().map(move |running| (running.node, step, ()))
@@ -88,15 +127,25 @@ pub(super) fn search(
                 beams.iter().flat_map(|beam| beam.running.iter().map(move |_| Step::new(options, beam.source, at)));
             proposals.best(&mut *decoder, steps, options, normalise, workspace)?;
         }
+        // What the groups before one have chosen in this step for the same sentence.
+        let (mut sentence, mut others) = (None, 0);
         tokens.clear();
         rows.clear();
         beams.retain_mut(|beam| {
             let step = Step::new(options, beam.source, at);
-            beam.extend(&proposals, &mut extensions, step, width);
+            if sentence != Some(beam.index) {
+                (sentence, others) = (Some(beam.index), tokens.len());
+            }
+            if is_constrained {
+                beam.allocate(&offers, &mut extensions, step, options.end_token);
+            } else {
+                let width = 2 * beam.width;
+                beam.extend(&proposals, &mut extensions, step, width, &tokens[others..], options.diversity);
+            }
             if beam.advance(&extensions, &mut history, options, step) {
                 let best = beam.finished.iter().take(options.n_best);
                 let attention = decoder.encoder_attention(beam.index);
-                results[beam.index] = best.map(|finished| history.hypothesis(finished, attention)).collect();
+                results[beam.index].extend(best.map(|finished| history.hypothesis(finished, attention)));
                 return false;
             }
             for running in &mut beam.running {
@@ -108,12 +157,69 @@ pub(super) fn search(
         });
         decoder.select(&rows)?;
     }
+    if groups > 1 {
+        for hypotheses in &mut results {
+            hypotheses.sort_by(|a, b| b.score.total_cmp(&a.score));
+            hypotheses.truncate(options.n_best);
+        }
+    }
     Ok(results)
 }
 
-impl Beam<'_> {
-    /// The best continuations of this sentence's running hypotheses, best first, at most `width`.
-    fn extend(&self, proposals: &Proposals, extensions: &mut Vec<Extension>, step: Step, width: usize) {
+/// What one row of a sentence with constraints proposes.
+#[derive(Debug, Default)]
+struct Offers {
+    /// The best tokens, best first, then those that constraints need.
+    candidates: Vec<Candidate>,
+    /// How many of them are the best.
+    best: usize,
+    constrained: Vec<u32>,
+}
+
+impl Offers {
+    /// The `width` best tokens, and those that constraints need.
+    fn choose(&mut self, log_probs: &[f32], width: usize) {
+        self.candidates.clear();
+        best_candidates(log_probs, width, &mut self.candidates);
+        self.best = self.candidates.len();
+        for &token in &self.constrained {
+            let is_known = self.candidates[..self.best].iter().any(|candidate| candidate.token == token);
+            if let Some(&log_prob) = log_probs.get(token as usize).filter(|_| !is_known) {
+                self.candidates.push(Candidate { token, log_prob });
+            }
+        }
+    }
+}
+
+impl<'s> Beam<'s> {
+    fn new(index: usize, row: usize, source: &'s Source, options: &SearchOptions) -> Self {
+        let constraints = &source.constraints;
+        let start = constraints.start();
+        // Every token of a constraint gets a place of its own, so that as many others run as without.
+        let width = options.beam_size / options.groups() + constraints.needed(&start).min(MOST_CONSTRAINED);
+        Self {
+            index,
+            source,
+            width,
+            capacity: options.capacity(),
+            running: vec![Running { node: None, log_prob: 0.0, penalty: 0.0, row, progress: 0 }],
+            finished: Vec::new(),
+            progress: vec![start],
+            longest: 0,
+        }
+    }
+
+    /// The best continuations of this sentence's running hypotheses, best first, at most `width`. Tokens that `others` have chosen
+    /// cost `diversity` for each time (Vijayakumar et al. 2018, Hamming diversity).
+    fn extend(
+        &self,
+        proposals: &Proposals,
+        extensions: &mut Vec<Extension>,
+        step: Step,
+        width: usize,
+        others: &[u32],
+        diversity: f32,
+    ) {
         // Stable: equal sums keep the order of beam, then token.
         let keep_best = |extensions: &mut Vec<Extension>| {
             extensions.sort_by(|a, b| b.log_prob.total_cmp(&a.log_prob));
@@ -123,19 +229,20 @@ impl Beam<'_> {
         // What this or less cannot be among the best any more.
         let mut hopeless = f32::NEG_INFINITY;
         for &parent in &self.running {
-            let extend = |Candidate { token, log_prob }| {
-                let extended = parent.log_prob + log_prob;
-                Extension { parent, token, token_log_prob: log_prob, log_prob: extended }
-            };
             match step.choice {
                 Choice::Prefix(token) | Choice::Forced(token) => {
-                    extensions.push(extend(Candidate { token, log_prob: 0.0 }));
+                    extensions.push(Extension::new(parent, Candidate { token, log_prob: 0.0 }));
                 }
                 Choice::Free => {
                     // Best first, so that a wide beam looks at few of them: the time is not that of its square.
                     let candidates = proposals.of(parent.row).iter().filter(|c| c.log_prob > f32::NEG_INFINITY);
-                    let hopeful = candidates.map(|&candidate| extend(candidate));
-                    extensions.extend(hopeful.take_while(|extension| extension.log_prob > hopeless));
+                    let hopeful = candidates.map(|&candidate| Extension::new(parent, candidate));
+                    let hopeful = hopeful.take_while(|extension| extension.log_prob > hopeless);
+                    if others.is_empty() {
+                        extensions.extend(hopeful);
+                    } else {
+                        extensions.extend(hopeful.map(|extension| extension.away_from(others, diversity)));
+                    }
                 }
             }
             if extensions.len() >= 2 * width {
@@ -144,6 +251,58 @@ impl Beam<'_> {
             }
         }
         keep_best(extensions);
+    }
+
+    /// The continuations of this sentence's running hypotheses in the order in which they take places of the beam, at most twice
+    /// its width, and how far each is with the constraints: the best of all, each row's own best and those that the constraints
+    /// need, bank by bank. None ends before it has what it must have; one that the model would end is the last to go on.
+    fn allocate(&mut self, offers: &[Offers], extensions: &mut Vec<Extension>, step: Step, end_token: u32) {
+        let (constraints, width) = (&self.source.constraints, 2 * self.width);
+        // Each with whether it is kept whatever its rank, and whether it goes on where the model would have ended.
+        let mut pool: Vec<(Extension, bool, bool)> = Vec::new();
+        for &parent in &self.running {
+            match step.choice {
+                Choice::Prefix(token) | Choice::Forced(token) => {
+                    pool.push((Extension::new(parent, Candidate { token, log_prob: 0.0 }), true, false));
+                }
+                Choice::Free => {
+                    let Offers { candidates, best, constrained } = &offers[parent.row];
+                    let may_end = constraints.unmet(&self.progress[parent.progress]) == 0;
+                    let is_possible = |candidate: &Candidate| {
+                        candidate.log_prob > f32::NEG_INFINITY && (may_end || candidate.token != end_token)
+                    };
+                    let is_over = !may_end && candidates.first().is_some_and(|best| best.token == end_token);
+                    let own_best = candidates[..*best].iter().position(is_possible);
+                    pool.extend(candidates.iter().enumerate().filter(|(_, candidate)| is_possible(candidate)).map(
+                        |(at, &candidate)| {
+                            let is_kept = Some(at) == own_best || constrained.contains(&candidate.token);
+                            (Extension::new(parent, candidate), is_kept, is_over)
+                        },
+                    ));
+                }
+            }
+        }
+        pool.sort_by(|a, b| b.0.log_prob.total_cmp(&a.0.log_prob));
+        let mut rank = 0;
+        pool.retain(|(_, is_kept, _)| {
+            rank += 1;
+            rank <= width || *is_kept
+        });
+        let progress: Vec<Progress> = pool
+            .iter()
+            .map(|(extension, ..)| constraints.advance(&self.progress[extension.parent.progress], extension.token))
+            .collect();
+        let banks: Vec<usize> = progress.iter().map(|progress| constraints.needed(progress)).collect();
+        let mut order = allocation(&banks);
+        // Words behind the end of a translation are words nobody asked for: they come last.
+        order.sort_by_key(|&at| pool[at].2);
+        let order = order.into_iter().take(width);
+        extensions.clear();
+        self.progress.clear();
+        for at in order {
+            extensions.push(pool[at].0);
+            self.progress.push(progress[at].clone());
+        }
     }
 
     /// Finishes and continues hypotheses; says whether the sentence is done.
@@ -155,35 +314,59 @@ impl Beam<'_> {
         step: Step,
     ) -> bool {
         self.running.clear();
-        let width = match options.early_stopping {
-            EarlyStopping::Shrink => options.beam_size - self.finished.len(),
-            _ => options.beam_size,
+        let width = match options.stopping() {
+            EarlyStopping::Shrink => self.width - self.finished.len(),
+            _ => self.width,
         };
         for (rank, extension) in extensions.iter().enumerate() {
-            let &Extension { parent, token, token_log_prob, log_prob } = extension;
+            let &Extension { parent, token, token_log_prob, penalty, log_prob } = extension;
             let mut push = || history.push(parent.node, token, token_log_prob, step.is_prefix(), parent.row);
             if let Some(ending) = step.ending(token) {
                 // Only candidates in the first half may finish; the second half stands by to fill the beam.
                 if rank < width {
                     let node = push();
-                    self.keep(step.finish(node, ending, log_prob, history), options);
+                    let mut finished = step.finish(node, ending, log_prob, history);
+                    if penalty != 0.0 {
+                        finished.log_prob += penalty;
+                    }
+                    if !self.source.constraints.is_empty() {
+                        finished.unmet = self.source.constraints.unmet(&self.progress[rank]);
+                    }
+                    self.longest = self.longest.max(step.length);
+                    self.keep(finished);
                 }
             } else if self.running.len() < width {
-                self.running.push(Running { node: Some(push()), log_prob, row: parent.row });
+                let node = Some(push());
+                self.running.push(Running { node, log_prob, penalty, row: parent.row, progress: rank });
             }
         }
-        if options.early_stopping == EarlyStopping::Shrink {
-            self.running.truncate(options.beam_size - self.finished.len());
+        if options.stopping() == EarlyStopping::Shrink {
+            self.running.truncate(self.width - self.finished.len());
         }
         self.running.is_empty()
             || (!step.is_prefix() && (self.may_stop(options, step) || self.is_decided(options, step)))
     }
 
-    /// Keeps a finished hypothesis if it is among the best.
-    fn keep(&mut self, finished: Finished, options: &SearchOptions) {
-        let at = self.finished.partition_point(|other| other.score >= finished.score);
+    /// Keeps a finished hypothesis if it is among the best; none that lacks a word is better than one that does not.
+    fn keep(&mut self, finished: Finished) {
+        let is_better = |other: &Finished| {
+            other.unmet < finished.unmet || (other.unmet == finished.unmet && other.score >= finished.score)
+        };
+        let at = self.finished.partition_point(is_better);
         self.finished.insert(at, finished);
-        self.finished.truncate(options.beam_size);
+        self.finished.truncate(self.capacity);
+    }
+
+    /// The best sum of a running hypothesis. One that lacks a word goes on past its own end until it has it, so it no longer
+    /// counts once it is twice as long as those that have all.
+    fn best(&self, step: Step) -> Option<f32> {
+        let constraints = &self.source.constraints;
+        if constraints.is_empty() {
+            return self.running.first().map(|best| best.log_prob);
+        }
+        let is_late = self.longest > 0 && step.length > 2 * self.longest + 10;
+        let counts = |running: &&Running| !is_late || constraints.unmet(&self.progress[running.progress]) == 0;
+        self.running.iter().filter(counts).map(|running| running.log_prob).max_by(f32::total_cmp)
     }
 
     /// Whether nothing that comes can be among the hypotheses that are returned: the sum of log-probabilities only falls, so
@@ -191,28 +374,39 @@ impl Beam<'_> {
     /// nothing. A beam wider than [`WIDE`] takes the present length for that, as Hugging Face's rule does once as many have
     /// finished as the beam is wide: waiting for hundreds of them takes hundreds of steps, up to the length limit.
     fn is_decided(&self, options: &SearchOptions, step: Step) -> bool {
-        let ([best, ..], Some(last)) = (self.running.as_slice(), self.finished.get(options.n_best.max(1) - 1)) else {
+        let (Some(best), Some(last)) = (self.best(step), self.finished.get(options.n_best.max(1) - 1)) else {
             return false;
         };
-        // Either may raise a score again.
-        if options.coverage_penalty.is_some() || options.exponential_decay.is_some() {
+        // Either may raise a score again; and a group that goes on keeps others away from its tokens.
+        if options.coverage_penalty.is_some() || options.exponential_decay.is_some() || options.groups() > 1 {
             return false;
         }
-        let is_patient = options.beam_size <= WIDE || options.early_stopping == EarlyStopping::Never;
+        let is_patient = options.beam_size <= WIDE || options.stopping() == EarlyStopping::Never;
         let grows = options.length_penalty > 0.0 && is_patient;
-        step.score_at(if grows { step.limit } else { step.length }, best.log_prob) <= last.score
+        step.score_at(if grows { step.limit } else { step.length }, best) <= last.score
     }
 
     fn may_stop(&self, options: &SearchOptions, step: Step) -> bool {
-        let [best, ..] = self.running.as_slice() else { return true };
-        let Some(worst) = self.finished.get(options.beam_size - 1) else { return false };
-        let length = match options.early_stopping {
+        let Some(best) = self.best(step) else { return true };
+        let Some(worst) = self.finished.get(self.capacity - 1) else { return false };
+        let length = match options.stopping() {
             EarlyStopping::WhenFull => return true,
             EarlyStopping::Shrink => return false,
             EarlyStopping::Never if options.length_penalty > 0.0 => step.limit,
             EarlyStopping::Never | EarlyStopping::Heuristic => step.length,
         };
-        step.score_at(length, best.log_prob) <= worst.score
+        step.score_at(length, best) <= worst.score
+    }
+}
+
+impl Extension {
+    /// The same at the cost of having its token from `others`.
+    fn away_from(mut self, others: &[u32], diversity: f32) -> Self {
+        let times = others.iter().filter(|&&token| token == self.token).count();
+        let penalty = diversity * times as f32;
+        self.log_prob -= penalty;
+        self.penalty += penalty;
+        self
     }
 }
 
@@ -227,10 +421,10 @@ mod tests {
         let decided = |beam_size, early_stopping, log_prob| {
             let options =
                 SearchOptions { beam_size, early_stopping, max_length: 256, length_penalty: 1.0, ..Default::default() };
-            let finished =
-                Finished { node: 0, ending: Ending { ended: true, truncated: false }, log_prob: -5.0, score: -1.0 };
-            let running = vec![Running { node: None, log_prob, row: 0 }];
-            let beam = Beam { index: 0, source: &source, running, finished: vec![finished] };
+            let ending = Ending { ended: true, truncated: false };
+            let mut beam = Beam::new(0, 0, &source, &options);
+            beam.finished.push(Finished { node: 0, ending, log_prob: -5.0, score: -1.0, unmet: 0 });
+            beam.running[0].log_prob = log_prob;
             // The sixth token.
             beam.is_decided(&options, Step::new(&options, &source, 5))
         };

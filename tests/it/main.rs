@@ -10,6 +10,7 @@ mod checkpoint;
 mod checkpoint_errors;
 mod cli;
 mod completions;
+mod constraints;
 mod convert;
 mod decoding_steps;
 mod directories;
@@ -43,6 +44,7 @@ mod segmentation;
 #[cfg(feature = "builtin-models")]
 mod sentences;
 mod text;
+mod tiny_model;
 mod toolkits;
 mod webdriver;
 #[cfg(feature = "builtin-models")]
