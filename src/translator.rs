@@ -718,7 +718,8 @@ impl Translator {
                 prefix.splice(0..0, beginning.first);
             }
             let beginning = request.languages.is_some().then_some(beginning);
-            let mut source = Source { ids, prefix, max_length: request.max_length, beginning, others, ..Source::default() };
+            let mut source =
+                Source { ids, prefix, max_length: request.max_length, beginning, others, ..Source::default() };
             if !request.force.is_empty() {
                 source.constraints = self.constraints(&request.force, options.limit(&source));
             }
@@ -786,6 +787,55 @@ impl Translator {
                 candidates: vec![CandidateTranslation { text: (*target).to_owned(), hypothesis }],
             })
             .collect())
+    }
+
+    /// The candidates of an ensemble's translations as one of its other members, alone, goes along them: that member's log-probabilities
+    /// and, if recorded, its attention.
+    ///
+    /// # Errors
+    /// If the device fails.
+    ///
+    /// # Panics
+    /// If there is no such member.
+    pub fn along_member(
+        &self,
+        member: usize,
+        translations: &[Translation],
+        record: Record,
+        workspace: &mut Workspace,
+    ) -> Result<Vec<Translation>> {
+        let other = &self.members[member];
+        let source = |translation: &Translation| {
+            let ids = translation.others.get(member).map(|own| own.ids.clone()).unwrap_or_default();
+            Source { ids, ..Source::default() }
+        };
+        let sources: Vec<Source> = translations.iter().map(source).collect();
+        let pairs: Vec<(&Source, &[u32])> = translations
+            .iter()
+            .zip(&sources)
+            .filter(|(_, source)| !source.ids.is_empty())
+            .flat_map(|(translation, source)| {
+                translation.candidates.iter().map(move |own| (source, &own.hypothesis.ids[..]))
+            })
+            .collect();
+        let options = other.search_options();
+        let forced = search::force_decode_with(&*other.model, &pairs, &options, record, 0, workspace)
+            .map_err(|error| error.in_batch_of(pairs.len()))?;
+        let mut forced = forced.into_iter().map(|forced| forced.hypothesis);
+        let of_translation = |(translation, source): (&Translation, Source)| {
+            let count = if source.ids.is_empty() { 0 } else { translation.candidates.len() };
+            let candidates = translation.candidates.iter().zip(forced.by_ref().take(count));
+            Translation {
+                source: source.ids,
+                source_truncated: translation.source_truncated,
+                languages: other.languages_as(self, &translation.languages),
+                candidates: candidates
+                    .map(|(own, hypothesis)| CandidateTranslation { text: own.text.clone(), hypothesis })
+                    .collect(),
+                ..Translation::default()
+            }
+        };
+        Ok(translations.iter().zip(sources).map(of_translation).collect())
     }
 
     /// For each candidate of each translation, the `count` most probable tokens at each of its tokens, best first: what else the

@@ -10,13 +10,13 @@ use translate::{Error, Result, Translator};
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Search")]
 pub(super) struct ConstraintArguments {
-    /// Translate terms as FILE says: lines of a term, a tab and its translation (several forms: a|b); not with --sampling and
-    /// --pieces
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["sampling", "pieces"], value_hint = ValueHint::FilePath)]
+    /// Translate terms as FILE says: lines of a term, a tab and its translation (several forms: a|b); not with --sampling,
+    /// --beam-groups and --pieces
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sampling", "pieces", "beam_groups"], value_hint = ValueHint::FilePath)]
     glossary: Option<PathBuf>,
 
     /// Every translation must have this word (or any of several: a|b); may be repeated; lines are translated whole
-    #[arg(long, value_name = "WORD", conflicts_with_all = ["sampling", "pieces"])]
+    #[arg(long, value_name = "WORD", conflicts_with_all = ["sampling", "pieces", "beam_groups"])]
     force: Vec<String>,
 }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use translate::Workspace;
 use translate::inspect::align::{Link, Rule};
 use translate::inspect::{AttentionMap, Kind, Selection};
+use translate::metrics::{Chrf, rank_by_agreement};
 use translate::model::Record;
 use translate::pipeline::{BatchTranslator, Line, Tokens};
 use translate::protect::{Protected, Protection};
@@ -27,6 +28,8 @@ pub(super) struct TranslationJob {
     pub(super) languages: (Option<String>, Option<String>),
     /// What every translation begins with, unless its line says otherwise.
     pub(super) prefix: Option<String>,
+    /// How many translations are kept of those a sentence has, the ones that the others agree with most; without, all as they come.
+    pub(super) n_best: Option<usize>,
     /// How terms are to be translated, and words that every translation must have.
     pub(super) glossary: Option<Glossary>,
     pub(super) force: Vec<Vec<String>>,
@@ -105,6 +108,7 @@ impl TranslationJob {
             input: InputFormat::Text,
             languages: (None, None),
             prefix: None,
+            n_best: None,
             glossary: None,
             force: Vec::new(),
             split_sentences: false,
@@ -217,6 +221,14 @@ pub(super) fn check_scores(line: &Line, translation: &Translation) -> Result<()>
         return Err(line.error(problem));
     }
     Ok(())
+}
+
+/// Keeps the translations that the others agree with most, best first.
+fn keep_agreed(translation: &mut Translation, count: usize) {
+    let texts: Vec<&str> = translation.candidates.iter().map(|candidate| candidate.text.as_str()).collect();
+    let ranked = rank_by_agreement(&Chrf::default(), &texts);
+    let kept = ranked.iter().take(count).map(|&(place, _)| translation.candidates[place].clone());
+    translation.candidates = kept.collect();
 }
 
 /// Which word a byte of a text is in; of one between two words, the word after it.
@@ -332,6 +344,9 @@ impl BatchTranslator for TranslationJob {
             for requests in requests.chunks(self.batch_size.max(1)) {
                 translations.extend(self.translator.translate(requests, &self.options, record, workspace)?);
             }
+            if let Some(count) = self.n_best {
+                translations.iter_mut().for_each(|translation| keep_agreed(translation, count));
+            }
             if self.replace_unknown {
                 for (request, translation) in requests.iter().zip(&mut translations) {
                     self.replace_unknown(&request.text, translation);
@@ -365,7 +380,8 @@ impl BatchTranslator for TranslationJob {
                         texts.push(request.text);
                     }
                     scores?;
-                    translated.combine(self.options.n_best, self.options.sampling.is_some());
+                    let is_ranked = self.options.sampling.is_some() || self.n_best.is_some();
+                    translated.combine(self.options.n_best, is_ranked);
                     translated.find_unmet();
                     self.use_attention(line, &texts, &mut translated)?;
                     Ok(translated)
@@ -393,10 +409,10 @@ impl Translated {
         }
     }
 
-    /// Finds the best `count` translations of a line of several sentences: those with the largest sums of scores. Of drawn ones
-    /// each draw of the line is that of its sentences.
-    fn combine(&mut self, count: usize, are_drawn: bool) {
-        if self.sentences.len() < 2 || count < 2 || are_drawn {
+    /// Finds the best `count` translations of a line of several sentences: those with the largest sums of scores. Of those
+    /// that are in another order, drawn or agreed on, each of the line is that of its sentences.
+    fn combine(&mut self, count: usize, is_ranked: bool) {
+        if self.sentences.len() < 2 || count < 2 || is_ranked {
             return;
         }
         let mut best: Vec<(f32, Vec<u16>)> = vec![(0.0, Vec::new())];

@@ -306,6 +306,18 @@ pub(super) struct SearchArguments {
     #[arg(long, value_name = "FILE")]
     pub(super) shortlist: Option<PathBuf>,
 
+    /// End a sentence once P times as many translations are finished as the beam is wide (Kasai et al. 2022)
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = positive, conflicts_with = "sampling")]
+    pub(super) patience: Option<f32>,
+
+    /// Divide the beam into G groups, each of which avoids the tokens of those before it (Vijayakumar et al. 2018)
+    #[arg(long, value_name = "G", value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "sampling")]
+    pub(super) beam_groups: Option<u16>,
+
+    /// With --beam-groups: what a token costs for each hypothesis of another group that has it
+    #[arg(long, value_name = "COST", default_value_t = 0.5, requires = "beam_groups", allow_negative_numbers = true, value_parser = positive)]
+    pub(super) diversity: f32,
+
     /// Draw each token at random by its probability instead of taking the best
     #[arg(long)]
     pub(super) sampling: bool,
@@ -363,6 +375,16 @@ impl SearchArguments {
             )));
         }
         options.n_best = n_best;
+        options.patience = self.patience;
+        if let Some(groups) = self.beam_groups.map(usize::from) {
+            if !options.beam_size.is_multiple_of(groups) {
+                let beam = options.beam_size;
+                return Err(Error::Usage(format!(
+                    "--beam-groups {groups} does not divide a beam of {beam} evenly; choose another --beam-size"
+                )));
+            }
+            (options.beam_groups, options.diversity) = (groups, self.diversity);
+        }
         if let Some(length) = self.max_length {
             options.max_length = length as usize;
         }

@@ -60,6 +60,14 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
     n_best: u16,
 
+    /// Choose the translation that the others agree with most, of those of the beam or of --sampling (minimum Bayes risk)
+    #[arg(long, value_name = "METRIC", value_enum)]
+    mbr: Option<Utility>,
+
+    /// With --mbr: choose among N translations [default: as many as the beam is wide; with --sampling 32]
+    #[arg(long, value_name = "N", requires = "mbr", value_parser = clap::value_parser!(u16).range(2..=1000))]
+    mbr_candidates: Option<u16>,
+
     /// Print the score before each translation (format text; the others always have it)
     #[arg(long)]
     scores: bool,
@@ -133,6 +141,13 @@ enum InvalidBytes {
     Error,
 }
 
+/// What agreement is measured by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Utility {
+    /// The mean chrF of each against all others
+    Chrf,
+}
+
 /// Watches for sentences beyond what the model can take.
 #[derive(Default)]
 struct Limits {
@@ -196,7 +211,8 @@ impl Limits {
             warnings.push(format!("{what} of {lines} ({lost}); --format json names it as \"lost\""));
         }
         if unmet.count > 0 {
-            let lines = if unmet.count == 1 { "1 line lacks".to_owned() } else { format!("{} lines lack", unmet.count) };
+            let lines =
+                if unmet.count == 1 { "1 line lacks".to_owned() } else { format!("{} lines lack", unmet.count) };
             let what = "words of --glossary, --force or \"force\"";
             warnings.push(format!("{lines} {what} ({unmet}); --format json names them as \"constraints_unmet\""));
         }
@@ -274,7 +290,8 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     // Before a large model is loaded in vain.
     inputs.iter().try_for_each(Input::check)?;
     let (translator, load_time) = arguments.model.load(arguments.quiet)?;
-    let mut options = arguments.search.options(&translator, formatter.n_best)?;
+    let candidates = candidates(&arguments, &translator)?;
+    let mut options = arguments.search.options(&translator, candidates.unwrap_or(formatter.n_best))?;
     options.scores = arguments.scores || arguments.word_scores || arguments.format != Format::Text;
     if !arguments.json_input {
         // A line of JSON may say its languages itself.
@@ -296,6 +313,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
             (false, None) => InputFormat::Text,
         },
         prefix: arguments.prefix,
+        n_best: candidates.map(|_| formatter.n_best),
         glossary: arguments.constraints.glossary(&translator)?,
         force: arguments.constraints.words()?,
         split_sentences: arguments.attention.is_none() && arguments.sentences.split(&translator),
@@ -386,6 +404,29 @@ fn protection(arguments: &Arguments, translator: &Translator) -> Result<Option<P
         None => Ok(protection),
     }
 }
+
+/// Among how many translations --mbr chooses, if it does.
+fn candidates(arguments: &Arguments, translator: &Translator) -> Result<Option<usize>> {
+    if arguments.mbr.is_none() {
+        return Ok(None);
+    }
+    let search = &arguments.search;
+    let beam = || search.beam_size.map_or(translator.search_options().beam_size, usize::from);
+    let own = || if search.sampling { SAMPLES } else { beam() };
+    let candidates = arguments.mbr_candidates.map_or_else(own, usize::from);
+    match usize::from(arguments.n_best) {
+        _ if candidates < 2 => {
+            Err(Error::Usage("--mbr chooses among several translations: give --beam-size or --sampling".into()))
+        }
+        n_best if n_best > candidates => {
+            Err(Error::Usage(format!("--n-best {n_best} is more than the {candidates} that --mbr chooses among")))
+        }
+        _ => Ok(Some(candidates)),
+    }
+}
+
+/// How many translations --mbr draws.
+const SAMPLES: usize = 32;
 
 /// Whose attention an ensemble shows where there is room for one.
 pub(super) fn first_attention(translator: &Translator) -> Option<String> {

@@ -59,9 +59,7 @@ impl Ensemble {
         for token in 0..self.vocabulary {
             let members = 0..rows.len();
             combined.push(match self.average {
-                Average::LogProbabilities => {
-                    members.map(|member| self.weights[member] * log_prob(member, token)).sum()
-                }
+                Average::LogProbabilities => members.map(|member| self.weights[member] * log_prob(member, token)).sum(),
                 Average::Probabilities => {
                     let weighted = |member| log_prob(member, token) + log_weights[member];
                     let highest = members.clone().map(weighted).fold(f32::NEG_INFINITY, f32::max);

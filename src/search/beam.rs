@@ -77,9 +77,8 @@ pub(super) fn search(
     let is_constrained = sources.iter().any(|source| !source.constraints.is_empty());
     let groups = options.groups();
     let mut results: Vec<Vec<Hypothesis>> = vec![Vec::new(); sources.len()];
-    let mut beams: Vec<Beam> = (0..sources.len() * groups)
-        .map(|row| Beam::new(row / groups, row, &sources[row / groups], options))
-        .collect();
+    let mut beams: Vec<Beam> =
+        (0..sources.len() * groups).map(|row| Beam::new(row / groups, row, &sources[row / groups], options)).collect();
     if groups > 1 {
         decoder.select(&beams.iter().map(|beam| beam.index).collect::<Vec<_>>())?;
     }

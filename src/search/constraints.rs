@@ -57,7 +57,8 @@ impl Constraints {
         let mut constraints = Self { boundaries, ..Self::default() };
         let mut sum = 0;
         for forms in words {
-            let Some(shortest) = forms.iter().map(|form| form.tokens.len()).min().filter(|&shortest| shortest > 0) else {
+            let Some(shortest) = forms.iter().map(|form| form.tokens.len()).min().filter(|&shortest| shortest > 0)
+            else {
                 continue;
             };
             if sum + shortest > most_tokens || constraints.shortest.len() == MOST_WORDS {
@@ -111,7 +112,9 @@ impl Constraints {
         while !next.path.is_empty() && !self.open(&next).any(|(_, form)| is_path(&next.path, &form.tokens)) {
             next.path.remove(0);
         }
-        let completed = self.open(&next).find(|(_, form)| form.tokens.len() == next.path.len() && is_path(&next.path, &form.tokens));
+        let completed = self
+            .open(&next)
+            .find(|(_, form)| form.tokens.len() == next.path.len() && is_path(&next.path, &form.tokens));
         if let Some(word) = completed.map(|(word, _)| *word) {
             next.met |= 1 << word;
             next.pending = Some(word);
@@ -137,9 +140,8 @@ impl Constraints {
             return needed;
         }
         let begun = self.open(progress).filter(|(_, form)| is_path(&progress.path, &form.tokens));
-        let saved = begun.map(|(word, form)| {
-            (self.shortest[*word] + progress.path.len()).saturating_sub(form.tokens.len())
-        });
+        let saved =
+            begun.map(|(word, form)| (self.shortest[*word] + progress.path.len()).saturating_sub(form.tokens.len()));
         needed - saved.max().unwrap_or(0)
     }
 

@@ -26,9 +26,9 @@ pub fn force_decode(
     record: Record,
     workspace: &mut Workspace,
 ) -> Result<Vec<Hypothesis>> {
-    let sources: Vec<Source> =
-        pairs.iter().map(|(ids, _)| Source { ids: ids.to_vec(), ..Source::default() }).collect();
-    let pairs: Vec<(&Source, &[u32])> = sources.iter().zip(pairs).map(|(source, (_, target))| (source, *target)).collect();
+    let sources: Vec<Source> = pairs.iter().map(|(ids, _)| Source { ids: ids.to_vec(), ..Source::default() }).collect();
+    let pairs: Vec<(&Source, &[u32])> =
+        sources.iter().zip(pairs).map(|(source, (_, target))| (source, *target)).collect();
     let forced = force_decode_with(model, &pairs, options, record, 0, workspace)?;
     Ok(forced.into_iter().map(|forced| forced.hypothesis).collect())
 }

@@ -51,7 +51,8 @@ impl Glossary {
             let wrong = |problem: &str| Error::Usage(format!("{name}: line {number}: {problem}"));
             let mut columns = line.split('\t');
             let source = single_spaced(&prepare(columns.next().unwrap_or_default()));
-            let target = columns.next().ok_or_else(|| wrong("there is no tab; write the term, a tab and its translation"))?;
+            let target =
+                columns.next().ok_or_else(|| wrong("there is no tab; write the term, a tab and its translation"))?;
             let forms = forms(target);
             if source.is_empty() {
                 return Err(wrong("there is no term before the tab"));
@@ -75,7 +76,9 @@ impl Glossary {
             });
         }
         if glossary.terms.is_empty() {
-            return Err(Error::Usage(format!("{name}: there is no term in it; write a term, a tab and its translation")));
+            return Err(Error::Usage(format!(
+                "{name}: there is no term in it; write a term, a tab and its translation"
+            )));
         }
         let terms = &glossary.terms;
         for own in glossary.by_start.values_mut() {
@@ -235,7 +238,10 @@ mod tests {
     #[test]
     fn case_counts_but_for_the_capital_of_a_sentence() {
         let glossary = glossary("laufen\trun\nTom\tTom\n");
-        assert_eq!(found(&glossary, "Laufen kann er. „Laufen!“ Das Laufen, laufen tom"), ["Laufen", "Laufen", "laufen"]);
+        assert_eq!(
+            found(&glossary, "Laufen kann er. „Laufen!“ Das Laufen, laufen tom"),
+            ["Laufen", "Laufen", "laufen"]
+        );
     }
 
     #[test]

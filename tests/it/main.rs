@@ -15,6 +15,7 @@ mod convert;
 mod decoding_steps;
 mod directories;
 mod engines;
+mod ensemble;
 mod eval;
 mod families;
 mod family_texts;
@@ -40,6 +41,7 @@ mod program;
 #[cfg(feature = "builtin-models")]
 mod protect;
 mod score;
+mod search_variants;
 mod segmentation;
 #[cfg(feature = "builtin-models")]
 mod sentences;

@@ -17,7 +17,11 @@ impl TinyModel {
     /// The score of each token behind `generated`.
     pub(crate) fn scores(&self, source: &[u32], generated: &[u32]) -> Vec<f32> {
         let mix = |hash: u64, value: u64| (hash ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
-        let past = source.iter().chain(&[u32::MAX]).chain(generated).fold(self.seed, |hash, &token| mix(hash, u64::from(token)));
+        let past = source
+            .iter()
+            .chain(&[u32::MAX])
+            .chain(generated)
+            .fold(self.seed, |hash, &token| mix(hash, u64::from(token)));
         let score = |token: usize| (mix(mix(past, token as u64), 1) >> 40) as f32 / (1u64 << 22) as f32;
         (0..self.vocabulary).map(score).collect()
     }

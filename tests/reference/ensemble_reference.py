@@ -48,13 +48,15 @@ def along(models, source, target, weights, average):
 
 @torch.no_grad()
 def main():
+    # Many small products: more threads only wait for each other.
+    torch.set_num_threads(1)
     models = [MarianMTModel.from_pretrained(FIXTURES / "models" / name, attn_implementation="eager").eval() for name in MODELS]
     expected = json.loads((FIXTURES / "models" / MODELS[0] / "expected.json").read_text())
     config = models[0].config
     cases = []
     for average in "probabilities", "log-probabilities":
         for weights in [1.0, 1.0], [3.0, 1.0]:
-            for ids in expected["sources"][:8]:
+            for ids in expected["sources"][:4]:
                 source = torch.tensor([ids])
 
                 def search(beams):
