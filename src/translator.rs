@@ -1,19 +1,22 @@
 //! A loaded model with its vocabularies: translates, scores or aligns one batch of sentences.
 
+mod constraints;
+mod ensemble;
+
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::checkpoint::ModelFiles;
 use crate::compute::{BackendName, Compute, Device, Precision, Workspace};
 use crate::layouts::{self, GenerationConfig, Opened, TextDefaults};
-use crate::model::{self, Average, Candidate, Ensemble, Record, Seq2Seq};
-use crate::search::{self, Beginning, Constraints, Form, Hypothesis, OtherSource, SearchOptions, Source};
+use crate::model::{self, Candidate, Record, Seq2Seq};
+use crate::search::{self, Beginning, Hypothesis, OtherSource, SearchOptions, Source};
 use crate::spec::{AlignmentHead, Spec};
 use crate::store;
 use crate::store::hub::HubSettings;
 use crate::text::{
-    Frame, Languages, ModelLanguages, Normalized, Part, Place, Segmentation, TokenBoundaries, Vocabularies, glossary,
-    join_sentences, normalize, split_sentences,
+    Frame, Languages, ModelLanguages, Normalized, Part, Segmentation, TokenBoundaries, Vocabularies, join_sentences,
+    normalize, split_sentences,
 };
 use crate::{Error, Result};
 
@@ -284,8 +287,8 @@ pub struct Request {
     pub max_length: Option<usize>,
     /// Its languages ([`ModelLanguages::choose`]), where they are not the translator's.
     pub languages: Option<Languages>,
-    /// Words the translation must have, as [`glossary::Glossary::constraints`] gives them: each in any of several forms. Which of
-    /// them it has not is for [`glossary::unmet`] to say. A beam places them, also where the options have none; samples do without.
+    /// Words the translation must have, as [`Glossary::constraints`](crate::text::Glossary::constraints) gives them: each in any of several forms. Which of
+    /// them it has not is for [`unmet`](crate::text::glossary::unmet) to say. A beam places them, also where the options have none; samples do without.
     pub force: Vec<Vec<String>>,
 }
 
@@ -483,45 +486,6 @@ impl Translator {
         let result = work(&mut workspace);
         lock().push(workspace);
         result
-    }
-
-    /// Has every token chosen together with other models, whose target vocabularies must be this one's; each cuts the source into
-    /// pieces of its own. `weights` are one for this model and one for each other, or none for equal ones. Attention, search
-    /// settings and how text is treated stay this model's.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] if a vocabulary is another one, with the first piece that differs, or the weights are unusable.
-    pub fn with_ensemble(mut self, others: Vec<Translator>, weights: &[f32], average: Average) -> Result<Self> {
-        let end = self.search_options().end_token;
-        for other in &others {
-            let differs = |problem: String| {
-                Error::Usage(format!(
-                    "{} and {} cannot choose words together: {problem}; an ensemble needs one target vocabulary",
-                    self.name, other.name
-                ))
-            };
-            let (own, theirs) = (&self.vocabularies.target, &other.vocabularies.target);
-            let shown = |piece: Option<&str>| piece.map_or_else(|| "nothing".to_owned(), |piece| format!("`{piece}`"));
-            let size = own.size().max(theirs.size()) as u32;
-            if let Some(id) = (0..size).find(|&id| own.piece(id) != theirs.piece(id)) {
-                let (own, theirs) = (shown(own.piece(id)), shown(theirs.piece(id)));
-                return Err(differs(format!("target piece {id} is {own} in one and {theirs} in the other")));
-            }
-            let their_end = other.search_options().end_token;
-            if their_end != end {
-                return Err(differs(format!("sentences end with token {end} in one and {their_end} in the other")));
-            }
-        }
-        let models = std::iter::once(&self).chain(&others).map(|own| Arc::clone(&own.model)).collect();
-        self.model = Arc::new(Ensemble::new(models, weights, average)?);
-        self.notes.extend(others.iter().flat_map(|other| &other.notes).cloned());
-        self.members.extend(others);
-        Ok(self)
-    }
-
-    /// The other models of the ensemble.
-    pub fn members(&self) -> &[Translator] {
-        &self.members
     }
 
     /// What the model is called: its directory or its name.
@@ -789,55 +753,6 @@ impl Translator {
             .collect())
     }
 
-    /// The candidates of an ensemble's translations as one of its other members, alone, goes along them: that member's log-probabilities
-    /// and, if recorded, its attention.
-    ///
-    /// # Errors
-    /// If the device fails.
-    ///
-    /// # Panics
-    /// If there is no such member.
-    pub fn along_member(
-        &self,
-        member: usize,
-        translations: &[Translation],
-        record: Record,
-        workspace: &mut Workspace,
-    ) -> Result<Vec<Translation>> {
-        let other = &self.members[member];
-        let source = |translation: &Translation| {
-            let ids = translation.others.get(member).map(|own| own.ids.clone()).unwrap_or_default();
-            Source { ids, ..Source::default() }
-        };
-        let sources: Vec<Source> = translations.iter().map(source).collect();
-        let pairs: Vec<(&Source, &[u32])> = translations
-            .iter()
-            .zip(&sources)
-            .filter(|(_, source)| !source.ids.is_empty())
-            .flat_map(|(translation, source)| {
-                translation.candidates.iter().map(move |own| (source, &own.hypothesis.ids[..]))
-            })
-            .collect();
-        let options = other.search_options();
-        let forced = search::force_decode_with(&*other.model, &pairs, &options, record, 0, workspace)
-            .map_err(|error| error.in_batch_of(pairs.len()))?;
-        let mut forced = forced.into_iter().map(|forced| forced.hypothesis);
-        let of_translation = |(translation, source): (&Translation, Source)| {
-            let count = if source.ids.is_empty() { 0 } else { translation.candidates.len() };
-            let candidates = translation.candidates.iter().zip(forced.by_ref().take(count));
-            Translation {
-                source: source.ids,
-                source_truncated: translation.source_truncated,
-                languages: other.languages_as(self, &translation.languages),
-                candidates: candidates
-                    .map(|(own, hypothesis)| CandidateTranslation { text: own.text.clone(), hypothesis })
-                    .collect(),
-                ..Translation::default()
-            }
-        };
-        Ok(translations.iter().zip(sources).map(of_translation).collect())
-    }
-
     /// For each candidate of each translation, the `count` most probable tokens at each of its tokens, best first: what else the
     /// model would have said there. `[translations][candidates][tokens][≤ count]`; a translation of a blank text has none.
     ///
@@ -959,32 +874,6 @@ impl Translator {
         self.source_ids_in(text, self.chosen.as_ref().unwrap_or(&Languages::default()))
     }
 
-    /// A text as the other members of an ensemble get it; `cut` becomes true if one of them had to cut it.
-    fn other_sources(&self, text: &str, languages: &Languages, cut: &mut bool) -> Vec<OtherSource> {
-        let of_member = |member: &Translator| {
-            let languages = member.languages_as(self, languages);
-            let (ids, own_cut) = member.source_ids_in(text, &languages);
-            *cut |= own_cut;
-            OtherSource { ids, start: member.beginning(&languages).start }
-        };
-        self.members.iter().map(of_member).collect()
-    }
-
-    /// The languages that another model was told, as this one has them.
-    fn languages_as(&self, other: &Translator, languages: &Languages) -> Languages {
-        let own = self.chosen.clone().unwrap_or_default();
-        if other.chosen.as_ref() == Some(languages) {
-            return own;
-        }
-        let (theirs, ours) = (&other.vocabularies.source, &self.vocabularies.source);
-        let token = |id: Option<u32>| theirs.piece(id?).and_then(|piece| ours.id(piece));
-        Languages {
-            source: token(languages.source).or(own.source),
-            target: token(languages.target).or(own.target),
-            prefix: own.prefix,
-        }
-    }
-
     fn source_ids_in(&self, text: &str, languages: &Languages) -> (Vec<u32>, bool) {
         let (before, after) = self.around(languages);
         let mut ids = self.vocabularies.source.encode(&Self::prefixed(text, languages));
@@ -1003,40 +892,6 @@ impl Translator {
         ids.splice(0..0, before);
         ids.extend(after);
         (ids, cut)
-    }
-
-    /// Words as a search is told of them; what has an unknown piece cannot be generated.
-    fn constraints(&self, words: &[Vec<String>], limit: usize) -> Constraints {
-        let target = &self.vocabularies.target;
-        let boundaries = self.boundaries.get_or_init(|| Arc::new(TokenBoundaries::of(&**target)));
-        let unknown = target.specials().unknown;
-        let forms_of = |word: &String| {
-            let capital = glossary::with_first(word, |first| first.to_uppercase().collect());
-            let mut forms: Vec<Form> = Vec::new();
-            let mut push = |tokens: Vec<u32>, place: Place| {
-                let is_known = forms.iter().any(|form| form.tokens == tokens && form.place <= place);
-                if !is_known && !tokens.is_empty() && !tokens.iter().any(|&token| Some(token) == unknown) {
-                    forms.push(Form { tokens, place });
-                }
-            };
-            for (word, place) in [(word, Place::Anywhere), (&capital, Place::SentenceStart)] {
-                push(self.target_ids_inside(word), place);
-                push(self.target_ids(word), Place::Beginning);
-            }
-            forms
-        };
-        let words = words.iter().map(|forms| forms.iter().flat_map(forms_of).collect());
-        Constraints::new(words.collect(), Arc::clone(boundaries), limit.saturating_sub(1))
-    }
-
-    /// The pieces of a word behind another.
-    fn target_ids_inside(&self, word: &str) -> Vec<u32> {
-        let before = self.target_ids("a");
-        let mut ids = self.target_ids(&format!("a {word}"));
-        match ids.starts_with(&before) && !before.is_empty() {
-            true => ids.split_off(before.len()),
-            false => self.target_ids(word),
-        }
     }
 
     /// The pieces of a target text, without sentence end.

@@ -540,8 +540,7 @@ impl Model {
         &self,
         member: Option<usize>,
         line: &Line,
-        given: &str,
-        source: &Normalized,
+        (given, source): (&str, &Normalized),
         translation: &Translation,
         alternatives: Vec<Vec<Vec<Candidate>>>,
         name: impl Fn(usize) -> String,
@@ -659,7 +658,7 @@ impl AttentionJob {
             let found = translations.iter().zip(alternatives).zip(lines.iter().zip(&sources));
             for (views, ((translation, alternatives), (&(line, given, _), source))) in views.iter_mut().zip(found) {
                 let name = |rank| self.name(own, None, is_followed, translation.candidates.len(), rank);
-                add(views, own.views(None, line, given, source, translation, alternatives, name));
+                add(views, own.views(None, line, (given, source), translation, alternatives, name));
             }
             // Only a page has room for more than one model.
             for (member, (_, kinds)) in own.members.iter().enumerate().filter(|_| self.is_page) {
@@ -668,7 +667,7 @@ impl AttentionJob {
                     views.iter_mut().zip(along.iter().zip(lines.iter().zip(&sources)))
                 {
                     let name = |rank| self.name(own, Some(member), is_followed, translation.candidates.len(), rank);
-                    add(views, own.views(Some(member), line, given, source, translation, Vec::new(), name));
+                    add(views, own.views(Some(member), line, (given, source), translation, Vec::new(), name));
                 }
             }
         }

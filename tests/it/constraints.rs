@@ -17,16 +17,16 @@ fn options(beam_size: usize) -> SearchOptions {
     options
 }
 
-/// Words, each in its forms of several tokens.
-type Words = Vec<Vec<Vec<u32>>>;
+/// The forms of a word, each of several tokens.
+type Forms = Vec<Vec<u32>>;
 
-fn constraints(words: &Words) -> Constraints {
+fn constraints(words: &[Forms]) -> Constraints {
     let form = |tokens: &Vec<u32>| Form { tokens: tokens.clone(), ..Form::default() };
     Constraints::new(words.iter().map(|forms| forms.iter().map(form).collect()).collect(), Default::default(), LIMIT)
 }
 
 /// Whether a sentence has all words, none of whose tokens are those of another: each is there by itself as often as it is asked for.
-fn has_all(words: &Words, sentence: &[u32]) -> bool {
+fn has_all(words: &[Forms], sentence: &[u32]) -> bool {
     words.iter().all(|forms| {
         let wanted = words.iter().filter(|other| *other == forms).count();
         let ends = |at: usize| forms.iter().find(|form| sentence[at..].starts_with(form)).map(|form| at + form.len());
@@ -40,7 +40,7 @@ fn has_all(words: &Words, sentence: &[u32]) -> bool {
     })
 }
 
-fn cases() -> Vec<Words> {
+fn cases() -> Vec<Vec<Forms>> {
     vec![
         vec![vec![vec![2]]],
         vec![vec![vec![2, 3]]],
@@ -83,7 +83,7 @@ fn any_beam_has_the_words_and_nothing_depends_on_the_batch() {
         let model = TinyModel { vocabulary: 5, seed: 7 };
         let mut sources = TinyModel::sources(3 * cases().len() as u32);
         // Every third sentence is free.
-        let words = |at: usize| (at % 3 > 0).then(|| cases().remove(at / 3)).unwrap_or_default();
+        let words = |at: usize| if at % 3 > 0 { cases().remove(at / 3) } else { Vec::new() };
         for (at, source) in sources.iter_mut().enumerate() {
             source.constraints = constraints(&words(at));
         }
@@ -109,13 +109,13 @@ fn what_cannot_be_met_is_left_and_the_rest_is_met() {
     let model = TinyModel { vocabulary: 5, seed: 3 };
     let mut options = options(4);
     options.banned = vec![3];
-    let source = |words: &Words| Source { constraints: constraints(words), ..TinyModel::sources(1).remove(0) };
+    let source = |words: &[Forms]| Source { constraints: constraints(words), ..TinyModel::sources(1).remove(0) };
     let free = found(&model, &TinyModel::sources(1), &options);
-    assert_eq!(found(&model, &[source(&vec![vec![vec![3]]])], &options), free, "as without");
-    let words = vec![vec![vec![3]], vec![vec![4]]];
+    assert_eq!(found(&model, &[source(&[vec![vec![3]]])], &options), free, "as without");
+    let words = [vec![vec![3]], vec![vec![4]]];
     let own = &found(&model, &[source(&words)], &options)[0][0];
     assert!(own.ids.contains(&4) && !own.ids.contains(&3), "{:?}", own.ids);
-    let too_long = vec![vec![vec![1; 9]]];
+    let too_long = [vec![vec![1; 9]]];
     assert_eq!(found(&model, &[source(&too_long)], &options), free);
 }
 

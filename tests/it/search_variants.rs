@@ -7,7 +7,6 @@ use translate::model::Record;
 use translate::search::{EarlyStopping, SearchOptions, Source, search};
 use translate::{Precision, Translator, Workspace};
 
-use crate::program::Program;
 use crate::tiny_model::{END, TinyModel};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
@@ -116,7 +115,7 @@ fn patience_waits_for_as_many_finished_translations_as_it_says() {
 
 #[cfg(feature = "builtin-models")]
 mod program {
-    use super::*;
+    use crate::program::Program;
 
     fn run(arguments: &[&str]) -> Vec<String> {
         let input = "Zwei Kinder spielen am Strand.\nEin alter Mann liest im Garten die Zeitung.\n";
