@@ -14,6 +14,11 @@ mod constraints;
 mod convert;
 mod decoding_steps;
 mod directories;
+#[cfg(feature = "builtin-models")]
+mod document_command;
+#[cfg(all(feature = "builtin-models", feature = "html"))]
+mod document_markup;
+mod documents;
 mod engines;
 mod ensemble;
 mod eval;
@@ -45,6 +50,7 @@ mod search_variants;
 mod segmentation;
 #[cfg(feature = "builtin-models")]
 mod sentences;
+mod shards;
 mod text;
 mod tiny_model;
 mod toolkits;
