@@ -261,6 +261,7 @@ pub(super) fn json_input(data: &[u8]) {
     }
     if let Some(request) = checked(LineRequest::parse(&line, InputFormat::Json)) {
         assert!(request.max_length != Some(0));
+        assert!(request.force.iter().all(|forms| !forms.is_empty()));
         let (source, target) = request.languages;
         let texts = [request.prefix, source, target];
         assert!(texts.iter().flatten().all(|text| text.len() <= 3 * line.text.len()));

@@ -10,6 +10,7 @@ mod checkpoint;
 mod checkpoint_errors;
 mod cli;
 mod completions;
+mod constraints;
 mod convert;
 mod decoding_steps;
 mod directories;
@@ -19,6 +20,7 @@ mod document_command;
 mod document_markup;
 mod documents;
 mod engines;
+mod ensemble;
 mod eval;
 mod families;
 mod family_texts;
@@ -44,11 +46,13 @@ mod program;
 #[cfg(feature = "builtin-models")]
 mod protect;
 mod score;
+mod search_variants;
 mod segmentation;
 #[cfg(feature = "builtin-models")]
 mod sentences;
 mod shards;
 mod text;
+mod tiny_model;
 mod toolkits;
 mod webdriver;
 #[cfg(feature = "builtin-models")]
