@@ -24,6 +24,7 @@ mod opennmt_py;
 mod pegasus;
 mod plain_pytorch;
 mod pytorch_transformer;
+mod recurrent_attention;
 mod rules;
 mod sockeye;
 mod t5;
@@ -48,7 +49,7 @@ use crate::{Error, Result};
 use rules::Rule;
 
 /// Every family.
-static LAYOUTS: [&dyn Layout; 20] = [
+static LAYOUTS: [&dyn Layout; 21] = [
     // These know their own files; their tensors may have the names of others.
     &ctranslate2::CTranslate2,
     &marian_native::MarianNative,
@@ -67,6 +68,7 @@ static LAYOUTS: [&dyn Layout; 20] = [
     &t5_network::Class::Umt5,
     &fsmt::Fsmt,
     &gru_attention::GruAttention,
+    &recurrent_attention::RecurrentAttention,
     &pytorch_transformer::PytorchTransformer,
     &tutorial_transformer::TutorialTransformer,
     &transformer::WrittenOut,

@@ -42,6 +42,8 @@
 //! | `decoder.extra_fc.{weight,bias}` | `[extra, …]` | [`Output::extra`] |
 //! | `decoder.fc_out.weight`, `decoder.fc_out.bias` | `[target_vocabulary, …]` | always; the weight not if [`Output::tied`] |
 
+use serde::{Deserialize, Serialize};
+
 use crate::compute::Activation;
 
 /// A recurrent encoder-decoder.
@@ -95,7 +97,8 @@ pub struct Layers {
 }
 
 /// A recurrent cell. Rows of stored matrices are the gates in the given order, as in PyTorch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Cell {
     /// `h' = tanh(W x + U h + b)` (Elman 1990).
     RnnTanh,
@@ -121,7 +124,8 @@ impl Cell {
 }
 
 /// Which ways an encoder reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Directions {
     /// From the first token to the last.
     Forward,
@@ -134,7 +138,8 @@ pub enum Directions {
 }
 
 /// How forward and backward states become one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Join {
     /// `[forward; backward]`.
     Concatenated,
@@ -157,7 +162,8 @@ pub struct Start {
 }
 
 /// What a decoder's first state is made from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum StartFrom {
     /// Zeros.
     Zero,
@@ -179,7 +185,8 @@ pub struct Bridge {
 }
 
 /// How a bridge is laid over the states.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum BridgeForm {
     /// One bridge, over the state of each layer.
     Shared,
@@ -191,7 +198,8 @@ pub enum BridgeForm {
 }
 
 /// The cell state an LSTM decoder starts with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum CellStart {
     /// Made of the encoder's cell states in the way the state is made of its states.
     Own,
@@ -211,7 +219,8 @@ pub struct InputLayer {
 }
 
 /// What is fed to the first cell beside the target embedding. Before the first step it is zero, save a summary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Feed {
     /// Nothing.
     Nothing,
@@ -226,7 +235,8 @@ pub enum Feed {
 }
 
 /// Where in a step the query stands, and where the context goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Query {
     /// The top layer's state of the step before; the first layer reads `[x; c]` (Bahdanau et al. 2015).
     Before,
@@ -359,7 +369,8 @@ pub struct Output {
 }
 
 /// What the output reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Part {
     /// `s_t`, the top layer's new state.
     State,
