@@ -39,6 +39,7 @@ mod program;
 #[cfg(feature = "builtin-models")]
 mod protect;
 mod recurrent;
+mod recurrent_settings;
 mod score;
 mod segmentation;
 #[cfg(feature = "builtin-models")]
