@@ -6,8 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::rules::Rule;
-use super::transformer::{self, PIECES};
-use super::{Layout, Lists, hugging_face, plain_pytorch};
+use super::{Layout, Lists, hugging_face, plain_pytorch, transformer};
 use crate::Result;
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
 use crate::compute::Activation;

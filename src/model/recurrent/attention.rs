@@ -388,7 +388,6 @@ impl<B: Backend> Attending<B> {
 }
 
 /// A matrix over `[query; memory]` as two layers: the first, with the bias, over the query, the second over the memory.
-#[allow(clippy::type_complexity)]
 fn halves<B: Backend>(
     backend: &B,
     parameters: &Parameters,
