@@ -240,7 +240,7 @@ impl Reading<'_> {
                 return Ok(None);
             }
         };
-        let half = || keys.size("half_window", 0);
+        let half = || Ok::<_, crate::Error>(keys.number("half_window")?.unwrap_or(0));
         let reach = match keys.string("reach")?.as_deref().unwrap_or("global") {
             "global" => Reach::Global,
             "local-monotone" => Reach::LocalMonotone { half: half()? },
