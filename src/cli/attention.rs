@@ -168,7 +168,7 @@ pub(super) fn shape(spec: &Spec, kind: Kind) -> Result<(usize, usize)> {
     Ok(match (spec, kind) {
         (Spec::Transformer(spec), Kind::Encoder) => (spec.encoder.layers, spec.encoder.heads),
         (Spec::Transformer(spec), _) => (spec.decoder.layers, spec.decoder.heads),
-        (Spec::Recurrent(_), _) => (1, 1),
+        (Spec::Recurrent(spec), _) => spec.attention_shape(),
     })
 }
 

@@ -157,6 +157,6 @@ fn transformer(spec: &Transformer, parameters: &Parameters) -> String {
 fn recurrent(spec: &Recurrent) -> String {
     format!(
         "bidirectional GRU encoder {} + {}, GRU decoder {}, embeddings {} and {}, additive attention",
-        spec.encoder_hidden, spec.encoder_hidden, spec.decoder_hidden, spec.source_embedding, spec.target_embedding
+        spec.encoder.hidden, spec.encoder.hidden, spec.decoder.hidden, spec.source_embedding, spec.target_embedding
     )
 }

@@ -49,7 +49,7 @@ impl<B: Backend> Gru<B> {
     /// If a tensor is missing or has another shape than the spec says.
     pub(super) fn load(spec: &Recurrent, parameters: &Parameters, backend: B) -> Result<Self> {
         let Recurrent { source_embedding: width, target_embedding: target_width, .. } = *spec;
-        let Recurrent { encoder_hidden: hidden, decoder_hidden, .. } = *spec;
+        let (hidden, decoder_hidden) = (spec.encoder.hidden, spec.decoder.hidden);
         let memory = 2 * hidden;
         let embedding = |name: &str, size: usize, width: usize| -> Result<Embedding<B>> {
             Ok(Embedding::new(Arc::new(load_matrix(&backend, parameters, &[name], size, width)?), 1.0))
@@ -84,14 +84,14 @@ impl<B: Backend> Gru<B> {
             target_embedding: embedding("decoder.embedding.weight", spec.target_vocabulary, target_width)?,
             decoder: cell("decoder.rnn", "", target_width + memory, decoder_hidden)?,
             output: linear("decoder.fc_out", decoder_hidden + memory + target_width, spec.target_vocabulary)?,
-            spec: *spec,
+            spec: spec.clone(),
             backend,
         })
     }
 
     /// Runs the encoder over `sources` laid end to end. The backward direction starts at each sentence's own last token.
     fn encode(&self, sources: &[&[u32]], workspace: &mut Workspace) -> Result<Encoded<B>> {
-        let (backend, hidden) = (&self.backend, self.spec.encoder_hidden);
+        let (backend, hidden) = (&self.backend, self.spec.encoder.hidden);
         let tokens: Vec<u32> = sources.iter().flat_map(|source| source.iter().copied()).collect();
         let mut embedded = B::Rows::default();
         self.source_embedding.look_up(backend, &tokens, &mut |_, _| {}, &mut embedded)?;
@@ -201,7 +201,8 @@ struct GruDecoder<'m, B: Backend> {
 impl<B: Backend> GruDecoder<'_, B> {
     /// Puts `[s_t; w; E(y_{t-1})]` of every row together in `features`.
     fn gather_features(&mut self) -> Result<()> {
-        let Recurrent { encoder_hidden, decoder_hidden, target_embedding: width, .. } = self.model.spec;
+        let Recurrent { encoder, decoder, target_embedding: width, .. } = &self.model.spec;
+        let (encoder_hidden, decoder_hidden, width) = (encoder.hidden, decoder.hidden, *width);
         let (state, input) = (&self.state, &self.input);
         let parts = [(state, 0..decoder_hidden), (input, width..width + 2 * encoder_hidden), (input, 0..width)];
         self.model.backend.concat(&parts, &mut self.features)
