@@ -219,6 +219,8 @@ pub enum Feed {
     Context,
     /// The attentional state h̃ of the step before ([`Output::hidden`]; Luong et al. 2015, section 3.3, input feeding).
     Attentional,
+    /// The top layer's state of the step before: what OpenNMT-py and fairseq feed where there is no attention.
+    State,
     /// The last states of the encoder's top layer, the same in every step (Cho et al. 2014).
     Summary,
 }
@@ -433,6 +435,7 @@ impl Recurrent {
             Feed::Nothing => 0,
             Feed::Context => self.context(),
             Feed::Attentional => self.output.hidden.map_or(0, |hidden| hidden.width),
+            Feed::State => self.decoder.hidden,
             Feed::Summary => self.memory(),
         }
     }
