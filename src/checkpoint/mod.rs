@@ -28,7 +28,7 @@ pub use dtype::Dtype;
 pub use files::ModelFiles;
 pub use int8::{Int8Part, SCALES, SUMS, panel_shape};
 pub use keys::Keys;
-pub use parameters::{Parameters, Recipe};
+pub use parameters::{Block, Parameters, Recipe};
 pub use safetensors::{ToWrite, Values, write as write_safetensors};
 pub use weights::{WEIGHT_FILES, Weights};
 pub use yaml::read as read_yaml;

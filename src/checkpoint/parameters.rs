@@ -43,17 +43,79 @@ pub enum Recipe {
         /// The stored name.
         stored: String,
     },
+    /// Blocks of equal height, one above the other.
+    Stack {
+        /// The blocks.
+        blocks: Vec<Block>,
+    },
+}
+
+/// A block of rows in a tensor that is put together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// One of several equal blocks of columns of a stored matrix, rows and columns exchanged; of a vector or a matrix of one row
+    /// a block of its values.
+    Columns {
+        /// The stored name.
+        stored: String,
+        /// Which block, from 0.
+        part: usize,
+        /// How many there are.
+        parts: usize,
+    },
+    /// The same of one row of a stored matrix alone; a vector is a matrix of one row.
+    InRow {
+        /// The stored name.
+        stored: String,
+        /// Which row, from 0.
+        row: usize,
+        /// Which block, from 0.
+        part: usize,
+        /// How many there are.
+        parts: usize,
+    },
+}
+
+impl Block {
+    /// The stored tensor it is of.
+    pub fn stored(&self) -> &str {
+        match self {
+            Self::Columns { stored, .. } | Self::InRow { stored, .. } => stored,
+        }
+    }
+
+    /// The shape of the block, of the shape of what is stored.
+    fn shape(&self, stored: &[usize]) -> Option<Vec<usize>> {
+        let (rows, columns) = match *stored {
+            [columns] => (1, columns),
+            [rows, columns] => (rows, columns),
+            _ => return None,
+        };
+        match *self {
+            Self::Columns { parts, .. } if rows == 1 => Some(vec![columns / parts]),
+            Self::Columns { parts, .. } => Some(vec![columns / parts, rows]),
+            Self::InRow { row, parts, .. } => (row < rows).then(|| vec![columns / parts]),
+        }
+    }
 }
 
 impl Recipe {
-    /// The stored tensor it is made of.
+    /// The stored tensor it is made of, or the first of several.
     pub fn stored(&self) -> &str {
         match self {
             Self::Copy { stored }
             | Self::Rows { stored, .. }
             | Self::ByHead { stored, .. }
             | Self::Transpose { stored } => stored,
+            Self::Stack { blocks } => blocks.first().map(Block::stored).unwrap_or_default(),
         }
+    }
+
+    /// Whether everything it is made of is among the stored tensors.
+    pub fn is_possible(&self, weights: &Weights) -> bool {
+        let Self::Stack { blocks } = self else { return true };
+        let is_there = |block: &Block| weights.shape(block.stored()).is_some_and(|shape| block.shape(shape).is_some());
+        blocks.iter().all(is_there)
     }
 }
 
@@ -105,6 +167,10 @@ impl Parameters {
             Recipe::Copy { .. } => {}
             Recipe::Rows { parts, .. } | Recipe::ByHead { parts, .. } => *shape.first_mut()? /= parts,
             Recipe::Transpose { .. } => shape.reverse(),
+            Recipe::Stack { blocks } => {
+                shape = blocks.first()?.shape(&shape)?;
+                *shape.first_mut()? *= blocks.len();
+            }
         }
         Some(shape)
     }
@@ -162,7 +228,32 @@ impl Parameters {
                 let [rows, columns] = shape[..] else { return Ok(values) };
                 Ok(transposed(&values, rows, columns))
             }
+            Recipe::Stack { blocks } => self.stacked(name, blocks, shape),
         }
+    }
+
+    /// The blocks of a tensor, one above the other.
+    fn stacked(&self, name: &str, blocks: &[Block], shape: &[usize]) -> Result<Vec<f32>> {
+        self.check(name, shape)?;
+        let mut values = Vec::with_capacity(shape.iter().product());
+        for block in blocks {
+            let stored = block.stored();
+            let of_stored = self.weights.shape(stored).unwrap_or_default();
+            let whole = self.weights.tensor(stored, of_stored)?;
+            let columns = of_stored.last().copied().unwrap_or(1);
+            match *block {
+                Block::Columns { part, parts, .. } => {
+                    let turned = transposed(&whole, columns, whole.len() / columns.max(1));
+                    let size = turned.len() / parts;
+                    values.extend_from_slice(&turned[part * size..(part + 1) * size]);
+                }
+                Block::InRow { row, part, parts, .. } => {
+                    let size = columns / parts;
+                    values.extend_from_slice(&whole[row * columns + part * size..row * columns + (part + 1) * size]);
+                }
+            }
+        }
+        Ok(values)
     }
 
     /// Checks that a tensor is there and has the given shape, axes of length 1 aside.
@@ -178,7 +269,28 @@ impl Parameters {
             Recipe::Transpose { stored } => {
                 self.weights.check(stored, &shape.iter().rev().copied().collect::<Vec<_>>())
             }
+            Recipe::Stack { blocks } => self.check_stack(blocks, shape),
         }
+    }
+
+    /// Checks that every block is as high as its share of a shape, and as wide as all of it.
+    fn check_stack(&self, blocks: &[Block], shape: &[usize]) -> Result<()> {
+        let plain = |shape: &[usize]| shape.iter().copied().filter(|&size| size != 1).collect::<Vec<_>>();
+        for block in blocks {
+            let stored = block.stored();
+            let of_stored = self.weights.shape(stored).unwrap_or_default();
+            let mut found = block.shape(of_stored).unwrap_or_default();
+            if let Some(rows) = found.first_mut() {
+                *rows *= blocks.len();
+            }
+            let (Block::Columns { parts, .. } | Block::InRow { parts, .. }) = block;
+            let divides = of_stored.last().is_some_and(|columns| columns.is_multiple_of(*parts));
+            if plain(&found) != plain(shape) || !divides {
+                let problem = format!("tensor {stored} {of_stored:?} does not fit into one of shape {shape:?}");
+                return Err(self.weights.error(problem));
+            }
+        }
+        Ok(())
     }
 
     /// Reads a matrix `[rows, width]` and hands its rows on a few at a time, so that the whole of it is never in memory
@@ -199,7 +311,7 @@ impl Parameters {
                 let rows = part * shape[0]..(part + 1) * shape[0];
                 self.weights.read_rows(stored, &scaled(shape, *parts), rows, &mut counted)?;
             }
-            Recipe::ByHead { .. } | Recipe::Transpose { .. } => counted(&self.stored_tensor(name, shape)?),
+            Recipe::ByHead { .. } | Recipe::Transpose { .. } | Recipe::Stack { .. } => counted(&self.stored_tensor(name, shape)?),
         }
         self.check_numbers(name, wrong, count)
     }
@@ -217,7 +329,7 @@ impl Parameters {
             (Recipe::Transpose { stored }, &[outputs, inputs]) => {
                 self.weights.int8_of_columns(stored, [outputs, inputs])?
             }
-            (Recipe::ByHead { .. } | Recipe::Transpose { .. }, _) => None,
+            (Recipe::ByHead { .. } | Recipe::Transpose { .. } | Recipe::Stack { .. }, _) => None,
         };
         if let Some(part) = &part {
             self.check_numbers(name, count_wrong(name, &part.scales), part.scales.len())?;

@@ -207,6 +207,8 @@ impl Ids {
             bans_padding: false,
             target: None,
             forced_end: None,
+            reverses_source: false,
+            padded_length: None,
         })
     }
 }

@@ -33,6 +33,8 @@ impl Tokens {
             bans_padding: false,
             target: None,
             forced_end: None,
+            reverses_source: false,
+            padded_length: None,
         }
     }
 

@@ -22,8 +22,7 @@ from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
-import toolkits_reference
-from toolkits_reference import LONGEST, SOURCE_WORDS, TARGET_WORDS, Judge, of_one_parameter, pairs, write
+from toolkits_reference import LONGEST, SOURCE_WORDS, TARGET_WORDS, Judge, of_one_parameter, write
 
 HERE = Path(__file__).resolve().parent
 FIXTURES = HERE.parent / "fixtures" / "recurrent-layouts"
@@ -76,6 +75,8 @@ class Attending(Judge):
             ended = [c for c in candidates[:BEAMS] if c[1][-1] == self.end]
             finished += [(total / (len(ids) - 1), ids) for total, ids in ended]
             running = [(ids, total) for total, ids in candidates if ids[-1] != self.end][:BEAMS]
+        if not finished:
+            return None
         score, ids = max(finished, key=lambda hypothesis: hypothesis[0])
         return {"source": pieces, "pieces": [self.target_list[id] for id in ids[1:-1]], "score": round(score, 6)}
 
@@ -84,6 +85,7 @@ class Attending(Judge):
 
         found = super().expected(beam or self.beam)
         with torch.no_grad():
+            found["beam"] = [case for case in found["beam"] if case]
             for case in found["forced"]:
                 _, attention = self.run(torch.tensor([case["source_ids"]]), torch.tensor([case["fed"]]))
                 if attention is not None:
@@ -95,7 +97,7 @@ class Attending(Judge):
 
 
 def save_plain(directory, make, form="pt", words=None, config=None, before=(), after=("<eos>",), begin="<sos>", end="<eos>",
-               banned=("<pad>",), nested=False, **judging):  # fmt: skip
+               banned=("<pad>",), nested=False, fill=0):  # fmt: skip
     """A state dict, two word lists, and a config.json if there is anything to say."""
     import json
 
@@ -114,11 +116,12 @@ def save_plain(directory, make, form="pt", words=None, config=None, before=(), a
     number = [{piece: id for id, piece in enumerate(pieces)} for pieces in lists]
 
     def source_ids(pieces):
-        return [number[0][piece] for piece in [*before, *pieces, *after]]
+        whole = [*before, *pieces, *after]
+        return [number[0][piece] for piece in whole + ["<pad>"] * (fill - len(whole))]
 
     def judge_of(network):
         return Attending(network, network.run, source_ids, lists[1], number[1][begin], number[1][end],
-                         [number[1][piece] for piece in banned if piece in number[1]], **judging)  # fmt: skip
+                         [number[1][piece] for piece in banned if piece in number[1]])  # fmt: skip
 
     network = make(len(lists[0]), len(lists[1]))
     judge = judge_of(network)
@@ -160,38 +163,7 @@ def keras(directory, reset_after):
         "decoder_start_token_id": 2, "eos_token_id": 3,
     }  # fmt: skip
     # Padding is a token like any other here.
-    from toolkits_reference import pairs as plain_pairs  # noqa: F401
-
-    def padded(pieces):
-        return ["<pad>"] * (7 - len(pieces))
-
-    save_padded(directory, make, config, padded)
-
-
-def save_padded(directory, make, config, padding):
-    """As `save_plain`, but each source is filled up."""
-    import json
-
-    import torch
-    from safetensors.torch import save_file
-
-    torch.manual_seed(42)
-    model = directory / "model"
-    lists = [["<unk>", "<pad>", "<sos>", "<eos>"] + words for words in [SOURCE_WORDS, TARGET_WORDS]]
-    for side, pieces in zip(["source", "target"], lists):
-        (model / f"{side}_vocab.txt").write_text("".join(piece + "\n" for piece in pieces))
-    (model / "config.json").write_text(json.dumps(config, indent=1) + "\n")
-    number = {piece: id for id, piece in enumerate(lists[0])}
-
-    def judge_of(network):
-        return Attending(network, network.run, lambda pieces: [number[p] for p in [*pieces, *padding(pieces)]], lists[1], 2, 3, [1])
-
-    network = make(len(lists[0]), len(lists[1]))
-    judge = judge_of(network)
-    judge.train()
-    judge.disturb()
-    save_file({name: tensor.detach().clone().contiguous() for name, tensor in network.stored().items()}, model / "model.safetensors")
-    write(directory, judge_of(network.eval()).expected())
+    save_plain(directory, make, form="safetensors", config=config, after=[], fill=7)
 
 
 # ---------------------------------------------------------------- Marian and Nematus
@@ -205,7 +177,6 @@ def marian(directory, **settings):
     import numpy as np
     import recurrent_networks as networks
     import torch
-    from marian_reference import yaml
 
     torch.manual_seed(43)
     model = directory / "model"
@@ -241,7 +212,9 @@ def marian(directory, **settings):
         said = {"dictionaries": options["vocabs"], "dim": 12, "dim_word": 10, "decoder": "gru_cond", "encoder": "gru"}
         (model / "model.npz.json").write_text(json.dumps(said, indent=1) + "\n")
     else:
-        arrays["special:model.yml"] = np.frombuffer(yaml(options), np.int8)
+        # YAML reads what JSON writes.
+        text = "".join(f"{name}: {json.dumps(value)}\n" for name, value in options.items())
+        arrays["special:model.yml"] = np.frombuffer(text.encode() + b"\0", np.int8)
     with zipfile.ZipFile(model / "model.npz", "w") as archive:
         for name, array in arrays.items():
             data = io.BytesIO()
@@ -282,7 +255,7 @@ def fairseq(directory, **options):
     task = SimpleNamespace(source_dictionary=dictionary(words[0], "xx"), target_dictionary=dictionary(words[1], "yy"))
     args = argparse.Namespace(
         arch="lstm", task="translation", source_lang="xx", target_lang="yy", data="data-bin/xx-yy", dropout=0.0,
-        **{"encoder_embed_dim": 12, "decoder_embed_dim": 12} | options,
+        criterion="label_smoothed_cross_entropy", **{"encoder_embed_dim": 12, "decoder_embed_dim": 12} | options,
     )  # fmt: skip
     base_architecture(args)
     network = LSTMModel.build_model(args, task).train()
@@ -484,7 +457,7 @@ def joeynmt(directory, tied=False, **options):
 
     torch.manual_seed(47)
     model = directory / "model"
-    embeddings = dict(embedding_dim=12 if tied else 10, scale=options.pop("scale", False), dropout=0.0)
+    embeddings = dict(embedding_dim=12 if tied else 10, scale=False, dropout=0.0)
     encoder = dict(rnn_type="gru", embeddings=embeddings, hidden_size=8, bidirectional=True, dropout=0.0, num_layers=1, type="recurrent")
     decoder = dict(rnn_type="gru", embeddings=embeddings, hidden_size=12, dropout=0.0, hidden_dropout=0.0, num_layers=1, type="recurrent",
                    input_feeding=True, init_hidden="bridge", attention="bahdanau")  # fmt: skip
@@ -566,7 +539,7 @@ PLANS = {
     "opennmt_py_oldest_rnn": ("OpenNMT_py-1.2.0", lambda d: opennmt_py_1(d, oldest=True, encoder_type="brnn", rnn_type="GRU")),
     "joeynmt_bahdanau": ("joeynmt-2.3.0", joeynmt),
     "joeynmt_luong": ("joeynmt-2.3.0", lambda d: joeynmt(
-        d, tied=True, scale=True, encoder=dict(rnn_type="lstm", num_layers=2, hidden_size=12),
+        d, tied=True, encoder=dict(rnn_type="lstm", num_layers=2, hidden_size=12),
         decoder=dict(rnn_type="lstm", num_layers=2, init_hidden="last", attention="luong"))),
     "joeynmt_zero": ("joeynmt-2.3.0", lambda d: joeynmt(
         d, decoder=dict(init_hidden="zero", input_feeding=False, attention="luong"))),
@@ -590,13 +563,15 @@ def main():
             (directory / "model").mkdir(parents=True)
             make(directory)
             continue
-        print(name)
-        path = [str(HERE)] + [str(arguments.sources / part) for part in (package, "deps") if part]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path), "PYTHONDONTWRITEBYTECODE": "1"}
-        again = [sys.executable, __file__, str(arguments.sources), "--only", name, "--here"]
-        subprocess.run(again, check=True, env=environment)
+        print(name, flush=True)
+        paths = [HERE, arguments.sources / "deps"] + ([arguments.sources / package] if package else [])
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(str(path.resolve()) for path in paths), "PYTHONWARNINGS": "ignore"}
+        command = [sys.executable, __file__, str(arguments.sources), "--only", name, "--here"]
+        result = subprocess.run(command, env=environment, capture_output=True, text=True)
+        print("\n".join(line for line in result.stdout.splitlines() if line.startswith("  ")), flush=True)
+        if result.returncode != 0:
+            sys.exit(result.stderr[-3000:])
 
 
 if __name__ == "__main__":
-    assert toolkits_reference.LONGEST == LONGEST and pairs
     main()
