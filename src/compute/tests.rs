@@ -279,7 +279,7 @@ fn additive_attention_is_bahdanaus<B: Backend>(backend: &B) -> Result<()> {
     let (lengths, hidden, width) = ([3, 1], 4, 6);
     let (keys, values, queries, energy) =
         (random(4 * hidden, 15), random(4 * width, 16), random(3 * hidden, 17), random(hidden, 18));
-    let mut memory = backend.additive_memory(&lengths, backend.rows(&keys, hidden)?, backend.rows(&values, width)?)?;
+    let mut memory = backend.plain_memory(&lengths, backend.rows(&keys, hidden)?, backend.rows(&values, width)?)?;
     let vector = backend.vector(energy.clone())?;
     let (sentences, starts) = ([0, 0, 1], [0, 3]);
     let mut recorded = vec![Vec::new(); 3];

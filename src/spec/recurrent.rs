@@ -266,7 +266,8 @@ pub struct Attention {
     /// Liu and Manning 2017).
     pub coverage: bool,
     /// Whether every layer of the decoder has an attention of its own, as if it were the only one: its query is that layer's
-    /// state and the layer above reads `[h; c]`. The context of the output is that of the top layer. Else there is one.
+    /// state and the layer above reads `[h; c]` (with [`Query::Before`] each layer its own context instead). The context of the
+    /// output is that of the top layer. Else there is one.
     pub every_layer: bool,
 }
 
@@ -455,6 +456,62 @@ impl Recurrent {
         let Output { parts, hidden, extra, .. } = &self.output;
         let parts = || parts.iter().map(|&part| self.part(part)).sum();
         extra.unwrap_or_else(|| hidden.map_or_else(parts, |hidden| hidden.width))
+    }
+
+    /// Width of what stands before the layer between the input of a step and the first cell, or that cell without one.
+    pub fn step_width(&self) -> usize {
+        let before = self.attention.is_some_and(|attention| attention.query_place == Query::Before);
+        self.target_embedding + self.feed_width() + if before { self.context() } else { 0 }
+    }
+
+    /// Width of what the first cell of a layer of the decoder reads.
+    pub fn layer_input(&self, layer: usize) -> usize {
+        let place = self.attention.map(|attention| attention.query_place);
+        match (layer, self.input) {
+            (0, Some(InputLayer { width: Some(width), .. })) => width,
+            (0, _) => self.step_width(),
+            _ if place == Some(Query::Before) && self.has_every_attention() || self.reads_context_of_below() => {
+                self.decoder.hidden + self.context()
+            }
+            _ => self.decoder.hidden,
+        }
+    }
+
+    /// Whether every layer of the decoder has an attention of its own.
+    pub fn has_every_attention(&self) -> bool {
+        self.attention.is_some_and(|attention| attention.every_layer)
+    }
+
+    /// Whether a layer of the decoder reads the context that was made with the state of one below it.
+    pub fn reads_context_of_below(&self) -> bool {
+        self.attention.is_some_and(|attention| match attention.query_place {
+            Query::After | Query::BetweenCells => attention.every_layer,
+            Query::BetweenLayers => true,
+            Query::Before => false,
+        })
+    }
+
+    /// Columns that stand before the context where a cell reads it beside its input.
+    pub fn columns_before_context(&self) -> usize {
+        match self.attention {
+            Some(Attention { query_place: Query::Before, every_layer, .. }) => {
+                match every_layer && self.decoder.layers > 1 {
+                    true => self.decoder.hidden,
+                    false => self.target_embedding + self.feed_width(),
+                }
+            }
+            _ => 0,
+        }
+    }
+
+    /// Whether the input of a layer of the decoder is added to its output.
+    pub fn is_residual(&self, layer: usize) -> bool {
+        self.decoder.residual_from.is_some_and(|from| layer >= from)
+    }
+
+    /// Whether anything reads the encoder's last states in every step.
+    pub fn reads_summary(&self) -> bool {
+        self.feed == Feed::Summary || self.output.parts.contains(&Part::Summary)
     }
 
     /// Layers and heads of the attention; `(0, 0)` without.
