@@ -6,10 +6,11 @@
 
 use serde_json::{Map, Value};
 
-use super::Layout;
 use super::plain_pytorch;
 use super::recurrent;
 use super::rules::{Of, Rule};
+use super::toolkits::{self, PIECES};
+use super::{Layout, Lists};
 use crate::Result;
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
 use crate::spec::Spec;
@@ -135,5 +136,12 @@ impl Layout for KerasGru {
 
     fn frame(&self, keys: &Keys, spec: &Spec) -> Result<Frame> {
         plain_pytorch::frame(keys, spec)
+    }
+
+    /// Keras keeps its vocabularies in the author's script; they may be spelt out in config.json.
+    fn lists(&self, _files: &ModelFiles, keys: &Keys) -> Result<Option<Lists>> {
+        let [source, target] = PIECES;
+        let Some(source) = toolkits::listed(keys, source)? else { return Ok(None) };
+        Ok(Some((source, toolkits::listed(keys, target)?)))
     }
 }

@@ -8,16 +8,13 @@
 use serde_json::{Map, Value};
 
 use super::rules::Rule;
-use super::toolkits;
+use super::toolkits::{self, PIECES};
 use super::{GenerationConfig, Layout, Lists};
 use crate::Result;
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
 use crate::compute::{Activation, NormKind};
 use crate::spec::{Frequencies, Norm, Order, Positions, Spec, Transformer};
-use crate::text::{Frame, PieceList};
-
-/// The keys under which the pieces of both vocabularies are handed on.
-const PIECES: [&str; 2] = ["source_pieces", "target_pieces"];
+use crate::text::Frame;
 
 /// The key under which the token is handed on that the decoder is fed first.
 const START: &str = "decoder_start_token";
@@ -200,7 +197,7 @@ impl Layout for OpenNmtPy {
     }
 
     fn frame(&self, keys: &Keys, _spec: &Spec) -> Result<Frame> {
-        let target = list(keys, PIECES[1])?.unwrap_or_default();
+        let target = toolkits::listed(keys, PIECES[1])?.unwrap_or_default();
         let id = |names: &[&str]| {
             let found = names.iter().find_map(|name| target.pieces.iter().position(|piece| piece == name));
             let missing = || keys.error(format!("the target vocabulary has no {}", names[0]));
@@ -218,8 +215,8 @@ impl Layout for OpenNmtPy {
 
     fn lists(&self, _files: &ModelFiles, keys: &Keys) -> Result<Option<Lists>> {
         let missing = |side| keys.error(format!("has no {side} vocabulary"));
-        let source = list(keys, PIECES[0])?.ok_or_else(|| missing("source"))?;
-        let target = list(keys, PIECES[1])?.ok_or_else(|| missing("target"))?;
+        let source = toolkits::listed(keys, PIECES[0])?.ok_or_else(|| missing("source"))?;
+        let target = toolkits::listed(keys, PIECES[1])?.ok_or_else(|| missing("target"))?;
         Ok(Some((source, Some(target))))
     }
 
@@ -253,13 +250,6 @@ fn pieces<'v>(vocabulary: &'v Value, side: &str) -> Option<&'v Value> {
         inside.iter().find_map(|path| found.pointer(path))?
     };
     found.is_array().then_some(found)
-}
-
-fn list(keys: &Keys, key: &str) -> Result<Option<PieceList>> {
-    let Some(pieces) = keys.value(key).and_then(Value::as_array) else { return Ok(None) };
-    let piece = |piece: &Value| piece.as_str().map(str::to_owned).ok_or_else(|| keys.wrong(key, piece, "text"));
-    let pieces = pieces.iter().map(piece).collect::<Result<Vec<_>>>()?;
-    Ok(Some(PieceList::new(pieces, keys.path())))
 }
 
 fn activation(keys: &Keys) -> Result<Activation> {

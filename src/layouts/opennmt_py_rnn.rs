@@ -36,7 +36,7 @@ impl Layout for OpenNmtPyRnn {
     }
 
     fn recognises(&self, tensors: &[&str], _said: &Map<String, Value>) -> bool {
-        tensors.contains(&"encoder.embeddings.make_embedding.emb_luts.0.weight")
+        tensors.iter().any(|name| name.starts_with("encoder.embeddings.") && name.ends_with("emb_luts.0.weight"))
             && tensors.contains(&"encoder.rnn.weight_ih_l0")
     }
 
@@ -47,6 +47,8 @@ impl Layout for OpenNmtPyRnn {
     fn rules(&self) -> &'static [Rule] {
         &[
             Rule::Copy("{side}.embeddings.make_embedding.emb_luts.0.weight", &["{side}.embedding.weight"]),
+            // The name of the first versions.
+            Rule::Copy("{side}.embeddings.emb_luts.0.weight", &["{side}.embedding.weight"]),
             Rule::Copy("encoder.bridge.0.{part}", &["encoder.fc.{part}"]),
             Rule::Copy("encoder.bridge.1.{part}", &["encoder.fc_cell.{part}"]),
             // Cells of their own, where something is fed.

@@ -95,10 +95,11 @@ pub(super) fn recipes(weights: &Weights, rules: &[Rule], keys: &Keys) -> Result<
         }
         let (last, made) = apply(rules, &name, stored, keys)?;
         called.insert(last, stored.to_owned());
-        made_of.extend(made.into_iter().map(|(made, recipe)| (stored, made, recipe)));
+        let count = made.len();
+        made_of.extend(made.into_iter().map(|(made, recipe)| (stored, count, made, recipe)));
     }
-    let mut recipes = BTreeMap::new();
-    for (stored, made, mut recipe) in made_of {
+    let mut recipes: BTreeMap<String, (usize, Recipe)> = BTreeMap::new();
+    for (stored, count, made, mut recipe) in made_of {
         if let Recipe::Stack { blocks } = &mut recipe {
             for block in blocks {
                 let (Block::Columns { stored, .. } | Block::InRow { stored, .. }) = block;
@@ -107,11 +108,14 @@ pub(super) fn recipes(weights: &Weights, rules: &[Rule], keys: &Keys) -> Result<
                 }
             }
         }
-        // A tensor stored under its final name wins over one that is only renamed to it.
-        if recipe.is_possible(weights) && (made == stored || !recipes.contains_key(&made)) {
-            recipes.insert(made, recipe);
+        // A tensor stored under its final name wins over one that is only renamed to it, and one that is for this alone over one
+        // that is for several (an embedding of the target's over one of both sides).
+        let is_better = |&(of_other, _): &(usize, Recipe)| made == stored || count < of_other;
+        if recipe.is_possible(weights) && recipes.get(&made).is_none_or(is_better) {
+            recipes.insert(made, (count, recipe));
         }
     }
+    let recipes = recipes.into_iter().map(|(name, (_, recipe))| (name, recipe)).collect();
     if let Some(at) = used.iter().position(|used| !used) {
         return Err(keys.error(format!("`tensor_names` has {:?}, but no stored tensor is called so", own[at].0)));
     }
@@ -281,6 +285,33 @@ mod tests {
         assert_eq!(apply(&rules, "qk", "qk", &keys()).unwrap().1, expected);
         let transposed = [("weight".to_owned(), Recipe::Transpose { stored: "kernel".to_owned() })];
         assert_eq!(apply(&rules, "kernel", "kernel", &keys()).unwrap().1, transposed);
+    }
+
+    #[test]
+    fn a_stack_names_its_parts_by_the_first_and_one_tensor_may_be_in_several() {
+        let rules = [
+            Rule::Rename("gru_{part}", "cell.{part}"),
+            Rule::Stack("{side}.weight", &[Of::Columns("{side}.W", 1, 2), Of::Columns("{side}.Wx", 0, 1)]),
+            Rule::Stack("{side}.other", &[Of::Row(1, "{side}.W", 0, 3)]),
+            Rule::Rename("{any}.W", "never.{any}"),
+        ];
+        let stored = |name: &str| name.to_owned();
+        let stack = |blocks: Vec<Block>| Recipe::Stack { blocks };
+        let expected = [
+            (
+                "cell.weight".to_owned(),
+                stack(vec![
+                    Block::Columns { stored: stored("cell.W"), part: 1, parts: 2 },
+                    Block::Columns { stored: stored("cell.Wx"), part: 0, parts: 1 },
+                ]),
+            ),
+            (
+                "cell.other".to_owned(),
+                stack(vec![Block::InRow { stored: stored("cell.W"), row: 1, part: 0, parts: 3 }]),
+            ),
+        ];
+        assert_eq!(apply(&rules, "gru_W", "gru_W", &keys()).unwrap(), ("cell.W".to_owned(), expected.to_vec()));
+        assert_eq!(apply(&rules, "gru_Wx", "gru_Wx", &keys()).unwrap(), ("cell.Wx".to_owned(), Vec::new()));
     }
 
     #[test]

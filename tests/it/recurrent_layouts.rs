@@ -264,3 +264,149 @@ fn a_first_notebook_that_reverses_its_source_does_so_where_its_config_says_it() 
     let plain = translate(&fixture("tutorial_1").join("model"), "ba ce di\n");
     assert_eq!(translate(scratch.path(), "di ce ba\n"), plain);
 }
+
+/// Real checkpoints that lie beside the project in `../shared/found-models`, as they lie there, each with a `config.json` written by hand.
+mod found_models {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A directory with the files of a found model and a config.json; nothing, which is said, where there are none.
+    fn with_config(name: &str, config: &Value) -> Option<tempfile::TempDir> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/found-models").join(name);
+        if !folder.is_dir() {
+            eprintln!("skipped: there is no ../shared/found-models/{name}");
+            return None;
+        }
+        let copy = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            // Of the same weights in two forms one.
+            if path.is_file() && path.extension().is_none_or(|ending| ending != "npz") {
+                std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+            }
+        }
+        std::fs::write(copy.path().join("config.json"), config.to_string()).unwrap();
+        Some(copy)
+    }
+
+    fn lines(name: &str, file: &str) -> Vec<String> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/found-models").join(name).join("cases").join(file);
+        std::fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    /// Compares greedy translations and, where there are any, their summed log-probabilities. Everything that differs is listed.
+    fn compare(name: &str, directory: &Path, texts: &[String], expected: &[(String, Option<f32>)], max_length: usize) {
+        assert_eq!(texts.len(), expected.len(), "{name}");
+        for backend in [BackendName::Kernels, BackendName::Candle] {
+            let files = ModelFiles::Directory(directory.to_owned());
+            let translator = Translator::builder().files(files).precision(Precision::F32).backend(backend).build().unwrap();
+            let mut options = translator.search_options();
+            (options.beam_size, options.max_length) = (1, max_length);
+            let found = translate(&translator, texts, &options, 2);
+            let differs = |at: usize| {
+                let (text, log_prob) = (found[at].text(), found[at].best().unwrap().hypothesis.log_prob);
+                let (wanted, probability) = &expected[at];
+                let is_close = probability.is_none_or(|wanted| (wanted - log_prob).abs() < 2e-4 + 1e-5 * wanted.abs());
+                let problem = format!("{}: {text:?} {log_prob}, not {wanted:?} {probability:?}", texts[at]);
+                (text != *wanted || !is_close).then_some(problem)
+            };
+            let problems: Vec<String> = (0..texts.len()).filter_map(differs).collect();
+            let count = problems.len();
+            assert!(problems.is_empty(), "{name}, {backend:?}: {count} of {}\n{}", texts.len(), problems.join("\n"));
+        }
+    }
+
+    /// Lines of a word, its translation and the log-probability.
+    fn words(name: &str) -> (Vec<String>, Vec<(String, Option<f32>)>) {
+        let cases = lines(name, "expected-greedy.txt");
+        let case = |line: &String| {
+            let (source, rest) = line.split_once(' ').unwrap();
+            let (target, probability) = rest.rsplit_once(' ').unwrap();
+            (source.to_owned(), (target.to_owned(), Some(probability.parse().unwrap())))
+        };
+        cases.iter().map(case).unzip()
+    }
+
+    #[test]
+    fn opennmt_py_of_2017() {
+        let name = "opennmt-py-test";
+        let Some(model) = with_config(name, &json!({"segmentation": {"unit": "characters"}})) else { return };
+        let (texts, expected) = words(name);
+        compare(name, model.path(), &texts, &expected, 100);
+    }
+
+    #[test]
+    fn a_gru_of_keras_that_attends_to_padding() {
+        let name = "netra-transliterate";
+        let Some(model) = with_config(name, &json!({})) else { return };
+        let path = model.path().join("vocabularies.json");
+        let vocabularies: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let mut source = vec!["<pad>".to_owned(); 28];
+        for (piece, id) in vocabularies["source"].as_object().unwrap() {
+            source[id.as_u64().unwrap() as usize].clone_from(piece);
+        }
+        let mut target = vec!["<pad>".to_owned(); 81];
+        for (id, piece) in vocabularies["target"].as_object().unwrap() {
+            piece.as_str().unwrap().clone_into(&mut target[id.parse::<usize>().unwrap()]);
+        }
+        let config = json!({
+            "model_type": "keras-gru",
+            "add_source_eos": false,
+            "pad_source_to": vocabularies["source_length"],
+            "pad_token_id": 0,
+            "decoder_start_token_id": 79,
+            "eos_token_id": 80,
+            "source_pieces": source,
+            "target_pieces": target,
+            "segmentation": {"unit": "characters"},
+        });
+        std::fs::write(model.path().join("config.json"), config.to_string()).unwrap();
+        let (texts, expected) = words(name);
+        compare(name, model.path(), &texts, &expected, 60);
+    }
+
+    #[test]
+    fn the_official_tutorial_without_attention() {
+        let name = "cn2en";
+        let segmentation = json!({"source": {"unit": "characters"}, "target": {"unit": "words"}});
+        let Some(model) = with_config(name, &json!({"segmentation": segmentation})) else { return };
+        let case = |line: &String| {
+            let (probability, target) = line.split_once('\t').unwrap();
+            (target.to_owned(), Some(probability.parse().unwrap()))
+        };
+        let expected: Vec<_> = lines(name, "expected-greedy.tsv").iter().map(case).collect();
+        compare(name, model.path(), &lines(name, "input.txt"), &expected, 60);
+    }
+
+    #[test]
+    fn a_model_from_letters_to_sounds_with_names_of_its_own() {
+        let name = "g2p-en";
+        let config = json!({
+            "model_type": "tutorial-seq2seq",
+            "tensor_names": {
+                "enc_emb": "encoder.embedding.weight",
+                "enc_w_{kind}": "encoder.rnn.weight_{kind}_l0",
+                "enc_b_{kind}": "encoder.rnn.bias_{kind}_l0",
+                "dec_emb": "decoder.embedding.weight",
+                "dec_w_{kind}": "decoder.rnn.weight_{kind}_l0",
+                "dec_b_{kind}": "decoder.rnn.bias_{kind}_l0",
+                "fc_w": "decoder.fc_out.weight",
+                "fc_b": "decoder.fc_out.bias",
+            },
+            "add_source_bos": false,
+            "source_eos_token_id": 2,
+            "pad_token_id": 0,
+            "decoder_start_token_id": 2,
+            "eos_token_id": 3,
+            "segmentation": {"source": {"unit": "characters"}, "target": {"unit": "words"}},
+        });
+        let Some(model) = with_config(name, &config) else { return };
+        let case = |line: &String| {
+            let (source, target) = line.split_once(' ').unwrap();
+            (source.to_owned(), (target.to_owned(), None))
+        };
+        let (texts, expected): (Vec<_>, Vec<_>) = lines(name, "expected-greedy.txt").iter().map(case).unzip();
+        compare(name, model.path(), &texts, &expected, 20);
+    }
+}
