@@ -311,7 +311,9 @@ impl Parameters {
                 let rows = part * shape[0]..(part + 1) * shape[0];
                 self.weights.read_rows(stored, &scaled(shape, *parts), rows, &mut counted)?;
             }
-            Recipe::ByHead { .. } | Recipe::Transpose { .. } | Recipe::Stack { .. } => counted(&self.stored_tensor(name, shape)?),
+            Recipe::ByHead { .. } | Recipe::Transpose { .. } | Recipe::Stack { .. } => {
+                counted(&self.stored_tensor(name, shape)?)
+            }
         }
         self.check_numbers(name, wrong, count)
     }

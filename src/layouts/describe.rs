@@ -179,7 +179,9 @@ fn recurrent(spec: &Recurrent) -> String {
         spec.decoder.hidden,
         spec.source_embedding,
         spec.target_embedding,
-        spec.attention.as_ref().map_or_else(|| "no attention".to_owned(), |attention| kind_of_attention(spec, attention)),
+        spec.attention
+            .as_ref()
+            .map_or_else(|| "no attention".to_owned(), |attention| kind_of_attention(spec, attention)),
         match spec.feed {
             Feed::Nothing => "",
             Feed::Summary => ", the encoder's last state is fed",

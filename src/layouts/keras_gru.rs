@@ -44,47 +44,19 @@ impl Layout for KerasGru {
             Rule::Rename("layers/bidirectional/forward_layer/cell/vars/{part}", "encoder.l0.{part}"),
             Rule::Rename("layers/bidirectional/backward_layer/cell/vars/{part}", "encoder.l0_reverse.{part}"),
             Rule::Rename("layers/gru/cell/vars/{part}", "decoder.l0.{part}"),
-            Rule::Stack(
-                "{side}.rnn.weight_ih_{cell}",
-                &[
-                    Of::Columns("{side}.{cell}.0", 1, 3),
-                    Of::Columns("{side}.{cell}.0", 0, 3),
-                    Of::Columns("{side}.{cell}.0", 2, 3),
-                ],
-            ),
-            Rule::Stack(
-                "{side}.rnn.weight_hh_{cell}",
-                &[
-                    Of::Columns("{side}.{cell}.1", 1, 3),
-                    Of::Columns("{side}.{cell}.1", 0, 3),
-                    Of::Columns("{side}.{cell}.1", 2, 3),
-                ],
-            ),
-            Rule::Stack(
-                "{side}.rnn.bias_ih_{cell}",
-                &[
-                    Of::Row(0, "{side}.{cell}.2", 1, 3),
-                    Of::Row(0, "{side}.{cell}.2", 0, 3),
-                    Of::Row(0, "{side}.{cell}.2", 2, 3),
-                ],
-            ),
-            Rule::Stack(
-                "{side}.rnn.bias_hh_{cell}",
-                &[
-                    Of::Row(1, "{side}.{cell}.2", 1, 3),
-                    Of::Row(1, "{side}.{cell}.2", 0, 3),
-                    Of::Row(1, "{side}.{cell}.2", 2, 3),
-                ],
-            ),
+            Rule::Stack("{side}.rnn.weight_ih_{cell}", &[Of::Columns("{side}.{cell}.0", &[1, 0, 2], 3)]),
+            Rule::Stack("{side}.rnn.weight_hh_{cell}", &[Of::Columns("{side}.{cell}.1", &[1, 0, 2], 3)]),
+            Rule::Stack("{side}.rnn.bias_ih_{cell}", &[Of::Row(0, "{side}.{cell}.2", &[1, 0, 2], 3)]),
+            Rule::Stack("{side}.rnn.bias_hh_{cell}", &[Of::Row(1, "{side}.{cell}.2", &[1, 0, 2], 3)]),
             Rule::Copy("layers/additive_attention/vars/0", &["decoder.attention.v_fc.weight"]),
             // What is made of the encoder's states is compared, and looked up.
             Rule::Stack(
                 "decoder.attention.key.weight",
-                &[Of::Columns("layers/time_distributed/layer/vars/0", 0, 1)],
+                &[Of::Columns("layers/time_distributed/layer/vars/0", &[0], 1)],
             ),
             Rule::Stack(
                 "decoder.attention.value.weight",
-                &[Of::Columns("layers/time_distributed/layer/vars/0", 0, 1)],
+                &[Of::Columns("layers/time_distributed/layer/vars/0", &[0], 1)],
             ),
             Rule::Copy(
                 "layers/time_distributed/layer/vars/1",
@@ -128,10 +100,7 @@ impl Layout for KerasGru {
         let attention: Option<Attention> = score.map(|score| recurrent::attention(&network, parameters, place, score));
         let parts = if attention.is_some() { vec![Part::State, Part::Context] } else { vec![Part::State] };
         let output = Output { parts, ..network.output };
-        recurrent::checked(
-            keys,
-            Recurrent { attention, output, start: Start { from, ..network.start }, ..network },
-        )
+        recurrent::checked(keys, Recurrent { attention, output, start: Start { from, ..network.start }, ..network })
     }
 
     fn frame(&self, keys: &Keys, spec: &Spec) -> Result<Frame> {

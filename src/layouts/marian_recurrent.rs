@@ -117,73 +117,25 @@ impl Layout for MarianRecurrent {
             // GRUs, whose `Wx`, `Ux` and `bx` are there.
             Rule::Stack(
                 "{side}.rnn.weight_ih_{cell}",
-                &[
-                    Of::Columns("{side}.{cell}.W", 0, 2),
-                    Of::Columns("{side}.{cell}.W", 1, 2),
-                    Of::Columns("{side}.{cell}.Wx", 0, 1),
-                ],
+                &[Of::Columns("{side}.{cell}.W", &[0, 1], 2), Of::Columns("{side}.{cell}.Wx", &[0], 1)],
             ),
             Rule::Stack(
                 "{side}.rnn.weight_hh_{cell}",
-                &[
-                    Of::Columns("{side}.{cell}.U", 0, 2),
-                    Of::Columns("{side}.{cell}.U", 1, 2),
-                    Of::Columns("{side}.{cell}.Ux", 0, 1),
-                ],
+                &[Of::Columns("{side}.{cell}.U", &[0, 1], 2), Of::Columns("{side}.{cell}.Ux", &[0], 1)],
             ),
             Rule::Stack(
                 "{side}.rnn.bias_ih_{cell}",
-                &[
-                    Of::Columns("{side}.{cell}.b", 0, 2),
-                    Of::Columns("{side}.{cell}.b", 1, 2),
-                    Of::Columns("{side}.{cell}.bx", 0, 1),
-                ],
+                &[Of::Columns("{side}.{cell}.b", &[0, 1], 2), Of::Columns("{side}.{cell}.bx", &[0], 1)],
             ),
             Rule::Stack(
                 "{side}.rnn.bias_hh_{cell}",
-                &[
-                    Of::Columns("{side}.{cell}.state_b", 0, 2),
-                    Of::Columns("{side}.{cell}.state_b", 1, 2),
-                    Of::Columns("{side}.{cell}.state_bx", 0, 1),
-                ],
+                &[Of::Columns("{side}.{cell}.state_b", &[0, 1], 2), Of::Columns("{side}.{cell}.state_bx", &[0], 1)],
             ),
             // LSTMs.
-            Rule::Stack(
-                "{side}.rnn.weight_ih_{cell}",
-                &[
-                    Of::Columns("{side}.{cell}.W", 1, 4),
-                    Of::Columns("{side}.{cell}.W", 0, 4),
-                    Of::Columns("{side}.{cell}.W", 2, 4),
-                    Of::Columns("{side}.{cell}.W", 3, 4),
-                ],
-            ),
-            Rule::Stack(
-                "{side}.rnn.weight_hh_{cell}",
-                &[
-                    Of::Columns("{side}.{cell}.U", 1, 4),
-                    Of::Columns("{side}.{cell}.U", 0, 4),
-                    Of::Columns("{side}.{cell}.U", 2, 4),
-                    Of::Columns("{side}.{cell}.U", 3, 4),
-                ],
-            ),
-            Rule::Stack(
-                "{side}.rnn.bias_ih_{cell}",
-                &[
-                    Of::Columns("{side}.{cell}.b", 1, 4),
-                    Of::Columns("{side}.{cell}.b", 0, 4),
-                    Of::Columns("{side}.{cell}.b", 2, 4),
-                    Of::Columns("{side}.{cell}.b", 3, 4),
-                ],
-            ),
-            Rule::Stack(
-                "{side}.rnn.bias_hh_{cell}",
-                &[
-                    Of::Columns("{side}.{cell}.state_b", 1, 4),
-                    Of::Columns("{side}.{cell}.state_b", 0, 4),
-                    Of::Columns("{side}.{cell}.state_b", 2, 4),
-                    Of::Columns("{side}.{cell}.state_b", 3, 4),
-                ],
-            ),
+            Rule::Stack("{side}.rnn.weight_ih_{cell}", &[Of::Columns("{side}.{cell}.W", &[1, 0, 2, 3], 4)]),
+            Rule::Stack("{side}.rnn.weight_hh_{cell}", &[Of::Columns("{side}.{cell}.U", &[1, 0, 2, 3], 4)]),
+            Rule::Stack("{side}.rnn.bias_ih_{cell}", &[Of::Columns("{side}.{cell}.b", &[1, 0, 2, 3], 4)]),
+            Rule::Stack("{side}.rnn.bias_hh_{cell}", &[Of::Columns("{side}.{cell}.state_b", &[1, 0, 2, 3], 4)]),
         ]
     }
 
@@ -193,6 +145,9 @@ impl Layout for MarianRecurrent {
         // What the options do not say the tensors do.
         if parameters.names().any(|name| name.contains("gamma") || name.contains("_ln")) {
             keys.refuse("layer normalisation inside of recurrent cells is not supported");
+        }
+        if parameters.names().any(|name| name.starts_with("encoder") && name.contains("_drt")) {
+            keys.refuse("encoder cells of more than one (`enc_recurrence_transition_depth`) are not supported");
         }
         for (key, most) in [("enc-cell-depth", 1), ("dec-cell-high-depth", 1)] {
             if keys.number(key)?.is_some_and(|depth| depth > most) {
@@ -235,8 +190,7 @@ impl Layout for MarianRecurrent {
             extra: None,
             tied: !parameters.contains("decoder.fc_out.weight"),
         };
-        let start =
-            Start { from: StartFrom::Mean, forward_only: false, bridge: Some(bridge), cell: CellStart::State };
+        let start = Start { from: StartFrom::Mean, forward_only: false, bridge: Some(bridge), cell: CellStart::State };
         recurrent::checked(keys, Recurrent { attention: Some(attention), start, output, ..network })
     }
 

@@ -67,7 +67,8 @@ impl Layout for OfficialSeq2Seq {
         let width = rows("decoder.input_fc.weight");
         let attention = score.map(|score| recurrent::attention(&network, parameters, Query::Before, score));
         // Only the newer attention has nothing before the cell.
-        let input = (width.is_some() || attention.is_none()).then_some(InputLayer { width, activation: Activation::Relu });
+        let input =
+            (width.is_some() || attention.is_none()).then_some(InputLayer { width, activation: Activation::Relu });
         let start = Start { from: StartFrom::TopLayer, ..network.start };
         recurrent::checked(keys, Recurrent { attention, input, start, ..network })
     }

@@ -5,6 +5,8 @@
 //! `position_encoding` says so; relative positions (Shaw, Uszkoreit and Vaswani 2018) take their place. Nothing stands around a
 //! source. Attention has biases where they are stored.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::rules::Rule;
@@ -54,7 +56,7 @@ impl Layout for OpenNmtPy {
         let Some(mut options) = said.get("opt").and_then(Value::as_object).cloned() else { return Ok(None) };
         for (key, side) in PIECES.into_iter().zip(["src", "tgt"]) {
             if let Some(pieces) = said.get("vocab").and_then(|vocabulary| pieces(vocabulary, side)) {
-                options.insert(key.to_owned(), pieces.clone());
+                options.insert(key.to_owned(), each_once(pieces));
             }
         }
         if let Some(start) = said.get("vocab").and_then(|vocabulary| vocabulary.get(START)) {
@@ -252,6 +254,22 @@ fn pieces<'v>(vocabulary: &'v Value, side: &str) -> Option<&'v Value> {
     found.is_array().then_some(found)
 }
 
+/// A list in which every piece has one number: of one that is listed several times (special tokens were in the first versions)
+/// torchtext looks up the last, save that what is unknown is the first.
+fn each_once(pieces: &Value) -> Value {
+    let mut pieces = pieces.as_array().cloned().unwrap_or_default();
+    let mut seen = HashSet::new();
+    let unknown = pieces.iter().position(|piece| piece == "<unk>");
+    for at in (0..pieces.len()).rev() {
+        let piece = pieces[at].as_str().unwrap_or_default().to_owned();
+        let counts = if piece == "<unk>" { unknown == Some(at) } else { seen.insert(piece.clone()) };
+        if !counts {
+            pieces[at] = format!("{piece} #repeated").into();
+        }
+    }
+    Value::Array(pieces)
+}
+
 fn activation(keys: &Keys) -> Result<Activation> {
     Ok(match keys.string("pos_ffn_activation_fn")?.as_deref() {
         None | Some("relu") => Activation::Relu,
@@ -264,4 +282,16 @@ fn activation(keys: &Keys) -> Result<Activation> {
             Activation::Identity
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_pieces_that_are_listed_several_times_the_last_counts_and_the_first_unknown() {
+        let listed = serde_json::json!(["<unk>", "<blank>", "</s>", "a", "</s>", "<unk>"]);
+        let expected = serde_json::json!(["<unk>", "<blank>", "</s> #repeated", "a", "</s>", "<unk> #repeated"]);
+        assert_eq!(each_once(&listed), expected);
+    }
 }

@@ -33,13 +33,13 @@ pub enum Rule {
     Ignore(&'static str),
 }
 
-/// A block of a [`Rule::Stack`]: the pattern of a stored tensor, and which of how many equal blocks of it.
+/// Blocks of a [`Rule::Stack`]: the pattern of a stored tensor, and some of so many equal blocks of it, in this order.
 #[derive(Clone, Copy, Debug)]
 pub enum Of {
     /// Of its columns, as rows.
-    Columns(&'static str, usize, usize),
+    Columns(&'static str, &'static [usize], usize),
     /// Of the row of this number.
-    Row(usize, &'static str, usize, usize),
+    Row(usize, &'static str, &'static [usize], usize),
 }
 
 impl Of {
@@ -49,10 +49,15 @@ impl Of {
         }
     }
 
-    fn block(&self, found: &[(&str, &str)]) -> Block {
+    fn blocks(&self, found: &[(&str, &str)]) -> Vec<Block> {
+        let stored = fill(self.pattern(), found);
         match *self {
-            Self::Columns(pattern, part, parts) => Block::Columns { stored: fill(pattern, found), part, parts },
-            Self::Row(row, pattern, part, parts) => Block::InRow { stored: fill(pattern, found), row, part, parts },
+            Self::Columns(_, order, parts) => {
+                order.iter().map(|&part| Block::Columns { stored: stored.clone(), part, parts }).collect()
+            }
+            Self::Row(row, _, order, parts) => {
+                order.iter().map(|&part| Block::InRow { stored: stored.clone(), row, part, parts }).collect()
+            }
         }
     }
 }
@@ -181,7 +186,7 @@ fn apply(rules: &[Rule], name: &str, stored: &str, keys: &Keys) -> Result<(Strin
             Rule::Stack(to, blocks) => {
                 is_part |= blocks.iter().any(|block| captures(block.pattern(), &name).is_some());
                 if let Some(found) = blocks.first().and_then(|block| captures(block.pattern(), &name)) {
-                    let blocks = blocks.iter().map(|block| block.block(&found)).collect();
+                    let blocks = blocks.iter().flat_map(|block| block.blocks(&found)).collect();
                     stacks.push((fill(to, &found), Recipe::Stack { blocks }));
                 }
             }
@@ -291,8 +296,8 @@ mod tests {
     fn a_stack_names_its_parts_by_the_first_and_one_tensor_may_be_in_several() {
         let rules = [
             Rule::Rename("gru_{part}", "cell.{part}"),
-            Rule::Stack("{side}.weight", &[Of::Columns("{side}.W", 1, 2), Of::Columns("{side}.Wx", 0, 1)]),
-            Rule::Stack("{side}.other", &[Of::Row(1, "{side}.W", 0, 3)]),
+            Rule::Stack("{side}.weight", &[Of::Columns("{side}.W", &[1], 2), Of::Columns("{side}.Wx", &[0], 1)]),
+            Rule::Stack("{side}.other", &[Of::Row(1, "{side}.W", &[2, 0], 3)]),
             Rule::Rename("{any}.W", "never.{any}"),
         ];
         let stored = |name: &str| name.to_owned();
@@ -307,7 +312,10 @@ mod tests {
             ),
             (
                 "cell.other".to_owned(),
-                stack(vec![Block::InRow { stored: stored("cell.W"), row: 1, part: 0, parts: 3 }]),
+                stack(vec![
+                    Block::InRow { stored: stored("cell.W"), row: 1, part: 2, parts: 3 },
+                    Block::InRow { stored: stored("cell.W"), row: 1, part: 0, parts: 3 },
+                ]),
             ),
         ];
         assert_eq!(apply(&rules, "gru_W", "gru_W", &keys()).unwrap(), ("cell.W".to_owned(), expected.to_vec()));

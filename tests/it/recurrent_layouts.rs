@@ -16,28 +16,79 @@ use crate::program::run;
 
 /// Every fixture, and its network in the words of `translate models`.
 const ALL: [(&str, &str); 23] = [
-    ("fairseq_lstm", "bidirectional LSTM encoder 2 layers of 8 + 8, LSTM decoder 2 layers of 12, embeddings 12 and 12, general attention after the cells, input feeding"),
-    ("fairseq_lstm_plain", "LSTM encoder 12, LSTM decoder 12, embeddings 12 and 12, no attention, input feeding, target embedding and output layer are one"),
-    ("joeynmt_bahdanau", "bidirectional GRU encoder 8 + 8, GRU decoder 12, embeddings 10 and 10, additive attention after the cells, input feeding"),
-    ("joeynmt_luong", "bidirectional LSTM encoder 2 layers of 12 + 12, LSTM decoder 2 layers of 12, embeddings 12 and 12, general attention after the cells, input feeding"),
-    ("joeynmt_zero", "bidirectional GRU encoder 8 + 8, GRU decoder 12, embeddings 10 and 10, general attention after the cells"),
-    ("keras", "bidirectional GRU encoder 8 + 8, GRU decoder 8, embeddings 10 and 10, additive attention after the cells"),
-    ("keras_before", "bidirectional GRU encoder 8 + 8, GRU decoder 8, embeddings 10 and 10, additive attention after the cells"),
-    ("marian_amun", "bidirectional GRU encoder 12 + 12, GRU decoder 12, embeddings 10 and 10, additive attention between two cells"),
-    ("marian_nematus", "bidirectional GRU encoder 12 + 12, GRU decoder 12, embeddings 10 and 10, additive attention between two cells"),
-    ("marian_s2s", "bidirectional GRU encoder 12 + 12, GRU decoder 12, embeddings 10 and 10, additive attention between two cells"),
-    ("marian_s2s_deep", "bidirectional GRU encoder 2 layers of 12 + 12, GRU decoder 2 layers of 12, embeddings 10 and 10, additive attention between two cells, target embedding and output layer are one"),
-    ("marian_s2s_lstm", "bidirectional LSTM encoder 2 layers of 12 + 12, LSTM decoder 12, embeddings 10 and 10, additive attention between two cells"),
+    (
+        "fairseq_lstm",
+        "bidirectional LSTM encoder 2 layers of 8 + 8, LSTM decoder 2 layers of 12, embeddings 12 and 12, general attention after the cells, input feeding",
+    ),
+    (
+        "fairseq_lstm_plain",
+        "LSTM encoder 12, LSTM decoder 12, embeddings 12 and 12, no attention, input feeding, target embedding and output layer are one",
+    ),
+    (
+        "joeynmt_bahdanau",
+        "bidirectional GRU encoder 8 + 8, GRU decoder 12, embeddings 10 and 10, additive attention after the cells, input feeding",
+    ),
+    (
+        "joeynmt_luong",
+        "bidirectional LSTM encoder 2 layers of 12 + 12, LSTM decoder 2 layers of 12, embeddings 12 and 12, general attention after the cells, input feeding",
+    ),
+    (
+        "joeynmt_zero",
+        "bidirectional GRU encoder 8 + 8, GRU decoder 12, embeddings 10 and 10, general attention after the cells",
+    ),
+    (
+        "keras",
+        "bidirectional GRU encoder 8 + 8, GRU decoder 8, embeddings 10 and 10, additive attention after the cells",
+    ),
+    (
+        "keras_before",
+        "bidirectional GRU encoder 8 + 8, GRU decoder 8, embeddings 10 and 10, additive attention after the cells",
+    ),
+    (
+        "marian_amun",
+        "bidirectional GRU encoder 12 + 12, GRU decoder 12, embeddings 10 and 10, additive attention between two cells",
+    ),
+    (
+        "marian_nematus",
+        "bidirectional GRU encoder 12 + 12, GRU decoder 12, embeddings 10 and 10, additive attention between two cells",
+    ),
+    (
+        "marian_s2s",
+        "bidirectional GRU encoder 12 + 12, GRU decoder 12, embeddings 10 and 10, additive attention between two cells",
+    ),
+    (
+        "marian_s2s_deep",
+        "bidirectional GRU encoder 2 layers of 12 + 12, GRU decoder 2 layers of 12, embeddings 10 and 10, additive attention between two cells, target embedding and output layer are one",
+    ),
+    (
+        "marian_s2s_lstm",
+        "bidirectional LSTM encoder 2 layers of 12 + 12, LSTM decoder 12, embeddings 10 and 10, additive attention between two cells",
+    ),
     ("official_new", "GRU encoder 12, GRU decoder 12, embeddings 12 and 12, additive attention"),
     ("official_old", "GRU encoder 12, GRU decoder 12, embeddings 12 and 12, location attention"),
     ("official_plain", "GRU encoder 12, GRU decoder 12, embeddings 12 and 12, no attention"),
-    ("opennmt_py_1_rnn", "bidirectional LSTM encoder 2 layers of 6 + 6, LSTM decoder 2 layers of 12, embeddings 10 and 10, dot attention after the cells, input feeding"),
+    (
+        "opennmt_py_1_rnn",
+        "bidirectional LSTM encoder 2 layers of 6 + 6, LSTM decoder 2 layers of 12, embeddings 10 and 10, dot attention after the cells, input feeding",
+    ),
     ("opennmt_py_1_rnn_plain", "GRU encoder 12, GRU decoder 12, embeddings 10 and 10, no attention"),
-    ("opennmt_py_3_rnn", "bidirectional LSTM encoder 2 layers of 6 + 6, LSTM decoder 2 layers of 12, embeddings 10 and 10, general attention after the cells, input feeding"),
-    ("opennmt_py_3_rnn_mlp", "GRU encoder 12, GRU decoder 12, embeddings 10 and 10, additive attention after the cells"),
-    ("opennmt_py_oldest_rnn", "bidirectional GRU encoder 6 + 6, GRU decoder 12, embeddings 10 and 10, general attention after the cells, input feeding"),
+    (
+        "opennmt_py_3_rnn",
+        "bidirectional LSTM encoder 2 layers of 6 + 6, LSTM decoder 2 layers of 12, embeddings 10 and 10, general attention after the cells, input feeding",
+    ),
+    (
+        "opennmt_py_3_rnn_mlp",
+        "GRU encoder 12, GRU decoder 12, embeddings 10 and 10, additive attention after the cells",
+    ),
+    (
+        "opennmt_py_oldest_rnn",
+        "bidirectional GRU encoder 6 + 6, GRU decoder 12, embeddings 10 and 10, general attention after the cells, input feeding",
+    ),
     ("tutorial_1", "LSTM encoder 2 layers of 12, LSTM decoder 2 layers of 12, embeddings 10 and 10, no attention"),
-    ("tutorial_2", "GRU encoder 12, GRU decoder 12, embeddings 10 and 10, no attention, the encoder's last state is fed"),
+    (
+        "tutorial_2",
+        "GRU encoder 12, GRU decoder 12, embeddings 10 and 10, no attention, the encoder's last state is fed",
+    ),
     ("tutorial_4", "bidirectional GRU encoder 12 + 12, GRU decoder 12, embeddings 10 and 10, additive attention"),
 ];
 
@@ -124,8 +175,10 @@ fn greedy_translations_are_those_of_the_toolkit_alone_and_in_a_batch() {
                 assert!((best.log_prob - case.log_probability).abs() < 1e-4, "{what}: {}", best.log_prob);
             }
             if backend == BackendName::Kernels {
-                let alone: Vec<Translation> =
-                    texts.iter().flat_map(|text| translate(&translator, std::slice::from_ref(text), &options, 1)).collect();
+                let alone: Vec<Translation> = texts
+                    .iter()
+                    .flat_map(|text| translate(&translator, std::slice::from_ref(text), &options, 1))
+                    .collect();
                 assert!(alone == together, "{name}: a batch on two threads differs from single sentences");
             }
         }
@@ -243,7 +296,8 @@ fn what_is_not_supported_is_said_all_of_it_at_once() {
         let path = entry.unwrap().path();
         std::fs::copy(&path, scratch.path().join(path.file_name().unwrap())).unwrap();
     }
-    let config = r#"{"context_gate": "both", "copy_attn": true, "rnn_type": "SRU", "global_attention_function": "sparsemax"}"#;
+    let config =
+        r#"{"context_gate": "both", "copy_attn": true, "rnn_type": "SRU", "global_attention_function": "sparsemax"}"#;
     std::fs::write(scratch.path().join("config.json"), config).unwrap();
     let outcome = run(&["--model", scratch.path().to_str().unwrap()], "ba\n");
     assert_eq!(outcome.status, 1);
@@ -291,7 +345,8 @@ mod found_models {
     }
 
     fn lines(name: &str, file: &str) -> Vec<String> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/found-models").join(name).join("cases").join(file);
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/found-models").join(name).join("cases").join(file);
         std::fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
     }
 
@@ -300,7 +355,8 @@ mod found_models {
         assert_eq!(texts.len(), expected.len(), "{name}");
         for backend in [BackendName::Kernels, BackendName::Candle] {
             let files = ModelFiles::Directory(directory.to_owned());
-            let translator = Translator::builder().files(files).precision(Precision::F32).backend(backend).build().unwrap();
+            let translator =
+                Translator::builder().files(files).precision(Precision::F32).backend(backend).build().unwrap();
             let mut options = translator.search_options();
             (options.beam_size, options.max_length) = (1, max_length);
             let found = translate(&translator, texts, &options, 2);
