@@ -1,10 +1,16 @@
 //! Every operation once, run on every backend and held against arithmetic written out.
 
+mod recurrent;
+
 use super::{
     Activation, Backend, BackendName, Candle, Compute, Device, Kernels, LogSumExp, NormKind, Precision, Recorder,
     Relative, RelativeBias, RelativeVectors, Score, Workspace,
 };
 use crate::Result;
+use recurrent::{
+    lstm_gates_are_pytorchs, rows_are_activated_and_averaged_by_sentence,
+    scores_come_to_the_host_and_weights_sum_the_values,
+};
 
 /// Numbers between -1 and 1, the same for the same seed.
 fn random(count: usize, seed: u64) -> Vec<f32> {
@@ -505,6 +511,9 @@ on_every_backend!(
     rows_are_normalised_alone_or_with_a_residual,
     rows_are_copied_added_scaled_multiplied_and_put_together,
     gru_gates_are_pytorchs,
+    lstm_gates_are_pytorchs,
+    rows_are_activated_and_averaged_by_sentence,
+    scores_come_to_the_host_and_weights_sum_the_values,
     a_memory_is_attended_to_by_the_rows_of_its_sentences,
     a_relative_bias_is_added_for_the_distance_of_key_and_query,
     additive_attention_is_bahdanaus,

@@ -31,6 +31,7 @@ mod pegasus;
 mod plain_pytorch;
 mod pytorch_transformer;
 mod recurrent;
+mod recurrent_attention;
 mod rules;
 mod sockeye;
 mod t5;
@@ -56,7 +57,7 @@ use crate::{Error, Result};
 use rules::Rule;
 
 /// Every family.
-static LAYOUTS: [&dyn Layout; 27] = [
+static LAYOUTS: [&dyn Layout; 28] = [
     // These know their own files; their tensors may have the names of others.
     &ctranslate2::CTranslate2,
     &marian_recurrent::MarianRecurrent,
@@ -82,6 +83,7 @@ static LAYOUTS: [&dyn Layout; 27] = [
     &gru_attention::GruAttention,
     &official_seq2seq::OfficialSeq2Seq,
     &keras_gru::KerasGru,
+    &recurrent_attention::RecurrentAttention,
     &pytorch_transformer::PytorchTransformer,
     &tutorial_transformer::TutorialTransformer,
     &transformer::WrittenOut,

@@ -42,6 +42,8 @@
 //! | `decoder.extra_fc.{weight,bias}` | `[extra, …]` | [`Output::extra`] |
 //! | `decoder.fc_out.weight`, `decoder.fc_out.bias` | `[target_vocabulary, …]` | always; the weight not if [`Output::tied`] |
 
+use serde::{Deserialize, Serialize};
+
 use crate::compute::Activation;
 
 /// A recurrent encoder-decoder.
@@ -96,7 +98,8 @@ pub struct Layers {
 }
 
 /// A recurrent cell. Rows of stored matrices are the gates in the given order, as in PyTorch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Cell {
     /// `h' = tanh(W x + U h + b)` (Elman 1990).
     RnnTanh,
@@ -122,7 +125,8 @@ impl Cell {
 }
 
 /// Which ways an encoder reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Directions {
     /// From the first token to the last.
     Forward,
@@ -135,7 +139,8 @@ pub enum Directions {
 }
 
 /// How forward and backward states become one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Join {
     /// `[forward; backward]`.
     Concatenated,
@@ -158,7 +163,8 @@ pub struct Start {
 }
 
 /// What a decoder's first state is made from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum StartFrom {
     /// Zeros.
     Zero,
@@ -180,7 +186,8 @@ pub struct Bridge {
 }
 
 /// How a bridge is laid over the states.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum BridgeForm {
     /// One bridge, over the state of each layer.
     Shared,
@@ -192,7 +199,8 @@ pub enum BridgeForm {
 }
 
 /// The cell state an LSTM decoder starts with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum CellStart {
     /// Made of the encoder's cell states in the way the state is made of its states.
     Own,
@@ -212,7 +220,8 @@ pub struct InputLayer {
 }
 
 /// What is fed to the first cell beside the target embedding. Before the first step it is zero, save a summary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Feed {
     /// Nothing.
     Nothing,
@@ -227,7 +236,8 @@ pub enum Feed {
 }
 
 /// Where in a step the query stands, and where the context goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Query {
     /// The top layer's state of the step before; the first layer reads `[x; c]` (Bahdanau et al. 2015).
     Before,
@@ -360,7 +370,8 @@ pub struct Output {
 }
 
 /// What the output reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Part {
     /// `s_t`, the top layer's new state.
     State,

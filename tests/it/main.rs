@@ -38,6 +38,7 @@ mod pipeline_properties;
 mod program;
 #[cfg(feature = "builtin-models")]
 mod protect;
+mod recurrent;
 mod recurrent_layouts;
 mod score;
 mod segmentation;
