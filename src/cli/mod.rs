@@ -11,6 +11,7 @@ mod complete;
 mod completions;
 mod convert;
 mod corpus;
+mod document;
 mod download;
 mod environment;
 mod eval;
@@ -106,6 +107,8 @@ fn color_of(mut arguments: impl Iterator<Item = std::ffi::OsString>) -> clap::Co
 enum Command {
     /// Show what the model looked at: attention of every layer and head, as text, data, pictures or a page
     AttnDump(attn_dump::Arguments),
+    /// Translate documents: web pages, Markdown, subtitles, catalogues of messages, Office files; all but the text stays
+    Document(document::Arguments),
     /// Compute BLEU, chrF and TER of translations, given or made on the spot, and compare systems
     Eval(eval::Arguments),
     /// Compute the log-probability and perplexity of given translations
@@ -162,6 +165,7 @@ pub(super) fn main() -> ExitCode {
     let result = match cli.command {
         None => translate::run(cli.translate),
         Some(Command::AttnDump(arguments)) => attn_dump::run(arguments, cli.color),
+        Some(Command::Document(arguments)) => document::run(arguments),
         Some(Command::Eval(arguments)) => eval::run(arguments),
         Some(Command::Score(arguments)) => score::run(arguments),
         Some(Command::Bench(arguments)) => bench::run(arguments),

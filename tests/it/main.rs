@@ -13,6 +13,9 @@ mod completions;
 mod convert;
 mod decoding_steps;
 mod directories;
+#[cfg(feature = "builtin-models")]
+mod document_command;
+mod documents;
 mod engines;
 mod eval;
 mod families;
