@@ -43,6 +43,7 @@ mod program;
 mod protect;
 mod recurrent;
 mod recurrent_layouts;
+mod recurrent_settings;
 mod score;
 mod segmentation;
 #[cfg(feature = "builtin-models")]

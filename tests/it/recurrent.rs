@@ -4,7 +4,7 @@
 //! give. The values of the tensors come from a generator that both sides have.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use serde::Deserialize;
@@ -18,15 +18,15 @@ use translate::search::{Hypothesis, SearchOptions, Source, force_decode, search}
 
 /// One network and what the reference computes with it.
 #[derive(Deserialize)]
-struct Combination {
-    name: String,
-    config: Value,
-    tensors: BTreeMap<String, Vec<usize>>,
+pub(crate) struct Combination {
+    pub(crate) name: String,
+    pub(crate) config: Value,
+    pub(crate) tensors: BTreeMap<String, Vec<usize>>,
     cases: Vec<Case>,
 }
 
 #[derive(Deserialize)]
-struct Case {
+pub(crate) struct Case {
     source: Vec<u32>,
     /// Of greedy search, the sentence end included.
     tokens: Vec<u32>,
@@ -41,7 +41,7 @@ struct Case {
 const CROSS: Record = Record { cross: true, encoder: false, decoder: false };
 const END: u32 = 3;
 
-fn grid() -> Vec<Combination> {
+pub(crate) fn grid() -> Vec<Combination> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/recurrent/grid.json");
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
@@ -62,7 +62,7 @@ fn values(name: &str, count: usize) -> Vec<f32> {
 }
 
 /// Writes a combination as a model directory.
-fn write(combination: &Combination, directory: &Path) -> ModelFiles {
+pub(crate) fn write(combination: &Combination, directory: &Path) -> ModelFiles {
     let tensor = |(name, shape): (&String, &Vec<usize>)| {
         let values = values(&format!("{}/{name}", combination.name), shape.iter().product());
         (name.clone(), Tensor::from_vec(values, shape.as_slice(), &Device::Cpu).unwrap())
