@@ -396,13 +396,14 @@ fn plan(parameters: &Parameters, spec: &Spec, config: &mut Map<String, Value>) -
 }
 
 /// What of an int8 model stays in floats though it is a matrix: what is added or divided into parts instead of multiplied.
-const FLOATS: [&str; 7] = [
+const FLOATS: [&str; 8] = [
     "embed_positions",
     "relative_attention_bias",
     "relative_keys",
     "relative_values",
     "attention.attn_fc",
     "attention.v_fc",
+    "attention.coverage",
     "decoder.hidden_fc_",
 ];
 
