@@ -2,6 +2,7 @@
 
 mod check;
 pub mod recurrent;
+mod widths;
 
 use serde::{Deserialize, Serialize};
 

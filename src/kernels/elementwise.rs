@@ -99,7 +99,7 @@ pub fn add(x: &mut [f32], y: &[f32]) {
 }
 
 /// The end of a GRU step for each row: gates from `projected` and `recurrent` `[rows, 3·hidden]` (r, z, n) into `state`
-/// `[rows, hidden]`, in place. The formula is at [`crate::nn::GruCell`].
+/// `[rows, hidden]`, in place. The formula is at [`crate::spec::recurrent::Cell::Gru`].
 ///
 /// # Panics
 /// If the slices do not have these sizes.

@@ -6,8 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::rules::Rule;
-use super::transformer::{self, PIECES};
-use super::{Layout, Lists, hugging_face, plain_pytorch};
+use super::{Layout, Lists, hugging_face, plain_pytorch, transformer};
 use crate::Result;
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
 use crate::compute::Activation;
@@ -95,16 +94,17 @@ impl Layout for RecurrentAttention {
             target_embedding,
             bias: false,
             encoder: read.layers(encoder, "encoder")?,
-            directions: word(encoder, "directions", directions)?,
-            join: word(encoder, "join", Join::Concatenated)?,
+            directions: word(encoder, "encoder.directions", directions)?,
+            join: word(encoder, "encoder.join", Join::Concatenated)?,
             decoder: decoder_layers,
             start: read.start(start, decoder_layers.cell)?,
             starts_from_zero: decoder.flag("starts_from_zero", false)?,
             input: read.input(decoder)?,
-            feed: word(decoder, "feed", Feed::Nothing)?,
+            feed: word(decoder, "decoder.feed", Feed::Nothing)?,
             attention: read.attention(attention, decoder_layers.hidden)?,
             output: read.output(output, attention)?,
         };
+        keys.supported()?;
         spec.check().map_err(|problem| keys.error(format!("these settings are of no network: {problem}")))?;
         Ok(Spec::Recurrent(spec))
     }
@@ -159,10 +159,10 @@ impl Reading<'_> {
 
     fn layers(&self, keys: &Keys, side: &str) -> Result<Layers> {
         let (_, hidden) = self.table(&format!("{side}.rnn.weight_hh_l0"))?;
-        let cell = word(keys, "cell", Cell::Gru)?;
+        let cell = word(keys, &format!("{side}.cell"), Cell::Gru)?;
         let (rows, expected) = (self.rows(&format!("{side}.rnn.weight_hh_l0")), cell.gates() * hidden);
         if rows != Some(expected) {
-            keys.refuse(format!(
+            self.keys.refuse(format!(
                 "`{side}.cell` has {} gates, and {side}.rnn.weight_hh_l0 is not [{expected}, {hidden}] as theirs would be",
                 cell.gates()
             ));
@@ -185,21 +185,23 @@ impl Reading<'_> {
         let stored = per_layer || self.parameters.contains("encoder.fc.weight");
         let form = if per_layer { BridgeForm::PerLayer } else { BridgeForm::Shared };
         let default = if stored { Activation::Tanh } else { Activation::Identity };
-        let bridge =
-            Bridge { activation: activation(keys, "bridge", default)?, form: word(keys, "bridge_form", form)? };
+        let bridge = Bridge {
+            activation: self.activation(keys, "start.bridge", default)?,
+            form: word(keys, "start.bridge_form", form)?,
+        };
         let own = matches!(cell, Cell::Lstm);
         Ok(Start {
-            from: word(keys, "from", StartFrom::TopLayer)?,
+            from: word(keys, "start.from", StartFrom::TopLayer)?,
             forward_only: keys.flag("forward_only", false)?,
             bridge: stored.then_some(bridge),
-            cell: word(keys, "cell", if own { CellStart::Own } else { CellStart::Zero })?,
+            cell: word(keys, "start.cell", if own { CellStart::Own } else { CellStart::Zero })?,
         })
     }
 
     fn input(&self, keys: &Keys) -> Result<Option<InputLayer>> {
         let width = self.rows("decoder.input_fc.weight");
         let named = keys.value("input_activation").is_some();
-        let activation = activation(keys, "input_activation", Activation::Identity)?;
+        let activation = self.activation(keys, "decoder.input_activation", Activation::Identity)?;
         Ok((width.is_some() || named).then_some(InputLayer { width, activation }))
     }
 
@@ -259,7 +261,7 @@ impl Reading<'_> {
                 Choice::Soft
             }
         };
-        let (query_place, coverage) = (word(keys, "query", Query::Before)?, keys.flag("coverage", false)?);
+        let (query_place, coverage) = (word(keys, "attention.query", Query::Before)?, keys.flag("coverage", false)?);
         let (query, key, value, output) = (query.is_some(), key.is_some(), stored("value"), stored("output"));
         Ok(Some(Attention {
             query_place,
@@ -277,18 +279,29 @@ impl Reading<'_> {
         }))
     }
 
+    /// An activation of a section; another is noted as not supported.
+    fn activation(&self, section: &Keys, path: &str, default: Activation) -> Result<Activation> {
+        Ok(match section.string(last(path))?.as_deref() {
+            None => default,
+            Some("linear") => Activation::Identity,
+            Some("tanh") => Activation::Tanh,
+            Some("sigmoid") => Activation::Sigmoid,
+            Some(name) => hugging_face::named_activation(self.keys, path, name),
+        })
+    }
+
     fn output(&self, keys: &Keys, attention: &Keys) -> Result<Output> {
         let hidden = ["", "_state", "_context", "_embedding", "_summary"]
             .iter()
             .find_map(|part| self.rows(&format!("decoder.hidden_fc{part}.weight")));
         let hidden = hidden.map(|width| {
-            let activation = activation(keys, "hidden_activation", Activation::Tanh)?;
+            let activation = self.activation(keys, "output.hidden_activation", Activation::Tanh)?;
             Ok::<_, crate::Error>(Hidden { width, activation })
         });
         let without = attention.string("score")?.as_deref() == Some("none");
         let parts = if without { vec![Part::State] } else { vec![Part::State, Part::Context, Part::Embedding] };
         Ok(Output {
-            parts: word(keys, "parts", parts)?,
+            parts: word(keys, "output.parts", parts)?,
             hidden: hidden.transpose()?,
             extra: self.rows("decoder.extra_fc.weight"),
             tied: !self.parameters.contains("decoder.fc_out.weight"),
@@ -297,19 +310,14 @@ impl Reading<'_> {
 }
 
 /// A setting that is one of a few words, or a list of them.
-fn word<T: DeserializeOwned>(keys: &Keys, key: &str, default: T) -> Result<T> {
-    let Some(value) = keys.value(key) else { return Ok(default) };
-    serde_json::from_value(value.clone()).map_err(|error| keys.error(format!("`{key}`: {error}")))
+fn word<T: DeserializeOwned>(section: &Keys, path: &str, default: T) -> Result<T> {
+    let Some(value) = section.value(last(path)) else { return Ok(default) };
+    serde_json::from_value(value.clone()).map_err(|error| section.error(format!("`{path}`: {error}")))
 }
 
-fn activation(keys: &Keys, key: &str, default: Activation) -> Result<Activation> {
-    Ok(match keys.string(key)?.as_deref() {
-        None => default,
-        Some("linear") => Activation::Identity,
-        Some("tanh") => Activation::Tanh,
-        Some("sigmoid") => Activation::Sigmoid,
-        Some(name) => hugging_face::named_activation(keys, key, name),
-    })
+/// The key of `section.key`.
+fn last(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
 }
 
 /// The keys of a network and its frame, every setting spelt out; sizes are those of the tensors.

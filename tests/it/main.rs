@@ -3,6 +3,7 @@
 mod allocations;
 mod architecture;
 mod attention;
+mod attention_kinds;
 mod attention_page;
 #[cfg(feature = "builtin-models")]
 mod builtin;

@@ -80,16 +80,8 @@ fn nonsense_is_refused_in_one_sentence() {
             |c| c.config["output"]["parts"] = json!(["state", "state"]),
             "the output reads one part twice",
         ),
-        (
-            "mean start lstm",
-            |c| c.config["start"]["cell"] = json!("own"),
-            "there is no mean of cell states",
-        ),
-        (
-            "bridge for each layer",
-            |c| c.config["encoder"]["cell"] = json!("gru"),
-            "`encoder.cell` has 3 gates",
-        ),
+        ("mean start lstm", |c| c.config["start"]["cell"] = json!("own"), "there is no mean of cell states"),
+        ("bridge for each layer", |c| c.config["encoder"]["cell"] = json!("gru"), "`encoder.cell` has 3 gates"),
         ("general-query after", |c| c.config["attention"]["scores"] = json!("dot"), "`attention.scores` is no key"),
         ("general-query after", |c| c.config["attention"]["query"] = json!("behind"), "unknown variant `behind`"),
         (
@@ -214,8 +206,7 @@ fn maps_say_where_their_numbers_are_no_plain_weights() {
 
 #[test]
 fn outside_a_window_there_is_nothing() {
-    let object: Value =
-        serde_json::from_str(&dump("additive local-monotone", &["--format", "json"]).stdout).unwrap();
+    let object: Value = serde_json::from_str(&dump("additive local-monotone", &["--format", "json"]).stdout).unwrap();
     for (step, row) in object["matrix"].as_array().unwrap().iter().enumerate() {
         for (at, weight) in row.as_array().unwrap().iter().enumerate() {
             // Four words and the sentence end; a window of two to either side.

@@ -209,6 +209,7 @@ class Network:
                 K = H @ both[:, HIDDEN:].T
             else:
                 q, K = projected("query", state), projected("key", H)
+            assert len(q) == K.shape[1], "queries and keys of one width"
             v = W(f"{prefix}v_fc.weight", 1, width)[0] if "additive" in score or score == "concat" else None
             if score == "normalised-additive":
                 v = scale * v / v.norm()
@@ -461,7 +462,7 @@ def grid():
     add("mean start", cell="gru", start={"from": "mean"}, has=("query",))
     add("mean start lstm", cell="lstm", start={"from": "mean", "cell": "state"}, has=("query",))
     add("zero start", start={"from": "zero", "bridge": None}, has=("query",))
-    add("forward half", cell="lstm", start={"forward_only": True, "bridge": None, "cell": "zero"}, has=("query",),
+    add("forward half", cell="lstm", start={"forward_only": True, "bridge": None, "cell": "zero"}, has=("query", "key"),
         size={"encoder_hidden": 8})  # fmt: skip
     add("bridge for each layer", cell="lstm", start={"from": "each-layer", "bridge": "linear", "bridge_form": "per-layer"},
         has=("query",), size={"layers": 2, "encoder_layers": 2})  # fmt: skip

@@ -5,9 +5,10 @@
 
 use super::draws;
 use super::encoder::Encoded;
+use super::weighing::{Window, choose, probabilities};
 use crate::Result;
 use crate::checkpoint::Parameters;
-use crate::compute::{self, Activation, Backend, Comparison, Coverage, Recorder, Relative, Workspace, softmax};
+use crate::compute::{self, Activation, Backend, Comparison, Coverage, Recorder, Relative, Workspace};
 use crate::nn::Linear;
 use crate::spec::recurrent::{self as spec, Choice, Reach, Recurrent, Scale, Score};
 
@@ -291,7 +292,7 @@ impl<B: Backend> Attention<B> {
         let mut first = 0;
         for (row, &sentence) in standing.sentences.iter().enumerate() {
             let length = standing.lengths[sentence];
-            let window = self.window(standing.step, length, centres.get(row).copied());
+            let window = Window::of(self.spec.reach, standing.step, length, centres.get(row).copied());
             let start = weights.len();
             for _ in 0..heads {
                 let own = &mut scores[first..first + columns.unwrap_or(length)];
@@ -308,7 +309,9 @@ impl<B: Backend> Attention<B> {
                 covered.iter_mut().zip(own.iter()).for_each(|(sum, weight)| *sum += weight);
             }
             let draw = |head: usize| draws::uniform(standing.draws[row], standing.layer, head);
-            own.chunks_exact_mut(length).enumerate().for_each(|(head, own)| self.choose(own, &|| draw(head)));
+            own.chunks_exact_mut(length)
+                .enumerate()
+                .for_each(|(head, own)| choose(self.spec.choice, own, &|| draw(head)));
         }
         Ok(())
     }
@@ -373,47 +376,6 @@ impl<B: Backend> Attention<B> {
         }
         Ok(())
     }
-
-    fn window(&self, step: usize, length: usize, centre: Option<f32>) -> Window {
-        match self.spec.reach {
-            Reach::Global => Window { first: 0, end: length, bell: None },
-            Reach::LocalMonotone { half } => {
-                let centre = step.min(length - 1);
-                Window { first: centre.saturating_sub(half), end: (centre + half + 1).min(length), bell: None }
-            }
-            Reach::LocalPredictive { half } => {
-                let centre = centre.unwrap_or(0.0);
-                let first = (centre - half as f32).ceil().max(0.0) as usize;
-                let end = ((centre + half as f32).floor() as usize + 1).min(length);
-                let deviation = half as f32 / 2.0;
-                Window { first: first.min(length - 1), end, bell: Some((centre, deviation)) }
-            }
-        }
-    }
-
-    /// Makes of the probabilities of one head the weights of its values.
-    fn choose(&self, weights: &mut [f32], draw: &dyn Fn() -> f32) {
-        let chosen = match self.spec.choice {
-            Choice::Soft => return,
-            Choice::Argmax => {
-                let mut best = 0;
-                (1..weights.len()).for_each(|at| best = if weights[at] > weights[best] { at } else { best });
-                best
-            }
-            Choice::Sampled { .. } => {
-                // What is not renormalised is drawn from as if it were.
-                let mut left = draw() * weights.iter().sum::<f32>();
-                let passes = |weight: &f32| {
-                    left -= weight;
-                    *weight > 0.0 && left < 0.0
-                };
-                let last = weights.iter().rposition(|&weight| weight > 0.0).unwrap_or(0);
-                weights.iter().position(passes).unwrap_or(last)
-            }
-        };
-        weights.fill(0.0);
-        weights[chosen] = 1.0;
-    }
 }
 
 impl<B: Backend> Attending<B> {
@@ -425,38 +387,7 @@ impl<B: Backend> Attending<B> {
     }
 }
 
-/// The positions in reach, and the centre and deviation of the bell their weights are multiplied by.
-#[derive(Clone, Copy)]
-struct Window {
-    first: usize,
-    end: usize,
-    bell: Option<(f32, f32)>,
-}
-
-/// Makes scores the weights of positions in a window.
-fn probabilities(scores: &mut [f32], score: Score, window: Window, length: usize) {
-    if let Score::Location { beyond: true, .. } = score {
-        // Over all there are scores for, those without a position too.
-        return softmax(scores);
-    }
-    let known = scores.len();
-    let (first, end) = (window.first.min(known), window.end.min(known).min(length));
-    scores[..first].fill(0.0);
-    scores[end.max(first)..].fill(0.0);
-    if first >= end {
-        return;
-    }
-    softmax(&mut scores[first..end]);
-    if let Some((centre, deviation)) = window.bell {
-        for (at, weight) in scores.iter_mut().enumerate().take(end).skip(first) {
-            let distance = (at as f32 - centre) / deviation;
-            *weight *= (-0.5 * distance * distance).exp();
-        }
-    }
-}
-
 /// A matrix over `[query; memory]` as two layers: the first, with the bias, over the query, the second over the memory.
-#[allow(clippy::type_complexity)]
 fn halves<B: Backend>(
     backend: &B,
     parameters: &Parameters,

@@ -179,9 +179,8 @@ impl<'m, B: Backend> Generation<'m, B> {
             (Query::Before, _) => Some((step.output(spec, states, layer - 1), spec.decoder.hidden)),
             _ => None,
         };
-        let (mut own, attention) = (&mut attending[index], &attentions[index]);
-        let own = &mut own;
-        attention.attend(backend, workspace, own, standing, query, &step.embedded, below, &mut context, record)?;
+        let (own, of_layer) = (&mut attending[index], &attentions[index]);
+        of_layer.attend(backend, workspace, own, standing, query, &step.embedded, below, &mut context, record)?;
         step.context = context;
         Ok(())
     }

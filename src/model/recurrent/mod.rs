@@ -7,6 +7,7 @@ mod draws;
 mod encoder;
 mod output;
 mod start;
+mod weighing;
 
 use std::sync::Arc;
 
