@@ -134,7 +134,7 @@ impl TranslationJob {
     /// Fills in what is made of the attention of a line's sentences, whose texts are given.
     fn use_attention(&self, line: &Line, texts: &[String], translated: &mut Translated) -> Result<()> {
         let map = |text, sentence, rank| {
-            AttentionMap::of(&self.translator, Kind::Cross, line.index + 1, text, sentence, rank)
+            AttentionMap::of(&self.translator, Kind::Cross, line.position() + 1, text, sentence, rank)
         };
         // A blank sentence was not translated, so there is nothing to look at.
         let sentences = || {

@@ -1,6 +1,6 @@
 //! The command line: what can be asked for, and how a run ends.
 //!
-//! Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted. A closed pipe is a quiet end.
+//! Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 terminated. A closed pipe is a quiet end.
 
 mod advice;
 mod attention;
@@ -55,7 +55,7 @@ Examples:
 
 const AFTER_HELP: &str = "\
 Exit status:
-  0 done; 1 failed; 2 wrong usage; 130 interrupted. A closed pipe ends quietly.";
+  0 done; 1 failed; 2 wrong usage; 130 interrupted; 143 terminated. A closed pipe ends quietly.";
 
 /// What `--version` prints; `-V` prints the number alone.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {

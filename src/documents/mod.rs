@@ -15,6 +15,10 @@ mod encoding;
 mod gettext;
 #[cfg(feature = "html")]
 mod html;
+#[cfg(any(feature = "html", feature = "markdown"))]
+mod inline;
+#[cfg(feature = "markdown")]
+mod markdown;
 #[cfg(feature = "catalogues")]
 mod messages;
 #[cfg(feature = "office")]
@@ -201,6 +205,8 @@ pub static FORMATS: &[&dyn Format] = &[
     &office::Epub,
     #[cfg(feature = "html")]
     &html::Html,
+    #[cfg(feature = "markdown")]
+    &markdown::Markdown,
     &plain::Plain,
 ];
 

@@ -16,6 +16,8 @@ mod decoding_steps;
 mod directories;
 #[cfg(feature = "builtin-models")]
 mod document_command;
+#[cfg(all(feature = "builtin-models", feature = "html"))]
+mod document_markup;
 mod documents;
 mod engines;
 mod eval;
@@ -49,6 +51,7 @@ mod score;
 mod segmentation;
 #[cfg(feature = "builtin-models")]
 mod sentences;
+mod shards;
 mod text;
 mod toolkits;
 mod webdriver;

@@ -18,6 +18,8 @@ for before in "$documents"/before-*; do
     after=$documents/after-$name
     # A filter that gives text (76 is UTF-8); of slides there is none.
     case $name in
+        # It writes books and does not read them.
+        *.epub) continue ;;
         *.docx | *.odt) kind=txt:Text filter=txt ;;
         *.xlsx | *.ods) kind='csv:Text - txt - csv (StarCalc):44,34,76' filter=csv ;;
         *) kind=odp filter=odp ;;

@@ -18,7 +18,7 @@ use std::ops::Range;
 
 use self::header::{Header, plural_forms};
 use self::parse::{Entry, Text};
-use super::messages::{Braces, Message, Percent, Syntax};
+use super::messages::{Braces, Message, Percent, Syntax, Written};
 use super::source::Source;
 use super::{Document, Format, Options, Part, Segment};
 use crate::Result;
@@ -58,6 +58,11 @@ impl Format for Gettext {
             options: options.clone(),
             notes,
         };
+        let language = options.target_language.as_deref();
+        if catalogue.header.plural.is_some() && language.and_then(plural_forms).is_none() {
+            let line = "the header has no rule for plural forms and none is known for the language: add `Plural-Forms`";
+            catalogue.notes.push(line.to_owned());
+        }
         for entry in entries {
             catalogue.entry(entry);
         }
@@ -98,7 +103,6 @@ fn syntax(entry: &Entry) -> Syntax {
     let c = [
         "c-format",
         "objc-format",
-        "python-format",
         "php-format",
         "perl-format",
         "ruby-format",
@@ -111,6 +115,7 @@ fn syntax(entry: &Entry) -> Syntax {
         "librep-format",
     ];
     let percent = match () {
+        () if has(&["python-format"]) => Percent::Python,
         () if has(&c) => Percent::Format,
         () if has(&["qt-format", "qt-plural-format", "kde-format"]) => Percent::Qt,
         () if has(&["no-c-format", "no-python-format"]) => Percent::Text,
@@ -127,7 +132,7 @@ fn syntax(entry: &Entry) -> Syntax {
         true => Braces::Format,
         false => Braces::Guess,
     };
-    Syntax { percent, braces }
+    Syntax { percent, braces, has_keys: true }
 }
 
 impl Catalogue {
@@ -178,7 +183,7 @@ impl Catalogue {
     }
 
     /// The edits of an entry, if one of its messages was translated.
-    fn edits(&self, place: &Place, texts: &[Option<String>], is_wide: bool) -> Vec<(Range<usize>, String)> {
+    fn edits(&self, place: &Place, texts: &[Option<Written>], is_wide: bool) -> Vec<(Range<usize>, String)> {
         let entry = &place.entry;
         let mut edits = Vec::new();
         if texts.iter().all(Option::is_none) {
@@ -188,16 +193,19 @@ impl Catalogue {
         edits.extend(entry.previous.iter().map(|range| (range.clone(), String::new())));
         let flags: Vec<&str> = entry.flags.iter().map(String::as_str).filter(|flag| *flag != "fuzzy").collect();
         let is_fuzzy = flags.len() < entry.flags.len();
-        if is_fuzzy && !self.options.mark_for_review {
+        // A program would put the wrong things into placeholders, so somebody must look at it first.
+        let is_for_review = self.options.mark_for_review || texts.iter().flatten().any(|text| text.is_reordered);
+        if is_fuzzy && !is_for_review {
             edits.extend(entry.flag_lines.iter().enumerate().map(|(number, range)| {
                 let is_kept = number == 0 && !flags.is_empty();
                 (range.clone(), if is_kept { format!("#, {}{line_end}", flags.join(", ")) } else { String::new() })
             }));
-        } else if !is_fuzzy && self.options.mark_for_review {
+        } else if !is_fuzzy && is_for_review {
             match entry.flag_lines.first() {
                 Some(range) => {
                     // Before the first flag.
-                    let at = range.start + 2;
+                    let line = &self.source.text[range.clone()];
+                    let at = range.start + line.find("#,").map_or(0, |at| at + 2);
                     edits.push((at..at, " fuzzy,".to_owned()));
                 }
                 None => edits.push((entry.start..entry.start, format!("#, fuzzy{line_end}"))),
@@ -207,7 +215,7 @@ impl Catalogue {
         for (form, message) in &place.forms {
             let Some(text) = &texts[*message] else { continue };
             let keyword = if entry.plural.is_some() { format!("msgstr[{form}]") } else { "msgstr".to_owned() };
-            let written = |prefix: usize| wrap::strings(text, prefix, is_wide, line_end);
+            let written = |prefix: usize| wrap::strings(&text.text, prefix, is_wide, line_end);
             match entry.forms.iter().find(|(number, _)| number == form) {
                 Some((_, old)) => edits.push((old.strings.clone(), written(keyword.len() + 1))),
                 None => added.push_str(&format!("{line_end}{keyword} {}", written(keyword.len() + 1))),

@@ -1,8 +1,8 @@
 //! What a page says of itself: its encoding, its language, its direction.
 
 use super::tokens::{Attribute, Kind, Token};
-use super::write::Edit;
 use crate::documents::Options;
+use crate::documents::inline::Edit;
 
 /// The name of the encoding that a page says it is in, within its first bytes.
 pub(super) fn declared_encoding(bytes: &[u8]) -> Option<String> {
@@ -47,18 +47,21 @@ pub(super) fn edits(source: &str, tokens: &[Token], options: &Options) -> Vec<Ed
         .iter()
         .filter(|a| matches!(&a.name[..], "lang" | "xml:lang") && !a.range.is_empty())
         .collect();
-    let Some(first) = languages.first() else { return edits };
     edits.extend(languages.iter().map(|attribute| (attribute.range.clone(), target.to_owned())));
-    let was = options.source_language.as_deref().unwrap_or(&first.value);
-    let (was, is) = (is_right_to_left(was), is_right_to_left(target));
-    let direction = if is { "rtl" } else { "ltr" };
     let present = html.attributes().iter().find(|attribute| attribute.name == "dir");
-    match present {
-        Some(present) if present.range.is_empty() || present.value.eq_ignore_ascii_case("auto") => {}
-        Some(present) if !present.value.eq_ignore_ascii_case(direction) && was != is => {
+    let language = options.source_language.as_deref().or(languages.first().map(|attribute| &attribute.value[..]));
+    let was = match language {
+        Some(language) => is_right_to_left(language),
+        None => present.is_some_and(|attribute| attribute.value.eq_ignore_ascii_case("rtl")),
+    };
+    let is = is_right_to_left(target);
+    let direction = if is { "rtl" } else { "ltr" };
+    match (present, languages.first()) {
+        (Some(present), _) if present.range.is_empty() || present.value.eq_ignore_ascii_case("auto") => {}
+        (Some(present), _) if !present.value.eq_ignore_ascii_case(direction) && was != is => {
             edits.push((present.range.clone(), direction.to_owned()));
         }
-        None if was != is => {
+        (None, Some(first)) if was != is => {
             // Behind the language, and its quotation mark.
             let end = first.range.end + usize::from(source[first.range.end..].starts_with(['"', '\'']));
             edits.push((end..end, format!(" dir=\"{direction}\"")));

@@ -7,14 +7,13 @@
 mod elements;
 mod language;
 mod read;
-mod texts;
 mod tokens;
 mod write;
 
+use super::inline::{Edit, Text};
+use super::source::Source;
 use super::{Document, Encoding, Format, Options, Part, Segment};
-use crate::{Error, Result};
-
-use texts::Text;
+use crate::Result;
 
 /// The format.
 pub(super) struct Html;
@@ -45,12 +44,7 @@ impl Format for Html {
 
     fn read(&self, bytes: &[u8], options: &Options) -> Result<Box<dyn Document>> {
         let declared = language::declared_encoding(bytes);
-        let (encoding, text) = Encoding::decode(bytes, declared.as_deref());
-        let text = text.into_owned();
-        if encoding.encode(&text, |_| String::new()) != bytes {
-            let problem = "it has bytes that this encoding does not have; convert it to UTF-8 first";
-            return Err(Error::Text(format!("the page is in {}, but {problem}", encoding.name())));
-        }
+        let Source { text, encoding } = Source::read(bytes, declared.as_deref())?;
         let is_xml = text.starts_with("<?xml");
         Ok(Box::new(Page { encoding, markup: read_markup(text, options, is_xml) }))
     }
@@ -80,7 +74,7 @@ pub(crate) struct Markup {
     segments: Vec<Segment>,
     texts: Vec<Text>,
     /// What is changed in its tags if it is translated: its language.
-    language: Vec<write::Edit>,
+    language: Vec<Edit>,
 }
 
 /// Takes a page apart, or a piece of one. `is_xml` says that it is XHTML.

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::elements::{Role, is_read, is_void, role, translate};
-use super::texts::{Gathering, Text};
 use super::tokens::{Kind, Token, tokens};
 use crate::documents::Shown;
+use crate::documents::inline::{Gathering, Text, in_order};
 
 /// What is known of each token before the texts are read.
 struct Survey {
@@ -71,13 +71,7 @@ pub(super) fn texts(source: &str, tokens: &[Token], is_xml: bool) -> Vec<Text> {
     }
     reading.gathering.flush(source);
     let mut texts = reading.gathering.texts;
-    texts.sort_by_key(|text| text.range.start);
-    let (mut line, mut at) = (1, 0);
-    for text in &mut texts {
-        line += source.as_bytes()[at..text.range.start].iter().filter(|&&byte| byte == b'\n').count();
-        at = text.range.start;
-        text.segment.line = line;
-    }
+    in_order(&mut texts, source);
     texts
 }
 
@@ -191,6 +185,11 @@ impl Reading<'_> {
                 }
                 None => self.gathering.open(name, token.range.clone()),
             },
+            Role::Inline if name == "sup" && self.is_reference(index, end) => {
+                let end = end.unwrap_or(index);
+                self.alone(index, end, false);
+                return end + 1;
+            }
             Role::Void | Role::Inline => self.gathering.open(name, token.range.clone()),
         }
         index + 1
@@ -219,6 +218,16 @@ impl Reading<'_> {
         // Within the one around it.
         let end = self.regions.last().map_or(end, |(outer, _)| end.min(*outer));
         self.regions.push((end, before));
+    }
+
+    /// Whether an element is a reference to a note, a link with a number, that would only disturb the sentence.
+    fn is_reference(&self, start: usize, end: Option<usize>) -> bool {
+        let Some(end) = end.filter(|&end| end < start + 12) else { return false };
+        let inner = &self.tokens[start + 1..end];
+        let is_letter = |token: &Token| matches!(&token.kind, Kind::Text(text) if text.contains(char::is_alphabetic));
+        inner.iter().any(|token| token.start() == Some("a"))
+            && !inner.iter().any(is_letter)
+            && !self.survey.has_blocks(start, end)
     }
 
     /// An element with all that is in it as one mark, which is seen as its text if `is_text`.

@@ -1,53 +1,29 @@
 //! Translations in the place of the texts of a page.
 
-use std::ops::Range;
-
 use super::Markup;
-use super::texts::{NO_BREAK, Text};
-use crate::documents::{Part, replace};
-
-/// A change of the page.
-pub(super) type Edit = (Range<usize>, String);
+use crate::documents::Part;
+use crate::documents::inline::{Edit, NO_BREAK, Text, WriteTag, plain, translated};
 
 /// The page with its translations; `more` are changes of tags.
-pub(super) fn write(markup: &Markup, translations: &[Option<Vec<Part>>], mut more: Vec<Edit>) -> String {
+pub(super) fn write(markup: &Markup, translations: &[Option<Vec<Part>>], more: Vec<Edit>) -> String {
     let source = &markup.source;
-    let changed = |index: usize| {
-        let parts = translations.get(index)?.as_ref()?;
-        (*parts != markup.segments[index].parts).then_some(parts)
-    };
-    for (index, text) in markup.texts.iter().enumerate().filter(|(_, text)| text.is_attribute) {
-        if let Some(parts) = changed(index) {
-            more.push(value(source, text, &plain(parts), markup.is_xml));
-        }
-    }
-    more.sort_by_key(|(range, _)| range.start);
-    let mut edits: Vec<Edit> = Vec::new();
-    let mut rest = more.iter().peekable();
-    for (index, text) in markup.texts.iter().enumerate().filter(|(_, text)| !text.is_attribute) {
-        let Some(parts) = changed(index) else { continue };
-        while let Some(edit) = rest.next_if(|(range, _)| range.start < text.range.start) {
-            edits.push(edit.clone());
-        }
-        // Attributes within the text are written with its tags.
-        while rest.next_if(|(range, _)| range.start < text.range.end).is_some() {}
-        edits.push((
-            text.range.clone(),
-            content(source, text, parts, &markup.segments[index].parts, &more, markup.is_xml),
-        ));
-    }
-    edits.extend(rest.cloned());
-    with_edits(source, 0..source.len(), &edits)
-}
-
-fn with_edits(source: &str, range: Range<usize>, edits: &[Edit]) -> String {
-    let edits =
-        edits.iter().map(|(at, text)| (at.start - range.start..at.end - range.start, text.clone().into_bytes()));
-    String::from_utf8_lossy(&replace(&source.as_bytes()[range.clone()], edits)).into_owned()
-}
-
-fn plain(parts: &[Part]) -> String {
-    parts.iter().map(|part| if let Part::Text(text) = part { &text[..] } else { "" }).collect()
+    let changed: Vec<Option<&[Part]>> = markup
+        .segments
+        .iter()
+        .enumerate()
+        .map(|(index, segment)| translations.get(index)?.as_deref().filter(|parts| **parts != segment.parts))
+        .collect();
+    translated(
+        source,
+        &markup.texts,
+        &changed,
+        more,
+        |text, translation| value(source, text, translation, markup.is_xml),
+        |index, parts, tag| {
+            let raw = &source[markup.texts[index].range.clone()];
+            content(no_break(raw, markup.is_xml), &markup.texts[index], parts, &markup.segments[index].parts, tag)
+        },
+    )
 }
 
 /// How the text on some bytes writes a space that does not break.
@@ -95,16 +71,7 @@ fn value(source: &str, text: &Text, translation: &str, is_xml: bool) -> Edit {
 }
 
 /// The text of a translation with the tags of its marks.
-fn content(source: &str, text: &Text, parts: &[Part], original: &[Part], edits: &[Edit], is_xml: bool) -> String {
-    let no_break = no_break(&source[text.range.clone()], is_xml);
-    let bytes = |range: &Range<usize>, out: &mut String| {
-        let first = edits.partition_point(|(edit, _)| edit.start < range.start);
-        let last = edits.partition_point(|(edit, _)| edit.start < range.end);
-        match first == last {
-            true => out.push_str(&source[range.clone()]),
-            false => out.push_str(&with_edits(source, range.clone(), &edits[first..last])),
-        }
-    };
+fn content(no_break: &str, text: &Text, parts: &[Part], original: &[Part], tag: WriteTag<'_>) -> String {
     let original = plain(original);
     let numbers = numbers(&original);
     let mut out = String::with_capacity(text.range.len() * 5 / 4);
@@ -112,8 +79,8 @@ fn content(source: &str, text: &Text, parts: &[Part], original: &[Part], edits: 
         match part {
             Part::Text(part) if numbers.is_empty() => escape(part, no_break, None, &mut out),
             Part::Text(part) => escape(&held_together(part, &numbers), no_break, None, &mut out),
-            Part::Open(mark) | Part::Alone(mark, _) => bytes(&text.marks[*mark].0, &mut out),
-            Part::Close(mark) => bytes(&text.marks[*mark].1, &mut out),
+            Part::Open(mark) | Part::Alone(mark, _) => tag(&text.marks[*mark].0, &mut out),
+            Part::Close(mark) => tag(&text.marks[*mark].1, &mut out),
         }
     }
     out

@@ -4,14 +4,15 @@
 //! Line ends within a paragraph, markup and placeholders are marks of it.
 
 mod layout;
+mod piece;
 mod placeholders;
 
-use std::collections::HashMap;
-
+pub(crate) use piece::Piece;
 pub(crate) use placeholders::{Braces, Percent, Syntax};
-use placeholders::{Found, find};
 
 use self::layout::chunks;
+use self::piece::piece;
+use self::placeholders::numbered;
 use super::source::has_letters;
 use super::{Part, Shown};
 
@@ -24,98 +25,21 @@ pub(crate) struct Message {
     syntax: Syntax,
     /// Whether a sign that begins a placeholder is written twice where it is none.
     is_format: bool,
+    /// Characters that are written in another way, as `%%` or `&amp;`.
+    escapes: Vec<(char, String)>,
 }
 
-/// A text of a message.
-pub(crate) struct Piece {
-    pub(crate) parts: Vec<Part>,
-    /// What stands for each mark: for elements where they begin and where they end.
-    marks: Vec<(String, String)>,
-}
-
-impl Piece {
-    /// Leaves out white space and marks at the ends, which are not translated: gives what stands before and after the rest.
-    fn trim(&mut self) -> (String, String) {
-        let (mut before, mut after) = (String::new(), Vec::new());
-        let (mut start, mut end) = (0, self.parts.len());
-        while start < end {
-            let raw = |mark: &usize| self.marks[*mark].0.clone();
-            match (&self.parts[start], &self.parts[end - 1]) {
-                (Part::Text(text), _) if text.trim_start().is_empty() => {
-                    before.push_str(text);
-                    start += 1;
-                }
-                (_, Part::Text(text)) if text.trim_end().is_empty() => {
-                    after.push(text.clone());
-                    end -= 1;
-                }
-                (Part::Alone(mark, Shown::Nothing | Shown::Space), _) => {
-                    before.push_str(&raw(mark));
-                    start += 1;
-                }
-                (_, Part::Alone(mark, Shown::Nothing | Shown::Space)) => {
-                    after.push(raw(mark));
-                    end -= 1;
-                }
-                (Part::Open(open), Part::Close(close)) if open == close => {
-                    before.push_str(&raw(open));
-                    after.push(self.marks[*close].1.clone());
-                    (start, end) = (start + 1, end - 1);
-                }
-                (Part::Text(text), _) if text.starts_with(char::is_whitespace) => {
-                    let rest = text.trim_start().to_owned();
-                    before.push_str(&text[..text.len() - rest.len()]);
-                    self.parts[start] = Part::Text(rest);
-                }
-                (_, Part::Text(text)) if text.ends_with(char::is_whitespace) => {
-                    let rest = text.trim_end().to_owned();
-                    after.push(text[rest.len()..].to_owned());
-                    self.parts[end - 1] = Part::Text(rest);
-                }
-                _ => break,
-            }
-        }
-        self.parts.truncate(end);
-        self.parts.drain(..start);
-        self.trim_within();
-        after.reverse();
-        (before, after.concat())
-    }
-
-    /// Leaves out the white space that is first or last for a translator, but stands within an element.
-    fn trim_within(&mut self) {
-        for part in &mut self.parts {
-            match part {
-                Part::Text(text) => {
-                    *text = text.trim_start().to_owned();
-                    if !text.is_empty() {
-                        break;
-                    }
-                }
-                Part::Alone(_, Shown::Text(_)) => break,
-                _ => {}
-            }
-        }
-        for part in self.parts.iter_mut().rev() {
-            match part {
-                Part::Text(text) => {
-                    text.truncate(text.trim_end().len());
-                    if !text.is_empty() {
-                        break;
-                    }
-                }
-                Part::Alone(_, Shown::Text(_)) => break,
-                _ => {}
-            }
-        }
-        self.parts.retain(|part| !matches!(part, Part::Text(text) if text.is_empty()));
-    }
+/// A message in another language.
+pub(crate) struct Written {
+    pub(crate) text: String,
+    /// Whether its placeholders are in another order, where a program goes by their order alone.
+    pub(crate) is_reordered: bool,
 }
 
 impl Message {
     /// Takes a text apart whose escapes are resolved.
     pub(crate) fn of(text: &str, syntax: Syntax) -> Self {
-        let mut message = Self { pieces: Vec::new(), glue: Vec::new(), syntax, is_format: false };
+        let mut message = Self { pieces: Vec::new(), glue: Vec::new(), syntax, is_format: false, escapes: Vec::new() };
         let mut glue = String::new();
         let chunks = chunks(text);
         for (number, chunk) in chunks.iter().enumerate() {
@@ -123,8 +47,8 @@ impl Message {
             let words = &text[chunk.text.clone()];
             // The column of options in a help text.
             let is_option = words.starts_with('-') && chunks.get(number + 1).is_some_and(|next| next.is_cell);
-            let (mut piece, is_format) = piece(words, syntax);
-            message.is_format |= is_format;
+            let mut piece = piece(words, syntax, &mut message.escapes);
+            message.is_format |= piece.parts.iter().any(|part| matches!(part, Part::Alone(_, Shown::Text(_))));
             if !is_option && is_translatable(&piece.parts) {
                 let (before, after) = piece.trim();
                 message.glue.push(std::mem::replace(&mut glue, after) + &before);
@@ -146,31 +70,40 @@ impl Message {
     }
 
     /// The message with the translations of its pieces. `None` if none of them has one of its own.
-    pub(crate) fn translated(&self, translations: &[Option<Vec<Part>>]) -> Option<String> {
-        let is_changed =
-            |(piece, parts): (&Piece, &Option<Vec<Part>>)| parts.as_ref().is_some_and(|parts| *parts != piece.parts);
-        if !self.pieces.iter().zip(translations).any(is_changed) {
+    pub(crate) fn translated(&self, translations: &[Option<Vec<Part>>]) -> Option<Written> {
+        let pieces = self.pieces.iter().zip(translations);
+        let pieces = pieces.map(|(piece, parts)| (piece, parts.as_ref().unwrap_or(&piece.parts)));
+        if !pieces.clone().any(|(piece, parts)| piece.parts != *parts) {
             return None;
         }
-        let mut written = String::new();
-        for ((piece, glue), parts) in self.pieces.iter().zip(&self.glue).zip(translations) {
-            written.push_str(glue);
-            self.write(piece, parts.as_ref().unwrap_or(&piece.parts), &mut written);
+        // `%s of %d` as `%d … %s` has to say which is which.
+        let is_reordered = pieces.clone().any(|(piece, parts)| !piece.counted(parts).is_sorted());
+        let can_number = self.syntax.percent != Percent::Python && !self.pieces.iter().any(Piece::has_star);
+        let (mut text, mut number) = (String::new(), 1);
+        for ((piece, parts), glue) in pieces.zip(&self.glue) {
+            text.push_str(glue);
+            let first = (is_reordered && can_number).then_some(number);
+            self.write(piece, parts, first, &mut text);
+            number += piece.counted(&piece.parts).len();
         }
-        self.glue[self.pieces.len()..].iter().for_each(|glue| written.push_str(glue));
-        Some(written)
+        self.glue[self.pieces.len()..].iter().for_each(|glue| text.push_str(glue));
+        Some(Written { text, is_reordered: is_reordered && !can_number })
     }
 
-    fn write(&self, piece: &Piece, parts: &[Part], written: &mut String) {
+    /// Writes a piece; its placeholders get numbers from `first` on, if they need some.
+    fn write(&self, piece: &Piece, parts: &[Part], first: Option<usize>, written: &mut String) {
+        let start = written.len();
+        let mut key = None;
+        let order = piece.counted(&piece.parts);
         for part in parts {
             match part {
                 Part::Text(text) => {
                     // The space that a line end stood for.
-                    let text = if written.ends_with('\n') { text.trim_start_matches(' ') } else { text };
+                    let text = if written[start..].ends_with('\n') { text.trim_start_matches(' ') } else { text };
                     for c in text.chars() {
                         match c {
                             '\n' | '\r' => written.push(' '),
-                            c => self.syntax.escape(c, self.is_format, written),
+                            c => self.syntax.escape(c, &self.escapes, self.is_format, written),
                         }
                     }
                 }
@@ -178,113 +111,36 @@ impl Message {
                 Part::Close(mark) => written.push_str(piece.marks.get(*mark).map_or("", |(_, close)| close)),
                 Part::Alone(mark, _) => {
                     let raw = piece.marks.get(*mark).map_or("", |(raw, _)| raw);
-                    if raw == "\n" {
-                        written.truncate(written.trim_end_matches(' ').len());
+                    let place = first.and_then(|first| Some(first + order.binary_search(mark).ok()?));
+                    match (raw, place) {
+                        // Line ends are between words: a message ends with one only if its source does.
+                        ("\n", _) => {
+                            written.truncate(start + written[start..].trim_end_matches([' ', '\n']).len());
+                            if written.len() > start {
+                                written.push('\n');
+                            }
+                        }
+                        ("_" | "&", _) => key = Some((written.len(), raw)),
+                        (raw, Some(place)) => written.push_str(&numbered(raw, place)),
+                        (raw, None) => written.push_str(raw),
                     }
-                    written.push_str(raw);
                 }
             }
+        }
+        if written[start..].ends_with('\n') {
+            written.pop();
+        }
+        // The sign for a key stands before a letter: the next one, or the first.
+        if let Some((at, sign)) = key {
+            let letter = |from: usize| written[from..].find(char::is_alphanumeric).map(|place| from + place);
+            let place = letter(at.min(written.len())).or_else(|| letter(start)).unwrap_or(written.len());
+            written.insert_str(place, sign);
         }
     }
 }
 
 fn is_translatable(parts: &[Part]) -> bool {
     parts.iter().any(|part| matches!(part, Part::Text(text) if has_letters(text)))
-}
-
-/// A stretch of text with its placeholders and its markup as marks, and whether it has placeholders.
-fn piece(text: &str, syntax: Syntax) -> (Piece, bool) {
-    // What is in it, and for tags which of them belong together.
-    let mut found: Vec<(usize, usize, Found)> = Vec::new();
-    let mut at = 0;
-    let bytes = text.as_bytes();
-    while at < text.len() {
-        let special = bytes[at..].iter().position(|byte| b"%{}$<&\n#@".contains(byte));
-        let Some(special) = special else { break };
-        at += special;
-        match find(text, at, syntax) {
-            Some((length, what)) => {
-                found.push((at, length, what));
-                at += length;
-            }
-            None => at += 1,
-        }
-    }
-    let pairs = pairs(text, &found);
-    let mut piece = Piece { parts: Vec::new(), marks: Vec::new() };
-    let mut numbers = vec![0; found.len()];
-    let (mut at, mut is_format) = (0, false);
-    for (index, (start, length, what)) in found.into_iter().enumerate() {
-        let mut end = start;
-        let raw = text[start..start + length].to_owned();
-        let number = piece.marks.len();
-        let part = match (what, pairs[index]) {
-            (Found::Tag, Some((pair, close))) if pair > index => {
-                numbers[pair] = number;
-                piece.marks.push((raw, close.to_owned()));
-                Part::Open(number)
-            }
-            (Found::Tag, Some(_)) => Part::Close(numbers[index]),
-            (what, _) => {
-                piece.marks.push((raw, String::new()));
-                match what {
-                    Found::Shown(shown) => {
-                        is_format = true;
-                        Part::Alone(number, Shown::Text(shown))
-                    }
-                    Found::LineEnd => {
-                        end = at + text[at..start].trim_end_matches(' ').len();
-                        Part::Alone(number, Shown::Space)
-                    }
-                    Found::Tag => Part::Alone(number, Shown::Nothing),
-                }
-            }
-        };
-        push(&mut piece.parts, &text[at..end]);
-        piece.parts.push(part);
-        at = start + length;
-    }
-    push(&mut piece.parts, &text[at..]);
-    (piece, is_format)
-}
-
-fn push(parts: &mut Vec<Part>, text: &str) {
-    if !text.is_empty() {
-        parts.push(Part::Text(text.to_owned()));
-    }
-}
-
-/// For each tag the other of its pair, and how that is written.
-fn pairs<'t>(text: &'t str, found: &[(usize, usize, Found)]) -> Vec<Option<(usize, &'t str)>> {
-    let mut pairs = vec![None; found.len()];
-    let mut open: Vec<(usize, &str)> = Vec::new();
-    let mut counts: HashMap<&str, usize> = HashMap::new();
-    for (index, (start, length, what)) in found.iter().enumerate() {
-        let tag = &text[*start..start + length];
-        if !matches!(what, Found::Tag) || tag.ends_with("/>") {
-            continue;
-        }
-        let inner = &tag[1..tag.len() - 1];
-        let name = |inner: &'t str| inner.split(|c: char| c.is_whitespace()).next().unwrap_or(inner);
-        match inner.strip_prefix('/') {
-            None => {
-                open.push((index, name(inner)));
-                *counts.entry(name(inner)).or_default() += 1;
-            }
-            Some(inner) if counts.get(name(inner)).is_some_and(|count| *count > 0) => {
-                while let Some((begin, other)) = open.pop() {
-                    *counts.entry(other).or_default() -= 1;
-                    if other == name(inner) {
-                        pairs[begin] = Some((index, tag));
-                        pairs[index] = Some((begin, ""));
-                        break;
-                    }
-                }
-            }
-            Some(_) => {}
-        }
-    }
-    pairs
 }
 
 #[cfg(test)]
@@ -302,11 +158,11 @@ mod tests {
         };
         let message = Message::of(text, syntax);
         let same: Vec<_> = message.pieces.iter().map(|piece| Some(piece.parts.clone())).collect();
-        assert_eq!(message.translated(&same), None);
+        assert!(message.translated(&same).is_none());
         let mut written = String::new();
         for (piece, glue) in message.pieces.iter().zip(&message.glue) {
             written.push_str(glue);
-            message.write(piece, &piece.parts, &mut written);
+            message.write(piece, &piece.parts, None, &mut written);
         }
         written.push_str(&message.glue[message.pieces.len()..].concat());
         assert_eq!(written, text);
@@ -325,10 +181,10 @@ mod tests {
 
     #[test]
     fn placeholders_and_markup_are_marks() {
-        assert_eq!(drawn("Zu 50%% %1$-5.2lf und %s fertig", Syntax::c()), ["Zu 50⟨%⟩ ⟨%1$-5.2lf⟩ und ⟨%s⟩ fertig"]);
+        assert_eq!(drawn("Zu 50%% %1$-5.2lf und %s fertig", Syntax::c()), ["Zu 50% ⟨%1$-5.2lf⟩ und ⟨%s⟩ fertig"]);
         assert_eq!(drawn("%(name)s hat {x} und 100% davon", Syntax::guess()), ["⟨%(name)s⟩ hat ⟨{x}⟩ und 100% davon"]);
         assert_eq!(drawn("<b>Fett</b><br/>und <i>schief", Syntax::guess()), ["⟨0⟩Fett⟨/0⟩⟨⟩und ⟨⟩schief"]);
-        assert_eq!(drawn("a < b & c &amp; 3 > 2", Syntax::guess()), ["a < b & c ⟨&⟩ 3 > 2"]);
+        assert_eq!(drawn("a 100%% > b &amp; c", Syntax::guess()), ["a 100% > b & c"]);
     }
 
     #[test]
@@ -338,9 +194,58 @@ mod tests {
     }
 
     #[test]
+    fn placeholders_in_another_order_get_numbers() {
+        let turned = |text: &str, syntax: Syntax| {
+            let message = Message::of(text, syntax);
+            let mut parts = message.pieces[0].parts.clone();
+            parts.reverse();
+            let written = message.translated(&[Some(parts)]).unwrap();
+            (written.text, written.is_reordered)
+        };
+        let python = Syntax { percent: Percent::Python, ..Syntax::c() };
+        assert_eq!(turned("%s von %.2f", Syntax::c()), ("%2$.2f von %1$s".to_owned(), false));
+        assert_eq!(turned("%s von %d", python), ("%d von %s".to_owned(), true));
+        assert_eq!(turned("%(a)s von %(b)d", python), ("%(b)d von %(a)s".to_owned(), false));
+        assert_eq!(turned("%*d von %s", Syntax::c()), ("%s von %*d".to_owned(), true));
+        assert_eq!(turned("{} von {:>5}", Syntax::guess()), ("{1:>5} von {0}".to_owned(), false));
+    }
+
+    #[test]
+    fn the_sign_of_a_key_stands_before_a_letter() {
+        let translated = |text: &str, after: usize| {
+            let message = Message::of(text, Syntax::c());
+            let mut parts = message.pieces[0].parts.clone();
+            parts.retain(|part| !matches!(part, Part::Text(_)));
+            parts.insert(after, Part::Text("Save as".to_owned()));
+            message.translated(&[Some(parts)]).unwrap().text
+        };
+        assert_eq!(translated("Speichern _unter", 0), "Save as".replace("S", "_S"));
+        assert_eq!(translated("Speichern _unter", 1), "_Save as");
+        assert_eq!(translated("_Datei", 0), "_Save as");
+        assert_eq!(translated("Sichern &als", 1), "&Save as");
+        assert_eq!(drawn("foo_bar und a_b &amp; c", Syntax::c()), ["foo_bar und a_b & c"]);
+    }
+
+    #[test]
+    fn a_line_end_at_the_end_is_none() {
+        let message = Message::of("Das ist eine Zeile, die so lang ist, dass sie\numbrochen ist", Syntax::guess());
+        let [first, line_end, _] = &message.pieces[0].parts[..] else { panic!("three parts") };
+        let at_end = vec![first.clone(), line_end.clone()];
+        assert_eq!(message.translated(&[Some(at_end)]).unwrap().text, "Das ist eine Zeile, die so lang ist, dass sie");
+        let at_start = vec![line_end.clone(), first.clone()];
+        assert_eq!(
+            message.translated(&[Some(at_start)]).unwrap().text,
+            "Das ist eine Zeile, die so lang ist, dass sie"
+        );
+    }
+
+    #[test]
     fn signs_of_placeholders_are_written_twice_where_they_are_none() {
         let message = Message::of("%d Prozent", Syntax::c());
         let parts = vec![message.pieces[0].parts[0].clone(), Part::Text(" % or\nso".to_owned())];
-        assert_eq!(message.translated(&[Some(parts)]).unwrap(), "%d %% or so");
+        assert_eq!(message.translated(&[Some(parts)]).unwrap().text, "%d %% or so");
+        let message = Message::of("Hund &amp; Katze", Syntax::guess());
+        let parts = vec![Part::Text("a < b & 50% \"c\"".to_owned())];
+        assert_eq!(message.translated(&[Some(parts)]).unwrap().text, "a &lt; b &amp; 50% \"c\"");
     }
 }

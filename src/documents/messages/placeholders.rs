@@ -13,6 +13,8 @@
 pub(crate) struct Syntax {
     pub(crate) percent: Percent,
     pub(crate) braces: Braces,
+    /// Whether `_` or `&` may mark the letter of a key: `_Datei`, `&Datei`.
+    pub(crate) has_keys: bool,
 }
 
 /// What begins with `%`.
@@ -20,12 +22,20 @@ pub(crate) struct Syntax {
 pub(crate) enum Percent {
     /// Nothing is known: what can hardly be anything else.
     Guess,
-    /// A format of C, PHP or Python, where `%%` is `%`.
+    /// A format of C or PHP, where `%%` is `%`.
     Format,
+    /// A format of Python, in which placeholders without a name have no numbers either.
+    Python,
     /// `%1`
     Qt,
     /// A sign like any other.
     Text,
+}
+
+impl Percent {
+    fn is_format(self) -> bool {
+        matches!(self, Self::Format | Self::Python)
+    }
 }
 
 /// What stands in braces.
@@ -44,40 +54,68 @@ impl Syntax {
     /// For messages that say nothing about themselves.
     #[cfg(test)]
     pub(crate) const fn guess() -> Self {
-        Self { percent: Percent::Guess, braces: Braces::Guess }
+        Self { percent: Percent::Guess, braces: Braces::Guess, has_keys: false }
     }
 
     /// For formats of C and its relatives.
     #[cfg(test)]
     pub(crate) const fn c() -> Self {
-        Self { percent: Percent::Format, braces: Braces::Guess }
+        Self { percent: Percent::Format, braces: Braces::Guess, has_keys: true }
     }
 
-    /// Writes a character of a text so that it begins no placeholder, where the message has some.
-    pub(crate) fn escape(self, c: char, is_format: bool, written: &mut String) {
-        if self.braces == Braces::Fluent && matches!(c, '{' | '}') {
-            written.push_str(if c == '{' { "{\"{\"}" } else { "{\"}\"}" });
+    /// Writes a character of a text so that it begins nothing else. `escapes` are the characters that the message writes in
+    /// another way; where there are placeholders, their signs are written twice.
+    pub(crate) fn escape(self, c: char, escapes: &[(char, String)], is_format: bool, written: &mut String) {
+        if let Some((_, escape)) = escapes.iter().find(|(escaped, _)| *escaped == c) {
+            written.push_str(escape);
             return;
         }
-        written.push(c);
-        let is_sign = match c {
-            '%' => self.percent == Percent::Format,
-            '{' | '}' => self.braces == Braces::Format,
+        let is_doubled = match c {
+            '%' => self.percent.is_format() && is_format,
+            '{' | '}' => self.braces == Braces::Format && is_format,
             _ => false,
         };
-        if is_sign && is_format {
-            written.push(c);
+        let has_entities = escapes.iter().any(|(_, escape)| escape.starts_with('&'));
+        match c {
+            '{' if self.braces == Braces::Fluent => written.push_str("{\"{\"}"),
+            '}' if self.braces == Braces::Fluent => written.push_str("{\"}\"}"),
+            '&' if has_entities => written.push_str("&amp;"),
+            '<' if has_entities => written.push_str("&lt;"),
+            c if is_doubled => written.extend([c, c]),
+            c => written.push(c),
         }
     }
 }
 
-/// Something in a text that is no text.
+/// Something in a text that is not what it looks like.
 pub(super) enum Found {
+    /// Stands for a character of the text.
+    Character(char),
     /// Comes back as it is; a translator sees this.
     Shown(String),
     /// Begins or ends an element, or stands alone.
     Tag,
     LineEnd,
+    /// Marks the letter after it.
+    Key,
+}
+
+/// Whether a program fills a placeholder by its place among the others.
+pub(super) fn is_counted(raw: &str) -> bool {
+    match raw.as_bytes() {
+        [b'%', b'%' | b'(' | b'{' | b'<', ..] => false,
+        [b'%', .., last] => !raw.contains('$') && last.is_ascii_alphabetic() && !raw.starts_with("%L") && raw != "%n",
+        [b'{', b'}' | b':', ..] => true,
+        _ => false,
+    }
+}
+
+/// A placeholder with its place, counted from 1.
+pub(super) fn numbered(raw: &str, place: usize) -> String {
+    match raw.strip_prefix('{') {
+        Some(rest) => format!("{{{}{rest}", place - 1),
+        None => format!("%{place}${}", &raw[1..]),
+    }
 }
 
 /// Longest placeholder in bytes: what is longer is text in brackets.
@@ -98,9 +136,22 @@ pub(super) fn find(text: &str, at: usize, syntax: Syntax) -> Option<(usize, Foun
         b'{' if syntax.braces == Braces::Fluent => placeable(rest).map(as_it_is),
         b'{' | b'}' => braces(rest, syntax.braces),
         b'<' => tag(rest).map(|length| (length, Found::Tag)),
+        b'_' | b'&' if syntax.has_keys && is_key(text, at) => Some((1, Found::Key)),
         b'&' => entity(rest),
         _ => None,
     }
+}
+
+/// Whether the sign at a byte marks the letter of a key: the only one, at the beginning of a word.
+fn is_key(text: &str, at: usize) -> bool {
+    let sign = char::from(text.as_bytes()[at]);
+    let rest = &text[at + 1..];
+    let word = rest.find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len());
+    text.len() <= LONGEST
+        && rest.starts_with(char::is_alphabetic)
+        && !rest[word..].starts_with(';')
+        && !text[..at].ends_with(char::is_alphanumeric)
+        && text.matches(sign).count() == 1
 }
 
 /// The length of a placeholder whose name begins after `prefix` and one bracket, and ends with `close`.
@@ -118,7 +169,7 @@ fn percent(text: &str, kind: Percent) -> Option<(usize, Found)> {
     let shown = |length: usize| Some((length, Found::Shown(text[..length].to_owned())));
     let name_end = |close: char| within(text, 1, close);
     match bytes.get(1)? {
-        b'%' if kind == Percent::Format => return Some((2, Found::Shown("%".to_owned()))),
+        b'%' if kind != Percent::Qt => return Some((2, Found::Character('%'))),
         b'{' => return name_end('}').and_then(shown),
         b'(' => {
             let end = name_end(')')?;
@@ -150,7 +201,7 @@ fn percent(text: &str, kind: Percent) -> Option<(usize, Found)> {
 fn conversion(text: &str, kind: Percent) -> Option<usize> {
     let bytes = text.as_bytes();
     let run = |from: usize, set: &[u8]| bytes[from..].iter().take_while(|byte| set.contains(byte)).count();
-    let flags: &[u8] = if kind == Percent::Format { b"-+ #0'I" } else { b"-+#0'" };
+    let flags: &[u8] = if kind.is_format() { b"-+ #0'I" } else { b"-+#0'" };
     let mut at = run(0, flags);
     at += run(at, b"0123456789*$");
     if bytes.get(at) == Some(&b'.') {
@@ -159,7 +210,7 @@ fn conversion(text: &str, kind: Percent) -> Option<usize> {
     }
     at += run(at, b"hlLqjzt");
     let letter = *bytes.get(at)?;
-    let letters: &[u8] = if kind == Percent::Format { b"diouxXeEfFgGaAcrspnCSmb@" } else { b"diouxXeEfFgGcrs@" };
+    let letters: &[u8] = if kind.is_format() { b"diouxXeEfFgGaAcrspnCSmb@" } else { b"diouxXeEfFgGcrs@" };
     if !letters.contains(&letter) {
         return None;
     }
@@ -171,7 +222,7 @@ fn conversion(text: &str, kind: Percent) -> Option<usize> {
 fn braces(text: &str, kind: Braces) -> Option<(usize, Found)> {
     let doubled = text.as_bytes().get(1) == text.as_bytes().first();
     if doubled && kind == Braces::Format {
-        return Some((2, Found::Shown(text[..1].to_owned())));
+        return Some((2, Found::Character(char::from(text.as_bytes()[0]))));
     }
     if !text.starts_with('{') {
         return None;
@@ -223,19 +274,19 @@ fn tag(text: &str) -> Option<usize> {
     (bytes[end] == b'>').then_some(end + 1)
 }
 
-/// An entity of HTML, which a translator sees as the character it is.
+/// An entity of HTML.
 fn entity(text: &str) -> Option<(usize, Found)> {
     let end = text.bytes().take(8).position(|byte| byte == b';')?;
-    let shown = match &text[..=end] {
-        "&amp;" => "&",
-        "&lt;" => "<",
-        "&gt;" => ">",
-        "&quot;" => "\"",
-        "&hellip;" => "…",
-        "&ndash;" => "–",
-        "&mdash;" => "—",
-        "&nbsp;" => "&nbsp;",
+    let character = match &text[..=end] {
+        "&amp;" => '&',
+        "&lt;" => '<',
+        "&gt;" => '>',
+        "&quot;" => '"',
+        "&hellip;" => '…',
+        "&ndash;" => '–',
+        "&mdash;" => '—',
+        entity @ "&nbsp;" => return Some((end + 1, Found::Shown(entity.to_owned()))),
         _ => return None,
     };
-    Some((end + 1, Found::Shown(shown.to_owned())))
+    Some((end + 1, Found::Character(character)))
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use super::archive::Archive;
 use super::{Bundle, Plain, begins_with_entry, within};
+use crate::documents::html::{Markup, read_markup};
 use crate::documents::xml::inline::{Inline, Item, Space};
 use crate::documents::xml::patch::{Chunk, Patch, Patched};
-use crate::documents::xml::{Kind, Xml, escape};
-use crate::documents::{Document, Format, Options};
+use crate::documents::xml::{Kind, Xml, decode, escape};
+use crate::documents::{Document, Encoding, Format, Options, Part, Segment};
 use crate::{Error, Result};
 
 /// Books.
@@ -36,7 +37,6 @@ impl Format for Epub {
         add_metadata(&mut package_file, options);
         bundle.add_segments(entry, &package_file.segments);
         bundle.package = Some((entry, package_file));
-        let chapters = crate::documents::format("html");
         for (name, kind) in files {
             if encrypted.contains(&name) {
                 return Err(Error::Text(format!("{name} is encrypted (copy protection); a book without it is needed")));
@@ -45,23 +45,38 @@ impl Format for Epub {
                 bundle.notes.push(format!("{name} is missing in the archive"));
                 continue;
             };
-            let document: Box<dyn Document> = match (kind, chapters) {
-                (FileKind::Contents, _) => {
+            let document: Box<dyn Document> = match kind {
+                FileKind::Contents => {
                     let mut contents = xml(&bundle.archive, &name)?.1;
                     add_labels(&mut contents);
                     Box::new(Patched { patch: contents, notes: Vec::new() })
                 }
-                (FileKind::Chapter, Some(html)) => {
-                    let content = bundle.archive.content(entry)?;
-                    html.read(&content, options).map_err(|error| within(&name, error))?
-                }
-                (FileKind::Chapter, None) => {
-                    return Err(Error::Text("this build does not read HTML, of which books consist".to_owned()));
+                FileKind::Chapter => {
+                    let decoded = bundle.archive.content(entry).and_then(|content| decode(&content));
+                    let (encoding, text) = decoded.map_err(|error| within(&name, error))?;
+                    Box::new(Chapter { encoding, markup: read_markup(text, options, true) })
                 }
             };
             bundle.add(entry, document);
         }
         Ok(Box::new(bundle))
+    }
+}
+
+/// A file of XHTML.
+struct Chapter {
+    encoding: Encoding,
+    markup: Markup,
+}
+
+impl Document for Chapter {
+    fn segments(&self) -> &[Segment] {
+        self.markup.segments()
+    }
+
+    fn write(&self, translations: &[Option<Vec<Part>>]) -> Result<Vec<u8>> {
+        let text = self.markup.write(translations);
+        Ok(self.encoding.encode(&text, |c| format!("&#{};", u32::from(c))))
     }
 }
 

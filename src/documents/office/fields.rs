@@ -36,6 +36,9 @@ pub(super) fn fields(xml: &Xml) -> HashMap<usize, Field> {
         }
         let mut around = elements.iter().rev().copied().filter(|element| *element != token);
         let (Some(run), Some(parent)) = (around.next(), around.next()) else { continue };
+        if xml.local(run) != "r" {
+            continue;
+        }
         match xml.value(token, "fldCharType").as_deref() {
             Some("begin") => open.push(Open { run, around: parent, separate: None, instruction: token..token }),
             Some("separate") => {

@@ -19,6 +19,17 @@ use super::xml::patch::{Patch, Writing};
 use super::{Document, Part, Segment};
 use crate::{Error, Result};
 
+/// How deep paragraphs lie within others, as in text boxes and notes.
+const DEEPEST: usize = 30;
+/// What is said of sheets.
+const SHEETS: &str = "names of sheets and the results of formulas stay as they are, since formulas refer to them";
+
+/// What is said of paragraphs that lie deeper.
+fn too_deep(paragraphs: usize) -> Option<String> {
+    let note = || format!("paragraphs that lie more than {DEEPEST} deep in others stay as they are: {paragraphs}");
+    (paragraphs > 0).then(note)
+}
+
 /// An archive and the documents in it.
 struct Bundle {
     archive: Archive,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::archive::Archive;
-use super::{Bundle, Plain, begins_with_entry, within};
+use super::{Bundle, DEEPEST, Plain, SHEETS, begins_with_entry, too_deep, within};
 use crate::documents::xml::inline::{Code, Inline, Item, Space, shown};
 use crate::documents::xml::patch::{Chunk, Patch, Patched};
 use crate::documents::xml::{Kind, Xml};
@@ -12,9 +12,6 @@ use crate::{Error, Result};
 
 /// LibreOffice's kinds of documents.
 pub(crate) struct OpenDocument;
-
-/// How deep paragraphs lie within others, as in notes and frames.
-const DEEPEST: usize = 30;
 
 impl Format for OpenDocument {
     fn name(&self) -> &'static str {
@@ -41,15 +38,10 @@ impl Format for OpenDocument {
             let Some(entry) = bundle.archive.find(name) else { continue };
             let xml = bundle.archive.content(entry).and_then(|content| Xml::read(&content));
             let mut patch = Patch::new(xml.map_err(|error| within(name, error))?);
-            add_paragraphs(&mut patch);
-            let has_sheets = (0..patch.xml.tokens.len()).any(|token| patch.xml.begins(token, "spreadsheet"));
-            let notes = match has_sheets {
-                true => vec![
-                    "names of sheets and the results of formulas stay as they are, since formulas refer to them"
-                        .to_owned(),
-                ],
-                false => Vec::new(),
-            };
+            let mut notes: Vec<String> = too_deep(add_paragraphs(&mut patch)).into_iter().collect();
+            if (0..patch.xml.tokens.len()).any(|token| patch.xml.begins(token, "spreadsheet")) {
+                notes.push(SHEETS.to_owned());
+            }
             bundle.add(entry, Box::new(Patched { patch, notes }));
         }
         if bundle.archive.find("META-INF/documentsignatures.xml").is_some() {
@@ -69,10 +61,10 @@ fn refuse_encrypted(archive: &Archive) -> Result<()> {
     }
 }
 
-/// Adds all paragraphs of a part that are translated.
-fn add_paragraphs(patch: &mut Patch) {
+/// Adds all paragraphs of a part that are translated, and says how many lie too deep.
+fn add_paragraphs(patch: &mut Patch) -> usize {
     let looks = looks(&patch.xml);
-    let mut around: Vec<usize> = Vec::new();
+    let (mut around, mut too_deep): (Vec<usize>, usize) = (Vec::new(), 0);
     let mut token = 0;
     while token < patch.xml.tokens.len() {
         let xml = &patch.xml;
@@ -89,14 +81,16 @@ fn add_paragraphs(patch: &mut Patch) {
                 while around.last().is_some_and(|outer| xml.tokens[*outer].pair < here) {
                     around.pop();
                 }
-                if around.len() < DEEPEST {
-                    add_paragraph(patch, here, &looks);
+                match around.len() < DEEPEST {
+                    true => add_paragraph(patch, here, &looks),
+                    false => too_deep += 1,
                 }
                 around.push(here);
             }
             _ => {}
         }
     }
+    too_deep
 }
 
 /// Whether a cell holds a text of its own and no number, formula or value that is written twice.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::archive::Archive;
 use super::runs::add_paragraphs;
-use super::{Bundle, begins_with_entry, within};
+use super::{Bundle, SHEETS, begins_with_entry, too_deep, within};
 use crate::documents::xml::Xml;
 use crate::documents::xml::patch::{Patch, Patched};
 use crate::documents::{Document, Format, Options};
@@ -98,9 +98,7 @@ impl Format for Xlsx {
 
     fn read(&self, bytes: &[u8], _: &Options) -> Result<Box<dyn Document>> {
         let mut bundle = read(bytes, ["spreadsheetml.", "ms-excel."])?;
-        bundle.notes.push(
-            "names of sheets and the results of formulas stay as they are, since formulas refer to them".to_owned(),
-        );
+        bundle.notes.push(SHEETS.to_owned());
         Ok(Box::new(bundle))
     }
 }
@@ -121,14 +119,17 @@ fn read(bytes: &[u8], kinds: [&str; 2]) -> Result<Bundle> {
             types.get(&name.to_lowercase()).and_then(|kind| PARTS.iter().find(|(part, _)| is_of(kind, part)));
         let Some((part, paragraphs)) = paragraphs else { continue };
         let mut patch = xml(&bundle.archive, entry)?;
-        add_paragraphs(&mut patch, paragraphs);
+        let mut notes: Vec<String> = too_deep(add_paragraphs(&mut patch, paragraphs)).into_iter().collect();
+        if *part == "drawingml.chart" {
+            notes.push("labels of charts that come from a sheet stay as they are".to_owned());
+        }
         if part.starts_with("spreadsheetml") && !fixed.is_empty() {
             kept += patch.remove(|segment| fixed.contains(&segment.text()));
         }
-        bundle.add(entry, Box::new(Patched { patch, notes: Vec::new() }));
+        bundle.add(entry, Box::new(Patched { patch, notes }));
     }
     if kept > 0 {
-        bundle.notes.push(format!("{kept} headings of tables stay as they are, since formulas refer to them"));
+        bundle.notes.push(format!("headings of tables stay as they are, since formulas refer to them: {kept}"));
     }
     if names.iter().any(|name| name.starts_with("_xmlsignatures/")) {
         bundle.notes.push("the document is signed, and the signature does not hold for a translation".to_owned());

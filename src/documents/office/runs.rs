@@ -4,15 +4,12 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::Plain;
 use super::fields::{Field, fields};
+use super::{DEEPEST, Plain};
 use crate::documents::Shown;
 use crate::documents::xml::inline::{Code, Inline, Item, Space, shown};
 use crate::documents::xml::patch::{Chunk, Patch, Writing};
 use crate::documents::xml::{Kind, Xml, escape};
-
-/// How deep paragraphs lie within others, as in text boxes.
-const DEEPEST: usize = 30;
 
 /// The formatting of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,10 +31,10 @@ enum Atom {
     Group(Item),
 }
 
-/// Adds all paragraphs of a part: elements with one of these names.
-pub(super) fn add_paragraphs(patch: &mut Patch, names: &[&str]) {
+/// Adds all paragraphs of a part, elements with one of these names, and says how many lie too deep.
+pub(super) fn add_paragraphs(patch: &mut Patch, names: &[&str]) -> usize {
     let fields = fields(&patch.xml);
-    let mut around: Vec<usize> = Vec::new();
+    let (mut around, mut too_deep): (Vec<usize>, usize) = (Vec::new(), 0);
     for token in 0..patch.xml.tokens.len() {
         let xml = &patch.xml;
         if !matches!(xml.tokens[token].kind, Kind::Start) || !names.contains(&xml.local(token)) {
@@ -46,11 +43,13 @@ pub(super) fn add_paragraphs(patch: &mut Patch, names: &[&str]) {
         while around.last().is_some_and(|outer| xml.tokens[*outer].pair < token) {
             around.pop();
         }
-        if around.len() < DEEPEST {
-            add_paragraph(patch, token, &fields);
+        match around.len() < DEEPEST {
+            true => add_paragraph(patch, token, &fields),
+            false => too_deep += 1,
         }
         around.push(token);
     }
+    too_deep
 }
 
 fn add_paragraph(patch: &mut Patch, paragraph: usize, fields: &HashMap<usize, Field>) {
@@ -219,7 +218,7 @@ impl Reader<'_> {
         for child in xml.children(xml.inside(run)) {
             match xml.local(child) {
                 "rPr" | "lastRenderedPageBreak" | "softHyphen" => {}
-                "t" => self.words(run, child, &look, is_sheet),
+                "t" if xml.children(xml.inside(child)).next().is_none() => self.words(run, child, &look, is_sheet),
                 "noBreakHyphen" => self.atoms.push(Atom::Words("\u{2011}".to_owned(), look.clone())),
                 name => {
                     let shown = if ["tab", "ptab", "br", "cr"].contains(&name) { Shown::Space } else { Shown::Nothing };
@@ -359,7 +358,8 @@ struct Runs {
 
 impl Writing for Runs {
     fn text(&self, xml: &Xml, text: &str, open: &[usize], written: &mut String) {
-        let properties = open.iter().rev().find_map(|mark| self.looks[*mark].as_ref()).unwrap_or(&self.base);
+        // Formatting is always the innermost mark: links and changes are around it.
+        let properties = open.last().and_then(|mark| self.looks[*mark].as_ref()).unwrap_or(&self.base);
         let prefix = &self.prefix;
         let space = if self.has_space_attribute && text.trim() != text { " xml:space=\"preserve\"" } else { "" };
         written.push_str(&format!("<{prefix}r>"));

@@ -2,6 +2,7 @@
 
 use super::super::source::Source;
 use super::super::{Document, Format, Options};
+use super::escapes::{common, numbered, resolved};
 use super::{Catalogue, guess};
 use crate::{Error, Result};
 
@@ -77,12 +78,6 @@ impl Format for Apple {
     }
 }
 
-/// A character as `\U`.
-fn escaped(c: char) -> String {
-    let mut units = [0; 2];
-    c.encode_utf16(&mut units).iter().map(|unit| format!("\\U{unit:04x}")).collect()
-}
-
 /// Where a string ends that begins here.
 fn end_of_string(text: &str) -> Option<usize> {
     let mut bytes = text.bytes().enumerate().skip(1);
@@ -96,30 +91,13 @@ fn end_of_string(text: &str) -> Option<usize> {
     None
 }
 
+/// A character as `\U`.
+fn escaped(c: char) -> String {
+    numbered("\\U", c)
+}
+
 fn unescaped(text: &str) -> String {
-    let mut said = String::with_capacity(text.len());
-    let mut units: Vec<u16> = Vec::new();
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let unit = rest.strip_prefix("\\U").or_else(|| rest.strip_prefix("\\u"));
-        if let Some(unit) = unit.and_then(|rest| u16::from_str_radix(rest.get(..4)?, 16).ok()) {
-            units.push(unit);
-            rest = &rest[6..];
-            continue;
-        }
-        said.push_str(&String::from_utf16_lossy(&std::mem::take(&mut units)));
-        rest = &rest[c.len_utf8()..];
-        let escaped = rest.chars().next().filter(|_| c == '\\');
-        rest = &rest[escaped.map_or(0, char::len_utf8)..];
-        said.push(match escaped {
-            Some('n') => '\n',
-            Some('t') => '\t',
-            Some('r') => '\r',
-            Some(other) => other,
-            None => c,
-        });
-    }
-    said + &String::from_utf16_lossy(&units)
+    resolved(text, &["\\U", "\\u"], |c, _| Some(common(c)))
 }
 
 fn write(text: &str) -> String {

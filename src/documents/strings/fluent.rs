@@ -189,7 +189,7 @@ fn value(catalogue: &mut Catalogue, text: &str, range: Range<usize>, name: &str)
         }
         said.push_str(if number > 0 { content.get(indent..).unwrap_or("") } else { content });
     }
-    let line_end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let line_end = catalogue.line_end;
     let written = move |text: &str| {
         let mut written = String::with_capacity(text.len());
         for (number, line) in text.split('\n').enumerate() {
@@ -207,6 +207,6 @@ fn value(catalogue: &mut Catalogue, text: &str, range: Range<usize>, name: &str)
         }
         written
     };
-    let syntax = Syntax { percent: Percent::Text, braces: Braces::Fluent };
+    let syntax = Syntax { percent: Percent::Text, braces: Braces::Fluent, has_keys: false };
     catalogue.add(name, range, said, syntax, Box::new(written));
 }

@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+/// The bytes in which `count, plural,` ends after its brace.
+const LONGEST_NAME: usize = 150;
+
 /// What choices a message has.
 pub(super) enum Found {
     Nothing,
@@ -22,16 +25,16 @@ struct Open {
 /// Looks for choices in a message.
 pub(super) fn branches(text: &str) -> Found {
     let is_choice_at = |at: usize| {
-        let mut parts = text[at + 1..].splitn(3, ',');
+        let near = text.as_bytes()[at + 1..].iter().take(LONGEST_NAME).copied().collect::<Vec<u8>>();
+        let near = String::from_utf8_lossy(&near);
+        let mut parts = near.splitn(3, ',');
         let name = parts.next().unwrap_or("").trim();
         let kind = parts.next().unwrap_or("").trim();
         !name.is_empty()
-            && name.len() < 100
             && !name.contains(['{', '}'])
             && ["plural", "select", "selectordinal"].contains(&kind)
             && parts.next().is_some()
     };
-    // Where a search for commas would go on and on, there is none.
     let has_choice = ["plural", "select"].iter().any(|kind| text.contains(kind)) && text.contains('{');
     if !has_choice {
         return Found::Nothing;

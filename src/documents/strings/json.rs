@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::super::source::Source;
 use super::super::{Document, Format, Options};
+use super::escapes::{common, numbered, resolved};
 use super::{Catalogue, guess};
 use crate::{Error, Result};
 
@@ -121,9 +122,10 @@ fn strings(text: &str, line: impl Fn(usize) -> usize) -> Result<Vec<Found>> {
                     }
                 } else {
                     // Of a value that lies deep, the last keys and the first.
-                    let keys =
-                        open.iter().enumerate().filter(|(depth, _)| *depth < 3 || depth + MOST_KEYS >= open.len());
-                    let path = keys.map(|(_, open)| match open {
+                    let first = open.len().min(3);
+                    let last = first.max(open.len().saturating_sub(MOST_KEYS));
+                    let keys = open[..first].iter().chain(&open[last..]);
+                    let path = keys.map(|open| match open {
                         Open::Object(key) => key.clone().unwrap_or_default(),
                         Open::Array(place) => place.to_string(),
                     });
@@ -182,36 +184,15 @@ fn end_of_string(bytes: &[u8], start: usize) -> Option<usize> {
 
 /// A character as `\u`.
 fn escaped(c: char) -> String {
-    let mut units = [0; 2];
-    c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+    numbered("\\u", c)
 }
 
 fn unescaped(text: &str) -> String {
-    let mut said = String::with_capacity(text.len());
-    let mut units: Vec<u16> = Vec::new();
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        let unit = rest.strip_prefix("\\u").and_then(|rest| u16::from_str_radix(rest.get(..4)?, 16).ok());
-        if let Some(unit) = unit {
-            units.push(unit);
-            rest = &rest[6..];
-            continue;
-        }
-        said.push_str(&String::from_utf16_lossy(&std::mem::take(&mut units)));
-        rest = &rest[c.len_utf8()..];
-        let escaped = rest.chars().next().filter(|_| c == '\\');
-        rest = &rest[escaped.map_or(0, char::len_utf8)..];
-        said.push(match escaped {
-            Some('n') => '\n',
-            Some('t') => '\t',
-            Some('r') => '\r',
-            Some('b') => '\u{8}',
-            Some('f') => '\u{c}',
-            Some(other) => other,
-            None => c,
-        });
-    }
-    said + &String::from_utf16_lossy(&units)
+    resolved(text, &["\\u"], |c, _| match c {
+        'b' => Some('\u{8}'),
+        'f' => Some('\u{c}'),
+        c => Some(common(c)),
+    })
 }
 
 fn write(text: &str, writes_ascii: bool, writes_slashes: bool) -> String {

@@ -4,6 +4,7 @@
 //! file are texts in its source language; there is no other language in it.
 
 mod apple;
+mod escapes;
 mod fluent;
 mod icu;
 mod json;
@@ -46,6 +47,7 @@ struct Catalogue {
     escape: Option<fn(char) -> String>,
     notes: Vec<String>,
     numbers: LineNumbers,
+    line_end: &'static str,
 }
 
 /// Most notes about single values.
@@ -55,7 +57,8 @@ impl Catalogue {
     fn new(source: Source, escape: Option<fn(char) -> String>) -> Self {
         let numbers = LineNumbers::of(&source.text);
         let (values, segments, renamed, notes) = Default::default();
-        Self { source, values, segments, renamed, escape, notes, numbers }
+        let line_end = if source.text.contains("\r\n") { "\r\n" } else { "\n" };
+        Self { source, values, segments, renamed, escape, notes, numbers, line_end }
     }
 
     /// Adds a value with its name. Text that is none (addresses, dates' formats) is left out.
@@ -115,7 +118,7 @@ fn is_code(text: &str) -> bool {
 
 /// What messages have where nothing more is known.
 fn guess() -> Syntax {
-    Syntax { percent: Percent::Guess, braces: Braces::Guess }
+    Syntax { percent: Percent::Guess, braces: Braces::Guess, has_keys: false }
 }
 
 impl Document for Catalogue {
@@ -133,7 +136,7 @@ impl Document for Catalogue {
                 at += message.pieces.len();
                 is_changed |= translated.is_some();
                 text.push_str(&value.text[end..range.start]);
-                text.push_str(translated.as_deref().unwrap_or(&value.text[range.clone()]));
+                text.push_str(translated.as_ref().map_or(&value.text[range.clone()], |written| &written.text));
                 end = range.end;
             }
             text.push_str(&value.text[end..]);

@@ -2,6 +2,7 @@
 
 use super::super::source::{Source, lines};
 use super::super::{Document, Format, Options};
+use super::escapes::{common, numbered, resolved};
 use super::{Catalogue, guess};
 use crate::Result;
 
@@ -26,8 +27,8 @@ impl Format for Properties {
         let text = source.text.clone();
         // Only a file that has other characters as they are can have more of them.
         let is_ascii = text.is_ascii();
-        let line_end = if text.contains("\r\n") { "\r\n" } else { "\n" };
         let mut catalogue = Catalogue::new(source, Some(escaped));
+        let line_end = catalogue.line_end;
         let lines = lines(&text);
         let mut at = 0;
         while at < lines.len() {
@@ -66,12 +67,6 @@ impl Format for Properties {
     }
 }
 
-/// A character as `\u`.
-fn escaped(c: char) -> String {
-    let mut units = [0; 2];
-    c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect()
-}
-
 fn indentation(line: &str) -> usize {
     line.len() - line.trim_start_matches([' ', '\t', '\u{c}']).len()
 }
@@ -108,39 +103,23 @@ fn has_argument(text: &str) -> bool {
     text.match_indices('{').any(|(at, _)| text[at + 1..].starts_with(|c: char| c.is_ascii_digit()))
 }
 
+/// A character as `\u`.
+fn escaped(c: char) -> String {
+    numbered("\\u", c)
+}
+
 /// What a value says.
 fn unescaped(value: &str) -> String {
-    let mut said = String::with_capacity(value.len());
-    let mut rest = value;
-    let mut units: Vec<u16> = Vec::new();
-    while let Some(c) = rest.chars().next() {
-        let unit = rest.strip_prefix("\\u").and_then(|rest| u16::from_str_radix(rest.get(..4)?, 16).ok());
-        if let Some(unit) = unit {
-            units.push(unit);
-            rest = &rest[6..];
-            continue;
+    resolved(value, &["\\u"], |c, rest| match c {
+        'f' => Some('\u{c}'),
+        // The value goes on in the next line.
+        '\n' | '\r' => {
+            *rest = rest.strip_prefix('\n').filter(|_| c == '\r').unwrap_or(rest);
+            *rest = &rest[indentation(rest)..];
+            None
         }
-        said.push_str(&String::from_utf16_lossy(&std::mem::take(&mut units)));
-        rest = &rest[c.len_utf8()..];
-        if c != '\\' {
-            said.push(c);
-            continue;
-        }
-        let Some(c) = rest.chars().next() else { break };
-        rest = &rest[c.len_utf8()..];
-        match c {
-            'n' => said.push('\n'),
-            't' => said.push('\t'),
-            'r' => said.push('\r'),
-            'f' => said.push('\u{c}'),
-            '\n' | '\r' => {
-                rest = rest.strip_prefix('\n').filter(|_| c == '\r').unwrap_or(rest);
-                rest = &rest[indentation(rest)..];
-            }
-            c => said.push(c),
-        }
-    }
-    said + &String::from_utf16_lossy(&units)
+        c => Some(common(c)),
+    })
 }
 
 /// A value, over several lines if the one before was: the columns of these, of what stands before the first and before others.

@@ -68,7 +68,8 @@ impl Format for Yaml {
                 ScalarStyle::Literal | ScalarStyle::Folded => {
                     match block(&text, scalar.range.start, &scalar.text, style) {
                         Some(block) => {
-                            let Block { range, said, indent, width, line_end } = block;
+                            let Block { range, said, indent, width } = block;
+                            let line_end = catalogue.line_end;
                             let written = move |text: &str| write_block(text, indent, width, line_end);
                             catalogue.add(&name, range, said, guess(), Box::new(written));
                         }
@@ -169,7 +170,8 @@ fn exact(text: &str, range: Range<usize>, style: ScalarStyle) -> Option<Range<us
     }
     match style {
         ScalarStyle::Plain => {
-            end = start + text[start..end].trim_end().len();
+            // White space of other kinds belongs to it.
+            end = start + text[start..end].trim_end_matches([' ', '\t', '\n', '\r']).len();
             return (start < end).then_some(start..end);
         }
         ScalarStyle::Literal | ScalarStyle::Folded => return Some(start..end),
@@ -266,7 +268,6 @@ struct Block {
     indent: usize,
     /// For `>`, the columns of its longest line.
     width: Option<usize>,
-    line_end: &'static str,
 }
 
 /// The block whose first character is at `start`, if it says `said`.
@@ -293,7 +294,6 @@ fn block(text: &str, start: usize, said: &str, style: ScalarStyle) -> Option<Blo
     while lines.last().is_some_and(|line| line.trim_matches(' ').is_empty()) {
         lines.pop();
     }
-    let line_end = if text.contains("\r\n") { "\r\n" } else { "\n" };
     let same = |a: &str, b: &str| a.split_whitespace().eq(b.split_whitespace());
     let (found, width) = match style {
         ScalarStyle::Literal => (lines.join("\n"), None),
@@ -316,7 +316,7 @@ fn block(text: &str, start: usize, said: &str, style: ScalarStyle) -> Option<Blo
         ScalarStyle::Literal => found.trim_end() == said.trim_end(),
         _ => same(&found, said),
     };
-    (is_same && start < end).then_some(Block { range: start..end, said: found, indent, width, line_end })
+    (is_same && start < end).then_some(Block { range: start..end, said: found, indent, width })
 }
 
 /// A block without the indentation of its first line, which stands before it.
@@ -324,6 +324,8 @@ fn write_block(text: &str, indent: usize, width: Option<usize>, line_end: &str) 
     let prefix = format!("{line_end}{}", " ".repeat(indent));
     let mut written = String::new();
     for (number, line) in text.split('\n').enumerate() {
+        // The first line says how far all are indented.
+        let line = if number == 0 || line.trim().is_empty() { line.trim_start() } else { line };
         if number > 0 {
             written.push_str(if line.is_empty() { line_end } else { &prefix });
         }

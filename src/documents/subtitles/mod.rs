@@ -258,7 +258,7 @@ impl Builder<'_> {
 
     /// More text; white space after white space, or where nothing was said, is left out.
     fn text(&mut self, text: &str) {
-        let is_space = text == " ";
+        let is_space = text.trim().is_empty();
         if is_space && self.is_spaced {
             return;
         }

@@ -101,23 +101,20 @@ impl Words {
         lines
     }
 
-    /// Cuts `words` into parts, none of them empty. `wanted` are the columns of each cut with their weights, `room` the columns of
-    /// each part. Gives the word that each part but the first begins with.
+    /// Cuts `words` into parts, none of them empty. `wanted` are the columns of each cut with their weights, and `cost` says how
+    /// bad it is if a part is so many columns wide. Gives the word that each part but the first begins with.
     ///
     /// There must be as many words as parts.
     pub(super) fn split(
         &self,
         words: Range<usize>,
         wanted: &[Vec<(f64, f64)>],
-        room: impl Fn(usize) -> usize,
+        cost: impl Fn(usize, usize) -> f64,
     ) -> Vec<usize> {
         let parts = wanted.len() + 1;
         debug_assert!(words.len() >= parts);
         let unit = (self.width(words.clone()) as f64 / parts as f64).max(1.);
-        let crowded = |from: usize, to: usize, part: usize| match self.width(from..to).saturating_sub(room(part)) {
-            0 => 0.,
-            over => 3. + 10. * over as f64 / unit,
-        };
+        let cost_of = |from: usize, to: usize, part: usize| cost(part, self.width(from..to));
         // The least cost of each place for the cut, and the place of the cut before.
         let mut table: Vec<Vec<(usize, f64, usize)>> = vec![vec![(words.start, 0., 0)]];
         for (number, wanted) in wanted.iter().enumerate() {
@@ -126,20 +123,20 @@ impl Words {
                 / wanted.iter().map(|(_, weight)| weight).sum::<f64>();
             let near = self.columns.partition_point(|(start, _)| (*start as f64) < goal).clamp(first, last);
             let before = &table[number];
-            let cost = |word: usize| -> (usize, f64, usize) {
+            let least = |word: usize| -> (usize, f64, usize) {
                 let far =
                     |(column, weight): &(f64, f64)| weight * ((self.columns[word].0 as f64 - column) / unit).powi(2);
                 let own = wanted.iter().map(far).sum::<f64>() + self.badness[word];
                 let way = before.iter().enumerate().filter(|(_, (from, ..))| *from < word);
-                let way = way.map(|(place, (from, cost, _))| (cost + crowded(*from, word, number), place));
+                let way = way.map(|(place, (from, cost, _))| (cost + cost_of(*from, word, number), place));
                 let best = way.min_by(|a, b| a.0.total_cmp(&b.0));
                 best.map_or((word, f64::INFINITY, 0), |(cost, place)| (word, cost + own, place))
             };
             let places = near.saturating_sub(NEAR).max(first)..=(near + NEAR).min(last);
-            table.push(places.map(cost).collect());
+            table.push(places.map(least).collect());
         }
         let last = table[parts - 1].iter().enumerate();
-        let last = last.map(|(place, (from, cost, _))| (cost + crowded(*from, words.end, parts - 1), place));
+        let last = last.map(|(place, (from, cost, _))| (cost + cost_of(*from, words.end, parts - 1), place));
         let mut place = last.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(0, |(_, place)| place);
         let mut cuts = Vec::with_capacity(parts - 1);
         for row in table[1..].iter().rev() {
@@ -148,6 +145,14 @@ impl Words {
         }
         cuts.reverse();
         cuts
+    }
+}
+
+/// How bad it is if a part has more columns than there is room.
+pub(super) fn crowded(width: usize, room: usize) -> f64 {
+    match width.saturating_sub(room) {
+        0 => 0.,
+        over => 3. + 10. * over as f64 / room.max(1) as f64,
     }
 }
 
@@ -184,7 +189,7 @@ mod tests {
         let words = Words::of(text);
         let wanted: Vec<_> = wanted.iter().map(|column| vec![(*column, 4.)]).collect();
         let mut cuts = vec![0];
-        cuts.extend(words.split(0..words.spans.len(), &wanted, |_| room));
+        cuts.extend(words.split(0..words.spans.len(), &wanted, |_, width| crowded(width, room)));
         let ends = cuts.iter().skip(1).map(|cut| words.spans[cut - 1].end).chain([text.len()]);
         cuts.iter().zip(ends).map(|(cut, end)| text[words.spans[*cut].start..end].to_owned()).collect()
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::split::Words;
+use super::split::{Words, crowded};
 use super::{Mark, Place, Spot, Syntax};
 use crate::documents::Part;
 use crate::documents::source::is_no_break;
@@ -10,6 +10,10 @@ use crate::documents::source::is_no_break;
 /// How much the mark between two cues says about where the text is cut, beside the share of the text that the cue had.
 const WEIGHT_OF_MARK: f64 = 3.;
 const WEIGHT_OF_SHARE: f64 = 2.;
+/// A cue's part of a sentence, beside the part it had, and how bad it is if it has less or more.
+const LEAST_SHARE: f64 = 0.65;
+const MOST_SHARE: f64 = 1.5;
+const UNEVEN: f64 = 10.;
 /// Lines of a cue are about equally long.
 const WEIGHT_OF_LINE: f64 = 2.;
 
@@ -138,9 +142,16 @@ fn shares(words: &Words, flat: &Flat, spots: &[Spot], width: usize) -> Vec<Range
         let mark = border.map(|byte| (words.column(*byte) as f64, WEIGHT_OF_MARK));
         wanted.push([(share, WEIGHT_OF_SHARE)].into_iter().chain(mark).collect());
     }
-    let room = |part: usize| (width * spots[part].lines.max(1)).saturating_sub(spots[part].lead);
+    let cost = |part: usize, width_of_part: usize| {
+        let room = (width * spots[part].lines.max(1)).saturating_sub(spots[part].lead);
+        // Nobody reads a cue in half of its time, and nobody waits for one with two words.
+        let share = words.total() as f64 * spots[part].columns as f64 / all.max(1) as f64;
+        let ratio = width_of_part as f64 / share.max(1.);
+        let uneven = UNEVEN * ((LEAST_SHARE - ratio).max(0.).powi(2) + (ratio - MOST_SHARE).max(0.).powi(2));
+        crowded(width_of_part, room) + uneven
+    };
     let mut cuts = vec![0];
-    cuts.extend(words.split(0..count, &wanted, room));
+    cuts.extend(words.split(0..count, &wanted, cost));
     let ends = cuts.iter().skip(1).copied().chain([count]).collect::<Vec<_>>();
     cuts.into_iter().zip(ends).map(|(start, end)| start..end).collect()
 }
@@ -155,7 +166,8 @@ fn breaks(words: &Words, share: Range<usize>, spot: &Spot, width: usize) -> Vec<
     let (from, to) = (words.column(first) as f64 - spot.lead as f64, words.column(last) as f64);
     let goal = |line: usize| vec![(from + (to - from) * line as f64 / lines as f64, WEIGHT_OF_LINE)];
     let wanted: Vec<_> = (1..lines).map(goal).collect();
-    let cuts = words.split(share, &wanted, |line| if line == 0 { width.saturating_sub(spot.lead) } else { width });
+    let room = |line: usize| if line == 0 { width.saturating_sub(spot.lead) } else { width };
+    let cuts = words.split(share, &wanted, |line, width| crowded(width, room(line)));
     cuts.into_iter().map(|word| words.spans[word].start).collect()
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::refine::Refining;
+use super::words::Words;
 
 /// Links of ranges that hold more words than this go from the first to the first and from the last to the last.
 const MOST_WORDS: usize = 8;
@@ -14,25 +15,6 @@ pub(super) struct Links {
     pub(super) sources: Vec<Vec<(usize, f32)>>,
     /// For each word of the source: words of the translation, and how much of those it is.
     pub(super) targets: Vec<Vec<(usize, f32)>>,
-}
-
-/// A text and its words.
-pub(super) struct Words<'t> {
-    pub(super) text: &'t str,
-    pub(super) ranges: Vec<Range<usize>>,
-}
-
-impl Words<'_> {
-    pub(super) fn get(&self, word: usize) -> &str {
-        &self.text[self.ranges[word].clone()]
-    }
-
-    /// The words that have a byte in `bytes`.
-    pub(super) fn within(&self, bytes: &Range<usize>) -> Range<usize> {
-        let start = self.ranges.partition_point(|word| word.end <= bytes.start);
-        let end = self.ranges.partition_point(|word| word.start < bytes.end);
-        start..end.max(start)
-    }
 }
 
 impl Links {

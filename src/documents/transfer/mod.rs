@@ -14,9 +14,10 @@ mod write;
 
 use super::{Part, Segment, Translated};
 
-use links::{Links, Words};
+use links::Links;
 use place::Placing;
 use tree::Tree;
+use words::Words;
 
 /// A translation with the marks of its segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

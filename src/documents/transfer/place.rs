@@ -3,12 +3,15 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::links::{Links, Words};
+use super::links::Links;
 use super::tree::Tree;
+use super::words::Words;
 use super::words::{class, is_stop};
 
 /// What a word that belongs to something else costs an element that goes around it; a word of its own is worth 1.
 const FOREIGN: f32 = 0.75;
+/// Bytes of a word that is worth half beyond a word of something else.
+const LIGHT: usize = 3;
 /// What a word without link costs.
 const UNLINKED: f32 = 0.05;
 /// Elements in one another beyond this go around the same words.
@@ -196,7 +199,9 @@ impl<'a> Placing<'a> {
             let between = last.map(|last| self.cost[target] - self.cost[last + 1]);
             match between {
                 Some(cost) if cost < value && last.is_none_or(|last| !is_divided(last, target)) => {
-                    value += share - cost
+                    // `is`, `of`, `to` look at anything: no reason to go around a word of something else.
+                    let is_light = cost >= FOREIGN && self.target.get(target).len() <= LIGHT;
+                    value += if is_light { share / 2.0 } else { share } - cost
                 }
                 _ => (start, value) = (target, share),
             }

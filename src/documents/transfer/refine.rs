@@ -5,8 +5,7 @@
 
 use std::ops::Range;
 
-use super::links::Words;
-use super::words::{class, is_stop};
+use super::words::{Words, class, is_stop};
 
 /// Letters of a word that carries meaning, as a rule.
 const LONG: usize = 4;

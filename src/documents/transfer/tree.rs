@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::links::Words;
-use super::words::class;
+use super::words::{Words, class};
 use crate::documents::{Part, Segment, Shown, Translated};
 
 /// An element, or a mark that stands by itself.

@@ -2,6 +2,25 @@
 
 use std::ops::Range;
 
+/// A text and its words.
+pub(super) struct Words<'t> {
+    pub(super) text: &'t str,
+    pub(super) ranges: Vec<Range<usize>>,
+}
+
+impl Words<'_> {
+    pub(super) fn get(&self, word: usize) -> &str {
+        &self.text[self.ranges[word].clone()]
+    }
+
+    /// The words that have a byte in `bytes`.
+    pub(super) fn within(&self, bytes: &Range<usize>) -> Range<usize> {
+        let start = self.ranges.partition_point(|word| word.end <= bytes.start);
+        let end = self.ranges.partition_point(|word| word.start < bytes.end);
+        start..end.max(start)
+    }
+}
+
 /// What a character is to a mark.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {

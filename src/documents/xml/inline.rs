@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use crate::documents::source::has_letters;
 use crate::documents::{Part, Shown};
 
 /// What is written for a mark.
@@ -73,8 +74,7 @@ enum Role {
 impl Inline {
     /// Puts a text together; `None` if there is nothing to translate in it: no letter.
     pub(crate) fn new(items: Vec<Item>, space: Space) -> Option<Self> {
-        let has_letters = |item: &Item| matches!(item, Item::Text(text) if text.chars().any(char::is_alphabetic));
-        if !items.iter().any(has_letters) {
+        if !items.iter().any(|item| matches!(item, Item::Text(text) if has_letters(text))) {
             return None;
         }
         let (first, items, last) = without_white_space(items);
@@ -180,17 +180,33 @@ fn pairs(items: Vec<Item>, space: Space) -> (Vec<Role>, Marks) {
     (roles, marks)
 }
 
-/// Ends a mark. What has nothing in it stands by itself.
+/// Ends a mark. What has no words in it stands by itself.
 fn close(mark: usize, code: Code, roles: &mut Vec<Role>, marks: &mut Marks) {
-    if matches!(roles.last(), Some(Role::Open(open)) if *open == mark) {
-        roles.pop();
-        let open = std::mem::take(&mut marks[mark].0);
-        marks[mark].0 = Code::Many(vec![open, code]);
-        roles.push(Role::Alone(mark, Shown::Nothing));
-    } else {
+    let blank = match roles.as_slice() {
+        [.., Role::Open(open)] if *open == mark => Some(0),
+        [.., Role::Open(open), Role::Text(text)] if *open == mark && is_blank(text) => Some(1),
+        _ => None,
+    };
+    let Some(blank) = blank else {
         marks[mark].1 = code;
         roles.push(Role::Close(mark));
+        return;
+    };
+    let (mut codes, mut shown) = (vec![std::mem::take(&mut marks[mark].0)], Shown::Nothing);
+    for role in roles.drain(roles.len() - blank..) {
+        if let Role::Text(text) = role {
+            shown = if text.is_empty() { Shown::Nothing } else { Shown::Space };
+            codes.push(Code::Text(text));
+        }
     }
+    codes.push(code);
+    marks[mark].0 = Code::Many(codes);
+    roles.pop();
+    roles.push(Role::Alone(mark, shown));
+}
+
+fn is_blank(text: &str) -> bool {
+    text.chars().all(char::is_whitespace)
 }
 
 fn is_space(character: char) -> bool {
@@ -224,7 +240,6 @@ fn without_ends(roles: Vec<Role>, marks: &mut Marks) -> (Vec<Code>, Vec<Role>, V
     let mut roles: Vec<Option<Role>> = roles.into_iter().map(Some).collect();
     let (mut from, mut to) = (0, roles.len());
     let (mut before, mut after) = (Vec::new(), Vec::new());
-    let is_blank = |text: &str| text.chars().all(char::is_whitespace);
     loop {
         match (&roles[from], &roles[to - 1]) {
             (Some(Role::Text(text)), _) if is_blank(text) => before.push(Code::Text(text.clone())),
@@ -281,4 +296,47 @@ fn without_ends(roles: Vec<Role>, marks: &mut Marks) -> (Vec<Code>, Vec<Role>, V
     }
     after.reverse();
     (before, roles.drain(from..to).flatten().collect(), after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drawn(items: Vec<Item>) -> Vec<Part> {
+        Inline::new(items, Space::Collapses).unwrap().parts
+    }
+
+    #[test]
+    fn what_is_at_the_ends_stays_outside() {
+        let (open, close) = (|| Item::Open(Code::Nothing), || Item::Close(Code::Nothing));
+        let text = |text: &str| Item::Text(text.to_owned());
+        let alone = || Item::Alone(Code::Nothing, Shown::Space);
+        let word = vec![Part::Text("Wort".to_owned())];
+        assert_eq!(drawn(vec![alone(), open(), text(" Wort "), alone(), close(), text(" ")]), word);
+        assert_eq!(drawn(vec![text("Wort"), open(), text(" "), close(), open(), close()]), word);
+        // Within a text, what has only a space is one.
+        let within = drawn(vec![text("ein"), open(), text(" "), close(), text("Wort")]);
+        assert_eq!(within[1], Part::Alone(0, Shown::Space));
+        assert!(Inline::new(vec![text("12"), alone()], Space::Collapses).is_none());
+    }
+
+    #[test]
+    fn what_begins_and_does_not_end_stands_by_itself() {
+        let text = |text: &str| Item::Text(text.to_owned());
+        let begin = |key: &str| Item::Begin(key.to_owned(), Code::Nothing);
+        let end = |key: &str| Item::End(key.to_owned(), Code::Nothing);
+        let parts = drawn(vec![
+            text("a"),
+            begin("1"),
+            text("b"),
+            begin("2"),
+            text("c"),
+            end("1"),
+            text("d"),
+            end("2"),
+            text("e"),
+        ]);
+        let kinds: Vec<bool> = parts.iter().map(|part| matches!(part, Part::Open(_) | Part::Close(_))).collect();
+        assert_eq!(kinds, [false, false, false, true, false, false, false, true, false]);
+    }
 }

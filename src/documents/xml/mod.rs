@@ -10,6 +10,7 @@ use quick_xml::events::Event;
 use quick_xml::reader::Reader;
 
 use super::Encoding;
+use super::source::Source;
 use crate::{Error, Result};
 
 /// A file of XML.
@@ -69,17 +70,7 @@ impl Xml {
     /// # Errors
     /// In which line it is not well-formed.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self> {
-        if bytes.starts_with(b"<\0") || bytes.starts_with(b"\0<") {
-            return Err(Error::Text(
-                "line 1: UTF-16 without a byte order mark; save it with one, or as UTF-8".to_owned(),
-            ));
-        }
-        let (encoding, text) = Encoding::decode(bytes, declared_encoding(bytes));
-        let text = text.into_owned();
-        if !bytes.is_empty() && encoding.encode(&text, |_| String::new()) != bytes {
-            let problem = format!("line 1: there are bytes in it that are not {}; save it as UTF-8", encoding.name());
-            return Err(Error::Text(problem));
-        }
+        let (encoding, text) = decode(bytes)?;
         let line_ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
         let mut xml = Self { bytes: bytes.to_owned(), encoding, text: String::new(), tokens: Vec::new(), line_ends };
         xml.tokens = xml.scan(&text)?;
@@ -100,6 +91,9 @@ impl Xml {
             let to = reader.buffer_position() as usize;
             let mut pair = tokens.len();
             let kind = match event {
+                Event::Start(tag) | Event::Empty(tag) if !has_attributes(tag.attributes_raw()) => {
+                    return Err(wrong(from, "an attribute that is not name=\"value\""));
+                }
                 Event::Start(_) => {
                     open.push(tokens.len());
                     Kind::Start
@@ -272,6 +266,37 @@ impl Xml {
     }
 }
 
+/// Whether what stands behind the name of a tag is a list of attributes.
+fn has_attributes(mut rest: &str) -> bool {
+    loop {
+        let trimmed = rest.trim_ascii_start();
+        if trimmed.is_empty() {
+            return true;
+        }
+        let Some((name, value)) = trimmed.split_once('=').filter(|_| trimmed.len() < rest.len()) else { return false };
+        let value = value.trim_ascii_start();
+        let Some(quote) = value.chars().next().filter(|c| ['"', '\''].contains(c)) else { return false };
+        let name = name.trim_ascii_end();
+        if name.is_empty() || name.contains(|c: char| c.is_ascii_whitespace() || "\"'<>/&".contains(c)) {
+            return false;
+        }
+        let Some(end) = value[1..].find(quote) else { return false };
+        rest = &value[end + 2..];
+    }
+}
+
+/// Decodes a file by its byte order mark or its declaration.
+///
+/// # Errors
+/// If it has bytes that its encoding does not have, which could not be written again.
+pub(crate) fn decode(bytes: &[u8]) -> Result<(Encoding, String)> {
+    if bytes.starts_with(b"<\0") || bytes.starts_with(b"\0<") {
+        return Err(Error::Text("line 1: UTF-16 without a byte order mark; save it with one, or as UTF-8".to_owned()));
+    }
+    let source = Source::read(bytes, declared_encoding(bytes))?;
+    Ok((source.encoding, source.text))
+}
+
 /// A name without its prefix.
 fn local(name: &str) -> &str {
     name.rsplit_once(':').map_or(name, |(_, local)| local)
@@ -350,7 +375,16 @@ mod tests {
 
     #[test]
     fn what_is_not_well_formed_names_its_line() {
-        for source in ["<a>\n<b></a>", "<a>\n<b>", "<a/>\n</a>", "<a>\n&lt</a>", "<a>\n<!-- </a>"] {
+        for source in [
+            "<a>\n<b></a>",
+            "<a>\n<b>",
+            "<a/>\n</a>",
+            "<a>\n&lt</a>",
+            "<a>\n<!-- </a>",
+            "<a\n b=\"\"\"c\"/>",
+            "<a b/>",
+            "<a b=1/>",
+        ] {
             let error = Xml::read(source.as_bytes()).err().expect(source).to_string();
             assert!(error.starts_with("line ") && !error.contains('\n'), "{error}");
         }

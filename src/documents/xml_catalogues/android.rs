@@ -54,7 +54,7 @@ impl Format for Android {
         }
         let mut notes = Vec::new();
         if skipped > 0 {
-            notes.push(format!("{skipped} strings say that they are not translatable and stay as they are"));
+            notes.push(format!("strings that say they are not translatable stay as they are: {skipped}"));
         }
         Ok(Box::new(Patched { patch, notes }))
     }

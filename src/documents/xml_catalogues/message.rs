@@ -151,7 +151,7 @@ impl Message {
             words.push_str(&text[at..at + found]);
             at += found;
             let rest = &text[at..];
-            let (length, item) = match self.special(xml, rest, text[..at].trim_end_matches(' ').chars().next_back()) {
+            let (length, item) = match self.special(xml, rest, &text[..at]) {
                 Some((length, Special::Item(item))) => (length, Some(item)),
                 Some((length, Special::Words(other))) => {
                     words.push_str(&other);
@@ -177,7 +177,7 @@ impl Message {
     }
 
     /// What a text begins with that is no word, and its bytes.
-    fn special(self, xml: &Xml, rest: &str, before: Option<char>) -> Option<(usize, Special)> {
+    fn special(self, xml: &Xml, rest: &str, before: &str) -> Option<(usize, Special)> {
         let words = |length: usize, words: &str| Some((length, Special::Words(words.to_owned())));
         let item = |length: usize, item: fn(Code) -> Item| {
             Some((length, Special::Item(item(self.code(xml, &rest[..length])))))
@@ -234,7 +234,7 @@ impl Message {
             },
             _ => {
                 let qt = if self.is_qt { qt_placeholder(rest) } else { None };
-                let length = qt.or_else(|| placeholder(rest, before))?;
+                let length = qt.or_else(|| placeholder(rest, before.chars().next_back()))?;
                 Some((length, self.shown(xml, &rest[..length])))
             }
         }
@@ -260,9 +260,9 @@ impl Message {
     }
 }
 
-/// Whether a line that ends after this character is one by itself.
-fn ends_sentence(before: Option<char>) -> bool {
-    before.is_some_and(|character| ".!?:;…".contains(character))
+/// Whether a line that ends after this text is one by itself.
+fn ends_sentence(before: &str) -> bool {
+    before.trim_end().ends_with(['.', '!', '?', ':', ';', '…'])
 }
 
 /// The bytes of a text's ends of lines in Android's manner, `\n`, with white space between them.

@@ -110,7 +110,7 @@ impl Format for Qt {
         let mut notes = Vec::new();
         if kept > 0 {
             notes.push(format!(
-                "{kept} messages are translated already and stay as they are; --all translates them again"
+                "messages that are translated already stay as they are: {kept} (--all translates them again)"
             ));
         }
         Ok(Box::new(Patched { patch, notes }))

@@ -76,11 +76,11 @@ impl Format for Tmx {
         }
         if kept > 0 {
             notes.push(format!(
-                "{kept} units have the target language already and stay as they are; --all translates them again"
+                "units that have the target language already stay as they are: {kept} (--all translates them again)"
             ));
         }
         if without_source > 0 {
-            notes.push(format!("{without_source} units have no text in the source language and stay as they are"));
+            notes.push(format!("units without a text in the source language stay as they are: {without_source}"));
         }
         Ok(Box::new(Patched { patch, notes }))
     }

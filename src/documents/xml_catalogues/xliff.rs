@@ -38,7 +38,7 @@ impl Format for Xliff {
         let mut notes = Vec::new();
         if reader.kept > 0 {
             notes.push(format!(
-                "{} units are translated already and stay as they are; --all translates them again",
+                "units that are translated already stay as they are: {} (--all translates them again)",
                 reader.kept
             ));
         }

@@ -114,6 +114,10 @@ fn what_nobody_looked_at_is_marked_on_request() {
     assert!(written.contains("#: main.c:1\n#, fuzzy\nmsgctxt \"menu\"\n"), "{written}");
     assert!(written.contains("#, fuzzy, c-format\nmsgid \"Noch"), "{written}");
     assert!(written.contains("#, fuzzy, c-format\nmsgid \"%d Hund\""), "{written}");
+    let indented = "  #, c-format\nmsgid \"Wort\"\nmsgstr \"\"\n";
+    let options = Options { mark_for_review: true, ..Options::default() };
+    let written = translated(indented, &options, |_| vec![Part::Text("word".to_owned())]);
+    assert_eq!(written, "  #, fuzzy, c-format\nmsgid \"Wort\"\nmsgstr \"word\"\n");
 }
 
 fn translated(po: &str, options: &Options, translation: impl Fn(&Segment) -> Vec<Part>) -> String {
@@ -192,6 +196,16 @@ fn broken_entries_are_said_and_left() {
     let document = read("po", BROKEN[7].as_bytes(), &Options::default());
     assert_eq!(document.notes(), ["line 1: not understood, left as it is"]);
     assert_eq!(document.segments().iter().map(Segment::text).collect::<Vec<_>>(), ["Gut"]);
+}
+
+#[test]
+fn placeholders_in_another_order_have_numbers_or_are_marked() {
+    let turned = |segment: &Segment| segment.parts.iter().rev().cloned().collect();
+    let c = "#, c-format\nmsgid \"%s von %d\"\nmsgstr \"\"\n";
+    assert_eq!(translated(c, &Options::default(), turned), c.replace("msgstr \"\"", "msgstr \"%2$d von %1$s\""));
+    let python = c.replace("c-format", "python-format");
+    let marked = python.replace("#, python", "#, fuzzy, python").replace("msgstr \"\"", "msgstr \"%d von %s\"");
+    assert_eq!(translated(&python, &Options::default(), turned), marked);
 }
 
 #[test]

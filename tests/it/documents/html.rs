@@ -169,6 +169,11 @@ fn what_people_do_not_read_is_left_alone() {
 }
 
 #[test]
+fn references_to_notes_do_not_disturb() {
+    has("<p>Weiß.<sup><a href='#1'>[1]</a></sup> Zehn m<sup>2</sup>.</p>", &["Weiß.<0/> Zehn m<1>2</1>."]);
+}
+
+#[test]
 fn attributes_are_texts() {
     has(
         "<img alt='a &amp; b'><input type=submit value=c><input value=nein><p aria-label=d><track label=e><meta property=og:title content=f>\
@@ -256,6 +261,7 @@ fn the_page_says_its_language() {
     assert_eq!(loud("<html lang=de><p>a", "ar"), "<html lang=ar dir=\"rtl\"><p>A");
     assert_eq!(loud("<html lang='he' dir='rtl'><p>a", "en"), "<html lang='en' dir='ltr'><p>A");
     assert_eq!(loud("<html dir=ltr><p lang=de>a", "en"), "<html dir=ltr><p lang=de>A");
+    assert_eq!(loud("<html dir=rtl><p>a", "en"), "<html dir=ltr><p>A");
     // A page that is not translated keeps its language.
     let document = read("html", b"<html lang=de><p>a", &to("en"));
     assert_eq!(document.write(&[None]).unwrap(), b"<html lang=de><p>a");

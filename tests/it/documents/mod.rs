@@ -4,6 +4,8 @@
 mod gettext;
 #[cfg(feature = "html")]
 mod html;
+#[cfg(feature = "markdown")]
+mod markdown;
 #[cfg(feature = "office")]
 mod office;
 mod plain;

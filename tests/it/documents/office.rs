@@ -13,6 +13,7 @@ const WORD: &[u8] = include_bytes!("data/word.docx");
 const PRESENTATION: &[u8] = include_bytes!("data/presentation.pptx");
 const SHEET: &[u8] = include_bytes!("data/sheet.xlsx");
 const OPEN_TEXT: &[u8] = include_bytes!("data/text.odt");
+const BOOK: &[u8] = include_bytes!("data/book.epub");
 const OPEN_SHEET: &[u8] = include_bytes!("data/sheet.ods");
 
 /// An archive of these entries.
@@ -123,6 +124,10 @@ fn what_libraries_write_is_read() {
         ["Der Winter", "Im <0>tiefen</0> Schnee<1/> liegt ein Schlitten.", "Eine Anmerkung."]
     );
     assert_eq!(drawings("odt", OPEN_SHEET), ["Guten Morgen"]);
+    let mut book = drawings("epub", BOOK);
+    book.sort();
+    book.dedup();
+    assert_eq!(book, ["Anfang", "Das kleine Buch", "Ende<0/ >gut", "Es war ein <0>kalter</0> Tag & niemand kam."]);
 }
 
 /// Documents of every kind.
@@ -136,6 +141,7 @@ fn documents() -> Vec<(&'static str, Vec<u8>)> {
         ("xlsx", SHEET.to_vec()),
         ("odt", OPEN_TEXT.to_vec()),
         ("odt", OPEN_SHEET.to_vec()),
+        ("epub", BOOK.to_vec()),
         ("docx", word("")),
         ("docx", word("<w:p/><w:p><w:r/></w:p><w:p><w:r><w:t/></w:r></w:p><w:p><w:r><w:tab/></w:r></w:p>")),
         ("docx", word(&format!("<w:p>{}</w:p>", nested.replace("tief", "<w:r><w:t>tief</w:t></w:r>")))),
@@ -164,7 +170,7 @@ fn only_parts_with_texts_change() {
     // Left for tests/reference/office_opens.sh, which opens both in LibreOffice.
     let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("office");
     std::fs::create_dir_all(&directory).unwrap();
-    for (name, (kind, before)) in ["a.docx", "b.pptx", "c.xlsx", "d.odt", "e.ods"].iter().zip(documents()) {
+    for (name, (kind, before)) in ["a.docx", "b.pptx", "c.xlsx", "d.odt", "e.ods", "f.epub"].iter().zip(documents()) {
         let after = in_capitals(kind, &before, &Options::default());
         std::fs::write(directory.join(format!("before-{name}")), &before).unwrap();
         std::fs::write(directory.join(format!("after-{name}")), &after).unwrap();
@@ -317,9 +323,32 @@ fn names_of_columns_stay() {
     ]);
     assert_eq!(drawings("xlsx", &bytes), ["Tisch"]);
     let document = read("xlsx", &bytes, &Options::default());
-    assert!(document.notes().iter().any(|note| note.starts_with("1 headings of tables")), "{:?}", document.notes());
+    assert!(
+        document.notes().iter().any(|note| note.starts_with("headings of tables") && note.ends_with(": 1")),
+        "{:?}",
+        document.notes()
+    );
     let written = entry(&in_capitals("xlsx", &bytes, &Options::default()), "xl/sharedStrings.xml");
     assert_eq!(written, "<sst><si><t>Preis</t></si><si><t>TISCH</t></si></sst>");
+}
+
+#[test]
+fn a_book_is_in_its_new_language() {
+    let english = Options { target_language: Some("en".to_owned()), ..Options::default() };
+    let written = in_capitals("epub", BOOK, &english);
+    assert!(entry(&written, "EPUB/content.opf").contains("<dc:language>en</dc:language>"));
+    assert!(entry(&written, "EPUB/toc.ncx").contains("<text>ANFANG</text>"));
+    let chapter = entry(&written, "EPUB/anfang.xhtml");
+    assert!(chapter.contains("<p>ES WAR EIN <em>KALTER</em> TAG &amp; NIEMAND KAM.</p>"), "{chapter}");
+    assert!(chapter.contains("<br/>") && chapter.contains("xml:lang=\"en\""), "{chapter}");
+    let types = "<e><CipherReference URI=\"EPUB/anfang.xhtml\"/></e>";
+    let locked = archive(&[
+        ("META-INF/container.xml", "<c><rootfile full-path=\"EPUB/a.opf\"/></c>"),
+        ("EPUB/a.opf", "<p><item href=\"anfang.xhtml\" media-type=\"application/xhtml+xml\"/></p>"),
+        ("META-INF/encryption.xml", types),
+    ]);
+    let error = format("epub").unwrap().read(&locked, &english).err().unwrap().to_string();
+    assert!(error.contains("EPUB/anfang.xhtml is encrypted"), "{error}");
 }
 
 #[test]

@@ -293,6 +293,7 @@ fn yaml_has_quotation_marks_where_it_needs_them() {
     assert_eq!(to("yaml", "a: [Wort, x]\n", "b, c"), "a: [\"b, c\", \"b, c\"]\n");
     assert_eq!(to("yaml", "a: Wort\n", "it's \"so\" - or: not"), "a: \"it's \\\"so\\\" - or: not\"\n");
     assert_eq!(to("yaml", "a: Wort\n", "it's so-so"), "a: it's so-so\n");
+    assert_eq!(to("yaml", "a: Wort\u{a0}\n", ""), "a: \"\u{a0}\"\n");
 }
 
 #[test]

@@ -5,6 +5,65 @@ use std::ops::Range;
 use proptest::prelude::*;
 use translate::documents::{Part, Segment, Shown, Transferred, Translated, transfer};
 
+/// German sentences with inline markup, and for each element the English words that it may go around.
+pub(crate) struct Inline {
+    pub(crate) segment: Segment,
+    wanted: Vec<Vec<String>>,
+}
+
+/// The sentences of `data/inline.txt`.
+pub(crate) fn inline() -> Vec<Inline> {
+    let lines = include_str!("data/inline.txt").lines().filter(|line| !line.starts_with('#'));
+    let read = |line: &str| {
+        let (drawing, wanted) = line.split_once(" ||| ").unwrap();
+        let (segment, names) = segment(drawing);
+        let wanted: Vec<Vec<String>> = wanted
+            .split("; ")
+            .zip(&names)
+            .map(|(wanted, name)| {
+                let (of, texts) = wanted.split_once(": ").unwrap();
+                assert_eq!(of, name, "{line}");
+                texts.split('|').map(str::to_owned).collect()
+            })
+            .collect();
+        assert_eq!(wanted.len(), names.len(), "{line}");
+        Inline { segment, wanted }
+    };
+    lines.map(read).collect()
+}
+
+impl Inline {
+    /// Whether every element of a translation goes around words that it may go around.
+    pub(crate) fn holds(&self, parts: &[Part]) -> bool {
+        let (mut open, mut covered): (Vec<usize>, _) = (Vec::new(), vec![String::new(); self.wanted.len()]);
+        for part in parts {
+            match part {
+                Part::Open(mark) => open.push(*mark),
+                Part::Close(_) => drop(open.pop()),
+                Part::Text(text) => open.iter().for_each(|mark| covered[*mark].push_str(text)),
+                Part::Alone(..) => {}
+            }
+        }
+        covered.iter().zip(&self.wanted).all(|(covered, wanted)| wanted.contains(covered))
+    }
+}
+
+#[test]
+fn the_list_of_sentences_is_whole() {
+    let inline = inline();
+    assert_eq!(inline.len(), 60);
+    let (segment, _) = segment("Das ist ein <b>roter</b> Hund.");
+    let dog = inline.iter().find(|inline| inline.segment == segment).unwrap();
+    let links = vec![(0..3, 0..4), (4..7, 5..7), (8..11, 8..9), (12..17, 10..13), (18..23, 14..18)];
+    assert!(dog.holds(&transfer(&segment, &Translated { text: "This is a red dog.".to_owned(), links }).parts));
+    assert!(!dog.holds(&[
+        Part::Text("This is a ".to_owned()),
+        Part::Open(0),
+        Part::Text("red dog".to_owned()),
+        Part::Close(0)
+    ]));
+}
+
 /// A segment out of a drawing: `<b>` and `</b>` are an element, `<x/>` stands by itself, `<_/>` for a space and `{…}` for its text.
 fn segment(drawing: &str) -> (Segment, Vec<String>) {
     let (mut parts, mut names, mut open) = (Vec::new(), Vec::new(), Vec::new());

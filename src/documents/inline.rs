@@ -1,9 +1,12 @@
-//! A text of a page while it is read: parts, and the bytes that stand for its marks.
+//! Texts of a document with inline marks while it is read, and translations in their place: what HTML and Markdown have in common.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::documents::{Part, Segment, Shown};
+use super::{Part, Segment, Shown, replace};
+
+/// A mark's own text is seen by a translator up to so many bytes; a longer one is no part of a sentence.
+const LONGEST_SHOWN: usize = 200;
 
 /// The bytes of a mark: of its start tag or all of it, and of its end tag.
 pub(super) type Tags = (Range<usize>, Range<usize>);
@@ -137,7 +140,7 @@ impl Gathering {
     pub(super) fn alone(&mut self, range: Range<usize>, shown: Shown) {
         let shown = match shown {
             Shown::Text(text) => match text.split_whitespace().collect::<Vec<_>>().join(" ") {
-                text if text.is_empty() => Shown::Nothing,
+                text if text.is_empty() || text.len() > LONGEST_SHOWN => Shown::Nothing,
                 text => Shown::Text(text),
             },
             other => other,
@@ -316,4 +319,69 @@ fn renumbered(mut parts: Vec<Part>, marks: &[Tags]) -> (Vec<Part>, Vec<Tags>) {
         }
     }
     (parts, left)
+}
+
+/// A change of the source: bytes, and what takes their place.
+pub(super) type Edit = (Range<usize>, String);
+
+/// Writes the bytes of a mark, with the changes of its attributes.
+pub(super) type WriteTag<'a> = &'a dyn Fn(&Range<usize>, &mut String);
+
+/// The source with its translations. `more` are other changes; `value` makes one of an attribute's translation, `content` writes the parts
+/// of a text.
+pub(super) fn translated(
+    source: &str,
+    texts: &[Text],
+    changed: &[Option<&[Part]>],
+    mut more: Vec<Edit>,
+    value: impl Fn(&Text, &str) -> Edit,
+    content: impl Fn(usize, &[Part], WriteTag<'_>) -> String,
+) -> String {
+    for (text, parts) in texts.iter().zip(changed).filter(|(text, _)| text.is_attribute) {
+        more.extend(parts.map(|parts| value(text, &plain(parts))));
+    }
+    more.sort_by_key(|(range, _)| range.start);
+    let mut edits: Vec<Edit> = Vec::new();
+    let mut rest = more.iter().peekable();
+    let write_tag = |range: &Range<usize>, out: &mut String| {
+        let first = more.partition_point(|(edit, _)| edit.start < range.start);
+        let last = more.partition_point(|(edit, _)| edit.start < range.end);
+        match first == last {
+            true => out.push_str(&source[range.clone()]),
+            false => out.push_str(&with_edits(source, range.clone(), &more[first..last])),
+        }
+    };
+    for (index, text) in texts.iter().enumerate().filter(|(_, text)| !text.is_attribute) {
+        let Some(parts) = changed[index] else { continue };
+        while let Some(edit) = rest.next_if(|(range, _)| range.start < text.range.start) {
+            edits.push(edit.clone());
+        }
+        // Attributes within the text are written with its tags.
+        while rest.next_if(|(range, _)| range.start < text.range.end).is_some() {}
+        edits.push((text.range.clone(), content(index, parts, &write_tag)));
+    }
+    edits.extend(rest.cloned());
+    with_edits(source, 0..source.len(), &edits)
+}
+
+fn with_edits(source: &str, range: Range<usize>, edits: &[Edit]) -> String {
+    let edits =
+        edits.iter().map(|(at, text)| (at.start - range.start..at.end - range.start, text.clone().into_bytes()));
+    String::from_utf8_lossy(&replace(&source.as_bytes()[range.clone()], edits)).into_owned()
+}
+
+/// The texts of parts without their marks.
+pub(super) fn plain(parts: &[Part]) -> String {
+    parts.iter().map(|part| if let Part::Text(text) = part { &text[..] } else { "" }).collect()
+}
+
+/// Sorts texts as they stand in the source, and counts their lines.
+pub(super) fn in_order(texts: &mut [Text], source: &str) {
+    texts.sort_by_key(|text| text.range.start);
+    let (mut line, mut at) = (1, 0);
+    for text in texts {
+        line += source.as_bytes()[at..text.range.start].iter().filter(|&&byte| byte == b'\n').count();
+        at = text.range.start;
+        text.segment.line = line;
+    }
 }
