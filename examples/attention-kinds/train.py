@@ -40,7 +40,7 @@ KINDS = {
                     output={"parts": ["embedding", "state", "context"], "hidden_activation": "tanh"}),
     "local-monotone": dict(cell="gru", attention={"score": "general", "query": "after", "reach": "local-monotone", "half_window": 1},
                            has="query", spells=True),
-    "local-predictive": dict(cell="gru", attention={"score": "general", "query": "after", "reach": "local-predictive", "half_window": 2},
+    "local-predictive": dict(cell="gru", attention={"score": "general", "query": "after", "reach": "local-predictive", "half_window": 4},
                              has="query"),
     "hard": dict(cell="gru", attention={"score": "additive", "query": "before", "choice": "argmax"}, has="query key"),
     "sampled": dict(cell="gru", attention={"score": "additive", "query": "before", "choice": "sampled", "seed": 1}, has="query key"),
