@@ -51,6 +51,7 @@
 
 pub mod checkpoint;
 pub mod compute;
+pub mod documents;
 pub mod error;
 pub mod inspect;
 pub mod kernels;

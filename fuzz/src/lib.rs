@@ -250,7 +250,8 @@ pub(super) fn moses(data: &[u8]) {
 /// A line of `--json-input`, of a table and of plain text.
 pub(super) fn json_input(data: &[u8]) {
     let text = String::from_utf8_lossy(data).into_owned();
-    let line = Line { index: 0, name: "fuzz".into(), number: 1, text, replaced: false, truncated: false, end: 0 };
+    let line =
+        Line { index: 0, before: 0, name: "fuzz".into(), number: 1, text, replaced: false, truncated: false, end: 0 };
     let plain = checked(LineRequest::parse(&line, InputFormat::Text)).expect("any line is text");
     assert_eq!(plain.text, line.text);
     for column in [0, 1, 2, usize::MAX] {

@@ -17,7 +17,7 @@ use translate::inspect::{
     pharaoh, svg, text,
 };
 use translate::model::{Candidate, Record};
-use translate::pipeline::{BatchTranslator, Done, End, Input, Line, Output, Sink, Tokens};
+use translate::pipeline::{BatchTranslator, Done, End, Input, Line, Output, ShardOptions, Sink, Tokens};
 use translate::search::{Hypothesis, SearchOptions};
 use translate::text::{Normalized, spelled};
 use translate::{Error, Request, Result, SOURCE_LIMIT, Translation, Translator};
@@ -29,7 +29,7 @@ use super::browser;
 use super::corpus::read_bytes;
 use super::job::check_scores;
 use super::message;
-use super::options::{FileArguments, ModelOptions, SearchArguments, named_file};
+use super::options::{FileArguments, ModelOptions, SearchArguments, ShardArgument, named_file};
 use super::run::{self, Console, Plan};
 
 const EXAMPLES: &str = "\
@@ -65,6 +65,8 @@ gives true links.";
 pub(super) struct Arguments {
     #[command(flatten)]
     files: FileArguments,
+    #[command(flatten)]
+    shard: ShardArgument,
     #[command(flatten)]
     model: ModelOptions,
 
@@ -102,7 +104,7 @@ pub(super) struct Arguments {
     threshold: Option<Rule>,
 
     /// Follow the translations in FILE, one a line, instead of searching for some
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", conflicts_with = "shard", value_hint = ValueHint::FilePath)]
     target: Option<PathBuf>,
 
     /// Each line is a source and a target separated by a tab; follow the target
@@ -150,7 +152,7 @@ pub(super) struct Arguments {
     best_layer: bool,
 
     /// True word links of each line (0-0 1-2), to rank by F1 against them
-    #[arg(long, value_name = "FILE", requires = "best_layer", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", requires = "best_layer", conflicts_with = "shard", value_hint = ValueHint::FilePath)]
     gold: Option<PathBuf>,
 
     /// Write the best layer and head into the model's config.json
@@ -222,6 +224,8 @@ pub(super) fn run(mut arguments: Arguments, colour: clap::ColorChoice) -> Result
         (None, output) => format_of(output),
     };
     check_page_options(&arguments, format)?;
+    let options = ShardOptions { numbered: true, ..ShardOptions::default() };
+    let inputs = arguments.shard.inputs(&arguments.files.files, options)?;
     let own = Model::load(&arguments.model.model, &arguments)?;
     let selections = selections(&arguments, &own)?;
     let targets = match (&arguments.target, arguments.pairs) {
@@ -235,7 +239,7 @@ pub(super) fn run(mut arguments: Arguments, colour: clap::ColorChoice) -> Result
     let is_page = format == Format::Html;
     let job = Arc::new(AttentionJob { models, targets, search_too: arguments.search_too, is_page });
     if arguments.best_layer {
-        return rank(&job, arguments);
+        return rank(&job, inputs, arguments);
     }
     let width = arguments
         .width
@@ -281,7 +285,7 @@ pub(super) fn run(mut arguments: Arguments, colour: clap::ColorChoice) -> Result
     }
     let page = arguments.open.then(|| arguments.files.output.clone().unwrap_or_else(browser::temporary_page));
     let mut writer = AttentionWriter::open(format, render, page.clone().or(arguments.files.output))?;
-    let ended = run_job(&job, &arguments.files.files, &arguments.model, |console, _, views| {
+    let ended = run_job(&job, inputs, &arguments.model, |console, _, views| {
         let goes_on = match views {
             Some(views) => writer.add_views(views),
             None => writer.skip(),
@@ -372,11 +376,11 @@ fn format_of(output: Option<&Path>) -> Format {
 }
 
 /// Ranks layers and heads over all pairs.
-fn rank(job: &Arc<AttentionJob>, arguments: Arguments) -> Result<Ending> {
+fn rank(job: &Arc<AttentionJob>, inputs: Vec<Input>, arguments: Arguments) -> Result<Ending> {
     let gold = arguments.gold.as_deref().map(read_links).transpose()?;
     let mut ranking = Ranking::new(arguments.mask_eos);
     let mut failed = None;
-    let ending = run_job(job, &arguments.files.files, &arguments.model, |console, line, views| {
+    let ending = run_job(job, inputs, &arguments.model, |console, line, views| {
         let (Some([View { maps, .. }]), None) = (views, &failed) else { return };
         let map = &maps[0];
         let added = match &gold {
@@ -412,12 +416,12 @@ fn rank(job: &Arc<AttentionJob>, arguments: Arguments) -> Result<Ending> {
 /// Runs `job` over all lines and hands each line's views, or `None` for lines without any, to `each` in order.
 fn run_job(
     job: &Arc<AttentionJob>,
-    files: &[PathBuf],
+    inputs: Vec<Input>,
     model: &ModelOptions,
     mut each: impl FnMut(&Console, &Line, Option<&[View]>),
 ) -> Result<Ending> {
     // No bar. The attention of a line may take megabytes, so few lines are in memory at a time.
-    let mut plan = Plan::new(Input::from_arguments(files), run::nowhere(), model, 8, true);
+    let mut plan = Plan::new(inputs, run::nowhere(), model, 8, true);
     plan.shown.warnings = true;
     plan.settings.window = 16;
     let mut lines = 0;
@@ -513,7 +517,8 @@ impl Model {
         let mut alternatives = VecDeque::from(alternatives);
         let view = |rank: usize| {
             let map = |&kind| {
-                let map = AttentionMap::of(&self.translator, kind, line.index + 1, &source.text, translation, rank)?;
+                let map =
+                    AttentionMap::of(&self.translator, kind, line.position() + 1, &source.text, translation, rank)?;
                 Ok(map.of_original(given, &source.offsets))
             };
             let maps = self.kinds.iter().map(map).collect::<Result<_>>()?;

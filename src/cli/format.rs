@@ -107,7 +107,7 @@ impl Formatter {
                 let _ = write!(
                     text,
                     "{}\t{}\t{:.6}\t{before}{translation}",
-                    line.index + 1,
+                    line.position() + 1,
                     rank + 1,
                     translated.score(rank)
                 );
@@ -118,10 +118,10 @@ impl Formatter {
                     let _ = write!(text, "\t{}", pharaoh::render(links));
                 }
             }),
-            (Format::Tsv, _) => drop(write!(text, "{}\t1\t0\t{before}", line.index + 1)),
+            (Format::Tsv, _) => drop(write!(text, "{}\t1\t0\t{before}", line.position() + 1)),
             (Format::MarianNbest, Done::Translated(translated)) => self.each(translated, &mut text, |text, rank| {
                 let sum: f32 = translated.hypotheses(rank).map(|hypothesis| hypothesis.log_prob).sum();
-                let _ = write!(text, "{} ||| {} |||", line.index, one_line(&translated.text(rank)));
+                let _ = write!(text, "{} ||| {} |||", line.position(), one_line(&translated.text(rank)));
                 if let Some(links) = translated.alignments.get(rank) {
                     let _ = write!(text, " {} |||", pharaoh::render(links));
                 }
@@ -130,7 +130,7 @@ impl Formatter {
                 }
                 let _ = write!(text, " F0= {sum:.6} ||| {:.6}", translated.score(rank));
             }),
-            (Format::MarianNbest, _) => drop(write!(text, "{} |||  ||| F0= 0 ||| 0", line.index)),
+            (Format::MarianNbest, _) => drop(write!(text, "{} |||  ||| F0= 0 ||| 0", line.position())),
         }
         buffer.extend_from_slice(text.as_bytes());
     }

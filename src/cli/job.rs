@@ -134,7 +134,7 @@ impl TranslationJob {
     /// Fills in what is made of the attention of a line's sentences, whose texts are given.
     fn use_attention(&self, line: &Line, texts: &[String], translated: &mut Translated) -> Result<()> {
         let map = |text, sentence, rank| {
-            AttentionMap::of(&self.translator, Kind::Cross, line.index + 1, text, sentence, rank)
+            AttentionMap::of(&self.translator, Kind::Cross, line.position() + 1, text, sentence, rank)
         };
         // A blank sentence was not translated, so there is nothing to look at.
         let sentences = || {
@@ -206,10 +206,15 @@ fn word_at(words: &[Range<usize>], byte: usize) -> usize {
     words.partition_point(|word| word.end <= byte).min(words.len().saturating_sub(1))
 }
 
-impl BatchTranslator for TranslationJob {
-    type Output = Translated;
-
-    fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<Translated>>> {
+impl TranslationJob {
+    /// Translates lines, with the attention only of those that `is_attended` names: nothing is recorded where there are none.
+    pub(super) fn translate_attending(
+        &self,
+        lines: &[Line],
+        is_attended: impl Fn(&Line) -> bool,
+        workspace: &mut Workspace,
+    ) -> Result<Vec<Result<Translated>>> {
+        let record = if lines.iter().any(&is_attended) { self.record } else { Record::default() };
         let mut requests = Vec::with_capacity(lines.len());
         let mut outcomes = Vec::with_capacity(lines.len());
         for line in lines {
@@ -312,10 +317,10 @@ impl BatchTranslator for TranslationJob {
             Ok(translations)
         };
         let translations: Vec<Protected> = match &self.protection {
-            Some(protection) => protection.translate(&self.translator, &requests, self.record, translate)?,
+            Some(protection) => protection.translate(&self.translator, &requests, record, translate)?,
             None => {
                 let mut translate = translate;
-                translate(&requests, self.record)?.into_iter().map(Protected::from).collect()
+                translate(&requests, record)?.into_iter().map(Protected::from).collect()
             }
         };
         let mut translations = translations.into_iter();
@@ -338,11 +343,21 @@ impl BatchTranslator for TranslationJob {
                     }
                     scores?;
                     translated.combine(self.options.n_best, self.options.sampling.is_some());
-                    self.use_attention(line, &texts, &mut translated)?;
+                    if is_attended(line) {
+                        self.use_attention(line, &texts, &mut translated)?;
+                    }
                     Ok(translated)
                 })
             })
             .collect())
+    }
+}
+
+impl BatchTranslator for TranslationJob {
+    type Output = Translated;
+
+    fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<Translated>>> {
+        self.translate_attending(lines, |_| true, workspace)
     }
 
     fn tokens(&self, output: &Translated) -> Tokens {

@@ -1,6 +1,6 @@
 //! The command line: what can be asked for, and how a run ends.
 //!
-//! Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted. A closed pipe is a quiet end.
+//! Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 terminated. A closed pipe is a quiet end.
 
 mod advice;
 mod attention;
@@ -11,6 +11,7 @@ mod complete;
 mod completions;
 mod convert;
 mod corpus;
+mod document;
 mod download;
 mod environment;
 mod eval;
@@ -54,7 +55,7 @@ Examples:
 
 const AFTER_HELP: &str = "\
 Exit status:
-  0 done; 1 failed; 2 wrong usage; 130 interrupted. A closed pipe ends quietly.";
+  0 done; 1 failed; 2 wrong usage; 130 interrupted; 143 terminated. A closed pipe ends quietly.";
 
 /// What `--version` prints; `-V` prints the number alone.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
@@ -106,6 +107,8 @@ fn color_of(mut arguments: impl Iterator<Item = std::ffi::OsString>) -> clap::Co
 enum Command {
     /// Show what the model looked at: attention of every layer and head, as text, data, pictures or a page
     AttnDump(attn_dump::Arguments),
+    /// Translate documents: web pages, Markdown, subtitles, catalogues of messages, Office files; all but the text stays
+    Document(document::Arguments),
     /// Compute BLEU, chrF and TER of translations, given or made on the spot, and compare systems
     Eval(eval::Arguments),
     /// Compute the log-probability and perplexity of given translations
@@ -162,6 +165,7 @@ pub(super) fn main() -> ExitCode {
     let result = match cli.command {
         None => translate::run(cli.translate),
         Some(Command::AttnDump(arguments)) => attn_dump::run(arguments, cli.color),
+        Some(Command::Document(arguments)) => document::run(arguments),
         Some(Command::Eval(arguments)) => eval::run(arguments),
         Some(Command::Score(arguments)) => score::run(arguments),
         Some(Command::Bench(arguments)) => bench::run(arguments),

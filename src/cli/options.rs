@@ -1,12 +1,12 @@
 //! Options that several commands share, and what they come to.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use translate::layouts::MOST_BEAMS;
-use translate::pipeline::descriptor_of;
+use translate::pipeline::{Input, Shard, ShardOptions, descriptor_of};
 use translate::search::{CoveragePenalty, EarlyStopping, Sampling, SearchOptions};
 use translate::text::{Pretokenizer, Segmentation, Shortlist, SideSegmentation, Unit, Vocabularies, Vocabulary};
 use translate::{BackendName, Device, Precision};
@@ -444,6 +444,26 @@ pub(super) struct FileArguments {
     /// Write to FILE instead of standard output (-); it appears when the run is complete
     #[arg(short, long, value_name = "FILE")]
     pub(super) output: Option<PathBuf>,
+}
+
+/// Which part of the files is read.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct ShardArgument {
+    /// Read part I of N only, counted from 1: whole lines, the same at every call; all parts together are the files, which must
+    /// be plain text on disk
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+}
+
+impl ShardArgument {
+    /// The files named on a command line, or what this part has of them.
+    pub(super) fn inputs<P: AsRef<Path>>(self, files: &[P], options: ShardOptions) -> Result<Vec<Input>> {
+        let inputs = Input::from_arguments(files);
+        match self.shard {
+            Some(shard) => shard.of(&inputs, options),
+            None => Ok(inputs),
+        }
+    }
 }
 
 /// The file that `--output` names; `-` is standard output, as it is standard input among the inputs, and so is every name

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use translate::Workspace;
 use translate::model::Record;
-use translate::pipeline::{BatchTranslator, Done, End, Input, Line, Output, Tokens};
+use translate::pipeline::{BatchTranslator, Done, End, Input, Line, Output, ShardOptions, Tokens};
 use translate::search::SearchOptions;
 use translate::{Error, Result, SOURCE_LIMIT, Translation, Translator};
 
@@ -17,7 +17,7 @@ use super::advice::KeptWhole;
 use super::corpus::Corpus;
 use super::format::number;
 use super::job::check_scores;
-use super::options::{ModelOptions, ResultArguments, named_file};
+use super::options::{ModelOptions, ResultArguments, ShardArgument, named_file};
 use super::run::{self, Plan};
 
 const EXAMPLES: &str = "\
@@ -38,8 +38,11 @@ pub(super) struct Arguments {
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
 
+    #[command(flatten)]
+    shard: ShardArgument,
+
     /// The translations, line by line; both files are then held in memory, and tabs in them count as spaces
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "shard")]
     target: Option<PathBuf>,
 
     /// Write to FILE instead of standard output; it appears when the run is complete
@@ -193,7 +196,11 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
 /// The lines to score, each `source TAB target`.
 fn inputs(arguments: &Arguments) -> Result<Vec<Input>> {
     let file = arguments.file.clone().unwrap_or_else(|| "-".into());
-    let Some(target) = &arguments.target else { return Ok(Input::from_arguments(&[file])) };
+    let Some(target) = &arguments.target else {
+        // Messages in JSON are results with line numbers.
+        let options = ShardOptions { numbered: arguments.results.is_json(), ..ShardOptions::default() };
+        return arguments.shard.inputs(&[file], options);
+    };
     let (sources, targets) = (Corpus::read(&file)?, Corpus::read(target)?);
     targets.must_match(&sources)?;
     let mut pairs = String::with_capacity(sources.text.len() + targets.text.len());

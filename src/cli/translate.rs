@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum, ValueHint};
 use translate::inspect::{Format as AttentionFormat, HeadChoice, Kind, LayerChoice, RenderOptions, Selection};
 use translate::model::Record;
-use translate::pipeline::{Done, End, Input, InvalidUtf8, Line, Output};
+use translate::pipeline::{Done, End, Input, InvalidUtf8, Line, Output, ShardOptions};
 use translate::protect::Protection;
 use translate::{Error, Result, Translation, Translator};
 
@@ -17,7 +17,7 @@ use super::attention::{AttentionWriter, best, why_missing};
 use super::format::{Beside, Format, Formatter};
 use super::job::{AttentionUse, Translated, TranslationJob};
 use super::lost;
-use super::options::{FileArguments, ModelOptions, SearchArguments, SentenceArguments, named_file};
+use super::options::{FileArguments, ModelOptions, SearchArguments, SentenceArguments, ShardArgument, named_file};
 use super::request::InputFormat;
 use super::run::{self, Plan, StatsFormat};
 
@@ -26,6 +26,8 @@ use super::run::{self, Plan, StatsFormat};
 pub(super) struct Arguments {
     #[command(flatten)]
     files: FileArguments,
+    #[command(flatten)]
+    shard: ShardArgument,
     #[command(flatten)]
     model: ModelOptions,
 
@@ -246,7 +248,10 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     if arguments.resume && formatter.several_lines() {
         return Err(Error::Usage("--resume needs one line of output a line: no --n-best, or --format json".into()));
     }
-    let inputs = Input::from_arguments(&arguments.files.files);
+    // Text has no line numbers, the other formats and attention do.
+    let numbered = arguments.format != Format::Text || arguments.attention.is_some();
+    let parts = ShardOptions { numbered, join_lines: arguments.join_lines };
+    let inputs = arguments.shard.inputs(&arguments.files.files, parts)?;
     // Before a large model is loaded in vain.
     inputs.iter().try_for_each(Input::check)?;
     let (translator, load_time) = arguments.model.load(arguments.quiet)?;

@@ -200,6 +200,7 @@ mod tests {
     fn window(weights: &[usize]) -> Vec<Weighed> {
         let line = |index: usize| Line {
             index: index as u64,
+            before: 0,
             name: "test".into(),
             number: index as u64 + 1,
             text: String::new(),

@@ -1,8 +1,9 @@
 //! Lines from files, standard input and other streams.
 //!
 //! A stream is only ever read forwards: it is never sized and never sought in, so pipes, FIFOs and terminals work like
-//! files. A read that returns less than asked for is normal.
+//! files. A read that returns less than asked for is normal. Only the beginning of a [`Part`] is sought.
 
+use super::part::{Part, skip_line};
 use super::{Line, content};
 use crate::error::{Error, Result};
 use crate::text::append_line;
@@ -42,6 +43,8 @@ pub enum Input {
     /// A file, FIFO or device: text, which may be compressed with gzip, Zstandard, xz or bzip2, or be UTF-16 with a byte
     /// order mark. So may standard input.
     File(PathBuf),
+    /// Some lines of a file, taken as they are.
+    Part(Part),
     /// Any other stream, taken as it is, with the name messages give it.
     Stream(String, Box<dyn Read + Send>),
 }
@@ -59,7 +62,7 @@ impl Input {
         files.iter().map(input).collect()
     }
 
-    /// Size in bytes of a regular file of plain text, `None` for everything else.
+    /// Size in bytes of a regular file of plain text or of a part of one, `None` for everything else.
     pub fn size(&self) -> Option<u64> {
         match self {
             Self::File(path) => {
@@ -67,6 +70,7 @@ impl Input {
                 let start = File::open(path).and_then(|mut file| content::start_of(&mut file)).ok()?;
                 content::is_plain(&start).then_some(size)
             }
+            Self::Part(part) => Some(part.size()),
             Self::Stdin | Self::Stream(..) => None,
         }
     }
@@ -101,6 +105,7 @@ impl Input {
     }
 
     fn open(self) -> Result<Open> {
+        let (mut number, mut is_start, mut before) = (0, true, 0);
         let (name, stream): (String, Box<dyn Read + Send>) = match self {
             Self::Stdin => {
                 let text = content::text_of(Box::new(io::stdin())).map_err(|source| Error::io(STDIN_NAME, source))?;
@@ -111,9 +116,15 @@ impl Input {
                 let text = file.map_err(|source| Error::io(&path, source))?;
                 (path.display().to_string(), text)
             }
+            Self::Part(part) => {
+                (number, is_start, before) = (part.lines_before, part.range.start == 0, part.before);
+                let text = part.open().map_err(|source| Error::io(&part.path, source))?;
+                (part.name, text)
+            }
             Self::Stream(name, stream) => (name, stream),
         };
-        Ok(Open { name: name.into(), stream: BufReader::with_capacity(BUFFER, stream), number: 0 })
+        let stream = BufReader::with_capacity(BUFFER, stream);
+        Ok(Open { name: name.into(), stream, number, is_start, before })
     }
 }
 
@@ -121,7 +132,12 @@ impl Input {
 struct Open {
     name: Arc<str>,
     stream: BufReader<Box<dyn Read + Send>>,
+    /// That of the line read last.
     number: u64,
+    /// Whether a byte order mark may come.
+    is_start: bool,
+    /// [`Line::before`].
+    before: u64,
 }
 
 /// Reads the lines of several inputs one after the other.
@@ -235,7 +251,9 @@ impl Reader {
                 return Err(Error::Input { name: name.to_string(), line: number, problem });
             }
         };
-        Ok(Some(Line { index: self.index - 1, name, number, text, replaced, truncated: self.truncated, end: self.end }))
+        let before = self.open.as_ref().map_or(0, |open| open.before);
+        let (index, truncated, end) = (self.index - 1, self.truncated, self.end);
+        Ok(Some(Line { index, before, name, number, text, replaced, truncated, end }))
     }
 
     /// Reads the bytes of the next line into `self.bytes`: no line end, no byte order mark.
@@ -272,7 +290,7 @@ impl Reader {
                 let back = self.bytes[..=LONGEST_LINE].iter().rev().take(3).take_while(|byte| is_inside(byte)).count();
                 self.bytes.truncate(LONGEST_LINE - back);
             }
-            if open.number == 0 && self.bytes.starts_with(BOM) {
+            if std::mem::take(&mut open.is_start) && self.bytes.starts_with(BOM) {
                 self.bytes.drain(..BOM.len());
             }
             if self.bytes.is_empty() && !ended {
@@ -282,25 +300,6 @@ impl Reader {
             open.number += 1;
             self.index += 1;
             return Ok(Some((open.name.clone(), open.number)));
-        }
-    }
-}
-
-/// Reads on to the end of a line and keeps nothing: how many bytes that were, and whether there was a line feed.
-fn skip_line(stream: &mut impl BufRead) -> io::Result<(u64, bool)> {
-    let mut skipped = 0;
-    loop {
-        let buffer = match stream.fill_buf() {
-            Ok(buffer) => buffer,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        let line_feed = buffer.iter().position(|&byte| byte == b'\n');
-        let count = line_feed.map_or(buffer.len(), |position| position + 1);
-        stream.consume(count);
-        skipped += count as u64;
-        if line_feed.is_some() || count == 0 {
-            return Ok((skipped, line_feed.is_some()));
         }
     }
 }

@@ -26,7 +26,9 @@ mod descriptor;
 mod input;
 mod interrupt;
 mod output;
+mod part;
 mod run;
+mod shard;
 mod stats;
 mod worker;
 
@@ -41,14 +43,18 @@ pub use descriptor::descriptor_of;
 pub use input::{Input, InvalidUtf8, LONGEST_LINE, STDIN_NAME};
 pub use interrupt::Interrupt;
 pub use output::{Output, Sink};
+pub use part::Part;
 pub use run::{Done, End, Event, Progress, Replaced, Run, Summary, run};
+pub use shard::{Shard, ShardOptions};
 pub use stats::{Stats, peak_memory};
 
 /// One line of input, without its line end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Position in the whole input, counted from 0 over all files.
+    /// Position in what is read, counted from 0 over all files.
     pub index: u64,
+    /// Lines before the first one that is read, where the input is a counted [`Shard`]; else 0.
+    pub before: u64,
     /// The file it came from, or [`STDIN_NAME`].
     pub name: Arc<str>,
     /// Position in its file, counted from 1.
@@ -59,11 +65,16 @@ pub struct Line {
     pub replaced: bool,
     /// Whether it (or its paragraph) was longer than [`LONGEST_LINE`] and only its start was kept.
     pub truncated: bool,
-    /// Bytes of the whole input up to and including this line and its line end.
+    /// Bytes of what is read up to and including this line and its line end.
     pub end: u64,
 }
 
 impl Line {
+    /// Position in the whole input, counted from 0 over all files, also where only a [`Shard`] of it is read.
+    pub fn position(&self) -> u64 {
+        self.before + self.index
+    }
+
     /// Whether there is nothing to translate: only Unicode white space, or nothing at all.
     pub fn is_blank(&self) -> bool {
         self.text.trim().is_empty()

@@ -185,6 +185,7 @@ pub fn run<T: BatchTranslator>(
         input.check()?;
         let path = match input {
             Input::File(path) => Some(path.as_path()),
+            Input::Part(part) => Some(part.path.as_path()),
             Input::Stdin => None,
             Input::Stream(..) => continue,
         };

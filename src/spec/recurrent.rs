@@ -92,7 +92,8 @@ pub struct Layers {
     pub hidden: usize,
     /// The first layer, counted from 0, to whose output its input (without context or feed) is added; `None` for nowhere.
     pub residual_from: Option<usize>,
-    /// Further cells of each layer, which read nothing but the state of the one before (Miceli Barone et al. 2017).
+    /// Further cells of each layer, which read nothing but the state of the one before (Miceli Barone et al. 2017). Of a
+    /// decoder whose query stands between two cells only the layers with a query have them.
     pub transitions: usize,
 }
 

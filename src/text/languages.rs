@@ -327,6 +327,26 @@ pub fn same_language(one: &str, other: &str) -> bool {
     one == other || known().iter().any(has_both)
 }
 
+/// A code as documents write it (BCP 47): `deu_Latn` is `de`, `zho_Hant` `zh-Hant`, `pt_BR` `pt-BR`.
+pub fn language_tag(code: &str) -> String {
+    let (language, script, region) = parts(code);
+    let known = known().iter().find(|known| known.codes.contains(&language.as_str()));
+    let shortest =
+        known.and_then(|known| known.codes.iter().min_by_key(|code| code.len())).map(|code| (*code).to_owned());
+    let usual = known.and_then(|known| known.script).map(str::to_lowercase).unwrap_or_else(|| "latn".to_owned());
+    let mut tag = shortest.unwrap_or(language);
+    if let Some(script) = script.filter(|script| *script != usual) {
+        tag.push('-');
+        tag.push_str(&script[..1].to_uppercase());
+        tag.push_str(&script[1..]);
+    }
+    if let Some(region) = region.filter(|region| code.to_lowercase().contains(region.as_str())) {
+        tag.push('-');
+        tag.push_str(&region.to_uppercase());
+    }
+    tag
+}
+
 /// Language, script and region of a code such as `zho_Hans`, `zh-TW`, `de_DE` or `deu`, in lower case.
 fn parts(code: &str) -> (String, Option<String>, Option<String>) {
     let lower = code.trim().to_lowercase();
@@ -430,6 +450,12 @@ mod tests {
         let named = ["deu_Latn", "de", "de", "deu_Latn", "de_DE", "en_XX"].map(Some);
         assert_eq!(codes[..6], named);
         assert!(codes[6..].iter().all(Option::is_none), "{codes:?}");
+    }
+
+    #[test]
+    fn documents_write_the_shortest_code() {
+        let tags = ["deu_Latn", "de_DE", "zho_Hant", "pt_BR", "rus_Cyrl", "en_XX", "xyz"].map(language_tag);
+        assert_eq!(tags, ["de", "de-DE", "zh-Hant", "pt-BR", "ru", "en", "xyz"]);
     }
 
     #[test]

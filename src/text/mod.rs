@@ -33,7 +33,7 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 pub use self::frame::{Frame, Part};
-pub use self::languages::{Language, Languages, ModelLanguages, Side, Task, same_language};
+pub use self::languages::{Language, Languages, ModelLanguages, Side, Task, language_tag, same_language};
 pub use self::moses::MosesVocabulary;
 pub use self::normalize::{Normalized, Offsets, normalize};
 pub use self::numbering::Numbering;

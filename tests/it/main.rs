@@ -14,6 +14,11 @@ mod completions;
 mod convert;
 mod decoding_steps;
 mod directories;
+#[cfg(feature = "builtin-models")]
+mod document_command;
+#[cfg(all(feature = "builtin-models", feature = "html"))]
+mod document_markup;
+mod documents;
 mod engines;
 mod eval;
 mod families;
@@ -40,11 +45,13 @@ mod program;
 #[cfg(feature = "builtin-models")]
 mod protect;
 mod recurrent;
+mod recurrent_layouts;
 mod recurrent_settings;
 mod score;
 mod segmentation;
 #[cfg(feature = "builtin-models")]
 mod sentences;
+mod shards;
 mod text;
 mod toolkits;
 mod webdriver;

@@ -98,10 +98,11 @@ impl<B: Backend> DecoderLayer<B> {
             let suffix = format!("_l{layer}{suffix}");
             load_cell(spec, parameters, backend, cell, "decoder.rnn", &suffix, inputs, hidden)
         };
-        let has_second = spec.attention.is_some_and(|attention| {
-            attention.query_place == Query::BetweenCells && (layer == 0 || attention.every_layer)
-        });
+        let between = spec.attention.filter(|attention| attention.query_place == Query::BetweenCells);
+        let has_second = between.is_some_and(|attention| layer == 0 || attention.every_layer);
         let further = if has_second { 3 } else { 2 };
+        // Around a query between cells only the layers that have one are deep.
+        let transitions = if between.is_some() && !has_second { 0 } else { transitions };
         let transitions = (further..further + transitions).map(|number| load(&format!("_cell{number}"), None));
         Ok(Self {
             first: load("", Some(spec.layer_input(layer)))?,
