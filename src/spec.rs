@@ -1,6 +1,12 @@
 //! What a network is made of, as plain data: the layouts fill it in, the models are built from it.
 
+mod check;
+pub mod recurrent;
+mod widths;
+
 use serde::{Deserialize, Serialize};
+
+pub use recurrent::Recurrent;
 
 use crate::compute::{Activation, NormKind};
 
@@ -9,7 +15,7 @@ use crate::compute::{Activation, NormKind};
 pub enum Spec {
     /// A Transformer encoder-decoder (Vaswani et al. 2017).
     Transformer(Transformer),
-    /// A recurrent encoder-decoder with attention (Bahdanau, Cho and Bengio 2015).
+    /// A recurrent encoder-decoder, with attention as a rule (Bahdanau, Cho and Bengio 2015; Luong, Pham and Manning 2015).
     Recurrent(Recurrent),
 }
 
@@ -26,7 +32,7 @@ impl Spec {
     pub fn attention_shape(&self) -> (usize, usize) {
         match self {
             Self::Transformer(spec) => (spec.decoder.layers, spec.decoder.heads),
-            Self::Recurrent(_) => (1, 1),
+            Self::Recurrent(spec) => spec.attention_shape(),
         }
     }
 
@@ -34,6 +40,10 @@ impl Spec {
     pub fn position_limit(&self) -> Option<usize> {
         match self {
             Self::Transformer(Transformer { positions: Positions::Learned { rows, .. }, .. }) => Some(*rows),
+            Self::Recurrent(Recurrent { attention: Some(attention), .. }) => match attention.score {
+                recurrent::Score::Location { positions, .. } => Some(positions),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -201,23 +211,6 @@ pub enum Frequencies {
     ByWidth,
     /// `10000^(−k/(width/2 − 1))`: tensor2tensor, fairseq, Marian. Of an odd width the last column is 0.
     ByLastIndex,
-}
-
-/// A bidirectional GRU encoder and a GRU decoder with additive attention.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Recurrent {
-    /// Rows of the source embedding.
-    pub source_vocabulary: usize,
-    /// Rows of the target embedding.
-    pub target_vocabulary: usize,
-    /// Width of the source embeddings.
-    pub source_embedding: usize,
-    /// Width of the target embeddings.
-    pub target_embedding: usize,
-    /// Hidden width of each encoder direction.
-    pub encoder_hidden: usize,
-    /// Hidden width of the decoder.
-    pub decoder_hidden: usize,
 }
 
 /// Which cross-attention describes word alignment best, as measured for a model.

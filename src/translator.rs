@@ -577,7 +577,11 @@ impl Translator {
         let pad = generation.pad_token_id.unwrap_or(self.frame.padding);
         let Beginning { start, first } = self.beginning(self.chosen.as_ref().unwrap_or(&Languages::default()));
         // Positions that were never learned would all be the last; the start token takes one.
-        let table = self.spec.position_limit().map_or(usize::MAX, |rows| rows.saturating_sub(1).max(1));
+        let table = match &self.spec {
+            Spec::Transformer(_) => self.spec.position_limit().map_or(usize::MAX, |rows| rows.saturating_sub(1).max(1)),
+            // A decoder of states has no positions.
+            Spec::Recurrent(_) => usize::MAX,
+        };
         let mut banned = generation.banned_tokens.clone();
         if self.frame.bans_padding && pad != end_token && (pad as usize) < self.model.target_vocabulary_size() {
             banned.push(pad);
@@ -889,8 +893,14 @@ impl Translator {
         let limit = self.source_limit();
         let cut = ids.len() > limit;
         ids.truncate(limit);
+        if self.frame.reverses_source {
+            ids.reverse();
+        }
         ids.splice(0..0, before);
         ids.extend(after);
+        if let Some(length) = self.frame.padded_length.filter(|&length| length > ids.len()) {
+            ids.resize(length, self.frame.padding);
+        }
         (ids, cut)
     }
 

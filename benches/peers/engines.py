@@ -1,4 +1,4 @@
-"""One measurement of a peer: `python engines.py ctranslate2|pytorch-gru ...` prints one JSON object.
+"""One measurement of a peer: `python engines.py ctranslate2|pytorch-gru|pytorch-luong ...` prints one JSON object.
 
 As in `translate bench`, loading and a warm-up are not part of the time, and neighbours have about equal lengths. Cutting
 the text into pieces is not part of the peers' time; it is part of ours.
@@ -15,6 +15,9 @@ from pathlib import Path
 def read(directory: Path, file: Path) -> tuple[list[list[str]], dict[str, int]]:
     """The pieces of each line, longest line first, and the vocabulary."""
     lines = sorted(file.read_text(encoding="utf8").splitlines(), key=len, reverse=True)
+    config = json.loads((directory / "config.json").read_text(encoding="utf8"))
+    if "source_pieces" in config:
+        return [line.split() for line in lines], {piece: id for id, piece in enumerate(config["source_pieces"])}
     if not (directory / "source.spm").exists():
         import tokenizers
 
@@ -100,6 +103,60 @@ def pytorch_gru_engine(a: argparse.Namespace):
             token = logits.argmax(1)
         return len(batch) * a.fixed_length
 
+    return lines, in_batches(a, translate)
+
+
+def pytorch_luong_engine(a: argparse.Namespace):
+    """The LSTM of models.py in plain PyTorch: padded batches, general score, input feeding, greedy."""
+    import torch
+    from safetensors.torch import load_file
+    from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+    pieces, vocabulary = read(a.pieces, a.lines)
+    start, end, padding_id = 2, 3, 1
+    lines = [[vocabulary[p] for p in line] + [end] for line in pieces]
+    w = load_file(a.model / "model.safetensors")
+    width = w["encoder.embedding.weight"].shape[1]
+    encoder = torch.nn.LSTM(width, width // 2, 2, bidirectional=True, batch_first=True)
+    encoder.load_state_dict({k.removeprefix("encoder.rnn."): v for k, v in w.items() if k.startswith("encoder.rnn.")})
+    cells = [torch.nn.LSTMCell(2 * width, width), torch.nn.LSTMCell(width, width)]
+    for layer, cell in enumerate(cells):
+        cell.load_state_dict({name: w[f"decoder.rnn.{name}_l{layer}"] for name in cell.state_dict()})
+    linear = torch.nn.functional.linear
+
+    def translate(batch):
+        lengths = torch.tensor([len(line) for line in batch])
+        ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(line) for line in batch], batch_first=True)
+        embedded = w["encoder.embedding.weight"][ids]
+        memory, last = encoder(pack_padded_sequence(embedded, lengths, True, False))
+        memory, _ = pad_packed_sequence(memory, batch_first=True)
+        padding = torch.arange(ids.shape[1])[None] >= lengths[:, None]
+        # Forward and backward states of each layer side by side.
+        states = [tuple(torch.cat([part[2 * layer], part[2 * layer + 1]], 1) for part in last) for layer in range(2)]
+        feed = torch.zeros(len(batch), width)
+        token = torch.full((len(batch),), start)
+        for _ in range(a.fixed_length):
+            x = torch.cat([w["decoder.embedding.weight"][token], feed], 1)
+            for layer, cell in enumerate(cells):
+                states[layer] = cell(x, states[layer])
+                x = states[layer][0]
+            query = linear(x, w["decoder.attention.query.weight"])
+            energy = torch.bmm(memory, query[..., None])[..., 0]
+            weights = torch.softmax(energy.masked_fill(padding, -torch.inf), 1)
+            context = torch.bmm(weights[:, None], memory)[:, 0]
+            feed = torch.tanh(linear(torch.cat([context, x], 1), w["decoder.hidden_fc.weight"]))
+            logits = linear(feed, w["decoder.fc_out.weight"], w["decoder.fc_out.bias"])
+            logits[:, [end, padding_id]] = -torch.inf
+            token = logits.argmax(1)
+        return len(batch) * a.fixed_length
+
+    return lines, in_batches(a, translate)
+
+
+def in_batches(a: argparse.Namespace, translate):
+    """What runs a PyTorch model over lines: so many batches at once, so many threads each."""
+    import torch
+
     def work(batch):
         # A setting of each thread.
         torch.set_num_threads(a.intra)
@@ -111,11 +168,11 @@ def pytorch_gru_engine(a: argparse.Namespace):
         with ThreadPoolExecutor(a.inter) as pool:
             return sum(pool.map(work, batches))
 
-    return lines, run
+    return run
 
 
 def main() -> None:
-    engines = {"ctranslate2": ctranslate2_engine, "pytorch-gru": pytorch_gru_engine}
+    engines = {"ctranslate2": ctranslate2_engine, "pytorch-gru": pytorch_gru_engine, "pytorch-luong": pytorch_luong_engine}
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("engine", choices=engines)
     p.add_argument("--model", type=Path, required=True)

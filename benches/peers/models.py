@@ -74,6 +74,46 @@ def gru(vocabulary: Path, out: Path) -> None:
         shutil.copyfile(vocabulary / file, out / file)
 
 
+# A Luong model of OpenNMT-py's default size (Luong, Pham and Manning 2015: general score, input feeding).
+LUONG = dict(width=512, layers=2, vocabulary=16_000)
+
+
+def luong(out: Path, lines: int = 512) -> None:
+    """A random LSTM encoder-decoder in `out`, and `lines.txt`, rows of made-up words between spaces."""
+    torch.manual_seed(0)
+    width, layers, size = LUONG["width"], LUONG["layers"], LUONG["vocabulary"]
+    half = width // 2
+    shapes = {"encoder.embedding.weight": (size, width), "decoder.embedding.weight": (size, width)}
+    for layer in range(layers):
+        for side, suffix, hidden, inputs in (
+            ("encoder", "", half, width),
+            ("encoder", "_reverse", half, width),
+            ("decoder", "", width, width if layer else 2 * width),
+        ):
+            prefix, ending = f"{side}.rnn", f"_l{layer}{suffix}"
+            shapes[f"{prefix}.weight_ih{ending}"] = (4 * hidden, inputs)
+            shapes[f"{prefix}.weight_hh{ending}"] = (4 * hidden, hidden)
+            shapes[f"{prefix}.bias_ih{ending}"] = shapes[f"{prefix}.bias_hh{ending}"] = (4 * hidden,)
+    shapes["decoder.attention.query.weight"] = (width, width)
+    shapes["decoder.hidden_fc.weight"] = (width, 2 * width)
+    shapes["decoder.fc_out.weight"], shapes["decoder.fc_out.bias"] = (size, width), (size,)
+    out.mkdir(parents=True, exist_ok=True)
+    save_file({name: torch.randn(shape) * 2 * shape[-1] ** -0.5 for name, shape in shapes.items()}, out / "model.safetensors")
+    pieces = ["<unk>", "<pad>", "<s>", "</s>", *(f"w{id}" for id in range(4, size))]
+    config = dict(
+        model_type="recurrent-attention",
+        encoder=dict(cell="lstm"),
+        decoder=dict(cell="lstm", feed="attentional"),
+        start={"from": "each-layer"},
+        attention=dict(score="general", query="after"),
+        output=dict(parts=["context", "state"], hidden_activation="tanh"),
+        source_pieces=pieces,
+    )
+    (out / "config.json").write_text(json.dumps(config) + "\n", encoding="utf8")
+    words = [" ".join(pieces[int(id)] for id in torch.randint(4, size, (int(length),))) for length in torch.randint(8, 40, (lines,))]
+    (out / "lines.txt").write_text("\n".join(words) + "\n", encoding="utf8")
+
+
 def t5_small(tokenizer: Path, out: Path) -> None:
     """A model of T5-small's size in `out`, with the tokenizer of a published T5."""
     from transformers import T5Config, T5ForConditionalGeneration

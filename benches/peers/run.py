@@ -60,6 +60,13 @@ def rows() -> list[Row]:
     ):
         ours = search + fixed + ["--precision", name.split("-")[0]]
         table.append(Row(f"gru-{name}", case, "PyTorch f32", "gru", lines, ours, [search + fixed + s for s in alone], *goal))
+    for name, case, search, lines, goal in (
+        ("f32-greedy", "Luong LSTM f32, greedy, batch 64", ["--batch", "64"], "luong-512", (1.5, 2)),
+        ("int8-greedy", "Luong LSTM int8, greedy, batch 64", ["--batch", "64"], "luong-512", (4, 5)),
+        ("f32-single", f"Luong LSTM f32, {ONE_AT_A_TIME}", ["--batch", "1"], "luong-64", (3, 4)),
+    ):
+        ours = search + fixed + ["--precision", name.split("-")[0]]
+        table.append(Row(f"luong-{name}", case, "PyTorch f32", "luong", lines, ours, [search + fixed + s for s in alone], *goal))
     for precision in ("f32", "int8"):
         compute = ["--compute", "int8" if precision == "int8" else "float32"]
         for name, case, search, settings in (
@@ -150,6 +157,10 @@ class Bench:
 
         once("marian", lambda out: models.marian(self.arguments.tokenizer, out))
         once("gru", lambda out: models.gru(REPOSITORY / "vocab", out))
+        once("luong", models.luong)
+        made = (self.work / "luong" / "lines.txt").read_text(encoding="utf8").splitlines()
+        for count in (512, 64):
+            (self.work / f"luong-{count}.txt").write_text("\n".join(made[:count]) + "\n", encoding="utf8")
         models.builtin(REPOSITORY / "models" / "transformer", REPOSITORY / "vocab", self.work / "builtin")
         for quantization in ("float32", "int8"):
             once(f"marian-{quantization}", lambda out: models.convert(self.work / "marian", out, quantization))
@@ -195,7 +206,7 @@ class Bench:
         return output_of([self.translate, "bench", *model, *options, str(self.work / f"{row.lines}.txt")], self.arguments.attempts)
 
     def theirs(self, row: Row, options: list[str]) -> dict:
-        engine = "pytorch-gru" if row.model == "gru" else "ctranslate2"
+        engine = f"pytorch-{row.model}" if row.model in ("gru", "luong") else "ctranslate2"
         model = self.work / row.model
         if engine == "ctranslate2":
             model = self.work / f"{row.model}-{'int8' if 'int8' in options else 'float32'}"

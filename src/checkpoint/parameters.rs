@@ -4,58 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use super::{Dtype, Int8Part, Weights};
+use super::{Block, Dtype, Int8Part, Recipe, Weights};
 use crate::{Error, Result};
-
-/// How one tensor is made of a stored one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Recipe {
-    /// As it is.
-    Copy {
-        /// The stored name.
-        stored: String,
-    },
-    /// One of several equal blocks of rows.
-    Rows {
-        /// The stored name.
-        stored: String,
-        /// Which block, from 0.
-        part: usize,
-        /// How many there are.
-        parts: usize,
-    },
-    /// One of several blocks of rows, all but the first of which lie in turn: the rows of each head of one block, then those of
-    /// the same head of the next.
-    ByHead {
-        /// The stored name.
-        stored: String,
-        /// Which block, from 0.
-        part: usize,
-        /// How many there are.
-        parts: usize,
-        /// How many of them lie before the others, each in one piece.
-        before: usize,
-        /// How many heads each of the others has.
-        heads: usize,
-    },
-    /// Rows and columns exchanged.
-    Transpose {
-        /// The stored name.
-        stored: String,
-    },
-}
-
-impl Recipe {
-    /// The stored tensor it is made of.
-    pub fn stored(&self) -> &str {
-        match self {
-            Self::Copy { stored }
-            | Self::Rows { stored, .. }
-            | Self::ByHead { stored, .. }
-            | Self::Transpose { stored } => stored,
-        }
-    }
-}
 
 /// All tensors of a network by the names its layers ask for.
 #[derive(Debug)]
@@ -105,6 +55,10 @@ impl Parameters {
             Recipe::Copy { .. } => {}
             Recipe::Rows { parts, .. } | Recipe::ByHead { parts, .. } => *shape.first_mut()? /= parts,
             Recipe::Transpose { .. } => shape.reverse(),
+            Recipe::Stack { blocks } => {
+                shape = blocks.first()?.shape(&shape)?;
+                *shape.first_mut()? *= blocks.len();
+            }
         }
         Some(shape)
     }
@@ -162,7 +116,32 @@ impl Parameters {
                 let [rows, columns] = shape[..] else { return Ok(values) };
                 Ok(transposed(&values, rows, columns))
             }
+            Recipe::Stack { blocks } => self.stacked(name, blocks, shape),
         }
+    }
+
+    /// The blocks of a tensor, one above the other.
+    fn stacked(&self, name: &str, blocks: &[Block], shape: &[usize]) -> Result<Vec<f32>> {
+        self.check(name, shape)?;
+        let mut values = Vec::with_capacity(shape.iter().product());
+        for block in blocks {
+            let stored = block.stored();
+            let of_stored = self.weights.shape(stored).unwrap_or_default();
+            let whole = self.weights.tensor(stored, of_stored)?;
+            let columns = of_stored.last().copied().unwrap_or(1);
+            match *block {
+                Block::Columns { part, parts, .. } => {
+                    let turned = transposed(&whole, columns, whole.len() / columns.max(1));
+                    let size = turned.len() / parts;
+                    values.extend_from_slice(&turned[part * size..(part + 1) * size]);
+                }
+                Block::InRow { row, part, parts, .. } => {
+                    let size = columns / parts;
+                    values.extend_from_slice(&whole[row * columns + part * size..row * columns + (part + 1) * size]);
+                }
+            }
+        }
+        Ok(values)
     }
 
     /// Checks that a tensor is there and has the given shape, axes of length 1 aside.
@@ -178,7 +157,28 @@ impl Parameters {
             Recipe::Transpose { stored } => {
                 self.weights.check(stored, &shape.iter().rev().copied().collect::<Vec<_>>())
             }
+            Recipe::Stack { blocks } => self.check_stack(blocks, shape),
         }
+    }
+
+    /// Checks that every block is as high as its share of a shape, and as wide as all of it.
+    fn check_stack(&self, blocks: &[Block], shape: &[usize]) -> Result<()> {
+        let plain = |shape: &[usize]| shape.iter().copied().filter(|&size| size != 1).collect::<Vec<_>>();
+        for block in blocks {
+            let stored = block.stored();
+            let of_stored = self.weights.shape(stored).unwrap_or_default();
+            let mut found = block.shape(of_stored).unwrap_or_default();
+            if let Some(rows) = found.first_mut() {
+                *rows *= blocks.len();
+            }
+            let (Block::Columns { parts, .. } | Block::InRow { parts, .. }) = block;
+            let divides = of_stored.last().is_some_and(|columns| columns.is_multiple_of(*parts));
+            if plain(&found) != plain(shape) || !divides {
+                let problem = format!("tensor {stored} {of_stored:?} does not fit into one of shape {shape:?}");
+                return Err(self.weights.error(problem));
+            }
+        }
+        Ok(())
     }
 
     /// Reads a matrix `[rows, width]` and hands its rows on a few at a time, so that the whole of it is never in memory
@@ -199,7 +199,9 @@ impl Parameters {
                 let rows = part * shape[0]..(part + 1) * shape[0];
                 self.weights.read_rows(stored, &scaled(shape, *parts), rows, &mut counted)?;
             }
-            Recipe::ByHead { .. } | Recipe::Transpose { .. } => counted(&self.stored_tensor(name, shape)?),
+            Recipe::ByHead { .. } | Recipe::Transpose { .. } | Recipe::Stack { .. } => {
+                counted(&self.stored_tensor(name, shape)?)
+            }
         }
         self.check_numbers(name, wrong, count)
     }
@@ -217,7 +219,7 @@ impl Parameters {
             (Recipe::Transpose { stored }, &[outputs, inputs]) => {
                 self.weights.int8_of_columns(stored, [outputs, inputs])?
             }
-            (Recipe::ByHead { .. } | Recipe::Transpose { .. }, _) => None,
+            (Recipe::ByHead { .. } | Recipe::Transpose { .. } | Recipe::Stack { .. }, _) => None,
         };
         if let Some(part) = &part {
             self.check_numbers(name, count_wrong(name, &part.scales), part.scales.len())?;

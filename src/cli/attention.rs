@@ -147,7 +147,10 @@ pub(super) fn record(kind: Kind) -> Record {
 pub(super) fn why_missing(spec: &Spec, kind: Kind) -> Option<&'static str> {
     match (spec, kind) {
         (Spec::Recurrent(_), Kind::Encoder | Kind::Decoder) => {
-            Some("this model is a GRU, which has no self-attention; its only attention is --kind cross")
+            Some("this model is recurrent and has no self-attention; its only attention is --kind cross")
+        }
+        (Spec::Recurrent(spec), Kind::Cross) if spec.attention.is_none() => {
+            Some("this model has no attention: its decoder starts from the encoder's last state and sees nothing else")
         }
         (Spec::Transformer(spec), Kind::Decoder) if spec.past != Past::Attention => Some(
             "this model's decoder has no self-attention (a recurrence or a mean stands in its place); use --kind cross or \
@@ -168,7 +171,7 @@ pub(super) fn shape(spec: &Spec, kind: Kind) -> Result<(usize, usize)> {
     Ok(match (spec, kind) {
         (Spec::Transformer(spec), Kind::Encoder) => (spec.encoder.layers, spec.encoder.heads),
         (Spec::Transformer(spec), _) => (spec.decoder.layers, spec.decoder.heads),
-        (Spec::Recurrent(_), _) => (1, 1),
+        (Spec::Recurrent(spec), _) => spec.attention_shape(),
     })
 }
 

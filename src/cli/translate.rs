@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum, ValueHint};
-use translate::inspect::{Format as AttentionFormat, HeadChoice, LayerChoice, RenderOptions, Selection};
+use translate::inspect::{Format as AttentionFormat, HeadChoice, Kind, LayerChoice, RenderOptions, Selection};
 use translate::model::Record;
 use translate::pipeline::{Done, End, Input, InvalidUtf8, Line, Output, ShardOptions};
 use translate::protect::Protection;
@@ -14,7 +14,7 @@ use translate::{Error, Result, Translation, Translator};
 
 use super::Ending;
 use super::advice::Advice;
-use super::attention::{AttentionWriter, best};
+use super::attention::{AttentionWriter, best, why_missing};
 use super::constraints::ConstraintArguments;
 use super::format::{Beside, Format, Formatter};
 use super::job::{AttentionUse, Translated, TranslationJob};
@@ -306,6 +306,16 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
         let (layer, head) = best(&translator);
         Selection { layer, head, ..Selection::default() }
     });
+    let options_of_attention = [
+        ("--replace-unk", arguments.replace_unk),
+        ("--alignments", arguments.alignments),
+        ("--attention", arguments.attention.is_some()),
+    ];
+    if let Some((option, _)) = options_of_attention.iter().find(|&&(_, is_given)| is_given)
+        && let Some(why) = why_missing(translator.spec(), Kind::Cross)
+    {
+        return Err(Error::Usage(format!("{option}: {why}")));
+    }
     let protection = protection(&arguments, &translator)?;
     let job = Arc::new(TranslationJob {
         record: Record {

@@ -9,7 +9,7 @@ use candle_core::{D, DType, Device as CandleDevice, Tensor};
 use candle_nn::{Embedding, LayerNorm, Linear, Module, RmsNorm, ops};
 
 use super::{
-    Activation, Backend, Compute, Device, LogSumExp, NormKind, Precision, Recorder, Relative, RelativeBias,
+    Activation, Backend, Comparison, Compute, Device, LogSumExp, NormKind, Precision, Recorder, Relative, RelativeBias,
     RelativeVectors, RowSink, Score, Scored, Workspace, log_sum_exp,
 };
 use crate::{Error, Result};
@@ -39,7 +39,7 @@ impl Rows {
 /// Keys and values of whole sentences, padded to the longest.
 #[derive(Debug)]
 pub struct Memory {
-    /// `[sentences, heads, width of a head, longest]`, or `[sentences, longest, width]` for [`Score::Additive`].
+    /// `[sentences, heads, width of a head, longest]`, or `[sentences, longest, width]` of a plain memory.
     keys: Tensor,
     /// `[sentences, heads, longest, width of a head]`, or `[sentences, longest, width]`.
     values: Tensor,
@@ -58,6 +58,54 @@ pub struct Past {
     length: usize,
     heads: usize,
     head_width: usize,
+}
+
+impl Memory {
+    /// The length of the sentence at a place of the tensors.
+    fn length(&self, place: usize) -> usize {
+        self.lengths[self.present[place]]
+    }
+
+    /// Positions the tensors have room for.
+    fn longest(&self) -> usize {
+        self.mask.dims()[3]
+    }
+}
+
+/// Rows that belong to sentences, those of one following one another.
+struct Runs {
+    /// The sentence of each run.
+    sentences: Vec<usize>,
+    /// Rows of each run.
+    counts: Vec<usize>,
+    /// The most rows of a run.
+    most: usize,
+}
+
+impl Runs {
+    fn of(sentences: &[usize]) -> Self {
+        let runs = || sentences.chunk_by(|a, b| a == b);
+        let counts: Vec<usize> = runs().map(<[usize]>::len).collect();
+        let most = counts.iter().copied().max().unwrap_or(0);
+        Self { sentences: runs().map(|run| run[0]).collect(), counts, most }
+    }
+
+    /// The run of each row, and its place there.
+    fn rows(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.counts.iter().enumerate().flat_map(|(run, &count)| (0..count).map(move |row| (run, row)))
+    }
+
+    /// Numbers `[heads, length]` of each row as `[runs, heads, most, longest]`, zeros where there are none.
+    fn rectangle(&self, heads: usize, longest: usize, ragged: &[&[f32]]) -> Vec<f32> {
+        let mut all = vec![0.0; self.counts.len() * heads * self.most * longest];
+        for ((run, row), own) in self.rows().zip(ragged) {
+            let length = own.len() / heads;
+            for (head, own) in own.chunks_exact(length).enumerate() {
+                all[((run * heads + head) * self.most + row) * longest..][..length].copy_from_slice(own);
+            }
+        }
+        all
+    }
 }
 
 impl Candle {
@@ -246,7 +294,7 @@ impl Candle {
         }
     }
 
-    fn activate(&self, x: Tensor, activation: Activation) -> candle_core::Result<Tensor> {
+    fn activated(&self, x: Tensor, activation: Activation) -> candle_core::Result<Tensor> {
         match activation {
             Activation::Identity => Ok(x),
             Activation::Relu => x.relu(),
@@ -338,7 +386,7 @@ impl Backend for Candle {
         activation: Activation,
         out: &mut Rows,
     ) -> Result<()> {
-        out.0 = Some(self.run(|| self.activate(self.product(x, matrix, bias)?, activation))?);
+        out.0 = Some(self.run(|| self.activated(self.product(x, matrix, bias)?, activation))?);
         Ok(())
     }
 
@@ -364,6 +412,19 @@ impl Backend for Candle {
                     scaled.broadcast_mul(weight)?.broadcast_add(bias)
                 }
             }
+        })?);
+        Ok(())
+    }
+
+    fn activate(&self, activation: Activation, x: &mut Rows) -> Result<()> {
+        x.0 = Some(self.run(|| self.activated(x.get().clone(), activation))?);
+        Ok(())
+    }
+
+    fn mean(&self, x: &Rows, lengths: &[usize], out: &mut Rows) -> Result<()> {
+        out.0 = Some(self.run(|| {
+            let means = super::spans(lengths).map(|span| x.get().narrow(0, span.start, span.len())?.mean_keepdim(0));
+            Tensor::cat(&means.collect::<candle_core::Result<Vec<_>>>()?, 0)
         })?);
         Ok(())
     }
@@ -440,6 +501,16 @@ impl Backend for Candle {
         Ok(())
     }
 
+    fn lstm_gates(&self, projected: &Rows, recurrent: &Rows, state: &mut Rows, cell: &mut Rows) -> Result<()> {
+        (state.0, cell.0) = self.run(|| {
+            let gates = (projected.get() + recurrent.get())?.chunk(4, 1)?;
+            let written = (ops::sigmoid(&gates[0])? * gates[2].tanh()?)?;
+            let new = ((ops::sigmoid(&gates[1])? * cell.get())? + written)?;
+            Ok((Some((ops::sigmoid(&gates[3])? * new.tanh()?)?), Some(new)))
+        })?;
+        Ok(())
+    }
+
     fn ssru(&self, projected: &Rows, state: &mut Rows, out: &mut Rows) -> Result<()> {
         let new = self.run(|| {
             let parts = projected.get().chunk(2, 1)?;
@@ -488,7 +559,7 @@ impl Backend for Candle {
         })
     }
 
-    fn additive_memory(&self, lengths: &[usize], keys: Rows, values: Rows) -> Result<Memory> {
+    fn plain_memory(&self, lengths: &[usize], keys: Rows, values: Rows) -> Result<Memory> {
         self.run(|| {
             Ok(Memory {
                 keys: self.padded(keys.get(), lengths)?,
@@ -556,6 +627,87 @@ impl Backend for Candle {
             match beside {
                 Some(beside) => Tensor::cat(&[beside.get(), &flat], 1)?.contiguous(),
                 None => Ok(flat),
+            }
+        })?);
+        Ok(())
+    }
+
+    fn scores(
+        &self,
+        comparison: Comparison<'_, Self>,
+        heads: usize,
+        memory: &mut Memory,
+        sentences: &[usize],
+        queries: &Rows,
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
+        let runs = Runs::of(sentences);
+        let scores: Vec<f32> = self.run(|| {
+            self.keep(memory, &runs.sentences)?;
+            let keys = &memory.keys;
+            let (count, longest, width) = keys.dims3()?;
+            let queries = self.padded(queries.get(), &runs.counts)?;
+            let by_head = |x: &Tensor| x.reshape((count, (), heads, width / heads))?.transpose(1, 2)?.contiguous();
+            let scores = match comparison {
+                Comparison::Dot => by_head(&queries)?.matmul(&by_head(keys)?.transpose(2, 3)?)?,
+                Comparison::Cosine => {
+                    let unit = |x: Tensor| {
+                        let norm = x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?.maximum(1e-8)?;
+                        x.broadcast_div(&norm)
+                    };
+                    unit(by_head(&queries)?)?.matmul(&unit(by_head(keys)?)?.transpose(2, 3)?)?
+                }
+                Comparison::Additive { energy, coverage } => {
+                    let mut sums = queries.unsqueeze(2)?.broadcast_add(&keys.unsqueeze(1)?)?;
+                    if let Some(coverage) = coverage {
+                        let lengths: Vec<usize> = runs.rows().map(|(run, _)| memory.length(run)).collect();
+                        let ragged: Vec<&[f32]> = super::spans(&lengths).map(|span| &coverage.sums[span]).collect();
+                        let so_far = runs.rectangle(1, longest, &ragged);
+                        let so_far = self.tensor(so_far, &[count, runs.most, longest, 1])?;
+                        sums = (sums + so_far.broadcast_mul(coverage.weight)?)?;
+                    }
+                    let parts = sums.tanh()?.broadcast_mul(energy)?;
+                    let parts = parts.reshape((count, runs.most, longest, heads, width / heads))?;
+                    parts.sum(D::Minus1)?.permute((0, 3, 1, 2))?
+                }
+            };
+            scores.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
+        })?;
+        out.clear();
+        let longest = memory.longest();
+        for (run, query) in runs.rows() {
+            for head in 0..heads {
+                let start = ((run * heads + head) * runs.most + query) * longest;
+                out.extend_from_slice(&scores[start..start + memory.length(run)]);
+            }
+        }
+        Ok(())
+    }
+
+    fn weigh(
+        &self,
+        weights: &[f32],
+        heads: usize,
+        memory: &mut Memory,
+        sentences: &[usize],
+        beside: Option<&Rows>,
+        out: &mut Rows,
+    ) -> Result<()> {
+        let runs = Runs::of(sentences);
+        out.0 = Some(self.run(|| {
+            self.keep(memory, &runs.sentences)?;
+            let (count, longest, width) = memory.values.dims3()?;
+            let lengths: Vec<usize> = runs.rows().map(|(run, _)| heads * memory.length(run)).collect();
+            let ragged: Vec<&[f32]> = super::spans(&lengths).map(|span| &weights[span]).collect();
+            let weights = self.tensor(runs.rectangle(heads, longest, &ragged), &[count, heads, runs.most, longest])?;
+            let values =
+                memory.values.reshape((count, longest, heads, width / heads))?.transpose(1, 2)?.contiguous()?;
+            let seen = weights.matmul(&values)?.transpose(1, 2)?.reshape((count * runs.most, width))?;
+            let rows = runs.rows().map(|(run, query)| run * runs.most + query);
+            let seen = seen.index_select(&self.indices(rows)?, 0)?;
+            match beside {
+                Some(beside) => Tensor::cat(&[beside.get(), &seen], 1)?.contiguous(),
+                None => Ok(seen),
             }
         })?);
         Ok(())

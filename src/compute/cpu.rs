@@ -8,8 +8,8 @@ use half::f16;
 
 use super::slots::Slots;
 use super::{
-    Activation, Backend, LogSumExp, NormKind, Precision, Recorder, Relative, RelativeBias, RelativeVectors, RowSink,
-    Score, Scored, StoredInt8, Workspace, spans,
+    Activation, Backend, Comparison, LogSumExp, NormKind, Precision, Recorder, Relative, RelativeBias, RelativeVectors,
+    RowSink, Score, Scored, StoredInt8, Workspace, spans,
 };
 use crate::kernels::{self, AttentionMemory, KeysAndValues, PackedMatrix, Packer, Screen};
 use crate::{Error, Result};
@@ -123,8 +123,8 @@ pub enum Memory {
         /// Width of keys and of values, all heads together.
         width: usize,
     },
-    /// For [`Score::Additive`].
-    Additive {
+    /// For everything else.
+    Plain {
         /// Where each sentence lies.
         spans: Vec<Range<usize>>,
         /// Keys of all sentences.
@@ -317,6 +317,22 @@ impl Backend for Kernels {
         Ok(())
     }
 
+    fn activate(&self, activation: Activation, x: &mut Rows) -> Result<()> {
+        activation.apply(&mut x.values);
+        Ok(())
+    }
+
+    fn mean(&self, x: &Rows, lengths: &[usize], out: &mut Rows) -> Result<()> {
+        out.values.clear();
+        out.resize(lengths.len(), x.width);
+        for (span, mean) in spans(lengths).zip(out.values.chunks_exact_mut(x.width)) {
+            let share = 1.0 / span.len() as f32;
+            span.for_each(|row| kernels::add(mean, x.row(row)));
+            mean.iter_mut().for_each(|mean| *mean *= share);
+        }
+        Ok(())
+    }
+
     fn copy(&self, x: &Rows, out: &mut Rows) -> Result<()> {
         out.values.clear();
         out.values.extend_from_slice(&x.values);
@@ -377,6 +393,12 @@ impl Backend for Kernels {
         Ok(())
     }
 
+    fn lstm_gates(&self, projected: &Rows, recurrent: &Rows, state: &mut Rows, cell: &mut Rows) -> Result<()> {
+        let width = state.width;
+        kernels::lstm_gates(&projected.values, &recurrent.values, &mut state.values, &mut cell.values, width);
+        Ok(())
+    }
+
     fn ssru(&self, projected: &Rows, state: &mut Rows, out: &mut Rows) -> Result<()> {
         let (rows, width) = (projected.count(), projected.width / 2);
         state.resize(rows, width);
@@ -406,8 +428,8 @@ impl Backend for Kernels {
         Ok(Memory::Dot { memory, heads, width })
     }
 
-    fn additive_memory(&self, lengths: &[usize], keys: Rows, values: Rows) -> Result<Memory> {
-        Ok(Memory::Additive { spans: spans(lengths).collect(), keys, values })
+    fn plain_memory(&self, lengths: &[usize], keys: Rows, values: Rows) -> Result<Memory> {
+        Ok(Memory::Plain { spans: spans(lengths).collect(), keys, values })
     }
 
     fn attend(
@@ -458,7 +480,7 @@ impl Backend for Kernels {
                     out.put_before(beside);
                 }
             }
-            (Score::Additive { energy }, Memory::Additive { spans, keys, values }) => {
+            (Score::Additive { energy }, Memory::Plain { spans, keys, values }) => {
                 let before = beside.map_or(0, |beside| beside.width);
                 out.resize(sentences.len(), before + values.width);
                 let rows = out.values.chunks_exact_mut(before + values.width).zip(queries.iter());
@@ -483,6 +505,69 @@ impl Backend for Kernels {
                 }
             }
             _ => unreachable!("the memory was made for another score"),
+        }
+        Ok(())
+    }
+
+    fn scores(
+        &self,
+        comparison: Comparison<'_, Self>,
+        heads: usize,
+        memory: &mut Memory,
+        sentences: &[usize],
+        queries: &Rows,
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
+        let Memory::Plain { spans, keys, .. } = memory else { unreachable!("the memory was made for another score") };
+        out.clear();
+        let mut first = 0;
+        for (query, &sentence) in queries.iter().zip(sentences) {
+            let span = &spans[sentence];
+            let keys = &keys.values[span.start * keys.width..span.end * keys.width];
+            let start = out.len();
+            out.resize(start + heads * span.len(), 0.0);
+            let scores = &mut out[start..];
+            match &comparison {
+                Comparison::Dot => kernels::dot_scores(query, keys, heads, scores),
+                Comparison::Cosine => {
+                    kernels::dot_scores(query, keys, heads, scores);
+                    kernels::divide_by_lengths(query, keys, heads, scores);
+                }
+                Comparison::Additive { energy, coverage } => {
+                    let coverage = coverage.as_ref().map(|coverage| kernels::Coverage {
+                        weight: coverage.weight,
+                        sums: &coverage.sums[first..first + span.len()],
+                    });
+                    kernels::additive_scores(query, keys, energy, coverage, heads, scores);
+                }
+            }
+            first += span.len();
+        }
+        Ok(())
+    }
+
+    fn weigh(
+        &self,
+        mut weights: &[f32],
+        heads: usize,
+        memory: &mut Memory,
+        sentences: &[usize],
+        beside: Option<&Rows>,
+        out: &mut Rows,
+    ) -> Result<()> {
+        let Memory::Plain { spans, values, .. } = memory else { unreachable!("the memory was made for another score") };
+        let before = beside.map_or(0, |beside| beside.width);
+        out.resize(sentences.len(), before + values.width);
+        let rows = out.values.chunks_exact_mut(before + values.width).enumerate();
+        for ((row, out), &sentence) in rows.zip(sentences) {
+            let span = &spans[sentence];
+            let (first, context) = out.split_at_mut(before);
+            if let Some(beside) = beside {
+                first.copy_from_slice(beside.row(row));
+            }
+            let (own, rest) = weights.split_at(heads * span.len());
+            weights = rest;
+            kernels::weigh(own, &values.values[span.start * values.width..span.end * values.width], heads, context);
         }
         Ok(())
     }

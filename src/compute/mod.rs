@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use candle::Candle;
 pub use cpu::Kernels;
 
-pub use crate::kernels::{Activation, LogSumExp, Scored, StoredInt8, Workspace, log_sum_exp};
+pub use crate::kernels::{Activation, LogSumExp, Scored, StoredInt8, Workspace, log_sum_exp, softmax};
 use crate::{Error, Result};
 
 /// The arithmetic of the matrix products.
@@ -161,6 +161,31 @@ pub enum Score<'a, B: Backend> {
     },
 }
 
+/// What [`Backend::scores`] compares a query with a key by, for every head.
+#[derive(Debug)]
+pub enum Comparison<'a, B: Backend> {
+    /// `q · k`.
+    Dot,
+    /// `q · k / (‖q‖ ‖k‖)`; no vector counts as shorter than 1e-8.
+    Cosine,
+    /// `v · tanh(q + k)`.
+    Additive {
+        /// `v`, `[width of queries and keys]`, head after head.
+        energy: &'a B::Vector,
+        /// What attention so far adds to the sum of query and key.
+        coverage: Option<Coverage<'a, B>>,
+    },
+}
+
+/// How much was attended to so far, for an additive score with one head (See, Liu and Manning 2017).
+#[derive(Debug)]
+pub struct Coverage<'a, B: Backend> {
+    /// What one unit of attention adds, `[width of queries and keys]`.
+    pub weight: &'a B::Vector,
+    /// The sums so far, for each row as long as its sentence, laid end to end.
+    pub sums: &'a [f32],
+}
+
 /// What the distance of key and query does in self-attention.
 #[derive(Debug)]
 pub enum Relative<'a, B: Backend> {
@@ -231,7 +256,7 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized {
     /// A weight vector.
     type Vector: fmt::Debug + Send + Sync;
     /// Activations `[rows, width]`. The default has no rows.
-    type Rows: fmt::Debug + Default;
+    type Rows: fmt::Debug + Default + Send + Sync;
     /// Keys and values of whole sentences, written once.
     type Memory: fmt::Debug;
     /// Keys and values of the tokens that each hypothesis has been fed, for all layers of a decoder.
@@ -299,6 +324,12 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized {
         x: &mut Self::Rows,
     ) -> Result<()>;
 
+    /// `x = activation(x)`.
+    fn activate(&self, activation: Activation, x: &mut Self::Rows) -> Result<()>;
+
+    /// The mean of the rows of each sentence, `[sentences, width]`.
+    fn mean(&self, x: &Self::Rows, lengths: &[usize], out: &mut Self::Rows) -> Result<()>;
+
     /// `out = x`.
     fn copy(&self, x: &Self::Rows, out: &mut Self::Rows) -> Result<()>;
 
@@ -332,8 +363,18 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized {
     ) -> Result<()>;
 
     /// The end of a GRU step in PyTorch's form, for each row: `projected` and `recurrent` `[rows, 3·hidden]` (r, z, n)
-    /// into `state` `[rows, hidden]`. The formula is at [`crate::nn::GruCell`].
+    /// into `state` `[rows, hidden]`. The formula is at [`crate::spec::recurrent::Cell::Gru`].
     fn gru_gates(&self, projected: &Self::Rows, recurrent: &Self::Rows, state: &mut Self::Rows) -> Result<()>;
+
+    /// The end of an LSTM step in PyTorch's form, for each row: `projected` and `recurrent` `[rows, 4·hidden]` (i, f, g, o) into
+    /// `state` and `cell` `[rows, hidden]`. The formula is at [`crate::spec::recurrent::Cell::Lstm`].
+    fn lstm_gates(
+        &self,
+        projected: &Self::Rows,
+        recurrent: &Self::Rows,
+        state: &mut Self::Rows,
+        cell: &mut Self::Rows,
+    ) -> Result<()>;
 
     /// A step of a simpler simple recurrent unit (Kim et al. 2019) for each row: with `x` and `g` side by side in `projected`
     /// `[rows, 2·width]` and `f = σ(g)`, `state = f ⊙ state + (1 − f) ⊙ x` `[rows, width]` and `out = max(state, 0)`. A state
@@ -356,8 +397,9 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized {
         often: bool,
     ) -> Result<Self::Memory>;
 
-    /// A memory for [`Score::Additive`]: `keys` `[Σ lengths, width of the query]`, `values` `[Σ lengths, any width]`.
-    fn additive_memory(&self, lengths: &[usize], keys: Self::Rows, values: Self::Rows) -> Result<Self::Memory>;
+    /// A memory for [`Score::Additive`], [`Backend::scores`] and [`Backend::weigh`]: `keys` `[Σ lengths, width of the query]`,
+    /// `values` `[Σ lengths, any width]`.
+    fn plain_memory(&self, lengths: &[usize], keys: Self::Rows, values: Self::Rows) -> Result<Self::Memory>;
 
     /// Attention of each row over the memory of its sentence: `α = softmax(score(q, K))`, `out = α V`, or
     /// `out = [beside; α V]` where there is something to put before it.
@@ -375,6 +417,30 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized {
         beside: Option<&Self::Rows>,
         out: &mut Self::Rows,
         record: Option<Recorder<'_>>,
+    ) -> Result<()>;
+
+    /// Scores of each row's query over the memory of its sentence, on the host: `[heads, length]` for one row after the other.
+    /// `sentences` as in [`Backend::attend`]; queries, and keys likewise, have heads side by side.
+    fn scores(
+        &self,
+        comparison: Comparison<'_, Self>,
+        heads: usize,
+        memory: &mut Self::Memory,
+        sentences: &[usize],
+        queries: &Self::Rows,
+        out: &mut Vec<f32>,
+    ) -> Result<()>;
+
+    /// Sums of the values of each row's sentence by weights that were made of [`Backend::scores`] and are laid out as they are:
+    /// `out = α V`, or `out = [beside; α V]`.
+    fn weigh(
+        &self,
+        weights: &[f32],
+        heads: usize,
+        memory: &mut Self::Memory,
+        sentences: &[usize],
+        beside: Option<&Self::Rows>,
+        out: &mut Self::Rows,
     ) -> Result<()>;
 
     /// An empty past of `rows` hypotheses.

@@ -1,10 +1,16 @@
 //! Every operation once, run on every backend and held against arithmetic written out.
 
+mod recurrent;
+
 use super::{
     Activation, Backend, BackendName, Candle, Compute, Device, Kernels, LogSumExp, NormKind, Precision, Recorder,
     Relative, RelativeBias, RelativeVectors, Score, Workspace,
 };
 use crate::Result;
+use recurrent::{
+    lstm_gates_are_pytorchs, rows_are_activated_and_averaged_by_sentence,
+    scores_come_to_the_host_and_weights_sum_the_values,
+};
 
 /// Numbers between -1 and 1, the same for the same seed.
 fn random(count: usize, seed: u64) -> Vec<f32> {
@@ -279,7 +285,7 @@ fn additive_attention_is_bahdanaus<B: Backend>(backend: &B) -> Result<()> {
     let (lengths, hidden, width) = ([3, 1], 4, 6);
     let (keys, values, queries, energy) =
         (random(4 * hidden, 15), random(4 * width, 16), random(3 * hidden, 17), random(hidden, 18));
-    let mut memory = backend.additive_memory(&lengths, backend.rows(&keys, hidden)?, backend.rows(&values, width)?)?;
+    let mut memory = backend.plain_memory(&lengths, backend.rows(&keys, hidden)?, backend.rows(&values, width)?)?;
     let vector = backend.vector(energy.clone())?;
     let (sentences, starts) = ([0, 0, 1], [0, 3]);
     let mut recorded = vec![Vec::new(); 3];
@@ -505,6 +511,9 @@ on_every_backend!(
     rows_are_normalised_alone_or_with_a_residual,
     rows_are_copied_added_scaled_multiplied_and_put_together,
     gru_gates_are_pytorchs,
+    lstm_gates_are_pytorchs,
+    rows_are_activated_and_averaged_by_sentence,
+    scores_come_to_the_host_and_weights_sum_the_values,
     a_memory_is_attended_to_by_the_rows_of_its_sentences,
     a_relative_bias_is_added_for_the_distance_of_key_and_query,
     additive_attention_is_bahdanaus,

@@ -1,6 +1,6 @@
 //! Small maps for this module's tests, with weights simple enough to check by hand.
 
-use super::{AttentionMap, Kind};
+use super::{AttentionMap, Kind, Meaning};
 use crate::model::Attention;
 use crate::text::Word;
 
@@ -49,6 +49,7 @@ pub(super) fn dog() -> AttentionMap {
         start_piece: "<s>".to_owned(),
         end_piece: "</s>".to_owned(),
         attention: Attention { layers: 2, heads: 2, rows, columns, weights },
+        meaning: Meaning::Weights,
     }
 }
 

@@ -104,7 +104,10 @@ impl Html {
                 map.check()?;
                 let attention = &map.attention;
                 let Some((_, own)) = packed.iter_mut().find(|(kind, _)| *kind == map.kind) else { continue };
-                let kind = json!({ "layers": attention.layers, "heads": attention.heads, "at": own.add(map) });
+                let mut kind = json!({ "layers": attention.layers, "heads": attention.heads, "at": own.add(map) });
+                if let Some(note) = map.meaning.note() {
+                    kind["note"] = note.into();
+                }
                 kinds.insert(map.kind.name().to_owned(), kind);
             }
             let missing: serde_json::Map<String, Value> =

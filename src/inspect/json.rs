@@ -9,6 +9,8 @@ use crate::text::Word;
 struct Object<'a> {
     line: u64,
     kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meaning: Option<&'static str>,
     source: &'a str,
     translation: &'a str,
     score: Option<f32>,
@@ -43,6 +45,7 @@ struct WordObject<'a> {
 /// |---|---|
 /// | `line` | line of the input, from 1 |
 /// | `kind` | `cross`, `encoder` or `decoder` |
+/// | `meaning` | only where the numbers are not weights that sum to 1: `partial weights`, or `probabilities of a hard choice` |
 /// | `source`, `translation` | the two sentences |
 /// | `score` | the model's score, or null |
 /// | `source_pieces`, `target_pieces` | all pieces, the sentence end included |
@@ -53,7 +56,7 @@ struct WordObject<'a> {
 /// | `align_on` | `output` or `input`: the target token a row belongs to |
 /// | `eos` | `kept`, or `masked` where the column of the sentence end was left out and the rest rescaled |
 /// | `rows`, `columns` | the labels of the matrix |
-/// | `matrix` | a list of rows; each row sums to 1 |
+/// | `matrix` | a list of rows; each row sums to 1, or to less where `meaning` says so |
 pub fn render(selected: &Selected) -> String {
     let mut text = String::new();
     for matrix in &selected.matrices {
@@ -77,6 +80,7 @@ fn object<'a>(selected: &'a Selected, matrix: &'a Matrix) -> Object<'a> {
     Object {
         line: map.line,
         kind: map.kind.name(),
+        meaning: map.meaning.note().map(|_| map.meaning.name()),
         source: &map.source,
         translation: &map.translation,
         score: map.score,

@@ -52,6 +52,39 @@ impl FromStr for Kind {
     }
 }
 
+/// What the weights of a map are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Meaning {
+    /// What the values are weighed by; every row sums to 1.
+    #[default]
+    Weights,
+    /// What the values are weighed by; a row may sum to less than 1, what is missing being weighed by nothing (a bell over a window,
+    /// scores for positions beyond the sentence).
+    Partial,
+    /// What one position is chosen by, whose value alone is used (hard attention); every row sums to at most 1.
+    Probabilities,
+}
+
+impl Meaning {
+    /// What a reader should be told, if it is not what attention usually is.
+    pub fn note(self) -> Option<&'static str> {
+        match self {
+            Self::Weights => None,
+            Self::Partial => Some("rows may sum to less than 1"),
+            Self::Probabilities => Some("probabilities by which one position is chosen"),
+        }
+    }
+
+    /// Its name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Weights => "weights",
+            Self::Partial => "partial weights",
+            Self::Probabilities => "probabilities of a hard choice",
+        }
+    }
+}
+
 /// The attention of one kind over one sentence pair, with the pieces and words its rows and columns stand for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AttentionMap {
@@ -84,6 +117,8 @@ pub struct AttentionMap {
     pub end_piece: String,
     /// Weights `[layers, heads, rows, columns]`.
     pub attention: Attention,
+    /// What they are.
+    pub meaning: Meaning,
 }
 
 impl AttentionMap {
@@ -107,7 +142,15 @@ impl AttentionMap {
         Self { source: original.to_owned(), source_words, ..self }
     }
 
-    /// Checks that the weights fit the pieces and that every row sums to 1 within 1e-4.
+    /// The kind, and what the weights are if they are not what they usually are: `cross attention`.
+    pub fn title(&self) -> String {
+        match self.meaning.note() {
+            None => format!("{} attention", self.kind),
+            Some(note) => format!("{} attention ({note})", self.kind),
+        }
+    }
+
+    /// Checks that the weights fit the pieces and that every row sums to 1 within 1e-4, or to less where [`Meaning`] allows it.
     ///
     /// # Errors
     /// If a shape does not fit, a weight is not a number, or a row does not sum to 1; the message names the sentence
@@ -134,8 +177,9 @@ impl AttentionMap {
         }
         for (number, row) in weights.chunks_exact(columns).enumerate() {
             let sum: f32 = row.iter().sum();
+            let is_short = self.meaning != Meaning::Weights && sum < 1.0;
             // Written so that a NaN fails too.
-            if !((sum - 1.0).abs() <= ROW_SUM_TOLERANCE && row.iter().all(|&weight| weight >= 0.0)) {
+            if !((is_short || (sum - 1.0).abs() <= ROW_SUM_TOLERANCE) && row.iter().all(|&weight| weight >= 0.0)) {
                 let (layer, head, row) = (number / (heads * rows), number / rows % heads, number % rows);
                 return Err(self.defect(format!("layer {layer}, head {head}, row {row} sums to {sum}, not to 1")));
             }
@@ -163,7 +207,21 @@ fn check_words(words: &[Word], pieces: usize) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use crate::inspect::Meaning;
     use crate::inspect::fixture;
+
+    #[test]
+    fn a_row_may_sum_to_less_where_the_map_says_so() {
+        let mut map = fixture::dog();
+        map.attention.weights[0] = 0.1;
+        assert!(map.check().is_err());
+        assert_eq!(map.title(), "cross attention");
+        map.meaning = Meaning::Partial;
+        map.check().unwrap();
+        assert_eq!(map.title(), "cross attention (rows may sum to less than 1)");
+        map.attention.weights[0] = 1.7;
+        assert!(map.check().is_err());
+    }
 
     #[test]
     fn a_map_with_fitting_weights_passes() {

@@ -31,7 +31,7 @@ mod zip;
 #[cfg(test)]
 mod fixture;
 
-pub use map::{AttentionMap, Kind};
+pub use map::{AttentionMap, Kind, Meaning};
 pub use render::{Format, RenderOptions, Renderer};
 pub use select::{AlignOn, Axis, Choice, HeadChoice, LayerChoice, Matrix, Selected, Selection};
 pub use view::{TokenProbability, View};

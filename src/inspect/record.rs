@@ -1,6 +1,8 @@
 //! From a translation with its recorded attention to a map.
 
-use super::map::{AttentionMap, Kind};
+use super::map::{AttentionMap, Kind, Meaning};
+use crate::spec::Spec;
+use crate::spec::recurrent::{Choice, Reach, Score};
 use crate::text::{source_words, spelled, target_words};
 use crate::translator::{Translation, Translator};
 use crate::{Error, Result};
@@ -52,8 +54,20 @@ impl AttentionMap {
             start_piece: translator.target_piece(translator.search_options().start_token),
             end_piece: piece(translator.frame().end),
             attention: attention.clone().ok_or_else(missing)?,
+            meaning: meaning(translator.spec()),
         };
         map.check()?;
         Ok(map)
+    }
+}
+
+/// What the attention of a network is.
+fn meaning(spec: &Spec) -> Meaning {
+    let Spec::Recurrent(spec) = spec else { return Meaning::Weights };
+    match spec.attention {
+        Some(attention) if attention.choice != Choice::Soft => Meaning::Probabilities,
+        Some(attention) if matches!(attention.reach, Reach::LocalPredictive { .. }) => Meaning::Partial,
+        Some(attention) if matches!(attention.score, Score::Location { beyond: true, .. }) => Meaning::Partial,
+        _ => Meaning::Weights,
     }
 }

@@ -138,7 +138,7 @@ pub fn render(selected: &Selected, options: &Options) -> String {
 /// What the picture shows, in one line.
 fn caption(selected: &Selected) -> String {
     let map = selected.map;
-    let mut text = format!("{} attention", map.kind);
+    let mut text = map.title();
     if let [matrix] = selected.matrices.as_slice() {
         let _ = write!(text, ", layer {}, head {}", matrix.layer, matrix.head);
     }

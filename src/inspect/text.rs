@@ -67,7 +67,7 @@ const LABEL: usize = 24;
 pub fn render(selected: &Selected, options: &Options) -> String {
     let mut text = String::new();
     let map = selected.map;
-    let _ = write!(text, "{}  {} attention", map.line, map.kind);
+    let _ = write!(text, "{}  {}", map.line, map.title());
     if let Some(score) = map.score {
         let _ = write!(text, "  score {score:.4}");
     }

@@ -78,7 +78,7 @@ dispatch!(pub(super) fn attend_additive_on(query: &[f32], keys: &[f32], energy: 
 
 /// The products of two rows, summed within each lane.
 #[inline(always)]
-fn dot_lanes<S: Simd, E: Element>(simd: S, a: &[f32], b: &[E]) -> S::F {
+pub(super) fn dot_lanes<S: Simd, E: Element>(simd: S, a: &[f32], b: &[E]) -> S::F {
     let (a, a_tail) = a.as_chunks::<LANES>();
     let (b, b_tail) = b.as_chunks::<LANES>();
     let mut sum = simd.splat(0.0);
@@ -178,7 +178,7 @@ fn scores<S: Simd, E: Element>(
 
 /// `out = Σ_i weights[i] · row(i)`, one chain of fused multiply-adds for each element.
 #[inline(always)]
-fn weighted_sum<'a, S: Simd, E: Element + 'a>(
+pub(super) fn weighted_sum<'a, S: Simd, E: Element + 'a>(
     simd: S,
     weights: &[f32],
     row: impl Fn(usize) -> &'a [E],

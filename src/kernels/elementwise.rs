@@ -99,7 +99,7 @@ pub fn add(x: &mut [f32], y: &[f32]) {
 }
 
 /// The end of a GRU step for each row: gates from `projected` and `recurrent` `[rows, 3·hidden]` (r, z, n) into `state`
-/// `[rows, hidden]`, in place. The formula is at [`crate::nn::GruCell`].
+/// `[rows, hidden]`, in place. The formula is at [`crate::spec::recurrent::Cell::Gru`].
 ///
 /// # Panics
 /// If the slices do not have these sizes.
@@ -108,6 +108,19 @@ pub fn gru_gates(projected: &[f32], recurrent: &[f32], state: &mut [f32], hidden
     assert_eq!(projected.len(), 3 * state.len(), "projected is not [rows, 3 hidden]");
     assert_eq!(recurrent.len(), 3 * state.len(), "recurrent is not [rows, 3 hidden]");
     gru_gates_on(InstructionSet::detect(), projected, recurrent, state, hidden);
+}
+
+/// The end of an LSTM step for each row: gates i, f, g, o from `projected` and `recurrent` `[rows, 4·hidden]` into `state` and
+/// `cell` `[rows, hidden]`, in place: `c = σ(f) ⊙ c + σ(i) ⊙ tanh(g)`, `h = σ(o) ⊙ tanh(c)`.
+///
+/// # Panics
+/// If the slices do not have these sizes.
+pub fn lstm_gates(projected: &[f32], recurrent: &[f32], state: &mut [f32], cell: &mut [f32], hidden: usize) {
+    assert_eq!(state.len() % hidden, 0, "state is not [rows, hidden]");
+    assert_eq!(cell.len(), state.len(), "cell is not [rows, hidden]");
+    assert_eq!(projected.len(), 4 * state.len(), "projected is not [rows, 4 hidden]");
+    assert_eq!(recurrent.len(), 4 * state.len(), "recurrent is not [rows, 4 hidden]");
+    lstm_gates_on(InstructionSet::detect(), projected, recurrent, state, cell, hidden);
 }
 
 /// One step of a simpler simple recurrent unit (Kim et al. 2019) for each row: with `x` and `g` side by side in `projected`
@@ -177,6 +190,46 @@ fn gru_gates_generic<S: Simd>(simd: S, projected: &[f32], recurrent: &[f32], sta
             simd.write_tail(&mut state[whole..], new);
         }
     }
+}
+
+dispatch!(pub(super) fn lstm_gates_on(projected: &[f32], recurrent: &[f32], state: &mut [f32], cell: &mut [f32], hidden: usize) = lstm_gates_generic);
+
+#[inline(always)]
+fn lstm_gates_generic<S: Simd>(
+    simd: S,
+    projected: &[f32],
+    recurrent: &[f32],
+    state: &mut [f32],
+    cell: &mut [f32],
+    hidden: usize,
+) {
+    let rows = projected.chunks_exact(4 * hidden).zip(recurrent.chunks_exact(4 * hidden));
+    let rows = rows.zip(state.chunks_exact_mut(hidden).zip(cell.chunks_exact_mut(hidden)));
+    for ((x, h), (state, cell)) in rows {
+        let whole = hidden / LANES * LANES;
+        for i in (0..whole).step_by(LANES) {
+            let part = |gate: usize| simd.add(simd.read(&x[gate * hidden + i..]), simd.read(&h[gate * hidden + i..]));
+            let (c, new) = lstm_cell(simd, [part(0), part(1), part(2), part(3)], simd.read(&cell[i..]));
+            simd.write(&mut cell[i..], c);
+            simd.write(&mut state[i..], new);
+        }
+        if whole < hidden {
+            let tail = |gate: usize| gate * hidden + whole..(gate + 1) * hidden;
+            let part = |gate| simd.add(simd.read_tail(&x[tail(gate)], 0.0), simd.read_tail(&h[tail(gate)], 0.0));
+            let gates = [part(0), part(1), part(2), part(3)];
+            let (c, new) = lstm_cell(simd, gates, simd.read_tail(&cell[whole..], 0.0));
+            simd.write_tail(&mut cell[whole..], c);
+            simd.write_tail(&mut state[whole..], new);
+        }
+    }
+}
+
+/// The new cell state and state from the sums of i, f, g and o.
+#[inline(always)]
+fn lstm_cell<S: Simd>(simd: S, gates: [S::F; 4], cell: S::F) -> (S::F, S::F) {
+    let written = simd.mul(math::sigmoid(simd, gates[0]), math::tanh(simd, gates[2]));
+    let cell = simd.fma(math::sigmoid(simd, gates[1]), cell, written);
+    (cell, simd.mul(math::sigmoid(simd, gates[3]), math::tanh(simd, cell)))
 }
 
 /// The new state from the (input, recurrent) parts of r, z and n.

@@ -7,6 +7,7 @@
 
 mod attention;
 mod attention_memory;
+mod attention_scores;
 mod elementwise;
 mod math;
 mod matrix;
@@ -27,9 +28,10 @@ mod workspace;
 
 pub use attention::{KeysAndValues, attend, attend_additive, attend_f16, to_f16};
 pub use attention_memory::AttentionMemory;
+pub use attention_scores::{Coverage, additive_scores, divide_by_lengths, dot_scores, weigh};
 pub use elementwise::{
-    Activation, add, add_layer_norm, deviation_norm, gru_gates, layer_norm, log_sum_exp, rms_norm, sigmoid, softmax,
-    ssru, tanh,
+    Activation, add, add_layer_norm, deviation_norm, gru_gates, layer_norm, log_sum_exp, lstm_gates, rms_norm, sigmoid,
+    softmax, ssru, tanh,
 };
 pub use matrix::{PackedMatrix, Packer, Precision, SharedBytes, StoredInt8};
 pub use ranking::{LogSumExp, Scored};

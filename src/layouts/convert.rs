@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use super::{EarlyStopping, Layout, Opened, bart, marian, transformer};
+use super::{EarlyStopping, Layout, Opened, bart, gru_attention, marian, recurrent_attention, transformer};
 use crate::checkpoint::{Dtype, ModelFiles, Parameters, SCALES, SUMS, ToWrite, Values, panel_shape, write_safetensors};
 use crate::kernels::{PackedMatrix, Packer, Precision};
 use crate::model::EmbeddingNames;
@@ -140,6 +140,9 @@ fn config(opened: &Opened, form: Form) -> Result<Map<String, Value>> {
         (Form::Own, Spec::Transformer(spec)) if lists.is_some() => {
             return Ok(transformer::config(spec, frame, opened.layout.name(), &opened.config));
         }
+        (Form::Own, Spec::Recurrent(spec)) if !has_own_form(opened.layout) => {
+            return Ok(recurrent_attention::config(spec, frame, opened.layout.name(), &opened.config));
+        }
         (Form::Own, _) => return Ok(opened.complete_config()),
         (Form::Marian, Spec::Transformer(spec)) => (&marian::Marian, marian::differs(spec, frame)),
         (Form::Bart, Spec::Transformer(spec)) => (&bart::Bart, bart::differs(spec)),
@@ -154,6 +157,11 @@ fn config(opened: &Opened, form: Form) -> Result<Map<String, Value>> {
     config.insert("model_type".to_owned(), name.into());
     class.complete(spec, frame, &mut config);
     Ok(config)
+}
+
+/// Whether a recurrent family is written as it is, and not spelt out.
+fn has_own_form(layout: &dyn Layout) -> bool {
+    [gru_attention::GruAttention.name(), recurrent_attention::RecurrentAttention.name()].contains(&layout.name())
 }
 
 /// The files of the vocabulary of a model that has lists of pieces.
@@ -388,13 +396,15 @@ fn plan(parameters: &Parameters, spec: &Spec, config: &mut Map<String, Value>) -
 }
 
 /// What of an int8 model stays in floats though it is a matrix: what is added or divided into parts instead of multiplied.
-const FLOATS: [&str; 6] = [
+const FLOATS: [&str; 8] = [
     "embed_positions",
     "relative_attention_bias",
     "relative_keys",
     "relative_values",
     "attention.attn_fc",
     "attention.v_fc",
+    "attention.coverage",
+    "decoder.hidden_fc_",
 ];
 
 fn write_weights(path: &Path, parameters: &Parameters, planned: Vec<Planned>, dtype: Dtype) -> Result<()> {

@@ -276,6 +276,8 @@ impl Layout for CTranslate2 {
             bans_padding: false,
             target: None,
             forced_end: None,
+            reverses_source: false,
+            padded_length: None,
         })
     }
 

@@ -6,7 +6,8 @@ use crate::checkpoint::{ModelFiles, Parameters, Weights};
 use crate::compute::{Activation, NormKind};
 use crate::layouts::hugging_face::activation_name;
 use crate::model::EmbeddingNames;
-use crate::spec::{Past, Positions, Recurrent, Spec, Transformer};
+use crate::spec::recurrent::{Attention, Cell, Choice, Directions, Feed, Layers, Query, Reach, Recurrent, Score};
+use crate::spec::{Past, Positions, Spec, Transformer};
 
 /// What can be said of a model, or of a file or directory that looks like one.
 #[derive(Clone, Debug)]
@@ -155,8 +156,62 @@ fn transformer(spec: &Transformer, parameters: &Parameters) -> String {
 }
 
 fn recurrent(spec: &Recurrent) -> String {
+    let cell = |layers: &Layers| match layers.cell {
+        Cell::RnnTanh | Cell::RnnRelu => "RNN",
+        Cell::Gru | Cell::GruResetBefore => "GRU",
+        Cell::Lstm => "LSTM",
+    };
+    let depth = |layers: &Layers| match layers.layers {
+        1 => String::new(),
+        layers => format!("{layers} layers of "),
+    };
+    let (both_ways, second) = match spec.directions {
+        Directions::Forward => ("", String::new()),
+        _ => ("bidirectional ", format!(" + {}", spec.encoder.hidden)),
+    };
     format!(
-        "bidirectional GRU encoder {} + {}, GRU decoder {}, embeddings {} and {}, additive attention",
-        spec.encoder_hidden, spec.encoder_hidden, spec.decoder_hidden, spec.source_embedding, spec.target_embedding
+        "{both_ways}{} encoder {}{}{second}, {} decoder {}{}, embeddings {} and {}, {}{}{}",
+        cell(&spec.encoder),
+        depth(&spec.encoder),
+        spec.encoder.hidden,
+        cell(&spec.decoder),
+        depth(&spec.decoder),
+        spec.decoder.hidden,
+        spec.source_embedding,
+        spec.target_embedding,
+        spec.attention
+            .as_ref()
+            .map_or_else(|| "no attention".to_owned(), |attention| kind_of_attention(spec, attention)),
+        match spec.feed {
+            Feed::Nothing => "",
+            Feed::Summary => ", the encoder's last state is fed",
+            Feed::Context | Feed::Attentional | Feed::State => ", input feeding",
+        },
+        if spec.output.tied { ", target embedding and output layer are one" } else { "" },
     )
+}
+
+fn kind_of_attention(spec: &Recurrent, attention: &Attention) -> String {
+    let score = match attention.score {
+        Score::Dot { .. } if attention.query || attention.key => "general",
+        Score::Dot { .. } => "dot",
+        Score::Additive { normalised: true } => "normalised additive",
+        Score::Additive { .. } => "additive",
+        Score::Cosine { .. } => "cosine",
+        Score::Location { .. } => "location",
+    };
+    let reach = match attention.reach {
+        Reach::Global => "",
+        Reach::LocalMonotone { .. } | Reach::LocalPredictive { .. } => "local ",
+    };
+    let choice = if attention.choice == Choice::Soft { "" } else { "hard " };
+    let place = match attention.query_place {
+        Query::Before => "",
+        Query::After => " after the cells",
+        Query::BetweenCells => " between two cells",
+        Query::BetweenLayers => " between two layers",
+    };
+    let heads = if attention.heads > 1 { format!(", {} heads", attention.heads) } else { String::new() };
+    let layers = if attention.every_layer && spec.decoder.layers > 1 { ", in every layer" } else { "" };
+    format!("{choice}{reach}{score} attention{place}{heads}{layers}")
 }

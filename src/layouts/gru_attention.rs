@@ -6,7 +6,12 @@ use serde_json::{Map, Value, json};
 use super::{Layout, plain_pytorch, rules::Rule};
 use crate::Result;
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
-use crate::spec::{Recurrent, Spec};
+use crate::compute::Activation;
+use crate::spec::Spec;
+use crate::spec::recurrent::{
+    self, Attention, Bridge, BridgeForm, Cell, CellStart, Choice, Directions, Feed, Join, Layers, Output, Query, Reach,
+    Recurrent, Score, Start, StartFrom,
+};
 use crate::text::{Frame, Part};
 
 /// The family.
@@ -51,13 +56,52 @@ impl Layout for GruAttention {
                 (None, None) => Err(parameters.missing(tensor)),
             }
         };
+        let source_embedding = size("embedding_dim", "encoder.embedding.weight", 1)?;
+        let encoder_hidden = size("hidden_dim", "encoder.rnn.weight_hh_l0", 1)?;
+        let source_vocabulary = size("source_vocab_size", "encoder.embedding.weight", 0)?;
+        let target_vocabulary = size("target_vocab_size", "decoder.embedding.weight", 0)?;
+        let target_embedding = size("target_embedding_dim", "decoder.embedding.weight", 1)?;
+        let decoder_hidden = size("decoder_hidden_dim", "decoder.rnn.weight_hh_l0", 1)?;
+        let layers = |hidden| Layers { cell: Cell::Gru, layers: 1, hidden, residual_from: None, transitions: 0 };
         Ok(Spec::Recurrent(Recurrent {
-            source_embedding: size("embedding_dim", "encoder.embedding.weight", 1)?,
-            encoder_hidden: size("hidden_dim", "encoder.rnn.weight_hh_l0", 1)?,
-            source_vocabulary: size("source_vocab_size", "encoder.embedding.weight", 0)?,
-            target_vocabulary: size("target_vocab_size", "decoder.embedding.weight", 0)?,
-            target_embedding: size("target_embedding_dim", "decoder.embedding.weight", 1)?,
-            decoder_hidden: size("decoder_hidden_dim", "decoder.rnn.weight_hh_l0", 1)?,
+            source_vocabulary,
+            target_vocabulary,
+            source_embedding,
+            target_embedding,
+            bias: true,
+            encoder: layers(encoder_hidden),
+            directions: Directions::EachLayer,
+            join: Join::Concatenated,
+            decoder: layers(decoder_hidden),
+            start: Start {
+                from: StartFrom::TopLayer,
+                forward_only: false,
+                bridge: Some(Bridge { activation: Activation::Tanh, form: BridgeForm::Shared }),
+                cell: CellStart::Zero,
+            },
+            starts_from_zero: false,
+            input: None,
+            feed: Feed::Nothing,
+            attention: Some(Attention {
+                query_place: Query::Before,
+                score: Score::Additive { normalised: false },
+                reach: Reach::Global,
+                choice: Choice::Soft,
+                heads: 1,
+                width: decoder_hidden,
+                query: true,
+                key: true,
+                value: None,
+                output: None,
+                coverage: false,
+                every_layer: false,
+            }),
+            output: Output {
+                parts: vec![recurrent::Part::State, recurrent::Part::Context, recurrent::Part::Embedding],
+                hidden: None,
+                extra: None,
+                tied: false,
+            },
         }))
     }
 
@@ -73,8 +117,8 @@ impl Layout for GruAttention {
             "target_vocab_size": spec.target_vocabulary,
             "embedding_dim": spec.source_embedding,
             "target_embedding_dim": spec.target_embedding,
-            "hidden_dim": spec.encoder_hidden,
-            "decoder_hidden_dim": spec.decoder_hidden,
+            "hidden_dim": spec.encoder.hidden,
+            "decoder_hidden_dim": spec.decoder.hidden,
             "pad_token_id": frame.padding,
             "eos_token_id": frame.end,
             "decoder_start_token_id": if let Part::Id(start) = frame.start { json!(start) } else { Value::Null },

@@ -207,19 +207,26 @@ impl Ids {
             bans_padding: false,
             target: None,
             forced_end: None,
+            reverses_source: false,
+            padded_length: None,
         })
     }
 }
 
 /// What stands around a source sentence by the keys `add_source_bos` (with `source_bos_token_id`, else the token that the
-/// decoder is fed first) and `add_source_eos`; `None` where no key says anything.
+/// decoder is fed first) and `add_source_eos` (with `source_eos_token_id`, else the target's); `None` where no key says anything.
 ///
 /// # Errors
 /// If a key has the wrong type, or names a token outside the source vocabulary.
 pub(super) fn source_frame(keys: &Keys, size: usize, start: u32, end: u32) -> Result<Option<(Vec<Part>, Vec<Part>)>> {
-    let begin = keys.id("source_bos_token_id")?;
-    if begin.is_none() && ["add_source_bos", "add_source_eos"].iter().all(|key| keys.value(key).is_none()) {
+    let (begin, own_end) = (keys.id("source_bos_token_id")?, keys.id("source_eos_token_id")?);
+    let is_said = ["add_source_bos", "add_source_eos"].iter().any(|key| keys.value(key).is_some());
+    if begin.is_none() && own_end.is_none() && !is_said {
         return Ok(None);
+    }
+    let end = own_end.unwrap_or(end);
+    if own_end.is_some() {
+        keys.in_vocabulary("source_eos_token_id", end, size)?;
     }
     let begin_id = begin.unwrap_or(start);
     let has_begin = keys.flag("add_source_bos", begin.is_some())?;

@@ -1,4 +1,4 @@
-//! Marian's own files (Junczys-Dowmunt et al. 2018): `.npz` and `.bin` with the options inside, as OPUS-MT publishes them and
+//! Transformers in Marian's own files (Junczys-Dowmunt et al. 2018): `.npz` and `.bin` with the options inside, as OPUS-MT publishes them and
 //! Firefox uses them, with vocabularies in YAML, one piece a line, or SentencePiece.
 //!
 //! Matrices are stored `[inputs, outputs]`. What stands around a sublayer is an option of letters, executed in their order: `n`
@@ -73,17 +73,7 @@ impl Layout for MarianNative {
                 layer.and_then(|layer| layer.as_u64().or_else(|| layer.as_str()?.parse().ok())).unwrap_or(layers);
             options.insert("alignment".to_owned(), json!({"layer": layer.saturating_sub(1), "head": 0}));
         }
-        let keys = Keys::of(weights.path(), options.clone());
-        let (source, target) = marian_vocabulary::names(files, &keys)?;
-        let is_model = |name: &str| name.ends_with(".spm");
-        if is_model(&source) && is_model(&target) {
-            let side = |name: &str| json!({"unit": "sentencepiece", "model": name});
-            options.insert("segmentation".to_owned(), json!({"source": side(&source), "target": side(&target)}));
-        }
-        options.insert("vocabs".to_owned(), json!([source, target]));
-        let target = marian_vocabulary::list(files, &target)?;
-        options.insert("end_id".to_owned(), json!(target.specials.end));
-        options.insert("unknown_id".to_owned(), json!(target.specials.unknown));
+        marian_vocabulary::options(files, weights, &mut options)?;
         Ok(Some(options))
     }
 
@@ -170,10 +160,7 @@ impl Layout for MarianNative {
             keys.refuse(format!("`type` {kind:?} is not supported; transformer is"));
             keys.supported()?;
         }
-        let models = keys.section("decoder")?.and_then(|decoder| Some(decoder.value("models")?.as_array()?.len()));
-        if models.is_some_and(|models| models > 1) {
-            keys.note("decoder.yml names several models that vote on every token; only the first is used");
-        }
+        one_model(keys)?;
         for key in REFUSED {
             if is_on(keys, key) {
                 keys.refuse(format!("`{key}` is not supported"));
@@ -283,6 +270,8 @@ impl Layout for MarianNative {
             bans_padding: false,
             target: None,
             forced_end: None,
+            reverses_source: false,
+            padded_length: None,
         })
     }
 
@@ -308,6 +297,18 @@ impl Layout for MarianNative {
         }
         Ok(())
     }
+}
+
+/// Says so where a decoder's options name several models.
+///
+/// # Errors
+/// If the options have the wrong type.
+pub(super) fn one_model(keys: &Keys) -> Result<()> {
+    let models = keys.section("decoder")?.and_then(|decoder| Some(decoder.value("models")?.as_array()?.len()));
+    if models.is_some_and(|models| models > 1) {
+        keys.note("decoder.yml names several models that vote on every token; only the first is used");
+    }
+    Ok(())
 }
 
 /// The file of weights that a decoder's options name, if it lies with them; of several the first.

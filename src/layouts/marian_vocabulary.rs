@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::Lists;
 use super::toolkits;
-use crate::checkpoint::{Keys, ModelFiles};
+use crate::checkpoint::{Keys, ModelFiles, Weights};
 use crate::text::sentencepiece::{PieceKind, SentencePiece};
 use crate::text::{PieceList, Specials};
 use crate::{Error, Result};
@@ -32,9 +32,13 @@ pub(super) fn names(files: &ModelFiles, keys: &Keys) -> Result<(String, String)>
     let mut there = files.names()?;
     there.retain(|name| {
         let is_vocabulary =
-            name.contains("vocab") && [".yml", ".yaml", ".txt", ".spm"].iter().any(|end| name.ends_with(end));
+            name.contains("vocab") && [".yml", ".yaml", ".json", ".txt", ".spm"].iter().any(|end| name.ends_with(end));
         is_vocabulary || (name.ends_with(".spm") && !["source.spm", "target.spm"].contains(&name.as_str()))
     });
+    // Nematus's are JSON; beside others such a file is something else.
+    if there.iter().any(|name| !name.ends_with(".json")) {
+        there.retain(|name| !name.ends_with(".json"));
+    }
     let is_there = |name: &String| files.has(name);
     if let ([source, target], true) = (named.as_slice(), !named.is_empty() && named.iter().all(is_there)) {
         return Ok((source.clone(), target.clone()));
@@ -51,6 +55,26 @@ pub(super) fn names(files: &ModelFiles, keys: &Keys) -> Result<(String, String)>
             ))
         }
     }
+}
+
+/// Adds to the options of a model what its vocabularies say: their names, how text is cut, and the ids of the sentence end and of the
+/// unknown.
+///
+/// # Errors
+/// If a file is missing or damaged.
+pub(super) fn options(files: &ModelFiles, weights: &Weights, options: &mut Map<String, Value>) -> Result<()> {
+    let keys = Keys::of(weights.path(), options.clone());
+    let (source, target) = names(files, &keys)?;
+    let is_model = |name: &str| name.ends_with(".spm");
+    if is_model(&source) && is_model(&target) {
+        let side = |name: &str| json!({"unit": "sentencepiece", "model": name});
+        options.insert("segmentation".to_owned(), json!({"source": side(&source), "target": side(&target)}));
+    }
+    options.insert("vocabs".to_owned(), json!([source, target]));
+    let target = list(files, &target)?;
+    options.insert("end_id".to_owned(), json!(target.specials.end));
+    options.insert("unknown_id".to_owned(), json!(target.specials.unknown));
+    Ok(())
 }
 
 /// The lists of both sides.

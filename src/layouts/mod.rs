@@ -9,21 +9,29 @@ mod convert;
 mod ctranslate2;
 mod describe;
 mod fairseq;
+mod fairseq_lstm;
 mod fsmt;
 mod generation;
 mod gru_attention;
 mod hugging_face;
 mod joeynmt;
+mod joeynmt_rnn;
+mod keras_gru;
 mod list;
 mod m2m_100;
 mod marian;
 mod marian_native;
+mod marian_recurrent;
 mod marian_vocabulary;
 mod mbart;
+mod official_seq2seq;
 mod opennmt_py;
+mod opennmt_py_rnn;
 mod pegasus;
 mod plain_pytorch;
 mod pytorch_transformer;
+mod recurrent;
+mod recurrent_attention;
 mod rules;
 mod sockeye;
 mod t5;
@@ -31,6 +39,7 @@ mod t5_network;
 mod text_defaults;
 mod toolkits;
 mod transformer;
+mod tutorial_seq2seq;
 mod tutorial_transformer;
 
 use serde_json::{Map, Value};
@@ -48,13 +57,17 @@ use crate::{Error, Result};
 use rules::Rule;
 
 /// Every family.
-static LAYOUTS: [&dyn Layout; 20] = [
+static LAYOUTS: [&dyn Layout; 28] = [
     // These know their own files; their tensors may have the names of others.
     &ctranslate2::CTranslate2,
+    &marian_recurrent::MarianRecurrent,
     &marian_native::MarianNative,
     &fairseq::Fairseq,
+    &fairseq_lstm::FairseqLstm,
     &opennmt_py::OpenNmtPy,
+    &opennmt_py_rnn::OpenNmtPyRnn,
     &joeynmt::JoeyNmt,
+    &joeynmt_rnn::JoeyNmtRnn,
     &sockeye::Sockeye,
     &annotated_transformer::AnnotatedTransformer,
     &marian::Marian,
@@ -66,7 +79,11 @@ static LAYOUTS: [&dyn Layout; 20] = [
     &t5_network::Class::Mt5,
     &t5_network::Class::Umt5,
     &fsmt::Fsmt,
+    &tutorial_seq2seq::TutorialSeq2Seq,
     &gru_attention::GruAttention,
+    &official_seq2seq::OfficialSeq2Seq,
+    &keras_gru::KerasGru,
+    &recurrent_attention::RecurrentAttention,
     &pytorch_transformer::PytorchTransformer,
     &tutorial_transformer::TutorialTransformer,
     &transformer::WrittenOut,

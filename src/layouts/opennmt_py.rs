@@ -5,19 +5,18 @@
 //! `position_encoding` says so; relative positions (Shaw, Uszkoreit and Vaswani 2018) take their place. Nothing stands around a
 //! source. Attention has biases where they are stored.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::rules::Rule;
-use super::toolkits;
+use super::toolkits::{self, PIECES};
 use super::{GenerationConfig, Layout, Lists};
 use crate::Result;
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
 use crate::compute::{Activation, NormKind};
 use crate::spec::{Frequencies, Norm, Order, Positions, Spec, Transformer};
-use crate::text::{Frame, PieceList};
-
-/// The keys under which the pieces of both vocabularies are handed on.
-const PIECES: [&str; 2] = ["source_pieces", "target_pieces"];
+use crate::text::Frame;
 
 /// The key under which the token is handed on that the decoder is fed first.
 const START: &str = "decoder_start_token";
@@ -57,7 +56,7 @@ impl Layout for OpenNmtPy {
         let Some(mut options) = said.get("opt").and_then(Value::as_object).cloned() else { return Ok(None) };
         for (key, side) in PIECES.into_iter().zip(["src", "tgt"]) {
             if let Some(pieces) = said.get("vocab").and_then(|vocabulary| pieces(vocabulary, side)) {
-                options.insert(key.to_owned(), pieces.clone());
+                options.insert(key.to_owned(), each_once(pieces));
             }
         }
         if let Some(start) = said.get("vocab").and_then(|vocabulary| vocabulary.get(START)) {
@@ -200,7 +199,7 @@ impl Layout for OpenNmtPy {
     }
 
     fn frame(&self, keys: &Keys, _spec: &Spec) -> Result<Frame> {
-        let target = list(keys, PIECES[1])?.unwrap_or_default();
+        let target = toolkits::listed(keys, PIECES[1])?.unwrap_or_default();
         let id = |names: &[&str]| {
             let found = names.iter().find_map(|name| target.pieces.iter().position(|piece| piece == name));
             let missing = || keys.error(format!("the target vocabulary has no {}", names[0]));
@@ -218,8 +217,8 @@ impl Layout for OpenNmtPy {
 
     fn lists(&self, _files: &ModelFiles, keys: &Keys) -> Result<Option<Lists>> {
         let missing = |side| keys.error(format!("has no {side} vocabulary"));
-        let source = list(keys, PIECES[0])?.ok_or_else(|| missing("source"))?;
-        let target = list(keys, PIECES[1])?.ok_or_else(|| missing("target"))?;
+        let source = toolkits::listed(keys, PIECES[0])?.ok_or_else(|| missing("source"))?;
+        let target = toolkits::listed(keys, PIECES[1])?.ok_or_else(|| missing("target"))?;
         Ok(Some((source, Some(target))))
     }
 
@@ -255,11 +254,20 @@ fn pieces<'v>(vocabulary: &'v Value, side: &str) -> Option<&'v Value> {
     found.is_array().then_some(found)
 }
 
-fn list(keys: &Keys, key: &str) -> Result<Option<PieceList>> {
-    let Some(pieces) = keys.value(key).and_then(Value::as_array) else { return Ok(None) };
-    let piece = |piece: &Value| piece.as_str().map(str::to_owned).ok_or_else(|| keys.wrong(key, piece, "text"));
-    let pieces = pieces.iter().map(piece).collect::<Result<Vec<_>>>()?;
-    Ok(Some(PieceList::new(pieces, keys.path())))
+/// A list in which every piece has one number: of one that is listed several times (special tokens were in the first versions)
+/// torchtext looks up the last, save that what is unknown is the first.
+fn each_once(pieces: &Value) -> Value {
+    let mut pieces = pieces.as_array().cloned().unwrap_or_default();
+    let mut seen = HashSet::new();
+    let unknown = pieces.iter().position(|piece| piece == "<unk>");
+    for at in (0..pieces.len()).rev() {
+        let piece = pieces[at].as_str().unwrap_or_default().to_owned();
+        let counts = if piece == "<unk>" { unknown == Some(at) } else { seen.insert(piece.clone()) };
+        if !counts {
+            pieces[at] = format!("{piece} #repeated").into();
+        }
+    }
+    Value::Array(pieces)
 }
 
 fn activation(keys: &Keys) -> Result<Activation> {
@@ -274,4 +282,16 @@ fn activation(keys: &Keys) -> Result<Activation> {
             Activation::Identity
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_pieces_that_are_listed_several_times_the_last_counts_and_the_first_unknown() {
+        let listed = serde_json::json!(["<unk>", "<blank>", "</s>", "a", "</s>", "<unk>"]);
+        let expected = serde_json::json!(["<unk>", "<blank>", "</s> #repeated", "a", "</s>", "<unk> #repeated"]);
+        assert_eq!(each_once(&listed), expected);
+    }
 }

@@ -11,6 +11,9 @@ use crate::text::{Frame, Part};
 /// The table of learned positions, if there is one.
 const TABLE: &str = "model.encoder.embed_positions.weight";
 
+/// What a source may be filled up to.
+const LONGEST_PADDING: usize = 1024;
+
 /// The spec of a state dict with our names, by the keys of docs/models.md; sizes are those of the tensors.
 pub(super) fn transformer(keys: &Keys, parameters: &Parameters, default_positions: &str) -> Result<Spec> {
     let (source_vocabulary, target_vocabulary) = hugging_face::vocabulary_sizes(keys, parameters, 1)?;
@@ -84,6 +87,10 @@ pub(super) fn frame(keys: &Keys, spec: &Spec) -> Result<Frame> {
     let (source_size, size) = spec.vocabulary_sizes();
     let mut frame = Ids { padding: 1, end: 3, start: 2 }.frame(keys, size, None)?;
     frame.bans_padding = true;
+    frame.padded_length = keys.number("pad_source_to")?;
+    if frame.padded_length.is_some_and(|length| length > LONGEST_PADDING) {
+        return Err(keys.error(format!("`pad_source_to` is more than {LONGEST_PADDING}")));
+    }
     let Part::Id(start) = frame.start else { return Ok(frame) };
     frame.source = hugging_face::source_frame(keys, source_size, start, frame.end)?;
     Ok(frame)

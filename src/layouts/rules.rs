@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::Result;
-use crate::checkpoint::{Keys, Recipe, Weights};
+use crate::checkpoint::{Block, Keys, Recipe, Weights};
 
 /// Prefixes that say nothing about the tensor: PyTorch's `DataParallel` and compiled modules.
 const WRAPPERS: [&str; 2] = ["module.", "_orig_mod."];
@@ -26,8 +26,40 @@ pub enum Rule {
     SplitByHead(&'static str, &'static str, usize, &'static [&'static str]),
     /// Rows and columns exchanged.
     Transpose(&'static str, &'static str),
+    /// A tensor of equal blocks, one above the other, if all they are of is stored. The placeholders of the first pattern are
+    /// those of the others and of the name that is made. One tensor may be part of several.
+    Stack(&'static str, &'static [Of]),
     /// Nothing: it is computed, or belongs to training.
     Ignore(&'static str),
+}
+
+/// Blocks of a [`Rule::Stack`]: the pattern of a stored tensor, and some of so many equal blocks of it, in this order.
+#[derive(Clone, Copy, Debug)]
+pub enum Of {
+    /// Of its columns, as rows.
+    Columns(&'static str, &'static [usize], usize),
+    /// Of the row of this number.
+    Row(usize, &'static str, &'static [usize], usize),
+}
+
+impl Of {
+    fn pattern(&self) -> &'static str {
+        match *self {
+            Self::Columns(pattern, ..) | Self::Row(_, pattern, ..) => pattern,
+        }
+    }
+
+    fn blocks(&self, found: &[(&str, &str)]) -> Vec<Block> {
+        let stored = fill(self.pattern(), found);
+        match *self {
+            Self::Columns(_, order, parts) => {
+                order.iter().map(|&part| Block::Columns { stored: stored.clone(), part, parts }).collect()
+            }
+            Self::Row(row, _, order, parts) => {
+                order.iter().map(|&part| Block::InRow { stored: stored.clone(), row, part, parts }).collect()
+            }
+        }
+    }
 }
 
 /// A stored name without what wraps it.
@@ -52,7 +84,9 @@ pub(super) fn recipes(weights: &Weights, rules: &[Rule], keys: &Keys) -> Result<
         }
     }
     let mut used = vec![false; own.len()];
-    let mut recipes = BTreeMap::new();
+    let mut made_of = Vec::new();
+    // What the stored tensors are called in the rules, to find the further parts of a stack.
+    let mut called = BTreeMap::new();
     for stored in weights.names() {
         let mut name = unwrapped(stored).to_owned();
         // The longest of the author's patterns counts: a tensor's own before that of its prefix.
@@ -64,13 +98,29 @@ pub(super) fn recipes(weights: &Weights, rules: &[Rule], keys: &Keys) -> Result<
             used[at] = true;
             name = renamed;
         }
-        for (made, recipe) in apply(rules, &name, stored, keys)? {
-            // A tensor stored under its final name wins over one that is only renamed to it.
-            if made == stored || !recipes.contains_key(&made) {
-                recipes.insert(made, recipe);
+        let (last, made) = apply(rules, &name, stored, keys)?;
+        called.insert(last, stored.to_owned());
+        let count = made.len();
+        made_of.extend(made.into_iter().map(|(made, recipe)| (stored, count, made, recipe)));
+    }
+    let mut recipes: BTreeMap<String, (usize, Recipe)> = BTreeMap::new();
+    for (stored, count, made, mut recipe) in made_of {
+        if let Recipe::Stack { blocks } = &mut recipe {
+            for block in blocks {
+                let (Block::Columns { stored, .. } | Block::InRow { stored, .. }) = block;
+                if let Some(name) = called.get(stored) {
+                    stored.clone_from(name);
+                }
             }
         }
+        // A tensor stored under its final name wins over one that is only renamed to it, and one that is for this alone over one
+        // that is for several (an embedding of the target's over one of both sides).
+        let is_better = |&(of_other, _): &(usize, Recipe)| made == stored || count < of_other;
+        if recipe.is_possible(weights) && recipes.get(&made).is_none_or(is_better) {
+            recipes.insert(made, (count, recipe));
+        }
     }
+    let recipes = recipes.into_iter().map(|(name, (_, recipe))| (name, recipe)).collect();
     if let Some(at) = used.iter().position(|used| !used) {
         return Err(keys.error(format!("`tensor_names` has {:?}, but no stored tensor is called so", own[at].0)));
     }
@@ -85,12 +135,18 @@ fn rewrite(theirs: &str, ours: &str, name: &str) -> Option<String> {
     Some(fill(ours, &captures(theirs, name)?))
 }
 
-/// The tensors that the rules make of one.
-fn apply(rules: &[Rule], name: &str, stored: &str, keys: &Keys) -> Result<Vec<(String, Recipe)>> {
+/// The tensors that rules make of one.
+type Made = Vec<(String, Recipe)>;
+
+/// The name of a tensor when all are renamed, and what the rules make of it. Parts of a stack are still called by such names.
+fn apply(rules: &[Rule], name: &str, stored: &str, keys: &Keys) -> Result<(String, Made)> {
     let mut name = name.to_owned();
     let stored = stored.to_owned();
+    let (mut stacks, mut is_part) = (Vec::new(), false);
     for rule in rules {
         match *rule {
+            // A part of a stack keeps the name it is one by.
+            Rule::Rename(..) if is_part => {}
             Rule::Rename(from, to) => {
                 if let Some(found) = captures(from, &name) {
                     name = fill(to, &found);
@@ -99,13 +155,15 @@ fn apply(rules: &[Rule], name: &str, stored: &str, keys: &Keys) -> Result<Vec<(S
             Rule::Copy(from, to) => {
                 if let Some(found) = captures(from, &name) {
                     let copy = |to: &&str| (fill(to, &found), Recipe::Copy { stored: stored.clone() });
-                    return Ok(to.iter().map(copy).collect());
+                    stacks.extend(to.iter().map(copy));
+                    return Ok((name, stacks));
                 }
             }
             Rule::Split(from, to) => {
                 if let Some(found) = captures(from, &name) {
                     let recipe = |part| Recipe::Rows { stored: stored.clone(), part, parts: to.len() };
-                    return Ok(to.iter().enumerate().map(|(part, to)| (fill(to, &found), recipe(part))).collect());
+                    let made = to.iter().enumerate().map(|(part, to)| (fill(to, &found), recipe(part))).collect();
+                    return Ok((name, made));
                 }
             }
             Rule::SplitByHead(from, key, before, to) => {
@@ -115,22 +173,34 @@ fn apply(rules: &[Rule], name: &str, stored: &str, keys: &Keys) -> Result<Vec<(S
                         true => Recipe::Rows { stored: stored.clone(), part, parts },
                         false => Recipe::ByHead { stored: stored.clone(), part, parts, before, heads },
                     };
-                    return Ok(to.iter().enumerate().map(|(part, to)| (fill(to, &found), recipe(part))).collect());
+                    let made = to.iter().enumerate().map(|(part, to)| (fill(to, &found), recipe(part))).collect();
+                    return Ok((name, made));
                 }
             }
             Rule::Transpose(from, to) => {
                 if let Some(found) = captures(from, &name) {
-                    return Ok(vec![(fill(to, &found), Recipe::Transpose { stored })]);
+                    let made = (fill(to, &found), Recipe::Transpose { stored });
+                    return Ok((name, vec![made]));
+                }
+            }
+            Rule::Stack(to, blocks) => {
+                is_part |= blocks.iter().any(|block| captures(block.pattern(), &name).is_some());
+                if let Some(found) = blocks.first().and_then(|block| captures(block.pattern(), &name)) {
+                    let blocks = blocks.iter().flat_map(|block| block.blocks(&found)).collect();
+                    stacks.push((fill(to, &found), Recipe::Stack { blocks }));
                 }
             }
             Rule::Ignore(from) => {
                 if captures(from, &name).is_some() {
-                    return Ok(Vec::new());
+                    return Ok((name, Vec::new()));
                 }
             }
         }
     }
-    Ok(vec![(name, Recipe::Copy { stored })])
+    if !is_part {
+        stacks.push((name.clone(), Recipe::Copy { stored }));
+    }
+    Ok((name, stacks))
 }
 
 /// What the placeholders of a pattern stand for in a name, or `None` if it does not match.
@@ -185,7 +255,7 @@ mod tests {
     }
 
     fn made(rules: &[Rule], name: &str) -> Vec<String> {
-        apply(rules, name, name, &keys()).unwrap().into_iter().map(|(name, _)| name).collect()
+        apply(rules, name, name, &keys()).unwrap().1.into_iter().map(|(name, _)| name).collect()
     }
 
     #[test]
@@ -217,9 +287,39 @@ mod tests {
             ("q".to_owned(), Recipe::Rows { stored: stored(), part: 0, parts: 2 }),
             ("k".to_owned(), Recipe::Rows { stored: stored(), part: 1, parts: 2 }),
         ];
-        assert_eq!(apply(&rules, "qk", "qk", &keys()).unwrap(), expected);
+        assert_eq!(apply(&rules, "qk", "qk", &keys()).unwrap().1, expected);
         let transposed = [("weight".to_owned(), Recipe::Transpose { stored: "kernel".to_owned() })];
-        assert_eq!(apply(&rules, "kernel", "kernel", &keys()).unwrap(), transposed);
+        assert_eq!(apply(&rules, "kernel", "kernel", &keys()).unwrap().1, transposed);
+    }
+
+    #[test]
+    fn a_stack_names_its_parts_by_the_first_and_one_tensor_may_be_in_several() {
+        let rules = [
+            Rule::Rename("gru_{part}", "cell.{part}"),
+            Rule::Stack("{side}.weight", &[Of::Columns("{side}.W", &[1], 2), Of::Columns("{side}.Wx", &[0], 1)]),
+            Rule::Stack("{side}.other", &[Of::Row(1, "{side}.W", &[2, 0], 3)]),
+            Rule::Rename("{any}.W", "never.{any}"),
+        ];
+        let stored = |name: &str| name.to_owned();
+        let stack = |blocks: Vec<Block>| Recipe::Stack { blocks };
+        let expected = [
+            (
+                "cell.weight".to_owned(),
+                stack(vec![
+                    Block::Columns { stored: stored("cell.W"), part: 1, parts: 2 },
+                    Block::Columns { stored: stored("cell.Wx"), part: 0, parts: 1 },
+                ]),
+            ),
+            (
+                "cell.other".to_owned(),
+                stack(vec![
+                    Block::InRow { stored: stored("cell.W"), row: 1, part: 2, parts: 3 },
+                    Block::InRow { stored: stored("cell.W"), row: 1, part: 0, parts: 3 },
+                ]),
+            ),
+        ];
+        assert_eq!(apply(&rules, "gru_W", "gru_W", &keys()).unwrap(), ("cell.W".to_owned(), expected.to_vec()));
+        assert_eq!(apply(&rules, "gru_Wx", "gru_Wx", &keys()).unwrap(), ("cell.Wx".to_owned(), Vec::new()));
     }
 
     #[test]
@@ -232,7 +332,7 @@ mod tests {
             ("k".to_owned(), by_head(1)),
             ("v".to_owned(), by_head(2)),
         ];
-        assert_eq!(apply(&rules, "qkv", "qkv", &keys()).unwrap(), expected);
+        assert_eq!(apply(&rules, "qkv", "qkv", &keys()).unwrap().1, expected);
     }
 
     #[test]

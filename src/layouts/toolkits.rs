@@ -33,6 +33,8 @@ impl Tokens {
             bans_padding: false,
             target: None,
             forced_end: None,
+            reverses_source: false,
+            padded_length: None,
         }
     }
 
@@ -52,6 +54,20 @@ pub(super) fn text(files: &ModelFiles, name: &str) -> Result<String> {
     let bytes =
         files.read(name)?.ok_or_else(|| Error::model(files.path(name), "this file of the model is missing; add it"))?;
     String::from_utf8(bytes.into_owned()).map_err(|_| Error::model(files.path(name), "is not valid UTF-8"))
+}
+
+/// The keys that spell out the pieces of both vocabularies.
+pub(super) const PIECES: [&str; 2] = ["source_pieces", "target_pieces"];
+
+/// The pieces that a key spells out, in the order of their ids.
+///
+/// # Errors
+/// If one is no text.
+pub(super) fn listed(keys: &Keys, key: &str) -> Result<Option<PieceList>> {
+    let Some(pieces) = keys.value(key).and_then(Value::as_array) else { return Ok(None) };
+    let piece = |piece: &Value| piece.as_str().map(str::to_owned).ok_or_else(|| keys.wrong(key, piece, "text"));
+    let pieces = pieces.iter().map(piece).collect::<Result<Vec<_>>>()?;
+    Ok(Some(PieceList::new(pieces, keys.path())))
 }
 
 /// Whether an option is on: true, or a number or text other than 0 and the empty one.

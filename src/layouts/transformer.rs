@@ -41,29 +41,45 @@ impl Layout for WrittenOut {
     }
 
     fn frame(&self, keys: &Keys, spec: &Spec) -> Result<Frame> {
-        let frame: Frame = read(keys, "frame")?;
-        let size = spec.vocabulary_sizes().1;
-        keys.in_vocabulary("frame.end", frame.end, size)?;
-        if let Part::Id(start) = frame.start {
-            keys.in_vocabulary("frame.start", start, size)?;
-        }
-        Ok(frame)
+        written_frame(keys, spec)
     }
 
     fn lists(&self, files: &ModelFiles, _keys: &Keys) -> Result<Option<Lists>> {
-        let path = files.path(PIECES);
-        let bytes =
-            files.read(PIECES)?.ok_or_else(|| Error::model(&path, "this file of the vocabulary is missing; add it"))?;
-        let wrong = |error: String| Error::model(&path, format!("not a usable vocabulary: {error}"));
-        let mut sides: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
-        let mut side = |name: &str| -> Result<Option<PieceList>> {
-            let Some(side) = sides.remove(name) else { return Ok(None) };
-            let list: PieceList = serde_json::from_value(side).map_err(|error| wrong(error.to_string()))?;
-            Ok(Some(PieceList { path: path.clone(), ..list }))
-        };
-        let source = side("source")?.ok_or_else(|| wrong("it has no `source`".to_owned()))?;
-        Ok(Some((source, side("target")?)))
+        let missing = || Error::model(files.path(PIECES), "this file of the vocabulary is missing; add it");
+        pieces_file(files)?.map_or_else(|| Err(missing()), |lists| Ok(Some(lists)))
     }
+}
+
+/// The frame of a sentence by the key `frame`.
+///
+/// # Errors
+/// If it is no frame, or names a token outside the vocabulary.
+pub(super) fn written_frame(keys: &Keys, spec: &Spec) -> Result<Frame> {
+    let frame: Frame = read(keys, "frame")?;
+    let size = spec.vocabulary_sizes().1;
+    keys.in_vocabulary("frame.end", frame.end, size)?;
+    if let Part::Id(start) = frame.start {
+        keys.in_vocabulary("frame.start", start, size)?;
+    }
+    Ok(frame)
+}
+
+/// The vocabularies in [`PIECES`], if there is such a file.
+///
+/// # Errors
+/// If it is damaged.
+pub(super) fn pieces_file(files: &ModelFiles) -> Result<Option<Lists>> {
+    let path = files.path(PIECES);
+    let Some(bytes) = files.read(PIECES)? else { return Ok(None) };
+    let wrong = |error: String| Error::model(&path, format!("not a usable vocabulary: {error}"));
+    let mut sides: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+    let mut side = |name: &str| -> Result<Option<PieceList>> {
+        let Some(side) = sides.remove(name) else { return Ok(None) };
+        let list: PieceList = serde_json::from_value(side).map_err(|error| wrong(error.to_string()))?;
+        Ok(Some(PieceList { path: path.clone(), ..list }))
+    };
+    let source = side("source")?.ok_or_else(|| wrong("it has no `source`".to_owned()))?;
+    Ok(Some((source, side("target")?)))
 }
 
 /// A key as what it stands for.
@@ -77,13 +93,15 @@ const KEPT: [&str; 5] = ["segmentation", "text_defaults", "alignment", "source_l
 
 /// The keys of a network and its frame; those by which its own toolkit described it are left out.
 pub(super) fn config(spec: &Transformer, frame: &Frame, from: &str, own: &Map<String, Value>) -> Map<String, Value> {
-    let keys = json!({
-        "model_type": WrittenOut.name(),
-        "converted_from": from,
-        "is_encoder_decoder": true,
-        "network": spec,
-        "frame": frame,
-    });
+    let mut config = described(WrittenOut.name(), from, own);
+    config.insert("network".to_owned(), json!(spec));
+    config.insert("frame".to_owned(), json!(frame));
+    config
+}
+
+/// The keys that every written-out configuration begins with.
+pub(super) fn described(model_type: &str, from: &str, own: &Map<String, Value>) -> Map<String, Value> {
+    let keys = json!({"model_type": model_type, "converted_from": from, "is_encoder_decoder": true});
     let mut config = keys.as_object().cloned().unwrap_or_default();
     let kept = KEPT.iter().filter_map(|key| Some(((*key).to_owned(), own.get(*key)?.clone())));
     config.extend(kept);

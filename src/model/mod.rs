@@ -1,7 +1,7 @@
 //! The models and the one trait search sees them through.
 
 mod ensemble;
-mod gru;
+mod recurrent;
 mod transformer;
 
 pub use ensemble::{Average, Ensemble};
@@ -27,7 +27,7 @@ pub fn load(spec: &Spec, parameters: &Parameters, compute: &Compute) -> Result<B
 fn load_on<B: Backend + 'static>(spec: &Spec, parameters: &Parameters, backend: B) -> Result<Box<dyn Seq2Seq>> {
     Ok(match spec {
         Spec::Transformer(spec) => Box::new(transformer::Transformer::load(spec, parameters, backend)?),
-        Spec::Recurrent(spec) => Box::new(gru::Gru::load(spec, parameters, backend)?),
+        Spec::Recurrent(spec) => Box::new(recurrent::Recurrent::load(spec, parameters, backend)?),
     })
 }
 

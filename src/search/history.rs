@@ -124,7 +124,9 @@ impl History {
         }
         let steps: Vec<&StepAttention> =
             path.iter().filter_map(|node| self.attention.get(node.attention as usize)).collect();
-        let cross = self.record.cross.then(|| {
+        // A network may have none.
+        let has_cross = self.record.cross && self.layers > 0;
+        let cross = has_cross.then(|| {
             let rows: Vec<&[f32]> = steps.iter().filter_map(|step| step.cross.as_deref()).collect();
             self.assemble(&rows, rows.first().map_or(0, |row| row.len() / (self.layers * self.heads)))
         });

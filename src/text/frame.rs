@@ -37,6 +37,12 @@ pub struct Frame {
     pub target: Option<u32>,
     /// The last token within the length limit, where a configuration's class has one and no file says otherwise.
     pub forced_end: Option<u32>,
+    /// Whether the encoder reads a sentence from its end (Sutskever, Vinyals and Le 2014); what stands around it stays in place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reverses_source: bool,
+    /// Tokens up to which every source is filled with padding, which such a model reads as any other token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub padded_length: Option<usize>,
 }
 
 impl Frame {
@@ -81,6 +87,8 @@ mod tests {
             bans_padding: true,
             target: None,
             forced_end: None,
+            reverses_source: false,
+            padded_length: None,
         }
     }
 

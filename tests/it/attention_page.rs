@@ -4,7 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use translate::inspect::html::{Html, PageOptions};
-use translate::inspect::{AlignOn, AttentionMap, HeadChoice, Kind, LayerChoice, Selection, TokenProbability, View};
+use translate::inspect::{
+    AlignOn, AttentionMap, HeadChoice, Kind, LayerChoice, Meaning, Selection, TokenProbability, View,
+};
 use translate::model::Attention;
 use translate::text::Word;
 
@@ -76,6 +78,7 @@ fn map(kind: Kind, line: u64, source: &[&str], target: &[&str]) -> AttentionMap 
         start_piece: "<s>".to_owned(),
         end_piece: "</s>".to_owned(),
         attention: Attention { layers: LAYERS, heads: HEADS, rows, columns, weights },
+        meaning: Meaning::Weights,
     }
 }
 

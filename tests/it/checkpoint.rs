@@ -76,7 +76,7 @@ fn sizes_the_config_lacks_come_from_the_tensors() {
     let read = |name: &str| Opened::open(&fixture(name)).unwrap().spec;
     let Spec::Recurrent(gru) = read("gru_second") else { panic!("not a GRU") };
     assert_eq!((gru.source_vocabulary, gru.target_vocabulary), (9, 7));
-    assert_eq!((gru.source_embedding, gru.encoder_hidden), (3, 4));
+    assert_eq!((gru.source_embedding, gru.encoder.hidden), (3, 4));
     let Spec::Transformer(marian) = read("old") else { panic!("not a Transformer") };
     assert_eq!((marian.source_vocabulary, marian.target_vocabulary), (11, 11));
     assert_eq!(marian.activation, Activation::Swish);

@@ -56,8 +56,8 @@ fn converted(directory: &Path, out: &Path, dtype: Dtype, form: Form) {
 #[test]
 fn a_checkpoint_of_any_toolkit_translates_the_same_once_it_is_converted() {
     let scratch = tempfile::tempdir().unwrap();
-    let all = ["toolkits", "ctranslate2", "marian"].map(models).concat();
-    assert!(all.len() > 25, "{} models", all.len());
+    let all = ["toolkits", "ctranslate2", "marian", "recurrent-layouts"].map(models).concat();
+    assert!(all.len() > 50, "{} models", all.len());
     for (index, model) in all.iter().enumerate() {
         let (whole, small) = (scratch.path().join(format!("{index}")), scratch.path().join(format!("{index}-int8")));
         converted(model, &whole, Dtype::F32, Form::Own);

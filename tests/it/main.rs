@@ -3,6 +3,7 @@
 mod allocations;
 mod architecture;
 mod attention;
+mod attention_kinds;
 mod attention_page;
 #[cfg(feature = "builtin-models")]
 mod builtin;
@@ -45,6 +46,9 @@ mod pipeline_properties;
 mod program;
 #[cfg(feature = "builtin-models")]
 mod protect;
+mod recurrent;
+mod recurrent_layouts;
+mod recurrent_settings;
 mod score;
 mod search_variants;
 mod segmentation;

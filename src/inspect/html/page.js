@@ -50,15 +50,16 @@ const named = (name, value) => (value === "mean" ? `mean of all ${name}s` : valu
 
 function titleOf(view) {
   const { layer, head } = choiceOf(view);
-  const { layers, heads } = view.kinds[state.kind];
-  const parts = [KIND_TITLES[state.kind]];
+  const { layers, heads, note } = view.kinds[state.kind];
+  const parts = [note ? `${KIND_TITLES[state.kind]} (${note})` : KIND_TITLES[state.kind]];
   if (layers > 1) parts.push(named("layer", layer));
   if (heads > 1) parts.push(named("head", head));
   return parts.join(", ");
 }
 
 function notesOf(matrix) {
-  const notes = ["Per cent of each row’s attention; every row sums to 100."];
+  const { note } = sentenceAt(state.index).views[state.view].kinds[state.kind] ?? {};
+  const notes = [`Per cent of each row’s attention; every row sums to 100${note ? " at most" : ""}.`];
   if (state.mask && state.kind !== "decoder") notes.push(`${about.end} is left out and the rest rescaled.`);
   if (state.input && state.kind !== "encoder") notes.push("Rows belong to the token a step read, not the one it predicted.");
   if (matrix.full < 1) notes.push(`All weights are small: full colour is ${percent(matrix.full)}.`);
