@@ -51,10 +51,11 @@ def main():
     command = [arguments.program, "-m", arguments.model, "--threads", "1", "--quiet", *arguments.options]
     print("| processes | together, MB | each | of it file | own | as a multiple of one |")
     print("|---|---|---|---|---|---|")
-    one = sum(process["Pss"] for process in measure(command, lines, 1))
-    for count in arguments.processes:
+    one = None
+    for count in [1, *(count for count in arguments.processes if count > 1)]:
         found = measure(command, lines, count)
         total, file, own = (sum(process[name] for process in found) for name in ("Pss", "Pss_File", "Pss_Anon"))
+        one = one or total
         print(f"| {count} | {total:.0f} | {total / count:.0f} | {file / count:.0f} | {own / count:.0f} | {total / one:.2f} |")
 
 

@@ -1,19 +1,22 @@
 //! A loaded model with its vocabularies: translates, scores or aligns one batch of sentences.
 
+mod constraints;
+mod ensemble;
+
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::checkpoint::ModelFiles;
 use crate::compute::{BackendName, Compute, Device, Precision, Workspace};
 use crate::layouts::{self, GenerationConfig, Opened, TextDefaults};
 use crate::model::{self, Candidate, Record, Seq2Seq};
-use crate::search::{self, Beginning, Hypothesis, SearchOptions, Source};
+use crate::search::{self, Beginning, Hypothesis, OtherSource, SearchOptions, Source};
 use crate::spec::{AlignmentHead, Spec};
 use crate::store;
 use crate::store::hub::HubSettings;
 use crate::text::{
-    Frame, Languages, ModelLanguages, Normalized, Part, Segmentation, Vocabularies, join_sentences, normalize,
-    split_sentences,
+    Frame, Languages, ModelLanguages, Normalized, Part, Segmentation, TokenBoundaries, Vocabularies, join_sentences,
+    normalize, split_sentences,
 };
 use crate::{Error, Result};
 
@@ -33,7 +36,12 @@ use crate::{Error, Result};
 /// # }
 /// ```
 pub struct Translator {
-    model: Box<dyn Seq2Seq>,
+    /// The network, or several.
+    model: Arc<dyn Seq2Seq>,
+    /// What the model is called.
+    name: String,
+    /// The other models that choose every token together with it, each with its own source side.
+    members: Vec<Translator>,
     spec: Spec,
     frame: Frame,
     alignment: Option<AlignmentHead>,
@@ -46,6 +54,8 @@ pub struct Translator {
     chosen: Option<Languages>,
     /// Whether texts are pieces between spaces, which may have their frame written out.
     pieces: bool,
+    /// Where words of the target begin and end, once a translation had to have some.
+    boundaries: OnceLock<Arc<TokenBoundaries>>,
     compute: Compute,
     threads: usize,
     /// Workspaces between two calls of [`Translator::translate_text`].
@@ -189,7 +199,7 @@ impl TranslatorBuilder {
             return Err(Error::model(files.path("config.json"), problem));
         }
         let vocabularies = if self.pieces { vocabularies.of_pieces() } else { vocabularies };
-        let model = model::load(&opened.spec, &opened.parameters, &compute)?;
+        let model = model::load(&opened.spec, &opened.parameters, &compute)?.into();
         let unused = opened.parameters.unused_note();
         let Opened { spec, alignment, generation, mut text_defaults, mut notes, .. } = opened;
         // Pieces are what the model gets, and nobody else's affair.
@@ -201,6 +211,8 @@ impl TranslatorBuilder {
         notes.extend(unused);
         Ok(Translator {
             model,
+            name: files.name().display().to_string(),
+            members: Vec::new(),
             spec,
             frame,
             alignment,
@@ -211,6 +223,7 @@ impl TranslatorBuilder {
             languages,
             chosen,
             pieces: self.pieces,
+            boundaries: OnceLock::new(),
             compute,
             threads: self.threads,
             workspaces: Mutex::default(),
@@ -274,6 +287,9 @@ pub struct Request {
     pub max_length: Option<usize>,
     /// Its languages ([`ModelLanguages::choose`]), where they are not the translator's.
     pub languages: Option<Languages>,
+    /// Words the translation must have, as [`Glossary::constraints`](crate::text::Glossary::constraints) gives them: each in any of several forms. Which of
+    /// them it has not is for [`unmet`](crate::text::glossary::unmet) to say. A beam places them, also where the options have none; samples do without.
+    pub force: Vec<Vec<String>>,
 }
 
 impl From<&str> for Request {
@@ -289,6 +305,8 @@ pub struct Translation {
     pub source: Vec<u32>,
     /// Whether the source was longer than [`SOURCE_LIMIT`] and was truncated.
     pub source_truncated: bool,
+    /// The same as the other members of an ensemble saw it.
+    pub others: Vec<OtherSource>,
     /// The languages the model was told.
     pub languages: Languages,
     /// The hypotheses, best first; never empty.
@@ -470,6 +488,11 @@ impl Translator {
         result
     }
 
+    /// What the model is called: its directory or its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// What the network is made of.
     pub fn spec(&self) -> &Spec {
         &self.spec
@@ -573,7 +596,13 @@ impl Translator {
             early_stopping: generation.early_stopping,
             // Hugging Face's max_length counts the start token; ours counts generated tokens. min_length likewise, but
             // there the sentence end, which it does not count, makes up for it.
-            max_length: generation.max_length.saturating_sub(1).max(1).min(table),
+            max_length: self
+                .members
+                .iter()
+                .filter_map(|member| member.spec.position_limit())
+                .fold(generation.max_length.saturating_sub(1).max(1).min(table), |most, rows| {
+                    most.min(rows.saturating_sub(1).max(1))
+                }),
             min_length: generation.min_length,
             start_token: start,
             end_token,
@@ -647,7 +676,8 @@ impl Translator {
                 Some(languages) => languages.clone(),
                 None => self.chosen_languages()?,
             };
-            let (ids, cut) = self.source_ids_in(&request.text, &languages);
+            let (ids, mut cut) = self.source_ids_in(&request.text, &languages);
+            let others = self.other_sources(&request.text, &languages, &mut cut);
             translations[place].source_truncated = cut;
             let beginning = self.beginning(&languages);
             let mut prefix = request.target_prefix.as_deref().map_or_else(Vec::new, |prefix| self.target_ids(prefix));
@@ -656,7 +686,12 @@ impl Translator {
                 prefix.splice(0..0, beginning.first);
             }
             let beginning = request.languages.is_some().then_some(beginning);
-            sources.push(Source { ids, prefix, max_length: request.max_length, beginning });
+            let mut source =
+                Source { ids, prefix, max_length: request.max_length, beginning, others, ..Source::default() };
+            if !request.force.is_empty() {
+                source.constraints = self.constraints(&request.force, options.limit(&source));
+            }
+            sources.push(source);
             translations[place].languages = languages;
             places.push(place);
         }
@@ -668,6 +703,7 @@ impl Translator {
         for ((place, source), hypotheses) in places.into_iter().zip(sources).zip(results) {
             let translation = &mut translations[place];
             translation.source = source.ids;
+            translation.others = source.others;
             translation.candidates = hypotheses
                 .into_iter()
                 .map(|hypothesis| CandidateTranslation {
@@ -696,19 +732,24 @@ impl Translator {
         workspace: &mut Workspace,
     ) -> Result<Vec<Translation>> {
         let languages = self.chosen_languages()?;
-        let sources: Vec<(Vec<u32>, bool)> =
-            pairs.iter().map(|(source, _)| self.source_ids_in(source, &languages)).collect();
+        let source = |text: &str| {
+            let (ids, mut cut) = self.source_ids_in(text, &languages);
+            let others = self.other_sources(text, &languages, &mut cut);
+            (Source { ids, others, ..Source::default() }, cut)
+        };
+        let sources: Vec<(Source, bool)> = pairs.iter().map(|(text, _)| source(text)).collect();
         let targets: Vec<Vec<u32>> = pairs.iter().map(|(_, target)| self.target_ids(target)).collect();
-        let ids: Vec<(&[u32], &[u32])> =
-            sources.iter().zip(&targets).map(|((source, _), target)| (&source[..], &target[..])).collect();
-        let results = search::force_decode(&*self.model, &ids, options, record, workspace)
+        let ids: Vec<(&Source, &[u32])> =
+            sources.iter().zip(&targets).map(|((source, _), target)| (source, &target[..])).collect();
+        let results = search::force_decode_with(&*self.model, &ids, options, record, 0, workspace)
             .map_err(|error| error.in_batch_of(ids.len()))?;
         Ok(sources
             .into_iter()
-            .zip(results)
+            .zip(results.into_iter().map(|forced| forced.hypothesis))
             .zip(pairs)
             .map(|(((source, source_truncated), hypothesis), (_, target))| Translation {
-                source,
+                source: source.ids,
+                others: source.others,
                 source_truncated,
                 languages: languages.clone(),
                 candidates: vec![CandidateTranslation { text: (*target).to_owned(), hypothesis }],
@@ -728,11 +769,16 @@ impl Translator {
         count: usize,
         workspace: &mut Workspace,
     ) -> Result<Vec<Vec<Vec<Vec<Candidate>>>>> {
-        let ids: Vec<(&[u32], &[u32])> = translations
-            .iter()
-            .filter(|translation| !translation.source.is_empty())
-            .flat_map(|translation| {
-                translation.candidates.iter().map(|own| (&translation.source[..], &own.hypothesis.ids[..]))
+        let translated = || translations.iter().filter(|translation| !translation.source.is_empty());
+        let source = |translation: &Translation| {
+            let (ids, others) = (translation.source.clone(), translation.others.clone());
+            Source { ids, others, ..Source::default() }
+        };
+        let sources: Vec<Source> = translated().map(source).collect();
+        let ids: Vec<(&Source, &[u32])> = translated()
+            .zip(&sources)
+            .flat_map(|(translation, source)| {
+                translation.candidates.iter().map(move |own| (source, &own.hypothesis.ids[..]))
             })
             .collect();
         let forced = search::force_decode_with(&*self.model, &ids, options, Record::default(), count, workspace)

@@ -11,6 +11,7 @@ use std::thread::ThreadId;
 
 use translate::Translator;
 use translate::checkpoint::{ModelFiles, Weights, read_yaml};
+use translate::documents::{self, Document, Options, Part, Text, Translated};
 use translate::layouts::Opened;
 use translate::pipeline::Line;
 use translate::text::VocabularyTable;
@@ -29,7 +30,7 @@ use request::{InputFormat, LineRequest};
 pub(super) type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub(super) const TARGETS: [Target; 12] = [
+pub(super) const TARGETS: [Target; 13] = [
     ("config", config),
     ("safetensors", safetensors),
     ("pickle", pickle),
@@ -42,6 +43,7 @@ pub(super) const TARGETS: [Target; 12] = [
     ("tokenizer_json", tokenizer_json),
     ("moses", moses),
     ("json_input", json_input),
+    ("documents", documents),
 ];
 
 /// Sentences of all kinds for whatever vocabulary comes out.
@@ -259,6 +261,7 @@ pub(super) fn json_input(data: &[u8]) {
     }
     if let Some(request) = checked(LineRequest::parse(&line, InputFormat::Json)) {
         assert!(request.max_length != Some(0));
+        assert!(request.force.iter().all(|forms| !forms.is_empty()));
         let (source, target) = request.languages;
         let texts = [request.prefix, source, target];
         assert!(texts.iter().flatten().all(|text| text.len() <= 3 * line.text.len()));
@@ -270,6 +273,37 @@ pub(super) fn json_input(data: &[u8]) {
         written.push('}');
         serde_json::from_str::<serde::de::IgnoredAny>(&written).expect("what was written can be read");
         request::fields_of_failed(&line);
+    }
+}
+
+/// A document of the kind that the first line names: it comes back as it was, and what is written of it can be read.
+pub(super) fn documents(data: &[u8]) {
+    let Some(end) = data.iter().position(|&byte| byte == b'\n') else { return };
+    let (name, bytes) = (String::from_utf8_lossy(&data[..end]), &data[end + 1..]);
+    let Some(format) = documents::format(&name) else { return };
+    let options = Options {
+        source_language: Some("de".to_owned()),
+        target_language: Some("en".to_owned()),
+        all: true,
+        mark_for_review: true,
+        cue_width: None,
+    };
+    let Some(document) = checked(format.read(bytes, &options)) else { return };
+    let same: Vec<_> = document.segments().iter().map(|_| None).collect();
+    assert!(document.write(&same).expect("nothing was changed") == bytes, "{name}: not the same bytes");
+    // Every word twice, at the other end of its sentence.
+    let turned = |document: &dyn Document| -> Vec<Option<Vec<Part>>> {
+        let turn = |segment| {
+            let text = Text::of(segment)?;
+            let words: Vec<&str> = text.text.split(' ').rev().collect();
+            let links = vec![(0..text.text.len(), 0..text.text.len())];
+            let (turned, _) = text.restore(&Translated { text: words.join(" "), links });
+            Some(documents::transfer(segment, &turned).parts)
+        };
+        document.segments().iter().map(turn).collect()
+    };
+    if let Some(written) = checked(document.write(&turned(&*document))) {
+        assert!(format.read(&written, &options).is_ok(), "{name}: what was written cannot be read");
     }
 }
 

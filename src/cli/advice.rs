@@ -50,7 +50,7 @@ impl Advice {
     pub(super) fn new(job: &TranslationJob) -> Self {
         Self {
             attention: job.attention.maps.then(|| KeptWhole::new(&job.translator, "--attention")),
-            prefix: KeptWhole { what: Some("a line with a \"target_prefix\"") },
+            prefix: KeptWhole { what: Some("a line with a \"target_prefix\" or words it must have") },
             lost: false,
             language: OtherLanguage::default(),
         }

@@ -31,6 +31,7 @@ use super::job::check_scores;
 use super::message;
 use super::options::{FileArguments, ModelOptions, SearchArguments, ShardArgument, named_file};
 use super::run::{self, Console, Plan};
+use super::translate::first_attention;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -237,6 +238,9 @@ pub(super) fn run(mut arguments: Arguments, colour: clap::ColorChoice) -> Result
     let models: Vec<Model> = std::iter::once(Ok(own)).chain(others).collect::<Result<_>>()?;
     let alignment = models[0].translator.alignment();
     let is_page = format == Format::Html;
+    if !is_page {
+        first_attention(&models[0].translator).iter().for_each(message::say);
+    }
     let job = Arc::new(AttentionJob { models, targets, search_too: arguments.search_too, is_page });
     if arguments.best_layer {
         return rank(&job, inputs, arguments);
@@ -349,7 +353,7 @@ fn selections(arguments: &Arguments, own: &Model) -> Result<(Selection, Option<S
         Kinds::All => {
             let cross = selection(best(&own.translator));
             let others = selection(Default::default());
-            for &kind in &own.kinds {
+            for &kind in &own.kinds.kinds {
                 let of_kind = if kind == Kind::Cross { cross } else { others };
                 // What does not apply to a kind is left out of it.
                 check(&Selection { mask_eos: false, align_on: AlignOn::Output, ..of_kind }, kind)?;
@@ -461,35 +465,38 @@ struct Model {
     name: String,
     translator: Translator,
     options: SearchOptions,
+    kinds: Shown,
+    /// What the other members of its ensemble are called, and what they have to show.
+    members: Vec<(String, Shown)>,
+}
+
+/// The kinds of attention that are shown of a model, and those it does not have, each with the reason.
+#[derive(Clone, Debug, Default)]
+struct Shown {
     kinds: Vec<Kind>,
     missing: Vec<(Kind, String)>,
 }
 
-impl Model {
-    fn load(name: &str, arguments: &Arguments) -> Result<Self> {
-        let mut settings = arguments.model.clone();
-        name.clone_into(&mut settings.model);
-        let (translator, _) = settings.load(false)?;
-        translator.notes().iter().for_each(message::say);
-        translator.chosen_languages()?;
-        let wanted = match arguments.kind {
+impl Shown {
+    /// Those of a model that are wanted.
+    ///
+    /// # Errors
+    /// If only one is, and the model does not have it.
+    fn of(translator: &Translator, name: &str, wanted: Kinds) -> Result<Self> {
+        let all = match wanted {
             Kinds::One(kind) => vec![kind],
             Kinds::All => vec![Kind::Cross, Kind::Encoder, Kind::Decoder],
         };
-        let (mut kinds, mut missing) = (Vec::new(), Vec::new());
-        for kind in wanted {
+        let mut own = Self::default();
+        for kind in all {
             match why_missing(translator.spec(), kind) {
                 // A page tells it where the picture would be.
-                Some(why) if arguments.kind == Kinds::All => missing.push((kind, why.to_owned())),
+                Some(why) if wanted == Kinds::All => own.missing.push((kind, why.to_owned())),
                 Some(why) => return Err(Error::Usage(format!("--kind {kind}: {name}: {why}"))),
-                None => kinds.push(kind),
+                None => own.kinds.push(kind),
             }
         }
-        let mut options = arguments.search.options(&translator, usize::from(arguments.n_best))?;
-        options.scores = true;
-        let name =
-            Path::new(name).file_name().map_or_else(|| name.to_owned(), |last| last.to_string_lossy().into_owned());
-        Ok(Self { name, translator, options, kinds, missing })
+        Ok(own)
     }
 
     fn record(&self) -> Record {
@@ -502,29 +509,61 @@ impl Model {
             }
         })
     }
+}
+
+/// The last part of a model's name.
+fn short_name(name: &str) -> String {
+    Path::new(name).file_name().map_or_else(|| name.to_owned(), |last| last.to_string_lossy().into_owned())
+}
+
+impl Model {
+    fn load(name: &str, arguments: &Arguments) -> Result<Self> {
+        let mut settings = arguments.model.clone();
+        if name != settings.model {
+            // What others are compared with, or what they choose words with.
+            settings.ensemble.clear();
+        }
+        name.clone_into(&mut settings.model);
+        let (translator, _) = settings.load(false)?;
+        translator.notes().iter().for_each(message::say);
+        translator.chosen_languages()?;
+        let kinds = Shown::of(&translator, name, arguments.kind)?;
+        let members = settings
+            .ensemble
+            .iter()
+            .zip(translator.members())
+            .map(|(name, member)| Ok((short_name(name), Shown::of(member, name, arguments.kind)?)));
+        let members = members.collect::<Result<_>>()?;
+        let mut options = arguments.search.options(&translator, usize::from(arguments.n_best))?;
+        options.scores = true;
+        Ok(Self { name: short_name(name), translator, options, kinds, members })
+    }
 
     /// The views of one translated line, one a candidate.
     fn views(
         &self,
+        member: Option<usize>,
         line: &Line,
-        given: &str,
-        source: &Normalized,
+        (given, source): (&str, &Normalized),
         translation: &Translation,
         alternatives: Vec<Vec<Vec<Candidate>>>,
         name: impl Fn(usize) -> String,
     ) -> Result<Vec<View>> {
         check_scores(line, translation)?;
         let mut alternatives = VecDeque::from(alternatives);
+        let (translator, Shown { kinds, missing }) = match member {
+            Some(member) => (&self.translator.members()[member], &self.members[member].1),
+            None => (&self.translator, &self.kinds),
+        };
         let view = |rank: usize| {
             let map = |&kind| {
-                let map =
-                    AttentionMap::of(&self.translator, kind, line.position() + 1, &source.text, translation, rank)?;
+                let map = AttentionMap::of(translator, kind, line.position() + 1, &source.text, translation, rank)?;
                 Ok(map.of_original(given, &source.offsets))
             };
-            let maps = self.kinds.iter().map(map).collect::<Result<_>>()?;
+            let maps = kinds.iter().map(map).collect::<Result<_>>()?;
             let tokens =
                 self.tokens(&translation.candidates[rank].hypothesis, alternatives.pop_front().unwrap_or_default());
-            Ok(View { name: name(rank), maps, tokens, missing: self.missing.clone() })
+            Ok(View { name: name(rank), maps, tokens, missing: missing.clone() })
         };
         (0..translation.candidates.len()).map(view).collect()
     }
@@ -608,11 +647,11 @@ impl AttentionJob {
                 .zip(lines)
                 .map(|(source, (_, _, target))| (&source.text[..], target.unwrap_or_default()))
                 .collect();
-            passes.push((true, translator.align(&pairs, &own.options, own.record(), workspace)?));
+            passes.push((true, translator.align(&pairs, &own.options, own.kinds.record(), workspace)?));
         }
         if !follows || self.search_too {
             let requests: Vec<Request> = sources.iter().map(|source| source.text.as_str().into()).collect();
-            passes.push((false, translator.translate(&requests, &own.options, own.record(), workspace)?));
+            passes.push((false, translator.translate(&requests, &own.options, own.kinds.record(), workspace)?));
         }
         let mut views: Vec<Result<Vec<View>>> = lines.iter().map(|_| Ok(Vec::new())).collect();
         for (is_followed, translations) in passes {
@@ -622,22 +661,30 @@ impl AttentionJob {
             };
             let found = translations.iter().zip(alternatives).zip(lines.iter().zip(&sources));
             for (views, ((translation, alternatives), (&(line, given, _), source))) in views.iter_mut().zip(found) {
-                let name = |rank| self.name(own, is_followed, translation.candidates.len(), rank);
-                let added = own.views(line, given, source, translation, alternatives, name);
-                *views = std::mem::replace(views, Ok(Vec::new())).and_then(|mut all| {
-                    all.extend(added?);
-                    Ok(all)
-                });
+                let name = |rank| self.name(own, None, is_followed, translation.candidates.len(), rank);
+                add(views, own.views(None, line, (given, source), translation, alternatives, name));
+            }
+            // Only a page has room for more than one model.
+            for (member, (_, kinds)) in own.members.iter().enumerate().filter(|_| self.is_page) {
+                let along = translator.along_member(member, &translations, kinds.record(), workspace)?;
+                for (views, (translation, (&(line, given, _), source))) in
+                    views.iter_mut().zip(along.iter().zip(lines.iter().zip(&sources)))
+                {
+                    let name = |rank| self.name(own, Some(member), is_followed, translation.candidates.len(), rank);
+                    add(views, own.views(Some(member), line, (given, source), translation, Vec::new(), name));
+                }
             }
         }
         Ok(views)
     }
 
     /// What tells a view from those beside it.
-    fn name(&self, own: &Model, is_followed: bool, candidates: usize, rank: usize) -> String {
+    fn name(&self, own: &Model, member: Option<usize>, is_followed: bool, candidates: usize, rank: usize) -> String {
         let mut parts = Vec::new();
-        if self.models.len() > 1 {
-            parts.push(own.name.clone());
+        match member {
+            Some(member) => parts.push(own.members[member].0.clone()),
+            None if self.models.len() > 1 || !own.members.is_empty() => parts.push(own.name.clone()),
+            None => {}
         }
         if self.search_too {
             parts.push(if is_followed { "reference" } else { "translation" }.to_owned());
@@ -667,10 +714,7 @@ impl BatchTranslator for AttentionJob {
         let mut views: Vec<Result<Vec<View>>> = good.iter().map(|_| Ok(Vec::new())).collect();
         for own in &self.models {
             for (all, own) in views.iter_mut().zip(self.views_of(own, &good, workspace)?) {
-                *all = std::mem::replace(all, Ok(Vec::new())).and_then(|mut all| {
-                    all.extend(own?);
-                    Ok(all)
-                });
+                add(all, own);
             }
         }
         let mut views = views.into_iter();
@@ -687,6 +731,14 @@ impl BatchTranslator for AttentionJob {
             target: map.target_pieces.len(),
         })
     }
+}
+
+/// Adds the views of a line to those it has, unless either has failed.
+fn add(all: &mut Result<Vec<View>>, own: Result<Vec<View>>) {
+    *all = std::mem::replace(all, Ok(Vec::new())).and_then(|mut all| {
+        all.extend(own?);
+        Ok(all)
+    });
 }
 
 fn read_lines(path: &Path) -> Result<Vec<String>> {

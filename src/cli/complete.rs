@@ -150,7 +150,7 @@ fn options(command: &Command) -> Vec<(String, String)> {
 /// What can stand for an argument's value.
 fn values(argument: &Arg) -> Candidates {
     let mut found = Candidates::default();
-    if argument.get_id() == "model" {
+    if ["model", "ensemble"].contains(&argument.get_id().as_str()) {
         let models = list_models(&HubSettings::from_environment(), &[PathBuf::from(".")]);
         let usable = models.into_iter().filter(|model| model.weights.is_ok());
         found.words = usable.map(|model| (model.name, "a model".to_owned())).collect();

@@ -176,7 +176,11 @@ impl Formatter {
                     });
                     object.insert("translations".into(), candidates.collect());
                 }
-                let lists = [("protected", &translated.protected), ("lost", &translated.lost)];
+                let lists = [
+                    ("protected", &translated.protected),
+                    ("lost", &translated.lost),
+                    ("constraints_unmet", &translated.unmet),
+                ];
                 for (name, spans) in lists.into_iter().filter(|(_, spans)| !spans.is_empty()) {
                     object.insert(name.into(), json!(spans));
                 }

@@ -5,11 +5,14 @@ use std::ops::Range;
 use translate::Workspace;
 use translate::inspect::align::{Link, Rule};
 use translate::inspect::{AttentionMap, Kind, Selection};
+use translate::metrics::{Chrf, rank_by_agreement};
 use translate::model::Record;
 use translate::pipeline::{BatchTranslator, Line, Tokens};
 use translate::protect::{Protected, Protection};
 use translate::search::{Hypothesis, SearchOptions};
-use translate::text::{Languages, Normalized, Offsets, join_sentences_at, split_sentences, word_ranges};
+use translate::text::{
+    Glossary, Languages, Normalized, Offsets, glossary, join_sentences_at, split_sentences, word_ranges,
+};
 
 use translate::{CandidateTranslation, Request, Result, SOURCE_LIMIT, Translation, Translator};
 
@@ -25,6 +28,11 @@ pub(super) struct TranslationJob {
     pub(super) languages: (Option<String>, Option<String>),
     /// What every translation begins with, unless its line says otherwise.
     pub(super) prefix: Option<String>,
+    /// How many translations are kept of those a sentence has, the ones that the others agree with most; without, all as they come.
+    pub(super) n_best: Option<usize>,
+    /// How terms are to be translated, and words that every translation must have.
+    pub(super) glossary: Option<Glossary>,
+    pub(super) force: Vec<Vec<String>>,
     /// Whether each line is translated sentence by sentence.
     pub(super) split_sentences: bool,
     /// Most sentences translated together.
@@ -64,7 +72,7 @@ pub(super) struct Translated {
     offsets: Offsets,
     /// The languages of the line.
     pub(super) languages: Languages,
-    /// Whether the line was kept whole, for the prefix it has, where others are split into sentences.
+    /// Whether the line was kept whole, for the prefix or the words it must have, where others are split into sentences.
     pub(super) kept_whole: bool,
     /// The translation of each sentence of the line; one, unless sentences are split.
     pub(super) sentences: Vec<Translation>,
@@ -78,6 +86,9 @@ pub(super) struct Translated {
     /// The spans of the line that were to come back as they are, and those of them that did not.
     pub(super) protected: Vec<String>,
     pub(super) lost: Vec<String>,
+    /// The words that the translation had to have, each in its forms, and those of them that it has not.
+    pub(super) words: Vec<Vec<String>>,
+    pub(super) unmet: Vec<String>,
     /// For each sentence the bytes of its text and of its translation that belong together, where those are not what the model
     /// was given and gave.
     links: Vec<Option<Vec<(usize, usize)>>>,
@@ -97,6 +108,9 @@ impl TranslationJob {
             input: InputFormat::Text,
             languages: (None, None),
             prefix: None,
+            n_best: None,
+            glossary: None,
+            force: Vec::new(),
             split_sentences: false,
             batch_size: 32,
             is_of_pieces: false,
@@ -111,6 +125,14 @@ impl TranslationJob {
         let limit = self.options.max_length.max(self.translator.search_options().max_length).min(SOURCE_LIMIT);
         let pieces = self.translator.target_ids(prefix).len();
         (pieces > limit).then(|| format!("the prefix has {pieces} pieces, but a whole translation has at most {limit}"))
+    }
+
+    /// What is wrong with the words that a line must have, if anything.
+    fn force_problem(&self, words: &[Vec<String>]) -> Option<&'static str> {
+        match self.options.sampling.is_some() || self.is_of_pieces {
+            true if !words.is_empty() => Some("\"force\" does not go with --sampling and --pieces"),
+            _ => None,
+        }
     }
 
     /// The languages a line says itself; each that it does not say is that of the run.
@@ -201,6 +223,14 @@ pub(super) fn check_scores(line: &Line, translation: &Translation) -> Result<()>
     Ok(())
 }
 
+/// Keeps the translations that the others agree with most, best first.
+fn keep_agreed(translation: &mut Translation, count: usize) {
+    let texts: Vec<&str> = translation.candidates.iter().map(|candidate| candidate.text.as_str()).collect();
+    let ranked = rank_by_agreement(&Chrf::default(), &texts);
+    let kept = ranked.iter().take(count).map(|&(place, _)| translation.candidates[place].clone());
+    translation.candidates = kept.collect();
+}
+
 /// Which word a byte of a text is in; of one between two words, the word after it.
 fn word_at(words: &[Range<usize>], byte: usize) -> usize {
     words.partition_point(|word| word.end <= byte).min(words.len().saturating_sub(1))
@@ -218,8 +248,8 @@ impl TranslationJob {
         let mut requests = Vec::with_capacity(lines.len());
         let mut outcomes = Vec::with_capacity(lines.len());
         for line in lines {
-            let LineRequest { fields, text, prefix, max_length, languages } = match LineRequest::parse(line, self.input)
-            {
+            let parsed = LineRequest::parse(line, self.input);
+            let LineRequest { fields, text, prefix, max_length, languages, mut force } = match parsed {
                 Ok(parsed) => parsed,
                 Err(error) => {
                     outcomes.push(Err(error));
@@ -238,8 +268,13 @@ impl TranslationJob {
                     continue;
                 }
             };
-            // What a line's own prefix begins may be more than its first sentence.
-            let kept_whole = self.split_sentences && prefix.is_some();
+            if let Some(problem) = self.force_problem(&force) {
+                outcomes.push(Err(line.error(problem)));
+                continue;
+            }
+            force.extend_from_slice(&self.force);
+            // What a line's own prefix begins may be more than its first sentence, and a word may belong to any of them.
+            let kept_whole = self.split_sentences && (prefix.is_some() || !force.is_empty());
             let split = self.split_sentences && !kept_whole;
             let prefix = prefix.or_else(|| self.prefix.clone());
             if let Some(problem) = prefix.as_deref().and_then(|prefix| self.prefix_problem(prefix)) {
@@ -263,16 +298,20 @@ impl TranslationJob {
                 continue;
             }
             let first = requests.len();
-            let (mut sources, mut starts) = (Vec::new(), Vec::new());
+            let (mut sources, mut starts, mut words) = (Vec::new(), Vec::new(), Vec::new());
             let mut start = shown.len() - rest.len();
             let mut push = |sentence: &str, start: usize| {
                 // A prefix for every line begins its translation, so only its first sentence.
                 let target_prefix = if requests.len() == first { prefix.clone() } else { None };
+                let terms = self.glossary.as_ref().map(|glossary| glossary.constraints(sentence)).unwrap_or_default();
+                let force = [terms, force.clone()].concat();
+                words.extend_from_slice(&force);
                 requests.push(Request {
                     text: sentence.to_owned(),
                     target_prefix,
                     max_length,
                     languages: Some(languages.clone()),
+                    force,
                 });
                 starts.push(start);
             };
@@ -299,6 +338,7 @@ impl TranslationJob {
                 kept_whole,
                 sources,
                 starts,
+                words,
                 line_truncated,
                 ..Translated::default()
             };
@@ -308,6 +348,9 @@ impl TranslationJob {
             let mut translations = Vec::with_capacity(requests.len());
             for requests in requests.chunks(self.batch_size.max(1)) {
                 translations.extend(self.translator.translate(requests, &self.options, record, workspace)?);
+            }
+            if let Some(count) = self.n_best {
+                translations.iter_mut().for_each(|translation| keep_agreed(translation, count));
             }
             if self.replace_unknown {
                 for (request, translation) in requests.iter().zip(&mut translations) {
@@ -342,7 +385,9 @@ impl TranslationJob {
                         texts.push(request.text);
                     }
                     scores?;
-                    translated.combine(self.options.n_best, self.options.sampling.is_some());
+                    let is_ranked = self.options.sampling.is_some() || self.n_best.is_some();
+                    translated.combine(self.options.n_best, is_ranked);
+                    translated.find_unmet();
                     if is_attended(line) {
                         self.use_attention(line, &texts, &mut translated)?;
                     }
@@ -371,10 +416,18 @@ impl BatchTranslator for TranslationJob {
 }
 
 impl Translated {
-    /// Finds the best `count` translations of a line of several sentences: those with the largest sums of scores. Of drawn ones
-    /// each draw of the line is that of its sentences.
-    fn combine(&mut self, count: usize, are_drawn: bool) {
-        if self.sentences.len() < 2 || count < 2 || are_drawn {
+    /// Finds the words that the best translation lacks.
+    fn find_unmet(&mut self) {
+        if !self.words.is_empty() {
+            let unmet = glossary::unmet(&self.words, &self.text(0));
+            self.unmet = unmet.into_iter().map(|word| self.words[word].join("|")).collect();
+        }
+    }
+
+    /// Finds the best `count` translations of a line of several sentences: those with the largest sums of scores. Of those
+    /// that are in another order, drawn or agreed on, each of the line is that of its sentences.
+    fn combine(&mut self, count: usize, is_ranked: bool) {
+        if self.sentences.len() < 2 || count < 2 || is_ranked {
             return;
         }
         let mut best: Vec<(f32, Vec<u16>)> = vec![(0.0, Vec::new())];

@@ -9,6 +9,7 @@ mod bench;
 mod browser;
 mod complete;
 mod completions;
+mod constraints;
 mod convert;
 mod corpus;
 mod document;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use translate::layouts::MOST_BEAMS;
+use translate::model::Average;
 use translate::pipeline::{Input, Shard, ShardOptions, descriptor_of};
 use translate::search::{CoveragePenalty, EarlyStopping, Sampling, SearchOptions};
 use translate::text::{Pretokenizer, Segmentation, Shortlist, SideSegmentation, Unit, Vocabularies, Vocabulary};
@@ -21,6 +22,18 @@ pub(super) struct ModelOptions {
     /// A built-in model (transformer, gru), a model directory, or a hub name such as Helsinki-NLP/opus-mt-fr-en
     #[arg(short, long, value_name = "NAME|DIR", default_value = "transformer", env = "TRANSLATE_MODEL")]
     pub(super) model: String,
+
+    /// Other models that choose every token together with the first: A,B; their target vocabulary must be the same
+    #[arg(long, value_name = "NAME|DIR,…", value_delimiter = ',')]
+    pub(super) ensemble: Vec<String>,
+
+    /// With --ensemble: how much each model counts, --model first: 2,1 [default: all the same]
+    #[arg(long, value_name = "W,…", value_delimiter = ',', requires = "ensemble", allow_negative_numbers = true, value_parser = positive)]
+    ensemble_weights: Vec<f32>,
+
+    /// With --ensemble: what is averaged
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "probabilities")]
+    ensemble_average: AverageName,
 
     /// Arithmetic of the matrix products [default: int8 for a model that was converted to it, else f32]
     #[arg(long, value_enum, env = "TRANSLATE_PRECISION")]
@@ -81,6 +94,15 @@ pub(super) struct ModelOptions {
     /// Give the model every character as it is [default for other models]
     #[arg(long, overrides_with = "normalize")]
     no_normalize: bool,
+}
+
+/// Names of [`Average`] on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum AverageName {
+    /// The models' probabilities
+    Probabilities,
+    /// Their logarithms, which favours what no model finds unlikely
+    LogProbabilities,
 }
 
 /// Whether lines are cut into sentences.
@@ -161,10 +183,25 @@ pub(super) enum BackendChoice {
 }
 
 impl ModelOptions {
-    /// Loads the model; also says how long that took. With `quiet`, a download is not spoken of.
+    /// Loads the model, and those that choose words together with it; also says how long that took. With `quiet`, a download is
+    /// not spoken of.
     pub(super) fn load(&self, quiet: bool) -> Result<(Translator, Duration)> {
         let start = Instant::now();
-        let files = super::download::find_model(&self.model, quiet)?;
+        let mut translator = self.load_one(&self.model, quiet)?;
+        if !self.ensemble.is_empty() {
+            let average = match self.ensemble_average {
+                AverageName::Probabilities => Average::Probabilities,
+                AverageName::LogProbabilities => Average::LogProbabilities,
+            };
+            let others: Vec<Translator> =
+                self.ensemble.iter().map(|name| self.load_one(name, quiet)).collect::<Result<_>>()?;
+            translator = translator.with_ensemble(others, &self.ensemble_weights, average)?;
+        }
+        Ok((translator, start.elapsed()))
+    }
+
+    fn load_one(&self, name: &str, quiet: bool) -> Result<Translator> {
+        let files = super::download::find_model(name, quiet)?;
         let mut builder = Translator::builder().files(files).device(self.device);
         if let Some(precision) = self.precision {
             builder = builder.precision(match precision {
@@ -189,8 +226,7 @@ impl ModelOptions {
             builder = builder.normalize(self.normalize);
         }
         builder = builder.segmentation(self.segmentation()?);
-        let translator = builder.threads(self.threads()).pieces(self.pieces).build()?;
-        Ok((translator, start.elapsed()))
+        builder.threads(self.threads()).pieces(self.pieces).build()
     }
 
     /// What was said of how text is cut.
@@ -270,6 +306,18 @@ pub(super) struct SearchArguments {
     #[arg(long, value_name = "FILE")]
     pub(super) shortlist: Option<PathBuf>,
 
+    /// End a sentence once P times as many translations are finished as the beam is wide (Kasai et al. 2022)
+    #[arg(long, value_name = "P", allow_negative_numbers = true, value_parser = positive, conflicts_with = "sampling")]
+    pub(super) patience: Option<f32>,
+
+    /// Divide the beam into G groups, each of which avoids the tokens of those before it (Vijayakumar et al. 2018)
+    #[arg(long, value_name = "G", value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "sampling")]
+    pub(super) beam_groups: Option<u16>,
+
+    /// With --beam-groups: what a token costs for each hypothesis of another group that has it
+    #[arg(long, value_name = "COST", default_value_t = 0.5, requires = "beam_groups", allow_negative_numbers = true, value_parser = positive)]
+    pub(super) diversity: f32,
+
     /// Draw each token at random by its probability instead of taking the best
     #[arg(long)]
     pub(super) sampling: bool,
@@ -327,6 +375,16 @@ impl SearchArguments {
             )));
         }
         options.n_best = n_best;
+        options.patience = self.patience;
+        if let Some(groups) = self.beam_groups.map(usize::from) {
+            if !options.beam_size.is_multiple_of(groups) {
+                let beam = options.beam_size;
+                return Err(Error::Usage(format!(
+                    "--beam-groups {groups} does not divide a beam of {beam} evenly; choose another --beam-size"
+                )));
+            }
+            (options.beam_groups, options.diversity) = (groups, self.diversity);
+        }
         if let Some(length) = self.max_length {
             options.max_length = length as usize;
         }

@@ -8,6 +8,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use translate::Result;
 use translate::pipeline::Line;
+use translate::text::glossary;
 
 /// How a line of input is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub(super) struct LineRequest {
     pub(super) max_length: Option<usize>,
     /// Source and target language.
     pub(super) languages: (Option<String>, Option<String>),
+    /// Words the translation must have, each in its forms.
+    pub(super) force: Vec<Vec<String>>,
 }
 
 impl LineRequest {
@@ -75,9 +78,17 @@ impl LineRequest {
             Some(Ok(Some(length))) if length > 0 => usize::try_from(length).ok(),
             Some(_) => return Err(line.error("\"max_length\" must be a whole number above 0")),
         };
-        let for_us = ["target_prefix", "source_lang", "target_lang", "max_length"];
+        let force = match fields.get("force").map(serde_json::from_str::<Option<Vec<String>>>) {
+            None | Some(Ok(None)) => Vec::new(),
+            Some(Ok(Some(words))) => words.iter().map(|word| glossary::forms(word)).collect(),
+            Some(Err(_)) => return Err(line.error("\"force\" must be a list of words")),
+        };
+        if force.iter().any(Vec::is_empty) {
+            return Err(line.error("\"force\" has a word without a letter or sign in it"));
+        }
+        let for_us = ["target_prefix", "source_lang", "target_lang", "max_length", "force"];
         fields.0.retain(|field| !for_us.contains(&field.name.as_str()));
-        Ok(Self { fields, text, prefix, max_length, languages })
+        Ok(Self { fields, text, prefix, max_length, languages, force })
     }
 }
 

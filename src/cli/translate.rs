@@ -9,11 +9,13 @@ use translate::inspect::{Format as AttentionFormat, HeadChoice, Kind, LayerChoic
 use translate::model::Record;
 use translate::pipeline::{Done, End, Input, InvalidUtf8, Line, Output, ShardOptions};
 use translate::protect::Protection;
+use translate::search::GREEDY_BEAM;
 use translate::{Error, Result, Translation, Translator};
 
 use super::Ending;
 use super::advice::Advice;
 use super::attention::{AttentionWriter, best, why_missing};
+use super::constraints::ConstraintArguments;
 use super::format::{Beside, Format, Formatter};
 use super::job::{AttentionUse, Translated, TranslationJob};
 use super::lost;
@@ -39,8 +41,8 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 
-    /// Read JSON lines: {"text": "…"}, optionally with "target_prefix", "max_length",
-    /// "source_lang" and "target_lang"; other fields are passed through
+    /// Read JSON lines: {"text": "…"}, optionally with "target_prefix", "max_length", "force" (a list of
+    /// words), "source_lang" and "target_lang"; other fields are passed through
     #[arg(long, conflicts_with = "column")]
     json_input: bool,
 
@@ -59,6 +61,14 @@ pub(super) struct Arguments {
     /// Print the K best translations of each line
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
     n_best: u16,
+
+    /// Choose the translation that the others agree with most, of those of the beam or of --sampling (minimum Bayes risk)
+    #[arg(long, value_name = "METRIC", value_enum)]
+    mbr: Option<Utility>,
+
+    /// With --mbr: choose among N translations [default: as many as the beam is wide; with --sampling 32]
+    #[arg(long, value_name = "N", requires = "mbr", value_parser = clap::value_parser!(u16).range(2..=1000))]
+    mbr_candidates: Option<u16>,
 
     /// Print the score before each translation (format text; the others always have it)
     #[arg(long)]
@@ -119,6 +129,9 @@ pub(super) struct Arguments {
 
     #[command(flatten)]
     search: SearchArguments,
+
+    #[command(flatten)]
+    constraints: ConstraintArguments,
 }
 
 /// Names of [`InvalidUtf8`] on the command line.
@@ -128,6 +141,13 @@ enum InvalidBytes {
     Replace,
     /// Stop with an error that names the line
     Error,
+}
+
+/// What agreement is measured by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Utility {
+    /// The mean chrF of each against all others
+    Chrf,
 }
 
 /// Watches for sentences beyond what the model can take.
@@ -141,8 +161,11 @@ struct Limits {
     warned: bool,
     /// Lines whose translations repeat themselves; named together at the end.
     looping: Named,
-    /// Lines in whose translations protected spans are missing, likewise.
+    /// Lines in whose translations protected spans are missing, likewise, and those that lack words they must have.
     lost: Named,
+    unmet: Named,
+    /// Whether the user does not know yet that a greedy search becomes a beam for such words.
+    is_greedy: bool,
 }
 
 /// Lines that are named together.
@@ -176,7 +199,7 @@ impl Limits {
     /// What is to be said of several lines at the end.
     fn last_warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        let Self { looping, lost, .. } = self;
+        let Self { looping, lost, unmet, .. } = self;
         if looping.count == 1 {
             warnings.push(format!("1 translation repeats itself over and over ({looping}); try --no-repeat-ngram 4"));
         } else if looping.count > 1 {
@@ -189,6 +212,12 @@ impl Limits {
             let what = "protected text is missing from the translation";
             warnings.push(format!("{what} of {lines} ({lost}); --format json names it as \"lost\""));
         }
+        if unmet.count > 0 {
+            let lines =
+                if unmet.count == 1 { "1 line lacks".to_owned() } else { format!("{} lines lack", unmet.count) };
+            let what = "words of --glossary, --force or \"force\"";
+            warnings.push(format!("{lines} {what} ({unmet}); --format json names them as \"constraints_unmet\""));
+        }
         warnings
     }
 
@@ -200,6 +229,17 @@ impl Limits {
             self.lost.add(line);
         }
         let mut warnings = Vec::new();
+        if self.is_greedy && !translated.words.is_empty() {
+            self.is_greedy = false;
+            warnings.push(format!(
+                "words that must appear are placed by a beam, so lines with such words have one of {GREEDY_BEAM} (said once)"
+            ));
+        }
+        if !translated.unmet.is_empty() {
+            self.unmet.add(line);
+            let words: Vec<String> = translated.unmet.iter().map(|word| format!("`{word}`")).collect();
+            warnings.push(format!("the translation lacks {}, which it must have", words.join(", ")));
+        }
         if translated.sentences.iter().any(|sentence| sentence.source_truncated) {
             let limit = self.source;
             let advice = if translated.is_split() { "shorter sentences" } else { "--split-sentences" };
@@ -255,7 +295,8 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     // Before a large model is loaded in vain.
     inputs.iter().try_for_each(Input::check)?;
     let (translator, load_time) = arguments.model.load(arguments.quiet)?;
-    let mut options = arguments.search.options(&translator, formatter.n_best)?;
+    let candidates = candidates(&arguments, &translator)?;
+    let mut options = arguments.search.options(&translator, candidates.unwrap_or(formatter.n_best))?;
     options.scores = arguments.scores || arguments.word_scores || arguments.format != Format::Text;
     if !arguments.json_input {
         // A line of JSON may say its languages itself.
@@ -287,6 +328,9 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
             (false, None) => InputFormat::Text,
         },
         prefix: arguments.prefix,
+        n_best: candidates.map(|_| formatter.n_best),
+        glossary: arguments.constraints.glossary(&translator)?,
+        force: arguments.constraints.words()?,
         split_sentences: arguments.attention.is_none() && arguments.sentences.split(&translator),
         batch_size: usize::from(arguments.batch_size),
         is_of_pieces: arguments.model.pieces,
@@ -309,10 +353,14 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     };
     let mut limits =
         Limits { source: job.translator.source_limit(), trained: job.translator.trained_length(), ..Limits::default() };
+    limits.is_greedy = job.options.beam_size <= 1;
     let mut advice = Advice::new(&job);
     let mut plan = Plan::new(inputs, output, &arguments.model, arguments.batch_size, arguments.quiet);
     plan.settings.join_lines = arguments.join_lines;
     plan.notes = job.translator.notes().to_vec();
+    if job.record.cross {
+        plan.notes.extend(first_attention(&job.translator));
+    }
     plan.shown.progress &= !arguments.no_progress;
     plan.shown.resuming = resuming;
     plan.shown.statistics = arguments.stats.map(|format| (format, load_time));
@@ -370,6 +418,35 @@ fn protection(arguments: &Arguments, translator: &Translator) -> Result<Option<P
         Some(_) => Ok(None),
         None => Ok(protection),
     }
+}
+
+/// Among how many translations --mbr chooses, if it does.
+fn candidates(arguments: &Arguments, translator: &Translator) -> Result<Option<usize>> {
+    if arguments.mbr.is_none() {
+        return Ok(None);
+    }
+    let search = &arguments.search;
+    let beam = || search.beam_size.map_or(translator.search_options().beam_size, usize::from);
+    let own = || if search.sampling { SAMPLES } else { beam() };
+    let candidates = arguments.mbr_candidates.map_or_else(own, usize::from);
+    match usize::from(arguments.n_best) {
+        _ if candidates < 2 => {
+            Err(Error::Usage("--mbr chooses among several translations: give --beam-size or --sampling".into()))
+        }
+        n_best if n_best > candidates => {
+            Err(Error::Usage(format!("--n-best {n_best} is more than the {candidates} that --mbr chooses among")))
+        }
+        _ => Ok(Some(candidates)),
+    }
+}
+
+/// How many translations --mbr draws.
+const SAMPLES: usize = 32;
+
+/// Whose attention an ensemble shows where there is room for one.
+pub(super) fn first_attention(translator: &Translator) -> Option<String> {
+    let name = translator.name();
+    (!translator.members().is_empty()).then(|| format!("attention is that of {name}, the first model of the ensemble"))
 }
 
 /// Opens the file that the attention of the whole run goes to; its name says in which format.

@@ -137,6 +137,19 @@ impl Gathering {
         }
     }
 
+    /// The end of an element that nothing overlaps: what was opened in it and is open is a mark by itself.
+    #[cfg(feature = "markdown")]
+    pub(super) fn close_whole(&mut self, name: &str, range: Range<usize>) {
+        let start = self.by_name.get(name).and_then(|open| open.last()).copied();
+        while start.is_some_and(|start| start + 1 < self.open.len()) {
+            if let Some((inner, place, mark)) = self.open.pop().flatten() {
+                self.parts[place] = Part::Alone(mark, Shown::Nothing);
+                self.by_name.get_mut(&inner).and_then(Vec::pop);
+            }
+        }
+        self.close(name, range);
+    }
+
     pub(super) fn alone(&mut self, range: Range<usize>, shown: Shown) {
         let shown = match shown {
             Shown::Text(text) => match text.split_whitespace().collect::<Vec<_>>().join(" ") {

@@ -17,12 +17,14 @@
 
 mod bleu;
 mod chrf;
+mod minimum_risk;
 mod significance;
 mod ter;
 mod tokenize;
 
 pub use bleu::{Bleu, BleuScore, Smoothing};
 pub use chrf::Chrf;
+pub use minimum_risk::rank_by_agreement;
 pub use significance::{PairedBootstrap, Resampled};
 pub use ter::Ter;
 pub use tokenize::Tokenizer;

@@ -1,8 +1,10 @@
 //! The models and the one trait search sees them through.
 
+mod ensemble;
 mod recurrent;
 mod transformer;
 
+pub use ensemble::{Average, Ensemble};
 pub use transformer::EmbeddingNames;
 
 use crate::Result;
@@ -127,6 +129,29 @@ pub trait Seq2Seq: Send + Sync {
         record: Record,
         workspace: &mut Workspace,
     ) -> Result<Box<dyn Decoder + 'm>>;
+
+    /// The same with a source for each member of an ensemble, `[sources][members]`; a single model takes the first.
+    ///
+    /// # Errors
+    /// As [`Seq2Seq::start`].
+    fn start_each<'m>(
+        &'m self,
+        sources: &[Vec<MemberSource>],
+        record: Record,
+        workspace: &mut Workspace,
+    ) -> Result<Box<dyn Decoder + 'm>> {
+        let first: Vec<&[u32]> = sources.iter().filter_map(|own| Some(own.first()?.ids)).collect();
+        self.start(&first, record, workspace)
+    }
+}
+
+/// A source as one member of an ensemble gets it.
+#[derive(Clone, Copy, Debug)]
+pub struct MemberSource<'s> {
+    /// Its ids, as of [`Seq2Seq::start`].
+    pub ids: &'s [u32],
+    /// What the member's decoder is fed first, if not what the search feeds the first.
+    pub start: Option<u32>,
 }
 
 /// A decoder in the middle of generating: `rows` hypotheses, each over the encoder memory of its own sentence.

@@ -2,7 +2,7 @@
 
 use super::history::{Ending, History};
 use super::step::Step;
-use super::{Hypothesis, SearchOptions};
+use super::{Hypothesis, SearchOptions, Source, start};
 use crate::Result;
 use crate::compute::{Workspace, log_sum_exp};
 use crate::model::{Candidate, Record, Seq2Seq, best_candidates};
@@ -26,7 +26,10 @@ pub fn force_decode(
     record: Record,
     workspace: &mut Workspace,
 ) -> Result<Vec<Hypothesis>> {
-    let forced = force_decode_with(model, pairs, options, record, 0, workspace)?;
+    let sources: Vec<Source> = pairs.iter().map(|(ids, _)| Source { ids: ids.to_vec(), ..Source::default() }).collect();
+    let pairs: Vec<(&Source, &[u32])> =
+        sources.iter().zip(pairs).map(|(source, (_, target))| (source, *target)).collect();
+    let forced = force_decode_with(model, &pairs, options, record, 0, workspace)?;
     Ok(forced.into_iter().map(|forced| forced.hypothesis).collect())
 }
 
@@ -39,7 +42,7 @@ pub struct Forced {
     pub alternatives: Vec<Vec<Candidate>>,
 }
 
-/// [`force_decode`] that also keeps the `alternatives` most probable tokens of each step.
+/// [`force_decode`] that also keeps the `alternatives` most probable tokens of each step; of the sources their pieces count.
 ///
 /// # Errors
 /// If the device cannot compute it.
@@ -48,20 +51,20 @@ pub struct Forced {
 /// If a source is empty.
 pub fn force_decode_with(
     model: &dyn Seq2Seq,
-    pairs: &[(&[u32], &[u32])],
+    pairs: &[(&Source, &[u32])],
     options: &SearchOptions,
     record: Record,
     alternatives: usize,
     workspace: &mut Workspace,
 ) -> Result<Vec<Forced>> {
     let record = options.record(record);
-    let sources: Vec<&[u32]> = pairs.iter().map(|(source, _)| *source).collect();
+    let sources: Vec<&Source> = pairs.iter().map(|(source, _)| *source).collect();
     let begun = |target: &[u32]| match options.force_begin {
         Some(token) if target.first() != Some(&token) => [&[token], target].concat(),
         _ => target.to_vec(),
     };
     let targets: Vec<Vec<u32>> = pairs.iter().map(|(_, target)| begun(target)).collect();
-    let mut decoder = model.start(&sources, record, workspace)?;
+    let mut decoder = start(model, &sources, record, workspace)?;
     let mut history = History::new(record, &*decoder);
     let mut results = vec![Forced::default(); pairs.len()];
     // (pair, last node, log-probability so far) of each decoder row.

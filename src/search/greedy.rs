@@ -3,7 +3,7 @@
 use super::history::History;
 use super::proposals::Proposals;
 use super::step::{Choice, Step};
-use super::{Hypothesis, Sampling, SearchOptions, Source};
+use super::{Hypothesis, Sampling, SearchOptions, Source, start};
 use crate::Result;
 use crate::compute::Workspace;
 use crate::model::{Candidate, Normalise, Record, Seq2Seq, best_candidates};
@@ -27,8 +27,7 @@ pub(super) fn search(
 ) -> Result<Vec<Vec<Hypothesis>>> {
     let samples = if options.sampling.is_some() { options.n_best.max(1) } else { 1 };
     let record = options.record(record);
-    let ids: Vec<&[u32]> = sources.iter().map(|source| source.ids.as_slice()).collect();
-    let mut decoder = model.start(&ids, record, workspace)?;
+    let mut decoder = start(model, &sources.iter().collect::<Vec<_>>(), record, workspace)?;
     let mut history = History::new(record, &*decoder);
     let mut results: Vec<Vec<(usize, Hypothesis)>> = vec![Vec::new(); sources.len()];
     let mut rows: Vec<Row> = (0..sources.len() * samples)

@@ -19,6 +19,8 @@ pub(super) struct Finished {
     pub(super) ending: Ending,
     pub(super) log_prob: f32,
     pub(super) score: f32,
+    /// How many of the words it must have it lacks.
+    pub(super) unmet: usize,
 }
 
 /// A token and what came before it.
@@ -113,7 +115,7 @@ impl History {
 
     /// A finished hypothesis, its attention beside that of the encoder over its sentence.
     pub(super) fn hypothesis(&self, finished: &Finished, encoder_attention: Option<&Attention>) -> Hypothesis {
-        let &Finished { node, ending, log_prob, score } = finished;
+        let &Finished { node, ending, log_prob, score, .. } = finished;
         let mut path: Vec<&Node> = self.path(Some(node)).collect();
         path.reverse();
         let mut ids: Vec<u32> = path.iter().map(|node| node.token).collect();

@@ -4,6 +4,7 @@
 //! number depends on what else was in it.
 
 mod beam;
+mod constraints;
 mod forced;
 mod greedy;
 mod history;
@@ -12,13 +13,14 @@ mod proposals;
 mod scores;
 mod step;
 
+pub use constraints::{Constraints, Form};
 pub use forced::{Forced, force_decode, force_decode_with};
-pub use options::{CoveragePenalty, Sampling, SearchOptions};
+pub use options::{CoveragePenalty, GREEDY_BEAM, Sampling, SearchOptions};
 
 use crate::Result;
 use crate::compute::Workspace;
 pub use crate::layouts::EarlyStopping;
-use crate::model::{Attention, Record, Seq2Seq};
+use crate::model::{Attention, Decoder, MemberSource, Record, Seq2Seq};
 
 /// One sentence to translate.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,6 +33,38 @@ pub struct Source {
     pub max_length: Option<usize>,
     /// How the translation begins, where it is not as the options say.
     pub beginning: Option<Beginning>,
+    /// Words the translation must have.
+    pub constraints: Constraints,
+    /// The source as the other members of an ensemble get it.
+    pub others: Vec<OtherSource>,
+}
+
+/// A source as another member of an ensemble gets it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OtherSource {
+    /// Its ids, sentence end included; not empty.
+    pub ids: Vec<u32>,
+    /// What the member's decoder is fed first.
+    pub start: u32,
+}
+
+/// Starts decoding a batch.
+fn start<'m>(
+    model: &'m dyn Seq2Seq,
+    sources: &[&Source],
+    record: Record,
+    workspace: &mut Workspace,
+) -> Result<Box<dyn Decoder + 'm>> {
+    if sources.iter().all(|source| source.others.is_empty()) {
+        let ids: Vec<&[u32]> = sources.iter().map(|source| source.ids.as_slice()).collect();
+        return model.start(&ids, record, workspace);
+    }
+    let mut members = Vec::with_capacity(sources.len());
+    for source in sources {
+        let others = source.others.iter().map(|other| MemberSource { ids: &other.ids, start: Some(other.start) });
+        members.push(std::iter::once(MemberSource { ids: &source.ids, start: None }).chain(others).collect());
+    }
+    model.start_each(&members, record, workspace)
 }
 
 /// The tokens a translation begins with.
@@ -79,7 +113,8 @@ impl Hypothesis {
     }
 }
 
-/// Translates a batch: for each source up to `options.n_best` hypotheses, best first; sampled ones in the order of drawing.
+/// Translates a batch: for each source up to `options.n_best` hypotheses, best first; sampled ones in the order of drawing, and
+/// without constraints.
 ///
 /// # Errors
 /// If the device cannot compute it.
@@ -93,9 +128,70 @@ pub fn search(
     record: Record,
     workspace: &mut Workspace,
 ) -> Result<Vec<Vec<Hypothesis>>> {
+    let is_plain = |source: &Source| source.constraints.is_empty() || options.sampling.is_some();
+    if sources.iter().all(is_plain) {
+        return search_plain(model, sources, options, record, workspace);
+    }
+    let (plain, constrained): (Vec<usize>, Vec<usize>) = (0..sources.len()).partition(|&at| is_plain(&sources[at]));
+    let mut results = vec![Vec::new(); sources.len()];
+    let own: Vec<Source> = plain.iter().map(|&at| sources[at].clone()).collect();
+    if !own.is_empty() {
+        let found = search_plain(model, &own, options, record, workspace)?;
+        plain.into_iter().zip(found).for_each(|(at, found)| results[at] = found);
+    }
+    let own: Vec<Source> = constrained.iter().map(|&at| sources[at].clone()).collect();
+    let found = search_constrained(model, own, &options.constrained(), record, workspace)?;
+    constrained.into_iter().zip(found).for_each(|(at, found)| results[at] = found);
+    Ok(results)
+}
+
+fn search_plain(
+    model: &dyn Seq2Seq,
+    sources: &[Source],
+    options: &SearchOptions,
+    record: Record,
+    workspace: &mut Workspace,
+) -> Result<Vec<Vec<Hypothesis>>> {
     if options.beam_size <= 1 || options.sampling.is_some() {
         greedy::search(model, sources, options, record, workspace)
     } else {
         beam::search(model, sources, options, record, workspace)
     }
+}
+
+/// Searches with constraints. Where some cannot be met, the search went on to the limit in vain, so it is done again without them.
+fn search_constrained(
+    model: &dyn Seq2Seq,
+    mut sources: Vec<Source>,
+    options: &SearchOptions,
+    record: Record,
+    workspace: &mut Workspace,
+) -> Result<Vec<Vec<Hypothesis>>> {
+    let mut results = vec![Vec::new(); sources.len()];
+    let mut waiting: Vec<usize> = (0..sources.len()).collect();
+    while !waiting.is_empty() {
+        let (with, without): (Vec<usize>, Vec<usize>) =
+            waiting.iter().partition(|&&at| !sources[at].constraints.is_empty());
+        waiting.clear();
+        for places in [with, without] {
+            let own: Vec<Source> = places.iter().map(|&at| sources[at].clone()).collect();
+            if own.is_empty() {
+                continue;
+            }
+            let found = beam::search(model, &own, options, record, workspace)?;
+            for (at, found) in places.into_iter().zip(found) {
+                let constraints = &sources[at].constraints;
+                let tokens = found.first().map_or(&[][..], |best: &Hypothesis| &best.ids);
+                let progress = constraints.along(tokens);
+                if constraints.unmet(&progress) > 0 {
+                    sources[at].constraints = constraints.met_by(&progress);
+                    waiting.push(at);
+                } else {
+                    results[at] = found;
+                }
+            }
+        }
+        waiting.sort_unstable();
+    }
+    Ok(results)
 }

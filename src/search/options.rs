@@ -6,6 +6,9 @@ use crate::layouts::EarlyStopping;
 use crate::model::Record;
 use crate::text::Shortlist;
 
+/// The beam of a sentence with constraints where there is none.
+pub const GREEDY_BEAM: usize = 4;
+
 /// Random choice of the next token instead of the best.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
@@ -39,6 +42,13 @@ pub struct SearchOptions {
     pub length_penalty: f32,
     /// When a beam may stop.
     pub early_stopping: EarlyStopping,
+    /// A beam stops once this many times its width have finished, whatever `early_stopping` says (Kasai et al. 2022).
+    pub patience: Option<f32>,
+    /// Groups that a beam is divided into evenly, each of which avoids the tokens of those before it (Vijayakumar et al. 2018); 1
+    /// is an ordinary beam.
+    pub beam_groups: usize,
+    /// What a token costs a group for each hypothesis of another group that has it in the same step.
+    pub diversity: f32,
     /// At most this many generated tokens, sentence end included.
     pub max_length: usize,
     /// At most `ratio · source tokens + 10` generated tokens, if given.
@@ -88,6 +98,9 @@ impl Default for SearchOptions {
             n_best: 1,
             length_penalty: 1.0,
             early_stopping: EarlyStopping::default(),
+            patience: None,
+            beam_groups: 1,
+            diversity: 0.0,
             max_length: 256,
             max_length_ratio: None,
             min_length: 0,
@@ -118,11 +131,40 @@ impl SearchOptions {
     }
 
     /// The most tokens a sentence may generate, sentence end included; from the sentence alone, never from its batch.
-    pub(super) fn limit(&self, source: &super::Source) -> usize {
+    pub fn limit(&self, source: &super::Source) -> usize {
         let ratio = self
             .max_length_ratio
             .map_or(usize::MAX, |ratio| ((ratio * source.ids.len() as f32) as usize).saturating_add(10));
         self.max_length.min(ratio).min(source.max_length.unwrap_or(usize::MAX)).max(1)
+    }
+
+    /// The same for sentences with constraints: there is a beam, in one group, and finished hypotheses do not narrow it.
+    pub(super) fn constrained(&self) -> Self {
+        let mut options = self.clone();
+        options.beam_groups = 1;
+        if options.beam_size <= 1 {
+            options.beam_size = GREEDY_BEAM;
+        }
+        if options.early_stopping == EarlyStopping::Shrink {
+            options.early_stopping = EarlyStopping::WhenFull;
+        }
+        options
+    }
+
+    /// How many groups the beam has.
+    pub(super) fn groups(&self) -> usize {
+        self.beam_groups.clamp(1, self.beam_size.max(1))
+    }
+
+    /// When a beam stops, patience considered.
+    pub(super) fn stopping(&self) -> EarlyStopping {
+        if self.patience.is_some() { EarlyStopping::WhenFull } else { self.early_stopping }
+    }
+
+    /// How many finished hypotheses a beam, or a group of one, keeps.
+    pub(super) fn capacity(&self) -> usize {
+        let width = self.beam_size / self.groups();
+        self.patience.map_or(width, |patience| ((patience * width as f32).ceil() as usize).max(1))
     }
 
     /// What has to be recorded for `wanted` and the coverage penalty.

@@ -97,7 +97,7 @@ impl<'o> Step<'o> {
         if let Some(penalty) = self.options.coverage_penalty {
             score += scores::coverage(&history.coverage(node), penalty);
         }
-        Finished { node, ending, log_prob, score }
+        Finished { node, ending, log_prob, score, unmet: 0 }
     }
 
     /// What a log-probability would score, coverage aside, if it were that of a hypothesis of `length` tokens.

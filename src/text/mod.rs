@@ -5,9 +5,11 @@
 //! word lists, and lists of pieces whose text is cut by what lies with them (`segmentation.rs`). None of them adds or removes
 //! sentence-end tokens; the translator does.
 
+mod boundaries;
 mod characters;
 pub mod compact;
 mod frame;
+pub mod glossary;
 pub mod languages;
 pub mod moses;
 mod normalize;
@@ -32,7 +34,9 @@ mod words;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::boundaries::{Place, TokenBoundaries};
 pub use self::frame::{Frame, Part};
+pub use self::glossary::Glossary;
 pub use self::languages::{Language, Languages, ModelLanguages, Side, Task, language_tag, same_language};
 pub use self::moses::MosesVocabulary;
 pub use self::normalize::{Normalized, Offsets, normalize};

@@ -319,7 +319,7 @@ impl Reading<'_> {
             _ => range.end - 1,
         };
         self.pending_break = None;
-        self.gathering.close(MARKUP, start..range.end);
+        self.gathering.close_whole(MARKUP, start..range.end);
         self.end = range.end;
     }
 
@@ -332,40 +332,42 @@ impl Reading<'_> {
         if self.is_left_out(&range) {
             return;
         }
-        self.inline(range.clone());
-        let next = self.templates.partition_point(|template| template.end <= range.start);
-        let template =
-            self.templates.get(next).filter(|template| template.start >= range.start && template.start < range.end);
-        if let Some(template) = template.cloned()
-            && self.source[range.clone()] == *text
+        // The backslash of an escaped sign belongs to it.
+        let is_escaped = self.source[..range.start].ends_with('\\') && range.start > self.end;
+        let mut start = range.start - usize::from(is_escaped);
+        self.inline(start..range.end);
+        let (mut text, mut at) = (text, range.start);
+        let is_plain = self.source[range.clone()] == *text;
+        let mut next = self.templates.partition_point(|template| template.end <= range.start);
+        while let Some(template) =
+            self.templates.get(next).filter(|template| (at..range.end).contains(&template.start)).cloned()
+            && is_plain
             && self.open.last().is_none_or(|outer| template.end < outer.end)
         {
-            if template.start > range.start {
-                self.gathering.text(&self.source[range.start..template.start], range.start..template.start);
+            if template.start > at {
+                self.gathering.text(&self.source[at..template.start], start..template.start);
             }
-            self.end = template.end;
-            self.skip = template.end;
             self.gathering.alone(template.clone(), Shown::Text(self.source[template.clone()].to_owned()));
-            if template.end < range.end {
-                self.text(&self.source[template.end..range.end], template.end..range.end);
+            (at, start, next) = (template.end, template.end, next + 1);
+            (self.end, self.skip) = (self.end.max(at), at);
+            if at >= range.end {
+                return;
             }
-            return;
+            text = &self.source[at..range.end];
         }
-        let attributes = match self.place {
-            Place::Heading | Place::Underlined if self.source[range.clone()] == *text => attributes_at_end(text),
-            _ => None,
+        let ends_heading = || {
+            let rest = self.source[range.end..].trim_start_matches([' ', '#']);
+            rest.is_empty() || rest.starts_with(['\n', '\r'])
         };
-        match attributes.filter(|_| {
-            self.source[range.end..].trim_start_matches([' ', '#']).starts_with(['\n', '\r'])
-                || range.end == self.source.len()
-        }) {
-            Some(at) => {
-                if at > 0 {
-                    self.gathering.text(&text[..at], range.start..range.start + at);
+        let is_heading = matches!(self.place, Place::Heading | Place::Underlined) && is_plain;
+        match attributes_at_end(text).filter(|_| is_heading && ends_heading()) {
+            Some(length) => {
+                if length > 0 {
+                    self.gathering.text(&text[..length], start..at + length);
                 }
-                self.gathering.alone(range.start + at..range.end, Shown::Nothing);
+                self.gathering.alone(at + length..range.end, Shown::Nothing);
             }
-            None => self.gathering.text(text, range),
+            None => self.gathering.text(text, start..range.end),
         }
     }
 

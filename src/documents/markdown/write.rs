@@ -29,7 +29,22 @@ pub(super) fn write(page: &Page, translations: &[Option<Vec<Part>>]) -> String {
             more.push((range.clone(), markup.write(translations)));
         }
     }
-    // A link whose label was its text gets it back behind the text, once that is another.
+    // A link whose label was its text gets it back behind the text, once that is another; here those around a whole text.
+    for (text, _) in page.texts.iter().zip(&changed).filter(|(text, parts)| parts.is_some() && !text.is_attribute) {
+        let mut at = text.range.end;
+        loop {
+            let rest = &page.source[at..];
+            match page.labels.get(&at) {
+                Some(label) => {
+                    let end = at + if rest.starts_with("][]") { 3 } else { 1 };
+                    more.push((at..end, label.clone()));
+                    at = end;
+                }
+                None if rest.starts_with(['*', '_', '~']) => at += 1,
+                None => break,
+            }
+        }
+    }
     let label = |end: usize| page.labels.get(&end);
     translated(
         &page.source,
@@ -299,7 +314,13 @@ impl Writing<'_> {
                         None => (self.tag)(range, &mut out),
                     }
                 }
-                Part::Alone(mark, _) => (self.tag)(&self.text.marks[*mark].0, &mut out),
+                Part::Alone(mark, _) => {
+                    // Two of them without anything between would be one.
+                    if out.ends_with('`') && self.raw(*mark).starts_with('`') {
+                        out.push(' ');
+                    }
+                    (self.tag)(&self.text.marks[*mark].0, &mut out);
+                }
             }
         }
         self.lines(out, &spaces)

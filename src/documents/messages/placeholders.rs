@@ -66,6 +66,10 @@ impl Syntax {
     /// Writes a character of a text so that it begins nothing else. `escapes` are the characters that the message writes in
     /// another way; where there are placeholders, their signs are written twice.
     pub(crate) fn escape(self, c: char, escapes: &[(char, String)], is_format: bool, written: &mut String) {
+        if c.is_alphanumeric() || c == ' ' {
+            written.push(c);
+            return;
+        }
         if let Some((_, escape)) = escapes.iter().find(|(escaped, _)| *escaped == c) {
             written.push_str(escape);
             return;
@@ -75,12 +79,12 @@ impl Syntax {
             '{' | '}' => self.braces == Braces::Format && is_format,
             _ => false,
         };
-        let has_entities = escapes.iter().any(|(_, escape)| escape.starts_with('&'));
+        let has_entities = || escapes.iter().any(|(_, escape)| escape.starts_with('&'));
         match c {
             '{' if self.braces == Braces::Fluent => written.push_str("{\"{\"}"),
             '}' if self.braces == Braces::Fluent => written.push_str("{\"}\"}"),
-            '&' if has_entities => written.push_str("&amp;"),
-            '<' if has_entities => written.push_str("&lt;"),
+            '&' if has_entities() => written.push_str("&amp;"),
+            '<' if has_entities() => written.push_str("&lt;"),
             c if is_doubled => written.extend([c, c]),
             c => written.push(c),
         }

@@ -82,7 +82,9 @@ impl Xml {
         let mut reader = Reader::from_str(text);
         let (mut tokens, mut open, mut from) = (Vec::<Token>::new(), Vec::new(), 0);
         let wrong = |at: usize, problem: &str| {
-            let problem = problem.trim_end_matches('.');
+            // It quotes names, in which there may be line ends.
+            let problem: String =
+                problem.trim_end_matches('.').chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
             Error::Text(format!("line {}: this is not well-formed XML ({problem}); mend it there", self.line(at)))
         };
         loop {

@@ -177,6 +177,9 @@ fn translations_are_no_markup() {
     }
     assert_eq!(says("# Wort", "1. C #"), "# 1. C \\#");
     assert_eq!(says("| a | b |\n|---|---|\n", "x | y"), "| x \\| y | b |\n|---|---|\n");
+    // Backslashes of the source go with their signs.
+    assert_eq!(says("\\# Wort", "a"), "a");
+    assert_eq!(says("Wort\n\\[hier\\] steht", "one two three four"), "one two three\nfour");
     // As the source writes it.
     assert_eq!(says("Siehe [1] und 5 $ oder 6 $", "See [1] and $5 or $6"), "See [1] and $5 or $6");
     assert_eq!(
@@ -200,6 +203,7 @@ fn emphasis_stays_emphasis() {
     let beside = vec![Part::Open(0), text("a"), Part::Close(0), Part::Open(1), text("b"), Part::Close(1)];
     assert_eq!(with("*x* und *y*", beside), "*a*<em>b</em>");
     has("***beides*** hier **_a_ b** ~~weg~~", &["<0><1>beides</1></0> hier <2><3>a</3> b</2> <4>weg</4>"]);
+    has("Ein *Vec<u8> und* <b>mehr *und</b> noch*", &["Ein <0>Vec<1/> und</0> <2/>mehr <3>und<4/> noch</3>"]);
     becomes("***beides*** hier **_a_ b** ~~weg~~ _x **y**_", "***BEIDES*** HIER **_A_ B** ~~WEG~~ _X **Y**_");
 }
 
@@ -208,6 +212,17 @@ fn links_keep_their_addresses() {
     let page = "Siehe [Haus] und [Hof][] und ![Bild].\n\n[Haus]: a\n[hof]: b\n[bild]: c\n";
     let wanted = "SIEHE [HAUS][Haus] UND [HOF][Hof] UND ![BILD][Bild].\n\n[Haus]: a\n[hof]: b\n[bild]: c\n";
     becomes(page, wanted);
+    becomes(
+        "## [**Neu**]\n\n**[Alt][]**\n\n[**Neu**]: a\n[Alt]: b\n",
+        "## [**NEU**][**Neu**]\n\n**[ALT][Alt]**\n\n[**Neu**]: a\n[Alt]: b\n",
+    );
+}
+
+#[test]
+fn code_stays_apart() {
+    let parts =
+        vec![text("x "), Part::Alone(0, Shown::Text("a".to_owned())), Part::Alone(1, Shown::Text("b".to_owned()))];
+    assert_eq!(with("Wort `a`/`b`", parts), "x `a` `b`");
 }
 
 #[test]
@@ -320,6 +335,7 @@ fn large_and_deep_pages() {
         "Wort *und* [mehr](x) `code` ".repeat(many),
         "Wort\nund\n".repeat(many),
         "Wort {{ a }} ![Bild](x)\n\n".repeat(many),
+        "{{ a }}Wort".repeat(many),
         "| a | b |\n|---|---|\n".to_owned() + &"| Wort | *zwei* |\n".repeat(many),
         "<p>Wort</p>\n\n".repeat(many),
     ] {
