@@ -229,8 +229,19 @@ fn no_two_files_import_each_other_in_a_circle() {
 
 #[test]
 fn a_layout_is_short_and_names_of_families_are_known_to_layouts_alone() {
-    let shared =
-        ["mod", "rules", "convert", "describe", "generation", "list", "hugging_face", "plain_pytorch", "t5_network"];
+    let shared = [
+        "mod",
+        "rules",
+        "convert",
+        "describe",
+        "generation",
+        "list",
+        "hugging_face",
+        "plain_pytorch",
+        "t5_network",
+        "gru_attention",
+        "recurrent_attention",
+    ];
     // These read files of their own for options and vocabularies.
     let of_toolkits = [
         "annotated_transformer",
