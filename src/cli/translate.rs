@@ -329,7 +329,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
         },
         prefix: arguments.prefix,
         n_best: candidates.map(|_| formatter.n_best),
-        glossary: arguments.constraints.glossary(&translator)?,
+        glossary: arguments.constraints.glossary.read(&translator)?,
         force: arguments.constraints.words()?,
         split_sentences: arguments.attention.is_none() && arguments.sentences.split(&translator),
         batch_size: usize::from(arguments.batch_size),

@@ -267,18 +267,8 @@ impl Layout for CTranslate2 {
         // A caller who has to say it says the language of the translation.
         let start = keys.id("start_id")?;
         keys.in_vocabulary("end_id", end.max(start.unwrap_or(0)), target_size)?;
-        Ok(Frame {
-            source: Some((before, after)),
-            start: start.map_or(Part::TargetLanguage, Part::Id),
-            first: None,
-            end,
-            padding: keys.id("padding_id")?.unwrap_or(end),
-            bans_padding: false,
-            target: None,
-            forced_end: None,
-            reverses_source: false,
-            padded_length: None,
-        })
+        let padding = keys.id("padding_id")?.unwrap_or(end);
+        Ok(Frame::new(Some((before, after)), start.map_or(Part::TargetLanguage, Part::Id), end, padding))
     }
 
     fn lists(&self, files: &ModelFiles, keys: &Keys) -> Result<Option<Lists>> {

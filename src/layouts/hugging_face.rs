@@ -198,18 +198,7 @@ impl Ids {
         let start = keys.id("decoder_start_token_id")?.unwrap_or(self.start);
         keys.in_vocabulary("eos_token_id", end, size)?;
         keys.in_vocabulary("decoder_start_token_id", start, size)?;
-        Ok(Frame {
-            source,
-            start: Part::Id(start),
-            first: None,
-            end,
-            padding,
-            bans_padding: false,
-            target: None,
-            forced_end: None,
-            reverses_source: false,
-            padded_length: None,
-        })
+        Ok(Frame::new(source, Part::Id(start), end, padding))
     }
 }
 

@@ -260,19 +260,8 @@ impl Layout for MarianNative {
         let (_, target_size) = spec.vocabulary_sizes();
         let end = keys.id("end_id")?.unwrap_or(0);
         keys.in_vocabulary("end_id", end, target_size)?;
-        Ok(Frame {
-            source: Some((Vec::new(), vec![Part::SourceEnd])),
-            // Whatever it is: a vector of zeros takes its place.
-            start: Part::Id(end),
-            first: None,
-            end,
-            padding: end,
-            bans_padding: false,
-            target: None,
-            forced_end: None,
-            reverses_source: false,
-            padded_length: None,
-        })
+        // Whatever the decoder is fed first, a vector of zeros takes its place.
+        Ok(Frame::new(Some((Vec::new(), vec![Part::SourceEnd])), Part::Id(end), end, end))
     }
 
     fn lists(&self, files: &ModelFiles, keys: &Keys) -> Result<Option<Lists>> {

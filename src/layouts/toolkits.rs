@@ -24,18 +24,7 @@ pub(super) struct Tokens {
 impl Tokens {
     /// A frame with nothing around the source, whose decoder is fed `start` first.
     pub(super) fn frame(self, start: u32) -> Frame {
-        Frame {
-            source: Some((Vec::new(), Vec::new())),
-            start: Part::Id(start),
-            first: None,
-            end: self.end,
-            padding: self.padding,
-            bans_padding: false,
-            target: None,
-            forced_end: None,
-            reverses_source: false,
-            padded_length: None,
-        }
+        Frame::new(Some((Vec::new(), Vec::new())), Part::Id(start), self.end, self.padding)
     }
 
     /// A list of pieces with these special tokens.

@@ -165,7 +165,7 @@ impl Constraints {
                 }
                 let Some(&token) = form.tokens.get(path.len()) else { continue };
                 let joined = progress.last.is_some_and(|last| self.boundaries.joins(last, token));
-                if !(path.is_empty() && joined) && !tokens.contains(&token) {
+                if !(tokens.contains(&token) || path.is_empty() && joined) {
                     tokens.push(token);
                 }
             }

@@ -85,14 +85,15 @@ impl Recurrent {
                     decoder.hidden
                 ));
             }
-            Some(bridge) if bridge.form == BridgeForm::Viewed => {
-                if start.from != StartFrom::EachLayer || width != decoder.hidden {
-                    return Err(
-                        "a bridge that views all states as rows needs a decoder that starts from each layer of an \
-                                encoder of its own width"
-                            .to_owned(),
-                    );
-                }
+            Some(bridge)
+                if bridge.form == BridgeForm::Viewed
+                    && (start.from != StartFrom::EachLayer || width != decoder.hidden) =>
+            {
+                return Err(
+                    "a bridge that views all states as rows needs a decoder that starts from each layer of an \
+                            encoder of its own width"
+                        .to_owned(),
+                );
             }
             _ => {}
         }

@@ -46,6 +46,22 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// A frame without anything special: what stands around a source, what the decoder is fed first, the sentence end and padding.
+    pub fn new(source: Option<(Vec<Part>, Vec<Part>)>, start: Part, end: u32, padding: u32) -> Self {
+        Self {
+            source,
+            start,
+            first: None,
+            end,
+            padding,
+            bans_padding: false,
+            target: None,
+            forced_end: None,
+            reverses_source: false,
+            padded_length: None,
+        }
+    }
+
     /// The tokens before and after a source sentence.
     pub fn around(&self, vocabulary: &dyn Vocabulary, languages: &Languages) -> (Vec<u32>, Vec<u32>) {
         let all = |parts: &[Part]| parts.iter().filter_map(|&part| self.token(part, vocabulary, languages)).collect();
@@ -78,18 +94,7 @@ mod tests {
     use crate::text::WordList;
 
     fn frame(source: Option<(Vec<Part>, Vec<Part>)>) -> Frame {
-        Frame {
-            source,
-            start: Part::Id(1),
-            first: None,
-            end: 9,
-            padding: 0,
-            bans_padding: true,
-            target: None,
-            forced_end: None,
-            reverses_source: false,
-            padded_length: None,
-        }
+        Frame { bans_padding: true, ..Frame::new(source, Part::Id(1), 9, 0) }
     }
 
     #[test]

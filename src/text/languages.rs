@@ -327,15 +327,16 @@ pub fn same_language(one: &str, other: &str) -> bool {
     one == other || known().iter().any(has_both)
 }
 
-/// A code as documents write it (BCP 47): `deu_Latn` is `de`, `zho_Hant` `zh-Hant`, `pt_BR` `pt-BR`.
+/// A code as documents write it (BCP 47): `deu_Latn` is `de`, `zho_Hant` `zh-Hant`, `pt_BR` `pt-BR`. A script is written where a
+/// language has several and it is not the usual one.
 pub fn language_tag(code: &str) -> String {
     let (language, script, region) = parts(code);
     let known = known().iter().find(|known| known.codes.contains(&language.as_str()));
     let shortest =
         known.and_then(|known| known.codes.iter().min_by_key(|code| code.len())).map(|code| (*code).to_owned());
-    let usual = known.and_then(|known| known.script).map(str::to_lowercase).unwrap_or_else(|| "latn".to_owned());
+    let usual = known.and_then(|known| known.script).map(str::to_lowercase);
     let mut tag = shortest.unwrap_or(language);
-    if let Some(script) = script.filter(|script| *script != usual) {
+    if let Some(script) = script.filter(|script| usual.is_some_and(|usual| *script != usual)) {
         tag.push('-');
         tag.push_str(&script[..1].to_uppercase());
         tag.push_str(&script[1..]);

@@ -83,7 +83,7 @@ fn any_beam_has_the_words_and_nothing_depends_on_the_batch() {
         let model = TinyModel { vocabulary: 5, seed: 7 };
         let mut sources = TinyModel::sources(3 * cases().len() as u32);
         // Every third sentence is free.
-        let words = |at: usize| if at % 3 > 0 { cases().remove(at / 3) } else { Vec::new() };
+        let words = |at: usize| if !at.is_multiple_of(3) { cases().remove(at / 3) } else { Vec::new() };
         for (at, source) in sources.iter_mut().enumerate() {
             source.constraints = constraints(&words(at));
         }
@@ -130,7 +130,7 @@ mod program {
         std::fs::write(file.path(), glossary).unwrap();
         let mut program = Program::with_model(model);
         program.arg("--glossary").arg(file.path()).args(arguments);
-        let outcome = program.run(input.to_owned());
+        let outcome = program.run(input);
         assert_eq!(outcome.status, 0, "{}", outcome.stderr);
         (outcome.stdout.lines().map(str::to_owned).collect(), outcome.stderr)
     }
@@ -145,7 +145,7 @@ mod program {
                 let has =
                     |word: &str| lines[0].to_lowercase().split(|c: char| !c.is_alphabetic()).any(|own| own == word);
                 assert!(has("hound") && (has("seashore") || has("seaside")), "{model}: {}", lines[0]);
-                let free = Program::with_model(model).args(["--beam-size", beam]).run(input.to_owned()).success();
+                let free = Program::with_model(model).args(["--beam-size", beam]).run(input).success();
                 let free: Vec<&str> = free.lines().collect();
                 assert_eq!(lines[1..], free[1..], "lines without a term are translated as ever");
                 assert_eq!(stderr.contains("said once"), beam == "1", "{stderr}");

@@ -98,7 +98,7 @@ fn the_program_translates_scores_and_names_whose_attention_it_shows() {
     let model = |name: &str| format!("{FIXTURES}/models/{name}");
     let run = |arguments: &[&str], input: &str| {
         let mut program = Program::with_model(model("marian_relu"));
-        program.arg("--ensemble").arg(model("marian_gelu_bias")).args(arguments).run(input.to_owned())
+        program.arg("--ensemble").arg(model("marian_gelu_bias")).args(arguments).run(input)
     };
     let text = "w010 w020 w030\nw005\n";
     for arguments in

@@ -201,8 +201,10 @@ fn a_forced_target_gets_the_scores_that_search_gave_it() {
         let directory = tempfile::tempdir().unwrap();
         let model = load(&write(&combination, directory.path()), BackendName::Kernels, Precision::F32).unwrap();
         let ended = combination.cases.iter().filter(|case| case.tokens.last() == Some(&END));
-        let (cases, pairs): (Vec<&Case>, Vec<(&[u32], &[u32])>) =
-            ended.map(|case| (case, (&case.source[..], &case.tokens[..case.tokens.len() - 1]))).unzip();
+        let cases: Vec<&Case> = ended.collect();
+        let pair = |case: &&'_ Case| (case.source.clone(), case.tokens[..case.tokens.len() - 1].to_vec());
+        let pairs: Vec<(Vec<u32>, Vec<u32>)> = cases.iter().map(pair).collect();
+        let pairs: Vec<_> = pairs.iter().map(|(source, target)| (&source[..], &target[..])).collect();
         if pairs.is_empty() {
             continue;
         }

@@ -85,11 +85,13 @@ impl Outcome {
             translated if translated.looping() => Some("the translation repeats itself over and over"),
             _ => None,
         };
+        let unmet = &translated.unmet;
+        let unmet = (!unmet.is_empty()).then(|| format!("it lacks words of the glossary: {}", unmet.join(", ")));
         Self {
             translated: Some(documents::Translated { links: links.collect(), text }),
             protected: translated.protected.len(),
             lost: translated.lost.clone(),
-            problem: problem.map(str::to_owned),
+            problem: problem.map(str::to_owned).or(unmet),
         }
     }
 

@@ -22,6 +22,7 @@ use self::source::{Destination, Source};
 use super::Ending;
 use super::advice::Advice;
 use super::attention::best;
+use super::constraints::GlossaryArgument;
 use super::job::{AttentionUse, TranslationJob};
 use super::options::{ModelOptions, SearchArguments, named_file};
 use super::run::{self, Console, Plan, StatsFormat};
@@ -80,6 +81,9 @@ pub(super) struct Arguments {
     /// in lines by default always is in documents
     #[arg(long, value_name = "WHAT")]
     protect: Vec<String>,
+
+    #[command(flatten)]
+    glossary: GlossaryArgument,
 
     /// Translate paragraphs as a whole, not sentence by sentence
     #[arg(long)]
@@ -225,6 +229,9 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     if arguments.resume && arguments.output.is_none() {
         return Err(Error::Usage("--resume goes on with a file: give --output, not standard output".into()));
     }
+    if arguments.model.pieces {
+        return Err(Error::Usage("--pieces is for lines; documents are text".into()));
+    }
     let sources = Source::open_all(&arguments.files, arguments.kind.as_deref())?;
     let destination = Destination::new(arguments.output.clone(), &sources, arguments.language_in_name)?;
     let (translator, load_time) = arguments.model.load(arguments.quiet)?;
@@ -326,6 +333,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
 /// What translates the texts: sentence by sentence, with links of words and what is protected.
 fn job(translator: Translator, arguments: &Arguments) -> Result<TranslationJob> {
     let options = arguments.search.options(&translator, 1)?;
+    let glossary = arguments.glossary.read(&translator)?;
     let asked = arguments.protect.iter().filter(|value| !value.is_empty()).map(String::as_str);
     let protection = Protection::parse(&std::iter::once("default").chain(asked).collect::<Vec<_>>())?;
     let (layer, head) = best(&translator);
@@ -335,6 +343,7 @@ fn job(translator: Translator, arguments: &Arguments) -> Result<TranslationJob> 
         split_sentences: !arguments.no_split_sentences,
         batch_size: usize::from(arguments.batch_size),
         protection,
+        glossary,
         attention: AttentionUse { alignments: Some(selection), maps: false },
         languages: (arguments.model.from.clone(), arguments.model.to.clone()),
         ..TranslationJob::new(translator, options)

@@ -73,9 +73,7 @@ impl DocumentReport {
             problem.clone()
         } else if translation.trim().is_empty() {
             "the translation is empty".to_owned()
-        } else if source >= 6 && target * 3 < source {
-            format!("{source} words became {target}")
-        } else if target >= 9 && source * 3 < target {
+        } else if source >= 6 && target * 3 < source || target >= 9 && source * 3 < target {
             format!("{source} words became {target}")
         } else {
             return;

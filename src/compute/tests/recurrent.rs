@@ -14,12 +14,12 @@ pub(super) fn lstm_gates_are_pytorchs<B: Backend>(backend: &B) -> Result<()> {
     backend.lstm_gates(&projected, &recurrent, &mut state, &mut cell)?;
     let sigmoid = |x: f32| 1.0 / (1.0 + (-x).exp());
     let (mut expected, mut expected_cell) = (Vec::new(), Vec::new());
-    for at in 0..2 * hidden {
+    for (at, old) in old_cell.iter().enumerate() {
         let gate = |gate: usize| {
             let place = (at / hidden * 4 + gate) * hidden + at % hidden;
             x[place] + h[place]
         };
-        let new = sigmoid(gate(1)) * old_cell[at] + sigmoid(gate(0)) * gate(2).tanh();
+        let new = sigmoid(gate(1)) * old + sigmoid(gate(0)) * gate(2).tanh();
         expected_cell.push(new);
         expected.push(sigmoid(gate(3)) * new.tanh());
     }
