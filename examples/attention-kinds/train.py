@@ -4,8 +4,8 @@
     python examples/attention-kinds/train.py [NAME …]
 
 Each takes well under a minute on one thread and becomes a directory beside this file that `translate --model` runs. The
-hard ones are trained softly: they are `additive` with another choice. Two kinds have another task: a window that moves with the step can spell digits as letters but cannot turn them around, and a fixed table
-of positions learns to turn around rows of up to eight digits. Needs PyTorch and safetensors.
+hard ones are trained softly: they are `additive` with another choice. `local-monotone` has another task: a window that moves with
+the step can spell digits as letters but cannot turn them around. Needs PyTorch and safetensors.
 """
 import json
 import math

@@ -256,7 +256,7 @@ fn what_cannot_be_shown_is_a_usage_error_that_says_why() {
         ("marian_relu", &["--layer", "2"], "layer 2 does not exist: this model has 0 to 1"),
         ("marian_relu", &["--head", "4"], "head 4 does not exist: this model has 0 to 3"),
         ("gru", &["--layer", "1"], "layer 1 does not exist: there is only 0"),
-        ("gru", &["--kind", "encoder"], "a GRU, which has no self-attention"),
+        ("gru", &["--kind", "encoder"], "is recurrent and has no self-attention"),
         ("marian_relu", &["--kind", "decoder", "--mask-eos"], "--mask-eos does not apply to decoder attention"),
         ("marian_relu", &["--format", "pharaoh", "--kind", "encoder"], "needs --kind cross"),
         ("marian_relu", &["--format", "svg"], "name a directory"),

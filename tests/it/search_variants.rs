@@ -35,7 +35,7 @@ struct Hypothesis {
 }
 
 #[test]
-fn groups_of_a_beam_search_as_hugging_face_does() {
+fn groups_of_a_beam_search_as_the_reference_does() {
     let file = std::fs::read(Path::new(FIXTURES).join("diverse_beams.json")).unwrap();
     let Expected { model, max_length, cases } = serde_json::from_slice(&file).unwrap();
     let translator = Translator::load(&format!("{FIXTURES}/models/{model}"), Precision::F32).unwrap();

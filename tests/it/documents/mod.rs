@@ -84,6 +84,7 @@ pub(crate) fn texts(kind: &str, bytes: &[u8], options: &Options) -> Vec<String> 
     read(kind, bytes, options).segments().iter().map(Segment::text).collect()
 }
 
+#[cfg_attr(not(feature = "all-documents"), allow(dead_code))]
 /// A segment with its marks drawn: `<0>bold</0> and <1/>`, text that is shown for a mark in braces.
 pub(crate) fn drawn(segment: &Segment) -> String {
     let part = |part: &Part| match part {
