@@ -109,6 +109,7 @@ fn write(text: &str) -> String {
             '\n' => written.push_str("\\n"),
             '\t' => written.push_str("\\t"),
             '\r' => written.push_str("\\r"),
+            c if c.is_control() => written.push_str(&escaped(c)),
             c => written.push(c),
         }
     }

@@ -95,6 +95,10 @@ fn apple_strings() {
     let utf16: Vec<u8> = format!("\u{feff}{APPLE}").encode_utf16().flat_map(u16::to_be_bytes).collect();
     comes_back("strings", &utf16);
     comes_back("strings", "\"a\" = \"Wort %@\";\n".repeat(20_000).as_bytes());
+    assert!(
+        capitals("strings", "\"a\" = \"Wort \\u0000 da\";\n").contains("\"WORT \\U0000 DA\""),
+        "no NUL in the file"
+    );
     assert_eq!(all_texts("strings", APPLE), ["Hallo %@, du hast %1$ld \"Hunde\"", "Ja", "Größe"]);
     let written = capitals("strings", APPLE);
     assert!(
