@@ -128,7 +128,9 @@ impl Texts {
     /// Takes a document's texts and says which is the last that it waits for.
     fn add(&mut self, document: &dyn documents::Document, name: &Arc<str>) -> Option<usize> {
         let mut last = None;
-        for segment in document.segments() {
+        // Attention is recorded for whole batches, so texts that need it stand together.
+        let (marked, plain): (Vec<_>, Vec<_>) = document.segments().iter().partition(|segment| segment.has_marks());
+        for segment in marked.into_iter().chain(plain) {
             let Some(Text { text, .. }) = Text::of(segment) else { continue };
             let place = self.texts.len();
             let at = *self.index.entry(text).or_insert_with_key(|text| {
