@@ -185,7 +185,7 @@ impl Writer<'_> {
                 }
                 Err(error) if self.destination.is_directory() => {
                     self.failed = true;
-                    say(&error.to_string());
+                    super::message::say(&error);
                 }
                 Err(error) => return Err(error),
             }
@@ -290,7 +290,13 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
         failed,
     };
     let mut advice = Advice::new(&job.job);
-    let mut problem = writer.write_ready(&outcomes, |_| {}).err();
+    let mut problem = writer
+        .write_ready(&outcomes, |message| {
+            if !arguments.quiet {
+                super::message::say(message)
+            }
+        })
+        .err();
     let write = |console: &Console, line: &Line, done: Done<'_, _>, buffer: &mut Vec<u8>| {
         if let Done::Translated(translated) = &done
             && console.has_warnings()
