@@ -570,18 +570,23 @@ impl Translator {
         SOURCE_LIMIT.min(table)
     }
 
+    /// Tokens of a translation that a decoder's table of positions has room for: beyond it all would be the last, and the start
+    /// token takes one. A decoder of states has no positions.
+    fn target_positions(&self) -> usize {
+        match &self.spec {
+            Spec::Transformer(_) => self.spec.position_limit().map_or(usize::MAX, |rows| rows.saturating_sub(1).max(1)),
+            Spec::Recurrent(_) => usize::MAX,
+        }
+    }
+
     /// Search options as the model's `generation_config.json` and `config.json` set them.
     pub fn search_options(&self) -> SearchOptions {
         let generation = &self.generation;
         let end_token = generation.eos_token_id.unwrap_or(self.frame.end);
         let pad = generation.pad_token_id.unwrap_or(self.frame.padding);
         let Beginning { start, first } = self.beginning(self.chosen.as_ref().unwrap_or(&Languages::default()));
-        // Positions that were never learned would all be the last; the start token takes one.
-        let table = match &self.spec {
-            Spec::Transformer(_) => self.spec.position_limit().map_or(usize::MAX, |rows| rows.saturating_sub(1).max(1)),
-            // A decoder of states has no positions.
-            Spec::Recurrent(_) => usize::MAX,
-        };
+        let models = std::iter::once(self).chain(&self.members);
+        let most = models.map(Self::target_positions).min().unwrap_or(usize::MAX);
         let mut banned = generation.banned_tokens.clone();
         if self.frame.bans_padding && pad != end_token && (pad as usize) < self.model.target_vocabulary_size() {
             banned.push(pad);
@@ -596,13 +601,7 @@ impl Translator {
             early_stopping: generation.early_stopping,
             // Hugging Face's max_length counts the start token; ours counts generated tokens. min_length likewise, but
             // there the sentence end, which it does not count, makes up for it.
-            max_length: self
-                .members
-                .iter()
-                .filter_map(|member| member.spec.position_limit())
-                .fold(generation.max_length.saturating_sub(1).max(1).min(table), |most, rows| {
-                    most.min(rows.saturating_sub(1).max(1))
-                }),
+            max_length: generation.max_length.saturating_sub(1).max(1).min(most),
             min_length: generation.min_length,
             start_token: start,
             end_token,

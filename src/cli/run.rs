@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use translate::pipeline::{
     self, BatchTranslator, Done, End, Event, Input, Interrupt, LONGEST_LINE, Line, Output, Settings, Stats, Summary,
 };
@@ -54,6 +54,30 @@ pub(super) struct Shown {
     pub(super) resuming: bool,
     /// The figures at the end, for a model that took this long to load.
     pub(super) statistics: Option<(StatsFormat, Duration)>,
+}
+
+/// What is said of a run on stderr.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct ShownArguments {
+    /// Print lines, tokens, seconds, tokens/s, load time and peak memory on stderr at the end
+    #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "text")]
+    stats: Option<StatsFormat>,
+
+    /// Draw no progress bar
+    #[arg(long)]
+    no_progress: bool,
+
+    /// Print errors only: no progress bar, no warnings
+    #[arg(short, long)]
+    pub(super) quiet: bool,
+}
+
+impl ShownArguments {
+    /// Says it to a plan, for a model that took `load_time` to load.
+    pub(super) fn apply(self, plan: &mut Plan, load_time: Duration) {
+        plan.shown.progress &= !self.no_progress;
+        plan.shown.statistics = self.stats.map(|format| (format, load_time));
+    }
 }
 
 /// Formats of the final statistics.

@@ -21,7 +21,7 @@ use super::job::{AttentionUse, Translated, TranslationJob};
 use super::lost;
 use super::options::{FileArguments, ModelOptions, SearchArguments, SentenceArguments, ShardArgument, named_file};
 use super::request::InputFormat;
-use super::run::{self, Plan, StatsFormat};
+use super::run::{self, Plan, ShownArguments};
 
 /// Arguments of the default command.
 #[derive(Debug, Args)]
@@ -115,17 +115,8 @@ pub(super) struct Arguments {
     #[arg(long, requires = "output")]
     resume: bool,
 
-    /// Print lines, tokens, seconds, tokens/s, load time and peak memory on stderr at the end
-    #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "text")]
-    stats: Option<StatsFormat>,
-
-    /// Draw no progress bar
-    #[arg(long)]
-    no_progress: bool,
-
-    /// Print errors only: no progress bar, no warnings
-    #[arg(short, long)]
-    quiet: bool,
+    #[command(flatten)]
+    shown: ShownArguments,
 
     #[command(flatten)]
     search: SearchArguments,
@@ -294,7 +285,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     let inputs = arguments.shard.inputs(&arguments.files.files, parts)?;
     // Before a large model is loaded in vain.
     inputs.iter().try_for_each(Input::check)?;
-    let (translator, load_time) = arguments.model.load(arguments.quiet)?;
+    let (translator, load_time) = arguments.model.load(arguments.shown.quiet)?;
     let candidates = candidates(&arguments, &translator)?;
     let mut options = arguments.search.options(&translator, candidates.unwrap_or(formatter.n_best))?;
     options.scores = arguments.scores || arguments.word_scores || arguments.format != Format::Text;
@@ -355,15 +346,14 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
         Limits { source: job.translator.source_limit(), trained: job.translator.trained_length(), ..Limits::default() };
     limits.is_greedy = job.options.beam_size <= 1;
     let mut advice = Advice::new(&job);
-    let mut plan = Plan::new(inputs, output, &arguments.model, arguments.batch_size, arguments.quiet);
+    let mut plan = Plan::new(inputs, output, &arguments.model, arguments.batch_size, arguments.shown.quiet);
     plan.settings.join_lines = arguments.join_lines;
     plan.notes = job.translator.notes().to_vec();
     if job.record.cross {
         plan.notes.extend(first_attention(&job.translator));
     }
-    plan.shown.progress &= !arguments.no_progress;
+    arguments.shown.apply(&mut plan, load_time);
     plan.shown.resuming = resuming;
-    plan.shown.statistics = arguments.stats.map(|format| (format, load_time));
     plan.settings.several_lines = formatter.several_lines();
     if arguments.invalid_utf8 == InvalidBytes::Error {
         plan.settings.invalid_utf8 = InvalidUtf8::Error;

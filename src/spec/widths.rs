@@ -37,7 +37,10 @@ impl Recurrent {
 
     /// Width of the context, 0 without attention.
     pub fn context(&self) -> usize {
-        self.attention.map_or(0, |attention| attention.output.or(attention.value).unwrap_or(self.memory()))
+        let Some(attention) = &self.attention else { return 0 };
+        // Not `output.or(value)`: of that rustc 1.95 (LLVM 22) makes a choice between two addresses, which it reads in optimised
+        // builds before it knows that there is an attention, and the program crashes.
+        attention.output.unwrap_or(attention.value.unwrap_or(self.memory()))
     }
 
     /// Width of what is fed beside the embedding.

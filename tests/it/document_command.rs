@@ -114,3 +114,12 @@ fn a_report_counts_and_names_what_to_look_at() {
         "{report}"
     );
 }
+
+#[test]
+fn a_model_without_attention_translates_documents_and_says_what_is_missing() {
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/attention-kinds/none");
+    let outcome = document().args(["--type", "html", "--model", model]).run("<p>a <b>1</b> 2</p>\n");
+    assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+    assert!(outcome.stdout.contains("<b>") && outcome.stdout.contains("</b>"), "{}", outcome.stdout);
+    assert!(outcome.stderr.contains("the model has no attention"), "{}", outcome.stderr);
+}

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueHint};
 use translate::documents::{self, FORMATS, Text, transfer};
+use translate::inspect::{Kind, Selection};
+use translate::model::Record;
 use translate::pipeline::{Done, End, Input, Line, Output, Sink};
 use translate::protect::Protection;
 use translate::text::language_tag;
@@ -21,13 +23,11 @@ use self::report::{DocumentReport, Report};
 use self::source::{Destination, Source};
 use super::Ending;
 use super::advice::Advice;
-use super::attention::best;
+use super::attention::{best, why_missing};
 use super::constraints::GlossaryArgument;
 use super::job::{AttentionUse, TranslationJob};
 use super::options::{ModelOptions, SearchArguments, named_file};
-use super::run::{self, Console, Plan, StatsFormat};
-use translate::inspect::Selection;
-use translate::model::Record;
+use super::run::{self, Console, Plan, ShownArguments};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -97,17 +97,8 @@ pub(super) struct Arguments {
     #[arg(long, requires = "output")]
     resume: bool,
 
-    /// Print segments, tokens, seconds, tokens/s, load time and peak memory on stderr at the end
-    #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "text")]
-    stats: Option<StatsFormat>,
-
-    /// Draw no progress bar
-    #[arg(long)]
-    no_progress: bool,
-
-    /// Print errors only: no progress bar, no warnings, no summary
-    #[arg(short, long)]
-    quiet: bool,
+    #[command(flatten)]
+    shown: ShownArguments,
 
     #[command(flatten)]
     search: SearchArguments,
@@ -236,7 +227,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     }
     let sources = Source::open_all(&arguments.files, arguments.kind.as_deref())?;
     let destination = Destination::new(arguments.output.clone(), &sources, arguments.language_in_name)?;
-    let (translator, load_time) = arguments.model.load(arguments.quiet)?;
+    let (translator, load_time) = arguments.model.load(arguments.shown.quiet)?;
     let languages = translator.chosen_languages()?;
     let code = |code: Option<&str>| code.map(language_tag);
     let options = documents::Options {
@@ -271,12 +262,17 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     let mut outcomes = journal.as_deref().map_or(Ok(Vec::new()), |journal| job::read_journal(journal, &texts.texts))?;
     let inputs = vec![Input::Stream("documents".to_owned(), Box::new(std::io::Cursor::new(lines_of(&texts.texts))))];
     let output = journal.clone().map_or_else(run::nowhere, Output::Resume);
-    let mut plan = Plan::new(inputs, output, &arguments.model, arguments.batch_size, arguments.quiet);
+    let mut plan = Plan::new(inputs, output, &arguments.model, arguments.batch_size, arguments.shown.quiet);
     plan.notes = translator.notes().to_vec();
-    plan.shown.progress &= !arguments.no_progress;
+    if why_missing(translator.spec(), Kind::Cross).is_some() {
+        plan.notes.push(
+            "the model has no attention, so nothing says which word became which and where markup belongs".to_owned(),
+        );
+        texts.linked.fill(false);
+    }
+    arguments.shown.apply(&mut plan, load_time);
     plan.shown.waiting = false;
     plan.shown.resuming = arguments.resume;
-    plan.shown.statistics = arguments.stats.map(|format| (format, load_time));
     let job = job(translator, &arguments)?;
     let job = Arc::new(SegmentJob { job, places: texts.places, linked: texts.linked });
     let mut writer = Writer {
@@ -292,7 +288,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     let mut advice = Advice::new(&job.job);
     let mut problem = writer
         .write_ready(&outcomes, |message| {
-            if !arguments.quiet {
+            if !arguments.shown.quiet {
                 super::message::say(message)
             }
         })
@@ -360,8 +356,5 @@ fn job(translator: Translator, arguments: &Arguments) -> Result<TranslationJob> 
 
 /// Texts as the lines of one stream; none has a line end in it.
 fn lines_of(texts: &[String]) -> Vec<u8> {
-    texts
-        .iter()
-        .flat_map(|text| text.bytes().map(|byte| if byte == b'\n' { b' ' } else { byte }).chain([b'\n']))
-        .collect()
+    texts.iter().flat_map(|text| [text.replace('\n', " "), "\n".to_owned()]).collect::<String>().into_bytes()
 }
