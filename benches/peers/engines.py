@@ -1,7 +1,8 @@
-"""One measurement of a peer: `python engines.py ctranslate2|pytorch-gru|pytorch-luong ...` prints one JSON object.
+"""One measurement of a peer: `python engines.py ctranslate2|pytorch-gru|… ...` prints one JSON object.
 
 As in `translate bench`, loading and a warm-up are not part of the time, and neighbours have about equal lengths. Cutting
-the text into pieces is not part of the peers' time; it is part of ours.
+the text into pieces is not part of the peers' time; it is part of ours. With `--whole` the time goes from reading a file of pieces
+over loading the model to the last result, without a warm-up; starting Python and importing the engine are not part of it.
 """
 
 import argparse
@@ -41,23 +42,68 @@ def ctranslate2_engine(a: argparse.Namespace):
     """CTranslate2 on a converted Marian or M2M100 model."""
     import ctranslate2
 
-    lines, vocabulary = read(a.pieces, a.lines)
-    lines = [[p if p in vocabulary else "<unk>" for p in line] + ["</s>"] for line in lines]
-    source, target = languages(a.pieces)
-    lines = [[source, *line] for line in lines] if source else lines
-    engine = ctranslate2.Translator(
-        str(a.model), device="cpu", compute_type=a.compute, inter_threads=a.inter, intra_threads=a.intra
-    )
+    if a.whole:
+        lines, target = None, None
+    else:
+        lines, vocabulary = read(a.pieces, a.lines)
+        lines = [[p if p in vocabulary else "<unk>" for p in line] + ["</s>"] for line in lines]
+        source, target = languages(a.pieces)
+        lines = [[source, *line] for line in lines] if source else lines
     length = dict(min_decoding_length=a.fixed_length, max_decoding_length=a.fixed_length) if a.fixed_length else {}
+    length |= dict(max_decoding_length=a.max_length) if a.max_length else {}
+
+    def load():
+        return ctranslate2.Translator(
+            str(a.model), device="cpu", compute_type=a.compute, inter_threads=a.inter, intra_threads=a.intra
+        )
+
+    engine = None if a.whole else load()
 
     def run(lines):
         prefix = [[target]] * len(lines) if target else None
-        results = engine.translate_batch(
-            lines, prefix, beam_size=a.beam, max_batch_size=a.batch, batch_type="examples", **length
+        # It sorts the lines by length itself.
+        results = (engine or load()).translate_batch(
+            lines, prefix, beam_size=a.beam, max_batch_size=a.batch, batch_type=a.batch_type, **length
         )
         return sum(len(result.hypotheses[0]) for result in results)
 
     return lines, run
+
+
+def pytorch_marian_engine(a: argparse.Namespace):
+    """Hugging Face transformers on a Marian model, `generate` as it is."""
+    import torch
+    from transformers import MarianMTModel
+
+    return marian_generate(a, MarianMTModel.from_pretrained(a.model, dtype=getattr(torch, a.compute)).eval())
+
+
+def onnx_marian_engine(a: argparse.Namespace):
+    """ONNX Runtime on an exported Marian model, by the `generate` of transformers, as Optimum sets it up."""
+    import onnxruntime
+    from optimum.onnxruntime import ORTModelForSeq2SeqLM
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = a.intra, 1
+    return marian_generate(a, ORTModelForSeq2SeqLM.from_pretrained(a.model, use_merged=False, session_options=options))
+
+
+def marian_generate(a: argparse.Namespace, model):
+    """Lines as token ids, and what runs them through the `generate` of transformers."""
+    import torch
+
+    pieces, vocabulary = read(a.pieces, a.lines)
+    end, padding_id = vocabulary["</s>"], vocabulary["<pad>"]
+    lines = [[vocabulary.get(p, vocabulary["<unk>"]) for p in line] + [end] for line in pieces]
+
+    def translate(batch):
+        ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(line) for line in batch], True, padding_id)
+        length = dict(min_new_tokens=a.fixed_length, max_new_tokens=a.fixed_length)
+        mask = (ids != padding_id).long()
+        out = model.generate(input_ids=ids, attention_mask=mask, num_beams=a.beam, do_sample=False, **length)
+        return len(batch) * (out.shape[1] - 1)
+
+    return lines, in_batches(a, translate)
 
 
 def pytorch_gru_engine(a: argparse.Namespace):
@@ -172,7 +218,13 @@ def in_batches(a: argparse.Namespace, translate):
 
 
 def main() -> None:
-    engines = {"ctranslate2": ctranslate2_engine, "pytorch-gru": pytorch_gru_engine, "pytorch-luong": pytorch_luong_engine}
+    engines = {
+        "ctranslate2": ctranslate2_engine,
+        "onnx-marian": onnx_marian_engine,
+        "pytorch-gru": pytorch_gru_engine,
+        "pytorch-luong": pytorch_luong_engine,
+        "pytorch-marian": pytorch_marian_engine,
+    }
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("engine", choices=engines)
     p.add_argument("--model", type=Path, required=True)
@@ -180,14 +232,20 @@ def main() -> None:
     p.add_argument("--lines", type=Path, required=True)
     p.add_argument("--beam", type=int, default=1)
     p.add_argument("--batch", type=int, default=64)
+    p.add_argument("--batch-type", choices=["examples", "tokens"], default="examples", help="what --batch counts")
     p.add_argument("--inter", type=int, default=1)
     p.add_argument("--intra", type=int, default=1)
     p.add_argument("--compute", default="default")
     p.add_argument("--fixed-length", type=int, default=0)
+    p.add_argument("--max-length", type=int, default=0)
+    p.add_argument("--whole", action="store_true", help="--lines are pieces; loading is part of the time (CTranslate2 alone)")
     a = p.parse_args()
     lines, run = engines[a.engine](a)
-    run(lines[: min(len(lines), max(2 * a.batch, 4))])
+    if not a.whole:
+        run(lines[: min(len(lines), max(2 * a.batch, 4))])
     start, cpu = time.perf_counter(), time.process_time()
+    if a.whole:
+        lines = [line.split(" ") for line in a.lines.read_text(encoding="utf8").splitlines()]
     tokens = run(lines)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     # Not ru_maxrss: that begins with the memory of the process that started this one.
