@@ -81,22 +81,26 @@ def table_row(row: Row, result: dict, common: dict) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def misses(every: list[Row], results: dict) -> list[str]:
-    """Rows below what they must reach, in words."""
-    found = []
+def misses(every: list[Row], results: dict, common: dict) -> list[str]:
+    """Rows below what they must reach, in words; the memory of all of them in one sentence."""
+    found, heavy = [], []
     for row in every:
         result = results.get(row.name, {})
         if "ratio" not in result or row.must is None:
             continue
         name = f"{row.section}, {row.case}"
+        unlike = differences(row, result, common)
+        note = f" ({', '.join(unlike)})" if unlike else ""
         if row.kind == "start":
             if result["ours"] > row.must:
-                found.append(f"{name}: {result['ours']:.0f} ms to the first translation, where {row.must:g} are the most allowed.")
+                found.append(f"{name}: {result['ours']:.0f} ms to the first translation, where {row.must:g} are the most allowed{note}.")
         elif result["ratio"] < row.must:
-            found.append(f"{name}: {result['ratio']:.2f} times {row.peer}, where {row.must:g} must be reached.")
+            found.append(f"{name}: {result['ratio']:.2f} times {row.peer}, where {row.must:g} must be reached{note}.")
         ours, theirs = result["memory"]
         if ours / theirs > MEMORY_GOAL[0]:
-            found.append(f"{name}: {ours / theirs:.2f} of the memory of {row.peer}, where {MEMORY_GOAL[0]} is the most allowed.")
+            heavy.append(f"{name} {ours / theirs:.2f}")
+    if heavy:
+        found.append(f"Peak memory, where {MEMORY_GOAL[0]} of the peer's is the most allowed: {'; '.join(heavy)}.")
     return found
 
 
@@ -173,12 +177,13 @@ def page(results: dict) -> str:
         if runs:
             text += ["", f"Each point of the first three is the median of {max(runs)} run{'s' if max(runs) > 1 else ''}, not of pairs."]
     text += ["", "### What is missed", ""]
-    missed = misses(every, results)
+    missed = misses(every, results, common)
     text += [f"- {miss}" for miss in missed] or ["Every row that was measured reaches what it must."]
     left = [(row, results.get(row.name, {}).get("skipped", "not measured yet")) for row in every if "ratio" not in results.get(row.name, {})]
     if left:
         text += ["", "### What is not measured", ""]
-        text += [f"- {row.section}, {row.case}, against {row.peer}: {reason}." for row, reason in left]
+        for reason in dict.fromkeys(reason for _, reason in left):
+            text.append(f"- {'; '.join(f'{row.section}, {row.case}, against {row.peer}' for row, why in left if why == reason)}: {reason}.")
     if limited := obedience(results):
         text += ["", f"CTranslate2 obeys its limits: {'; '.join(limited)}."]
     text += ["", "<details><summary>Exact options of every row</summary>", "", "| row | ours | theirs |", "|---|---|---|"]
