@@ -16,7 +16,7 @@ STYLE = """
 # Lines of one side are told apart by dashes.
 DASHES = ("", "7 4", "2 3")
 WIDTH, HEIGHT = 720, 400
-LEFT, RIGHT, TOP, BOTTOM = 70, 190, 56, 60
+LEFT, RIGHT, TOP, BOTTOM = 70, 190, 66, 60
 
 
 def ticks(largest: float, wanted: int = 6) -> list[float]:

@@ -105,7 +105,7 @@ def marian(precision: str, beam: int, batch: int, name: str, case: str, must: fl
         model="marian",
         directory="marian-ours-int8" if precision == "int8" else None,
         theirs_directory=f"marian-{peer_precision}",
-        lines="marian-few" if batch == 1 else "marian",
+        lines="marian-few" if batch == 1 else "marian" if beam == 1 else "marian-half",
         ours=ours,
         theirs=theirs,
         choices=[THREADS, [[]] if kernels == "AVX2" else INSTRUCTIONS],
@@ -148,7 +148,7 @@ def every() -> list[Row]:
                 model="marian",
                 directory="marian-ours-int8" if precision == "int8" else None,
                 theirs_directory=directory,
-                lines="marian",
+                lines="marian-some",
                 ours=ours + FIXED + ["--precision", precision],
                 theirs=theirs + FIXED + options,
                 choices=[THREADS],
@@ -257,7 +257,7 @@ def every() -> list[Row]:
             )
     for model, title, sizes in (
         ("nllb", "NLLB-200-600M's size", ((1, 32, "nllb-64"), (4, 16, "nllb-32"))),
-        ("t5", "T5-small's size", ((1, 64, "text-512"), (4, 32, "text-512"))),
+        ("t5", "T5-small's size", ((1, 64, "text-512"), (4, 32, "text-256"))),
     ):
         for precision, must in (("int8", 1.5), ("f32", 1.3)):
             for beam, batch, lines in sizes:

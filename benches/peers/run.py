@@ -207,8 +207,9 @@ class Bench:
         text = read_lines(self.arguments.text)[: share(1000)]
         marian = evenly(read_lines(self.arguments.lines), share(512))
         # Fewer lines where one sentence at a time would take minutes.
-        files = {"text": text, "text-512": text[: share(512)], "text-few": evenly(text[: share(512)], share(64)), "marian": marian}
-        files |= {"marian-few": evenly(marian, share(64)), "marian-some": evenly(marian, share(128))}
+        files = {"text": text, "text-512": text[: share(512)], "text-256": text[: share(256)], "marian": marian}
+        files |= {f"marian-{name}": evenly(marian, share(count)) for name, count in (("half", 256), ("some", 128), ("few", 64))}
+        files["text-few"] = evenly(text[: share(512)], share(64))
         files["text-100000"] = (text * (100_000 // len(text) + 1))[: share(100_000)]
         for model, counts in (("luong", (512, 64)), ("nllb", (64, 32))):
             if model in needed:
