@@ -236,7 +236,63 @@ impl Operands for TileSums<'_> {
 }
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-dispatch!(unsafe fn scale_sums(sums: TileSums<'_>, rows: Range<usize>, panels: Range<usize>, output: Output<'_>) = product);
+dispatch!(unsafe fn scale_sums(sums: TileSums<'_>, rows: Range<usize>, output: Output<'_>) = scale_sums_generic);
+
+/// Makes outputs of exact sums.
+///
+/// # Safety
+/// As for [`product`].
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[inline(always)]
+unsafe fn scale_sums_generic<S: Simd>(simd: S, sums: TileSums<'_>, rows: Range<usize>, output: Output<'_>) {
+    let panels = sums.first_panel..sums.first_panel + 2;
+    match output.activation {
+        // SAFETY: the caller's promise; both panels are whole.
+        Activation::Identity if panels.end * LANES <= output.outputs => unsafe {
+            store_sums(simd, sums, rows, output, |x| x);
+        },
+        // SAFETY: as above.
+        Activation::Relu if panels.end * LANES <= output.outputs => unsafe {
+            store_sums(simd, sums, rows, output, |x| Relu.apply(simd, x));
+        },
+        // SAFETY: the caller's promise.
+        _ => unsafe { product(simd, sums, rows, panels, output) },
+    }
+}
+
+/// [`scale_sums_generic`] for two whole panels, which are two lines of a row side by side.
+///
+/// # Safety
+/// As for [`product`].
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[inline(always)]
+unsafe fn store_sums<S: Simd>(
+    simd: S,
+    sums: TileSums<'_>,
+    rows: Range<usize>,
+    output: Output<'_>,
+    activation: impl Fn(S::F) -> S::F,
+) {
+    let first = sums.first_panel * LANES;
+    let of_panels = |values: &[f32]| [simd.read(&values[first..]), simd.read(&values[first + LANES..])];
+    let (scales, bias) = (of_panels(sums.scales), output.bias.map(of_panels));
+    for (row, &row_scale) in rows.clone().zip(&sums.row_scales[rows]) {
+        let row_scale = simd.splat(row_scale);
+        let r = row - sums.first_row;
+        for panel in 0..2 {
+            let at = ((r / amx::TILE_ROWS * 2 + panel) * amx::TILE_ROWS + r % amx::TILE_ROWS) * LANES;
+            // SAFETY: a slice of sixteen numbers.
+            let exact = unsafe { simd.load_i32(sums.sums[at..at + LANES].as_ptr()) };
+            // The same operations as after any other 8-bit product.
+            let mut value = simd.mul(simd.convert(exact), simd.mul(scales[panel], row_scale));
+            if let Some(bias) = bias {
+                value = simd.add(value, bias[panel]);
+            }
+            // SAFETY: the caller's promise.
+            unsafe { simd.store(output.at(row, first + panel * LANES), activation(value)) };
+        }
+    }
+}
 
 /// Rows from which on tiles are faster than vectors; below, both wait for the weights.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -296,7 +352,7 @@ pub(super) unsafe fn product_int8_tiles(
                     }
                     let sums = TileSums { sums: &sums.0, first_row: row, first_panel: panel, row_scales, scales };
                     // SAFETY: the caller's promise about `output`.
-                    unsafe { scale_sums(set, sums, strip, panel..panel + 2, output) };
+                    unsafe { scale_sums(set, sums, strip, output) };
                 }
             }
         }
