@@ -15,8 +15,8 @@ use crate::spec::{AlignmentHead, Spec};
 use crate::store;
 use crate::store::hub::HubSettings;
 use crate::text::{
-    Frame, Languages, ModelLanguages, Normalized, Part, Segmentation, TokenBoundaries, Vocabularies, join_sentences,
-    normalize, split_sentences,
+    Frame, Languages, ModelLanguages, Normalized, Part, Segmentation, TokenBoundaries, Vocabularies, is_in_capitals,
+    join_sentences, normalize, split_sentences, without_capitals,
 };
 use crate::{Error, Result};
 
@@ -205,6 +205,7 @@ impl TranslatorBuilder {
         // Pieces are what the model gets, and nobody else's affair.
         text_defaults.split_sentences = self.split_sentences.unwrap_or(text_defaults.split_sentences && !self.pieces);
         text_defaults.normalize = self.normalize.unwrap_or(text_defaults.normalize && !self.pieces);
+        text_defaults.capitals &= text_defaults.normalize;
         notes.extend(languages.notes(from, to));
         notes.extend(vocabularies.notes.iter().cloned());
         notes.extend(generation.notes(&files));
@@ -675,8 +676,15 @@ impl Translator {
                 Some(languages) => languages.clone(),
                 None => self.chosen_languages()?,
             };
-            let (ids, mut cut) = self.source_ids_in(&request.text, &languages);
-            let others = self.other_sources(&request.text, &languages, &mut cut);
+            // Words that were asked for are as they were asked for.
+            let is_plain = request.target_prefix.is_none() && request.force.is_empty();
+            let in_capitals = is_plain && self.text_defaults.capitals && is_in_capitals(&request.text);
+            let text = match in_capitals {
+                true => Cow::Owned(without_capitals(&request.text)),
+                false => Cow::Borrowed(&request.text[..]),
+            };
+            let (ids, mut cut) = self.source_ids_in(&text, &languages);
+            let others = self.other_sources(&text, &languages, &mut cut);
             translations[place].source_truncated = cut;
             let beginning = self.beginning(&languages);
             let mut prefix = request.target_prefix.as_deref().map_or_else(Vec::new, |prefix| self.target_ids(prefix));
@@ -692,23 +700,24 @@ impl Translator {
             }
             sources.push(source);
             translations[place].languages = languages;
-            places.push(place);
+            places.push((place, in_capitals));
         }
         if sources.is_empty() {
             return Ok(translations);
         }
         let results = search::search(&*self.model, &sources, options, record, workspace)
             .map_err(|error| error.in_batch_of(sources.len()))?;
-        for ((place, source), hypotheses) in places.into_iter().zip(sources).zip(results) {
+        for (((place, in_capitals), source), hypotheses) in places.into_iter().zip(sources).zip(results) {
+            let decode = |ids: &[u32]| match self.vocabularies.target.decode(ids) {
+                text if in_capitals => text.to_uppercase(),
+                text => text,
+            };
             let translation = &mut translations[place];
             translation.source = source.ids;
             translation.others = source.others;
             translation.candidates = hypotheses
                 .into_iter()
-                .map(|hypothesis| CandidateTranslation {
-                    text: self.vocabularies.target.decode(&hypothesis.ids),
-                    hypothesis,
-                })
+                .map(|hypothesis| CandidateTranslation { text: decode(&hypothesis.ids), hypothesis })
                 .collect();
             if translation.candidates.is_empty() {
                 // Every continuation was forbidden: an empty translation, marked as cut.

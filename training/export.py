@@ -15,7 +15,7 @@ from .vocabulary import END, UNKNOWN
 
 MAXIMUM_LENGTH = 256
 # What the models have seen are single, clean sentences.
-TEXT_DEFAULTS = {"split_sentences": True, "normalize": True, "protect": "default"}
+TEXT_DEFAULTS = {"split_sentences": True, "normalize": True, "capitals": True, "protect": "default"}
 
 
 def load_model(checkpoints, averaged=True):

@@ -105,14 +105,15 @@ def between_marks(german, english, order):
 
 
 KINDS = {
-    capitals: 4,
-    lower_case: 2,
-    umlauts_as_two_letters: 3,
-    umlauts_without_dots: 1,
+    # The program translates lines in capitals as if they were in lower case.
+    capitals: 1,
+    lower_case: 5,
+    umlauts_as_two_letters: 4,
+    umlauts_without_dots: 3,
     sharp_s_as_two_letters: 1,
-    no_commas: 2,
+    no_commas: 4,
     no_full_stop: 2,
-    in_a_hurry: 2,
+    in_a_hurry: 4,
     soft_hyphens: 0.5,
     slip: 2,
     with_emoji: 1,

@@ -13,12 +13,14 @@ pub struct TextDefaults {
     pub split_sentences: bool,
     /// Whether invisible characters are taken out and spaces and accents made uniform.
     pub normalize: bool,
+    /// Whether a text in capitals is translated as if it were in small letters, and its translation put into capitals.
+    pub capitals: bool,
     /// What is carried into the translation character by character (`default`, `numbers`, …).
     pub protect: Option<String>,
 }
 
 impl TextDefaults {
-    const KEYS: [&str; 3] = ["split_sentences", "normalize", "protect"];
+    const KEYS: [&str; 4] = ["split_sentences", "normalize", "capitals", "protect"];
 
     /// Reads the key of a configuration, in which names it does not know are noted.
     ///
@@ -34,6 +36,7 @@ impl TextDefaults {
         Ok(Self {
             split_sentences: own.flag("split_sentences", false)?,
             normalize: own.flag("normalize", false)?,
+            capitals: own.flag("capitals", false)?,
             protect: own.string("protect")?,
         })
     }

@@ -6,6 +6,7 @@
 //! sentence-end tokens; the translator does.
 
 mod boundaries;
+mod capitals;
 mod characters;
 pub mod compact;
 mod frame;
@@ -35,6 +36,7 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 pub use self::boundaries::{Place, TokenBoundaries};
+pub use self::capitals::{is_in_capitals, without_capitals};
 pub use self::frame::{Frame, Part};
 pub use self::glossary::Glossary;
 pub use self::languages::{Language, Languages, ModelLanguages, Side, Task, language_tag, same_language};
