@@ -21,25 +21,13 @@
 #define SIDE 32               /* of a block */
 #define BLOCK (SIDE * SIDE)   /* values in a block */
 #define TILE (BLOCK / 2)      /* values in a tile */
+#define STRIP 8               /* blocks of depth that are added up at a time: L1 cache */
+#define PART 1024             /* of a feed-forward layer's width that is done at a time: L2 cache */
 #define LONGEST 512           /* pieces in a sentence */
 #define WIDEST 1024           /* d_model */
 
 typedef uint16_t bf16;
 typedef __m512 vector;
-
-/* Block (i, j) begins at data + i * down + j * right; its rows are `stride` values apart. */
-typedef struct {
-  const bf16 *data;
-  long down, right, stride;
-} Matrix;
-
-static Matrix plain(const bf16 *data, long stride) {
-  return (Matrix){data, SIDE * stride, SIDE, stride};
-}
-
-static Matrix blocked(const bf16 *data, long columns) {
-  return (Matrix){data, SIDE * columns, BLOCK, SIDE};
-}
 
 static long blocks(long count) { return (count + SIDE - 1) / SIDE; }
 
@@ -86,6 +74,11 @@ static inline vector load_bf16(const bf16 *from) {
 
 static inline void store_bf16(bf16 *to, vector value) {
   _mm256_storeu_si256((__m256i *)to, (__m256i)_mm512_cvtneps_pbh(value));
+}
+
+/* Lines that will be read or written soon: most of the time is lost waiting for memory. */
+static inline void fetch_to_write(const void *rows, long count, long bytes) {
+  for (long i = 0; i < count; i++) __builtin_prefetch((const char *)rows + i * bytes, 1);
 }
 
 /* e to the power of x, to about 1e-6 of it. */
@@ -234,69 +227,76 @@ static inline __attribute__((always_inline)) void multiply(const bf16 *left, lon
   _tile_stored(3, c + 16 * c_stride + 16, c_bytes);
 }
 
-/* c [32, columns] = row block i of `left` times a packed factor [depth, columns]. */
-static void row_block(Matrix left, long i, const bf16 *right, long columns, long depth, float *c) {
-  for (long j = 0; j < columns / SIDE; j++)
-    multiply(left.data + i * left.down, left.right, left.stride, right + j * (depth * SIDE),
-             depth / SIDE, c + j * SIDE, columns, 0);
+/* c [32, columns] = (or +=, with `add`) one row of blocks of a left factor times a packed factor
+ * [depth, columns], whose panels are `panel` blocks apart. */
+static void row_product(const bf16 *left, long left_step, long left_stride, const bf16 *right,
+                        long panel, long columns, long depth, float *c, int add) {
+  for (long k = 0; k < depth / SIDE; k += STRIP)
+    for (long j = 0; j < columns / SIDE; j++)
+      multiply(left + k * left_step, left_step, left_stride, right + (j * panel + k) * BLOCK,
+               at_most(depth / SIDE - k, STRIP), c + j * SIDE, columns, add || k);
 }
 
 /* out [rows, columns], bf16 = left [rows, depth] times a packed factor, plus bias or NULL. */
-static void product(Matrix left, const bf16 *right, long rows, long columns, long depth,
-                    const float *bias, bf16 *out, long out_stride) {
+static void product(const bf16 *left, const bf16 *right, long rows, long columns, long depth,
+                    const float *bias, bf16 *out) {
   float c[2][BLOCK] __attribute__((aligned(64)));
   for (long i = 0; i < blocks(rows); i++)
     for (long j = 0; j < columns / SIDE; j++) {
       float *sums = c[j & 1];
-      multiply(left.data + i * left.down, left.right, left.stride, right + j * (depth * SIDE),
-               depth / SIDE, sums, SIDE, 0);
-      bf16 *to = out + i * SIDE * out_stride + j * SIDE;
+      bf16 *to = out + i * SIDE * columns + j * SIDE;
+      fetch_to_write(to, SIDE, 2 * columns);
+      multiply(left + i * SIDE * depth, SIDE, depth, right + j * (depth * SIDE), depth / SIDE,
+               sums, SIDE, 0);
       vector first = _mm512_setzero_ps(), last = first;
-      if (bias) first = _mm512_loadu_ps(bias + j * SIDE), last = _mm512_loadu_ps(bias + j * SIDE + 16);
+      if (bias) {
+        first = _mm512_loadu_ps(bias + j * SIDE);
+        last = _mm512_loadu_ps(bias + j * SIDE + 16);
+      }
       for (long row = 0; row < SIDE; row++) {
         vector a = _mm512_add_ps(_mm512_load_ps(sums + row * SIDE), first);
         vector b = _mm512_add_ps(_mm512_load_ps(sums + row * SIDE + 16), last);
-        _mm512_storeu_si512(to + row * out_stride, (__m512i)_mm512_cvtne2ps_pbh(b, a));
+        _mm512_storeu_si512(to + row * columns, (__m512i)_mm512_cvtne2ps_pbh(b, a));
       }
     }
 }
 
 /* out [rows, columns], f32 += left [rows, depth] times a packed factor. */
-static void product_added(Matrix left, const bf16 *right, long rows, long columns, long depth,
+static void product_added(const bf16 *left, const bf16 *right, long rows, long columns, long depth,
                           float *out) {
   for (long i = 0; i < blocks(rows); i++)
-    for (long j = 0; j < columns / SIDE; j++)
-      multiply(left.data + i * left.down, left.right, left.stride, right + j * (depth * SIDE),
-               depth / SIDE, out + i * SIDE * columns + j * SIDE, columns, 1);
+    row_product(left + i * SIDE * depth, SIDE, depth, right, depth / SIDE, columns, depth,
+                out + i * SIDE * columns, 1);
 }
 
-/* gradient [outputs, inputs] = dyᵀ [outputs, rows] times x [rows, inputs]. The narrower matrix is
- * packed once, into `narrow`; a block of columns of the other at a time, into `wide`. */
-static void weight_gradient(Matrix dy, Matrix x, long rows, long outputs, long inputs,
-                            float *gradient, bf16 *narrow, bf16 *wide) {
+/* Panels, the blocks of one column together: flipped for a left factor, packed for a right one. */
+static void panels(const bf16 *from, long rows, long columns, int flipped, bf16 *to) {
+  long depth = blocks(rows);
+  for (long k = 0; k < depth; k++)
+    for (long j = 0; j < columns / SIDE; j++) {
+      const bf16 *block = from + k * SIDE * columns + j * SIDE;
+      fetch_to_write(to + ((j + 1) * depth + k) * BLOCK, SIDE, 64);
+      if (flipped)
+        flip(block, columns, to + (j * depth + k) * BLOCK);
+      else
+        pack(block, columns, to + (j * depth + k) * BLOCK);
+    }
+}
+
+/* gradient [outputs, inputs] = dyᵀ [outputs, rows] times x [rows, inputs]: flipped panels of dy,
+ * packed panels of x. */
+static void weight_gradient(const bf16 *dy, const bf16 *x, long rows, long outputs, long inputs,
+                            float *gradient) {
   long depth = blocks(rows), out = outputs / SIDE, in = inputs / SIDE;
-  int keep_x = in <= out;
-  for (long j = 0; j < (keep_x ? in : out); j++)
-    for (long k = 0; k < depth; k++) {
-      bf16 *to = narrow + (j * depth + k) * BLOCK;
-      if (keep_x)
-        pack(x.data + k * x.down + j * x.right, x.stride, to);
-      else
-        flip(dy.data + k * dy.down + j * dy.right, dy.stride, to);
-    }
-  for (long i = 0; i < (keep_x ? out : in); i++) {
-    for (long k = 0; k < depth; k++)
-      if (keep_x)
-        flip(dy.data + k * dy.down + i * dy.right, dy.stride, wide + k * BLOCK);
-      else
-        pack(x.data + k * x.down + i * x.right, x.stride, wide + k * BLOCK);
-    for (long j = 0; j < (keep_x ? in : out); j++) {
-      const bf16 *kept = narrow + j * depth * BLOCK;
-      long row = keep_x ? i : j, column = keep_x ? j : i;
-      multiply(keep_x ? wide : kept, BLOCK, SIDE, keep_x ? kept : wide, depth,
-               gradient + row * SIDE * inputs + column * SIDE, inputs, 0);
-    }
-  }
+  int keep_x = in <= out; /* the narrower factor stays in the L2 cache */
+  for (long i = 0; i < (keep_x ? out : in); i++)
+    for (long k = 0; k < depth; k += STRIP)
+      for (long j = 0; j < (keep_x ? in : out); j++) {
+        long row = keep_x ? i : j, column = keep_x ? j : i;
+        multiply(dy + (row * depth + k) * BLOCK, BLOCK, SIDE, x + (column * depth + k) * BLOCK,
+                 at_most(depth - k, STRIP), gradient + row * SIDE * inputs + column * SIDE, inputs,
+                 k > 0);
+      }
 }
 
 /* sums [columns] of plain rows of bf16. */
@@ -405,6 +405,9 @@ static void end_rows(const Ending *e, long i, float *c) {
       e->deviation[at] = 0;
       continue;
     }
+    fetch_to_write(e->x + start + size, size / 16, 64);
+    fetch_to_write(e->x16 + start + size, size / SIDE, 64);
+    fetch_to_write(e->normal + start + size, size / SIDE, 64);
     vector sum = _mm512_setzero_ps(), squares = _mm512_setzero_ps();
     for (long j = 0; j < size; j += 16) {
       vector value = _mm512_add_ps(_mm512_loadu_ps(from + j), _mm512_loadu_ps(e->bias + j));
@@ -447,6 +450,7 @@ static void end_gradient(const Ending *e, const EndingGradient *g) {
   for (long at = 0; at < e->rows; at++) {
     float *d = g->residual + at * size;
     const bf16 *normal = e->normal + at * size;
+    fetch_to_write(g->output + (at + 1) * size, size / SIDE, 64);
     vector sum = _mm512_setzero_ps(), along = _mm512_setzero_ps();
     for (long j = 0; j < size; j += 16) {
       vector dy = _mm512_loadu_ps(d + j), n = load_bf16(normal + j);
@@ -480,76 +484,90 @@ static void end_gradient(const Ending *e, const EndingGradient *g) {
 
 /* ---- Feed-forward ---- */
 
-/* hidden [rows, width] blocked = relu(x W₁ᵀ + b₁); then W₂ and the sublayer's end. */
+/* hidden = relu(x W₁ᵀ + b₁); then W₂ and the sublayer's end. For the gradient: `hidden` as panels,
+ * packed, and in `open` a bit for each of its numbers that is not zero. `sums` is room for
+ * [rows, size]. */
 void tiles_feed_forward(const bf16 *x, const bf16 *first, const float *first_bias, long width,
-                        const bf16 *second, bf16 *hidden, const Ending *end) {
+                        const bf16 *second, bf16 *hidden, uint32_t *open, float *sums,
+                        const Ending *end) {
   use_tiles();
-  long size = end->size;
-  Matrix left = plain(x, size), activations = blocked(hidden, width);
+  long size = end->size, depth = blocks(end->rows);
+  static bf16 row_blocks[SIDE * PART] __attribute__((aligned(64)));
   float c[2][BLOCK] __attribute__((aligned(64)));
-  float rows[SIDE * WIDEST] __attribute__((aligned(64)));
-  vector zero = _mm512_setzero_ps();
-  for (long i = 0; i < blocks(end->rows); i++)
-    for (long j = 0; j < width / SIDE; j++) {
-      float *sums = c[j & 1];
-      multiply(left.data + i * left.down, left.right, left.stride, first + j * (size * SIDE),
-               size / SIDE, sums, SIDE, 0);
-      bf16 *to = hidden + (i * (width / SIDE) + j) * BLOCK;
-      vector b0 = _mm512_loadu_ps(first_bias + j * SIDE);
-      vector b1 = _mm512_loadu_ps(first_bias + j * SIDE + 16);
-      for (long row = 0; row < SIDE; row++) {
-        vector v0 = _mm512_max_ps(_mm512_add_ps(_mm512_load_ps(sums + row * SIDE), b0), zero);
-        vector v1 = _mm512_max_ps(_mm512_add_ps(_mm512_load_ps(sums + row * SIDE + 16), b1), zero);
-        _mm512_store_si512(to + row * SIDE, (__m512i)_mm512_cvtne2ps_pbh(v1, v0));
+  for (long start = 0; start < width; start += PART)
+    for (long i = 0; i < depth; i++) {
+      long count = at_most(width - start, PART) / SIDE;
+      for (long j = 0; j < count; j++) {
+        long column = start / SIDE + j;
+        bf16 *to = row_blocks + j * BLOCK, *panel = hidden + (column * depth + i) * BLOCK;
+        uint32_t *bits = open + (i * (width / SIDE) + column) * SIDE;
+        fetch_to_write(panel, SIDE, 64);
+        multiply(x + i * SIDE * size, SIDE, size, first + column * size * SIDE, size / SIDE,
+                 c[j & 1], SIDE, 0);
+        vector zero = _mm512_setzero_ps(), b0 = _mm512_loadu_ps(first_bias + column * SIDE);
+        vector b1 = _mm512_loadu_ps(first_bias + column * SIDE + 16);
+        for (long row = 0; row < SIDE; row++) {
+          const float *from = c[j & 1] + row * SIDE;
+          vector v0 = _mm512_max_ps(_mm512_add_ps(_mm512_load_ps(from), b0), zero);
+          vector v1 = _mm512_max_ps(_mm512_add_ps(_mm512_load_ps(from + 16), b1), zero);
+          __m512i both = (__m512i)_mm512_cvtne2ps_pbh(v1, v0);
+          bits[row] = _mm512_test_epi16_mask(both, both);
+          _mm512_store_si512(to + row * SIDE, both);
+        }
+        pack(to, SIDE, panel);
       }
+      float *row_sums = sums + i * SIDE * size;
+      row_product(row_blocks, BLOCK, SIDE, second + start / SIDE * BLOCK, width / SIDE, size,
+                  count * SIDE, row_sums, start > 0);
+      if (start + PART >= width) end_rows(end, i, row_sums);
     }
-  for (long i = 0; i < blocks(end->rows); i++) {
-    row_block(activations, i, second, size, width, rows);
-    end_rows(end, i, rows);
-  }
 }
 
 typedef struct {
   float *first, *first_bias, *second; /* gradients of the weights, written */
-  bf16 *hidden;                       /* [rows, width] blocked: room for its gradient */
-  bf16 *narrow, *wide;                /* room for weight_gradient */
+  bf16 *left, *right;                 /* [rows, width] and [rows, size]: room for panels */
 } FeedForwardGradient;
 
 void tiles_feed_forward_gradient(const bf16 *x, const bf16 *first, long width, const bf16 *second,
-                                 const bf16 *hidden, const Ending *end, const EndingGradient *ended,
-                                 const FeedForwardGradient *g) {
+                                 const bf16 *hidden, const uint32_t *open, const Ending *end,
+                                 const EndingGradient *ended, const FeedForwardGradient *g) {
   use_tiles();
-  long size = end->size, rows = end->rows;
+  long size = end->size, rows = end->rows, depth = blocks(rows);
+  static bf16 row_blocks[SIDE * PART] __attribute__((aligned(64)));
   float c[2][BLOCK] __attribute__((aligned(64)));
   end_gradient(end, ended);
-  Matrix output = plain(ended->output, size);
-  weight_gradient(output, blocked(hidden, width), rows, size, width, g->second, g->narrow,
-                  g->wide);
   memset(g->first_bias, 0, width * sizeof(float));
-  for (long i = 0; i < blocks(rows); i++)
-    for (long j = 0; j < width / SIDE; j++) {
-      float *sums = c[j & 1];
-      multiply(output.data + i * output.down, output.right, output.stride,
-               second + j * (size * SIDE), size / SIDE, sums, SIDE, 0);
-      long start = (i * (width / SIDE) + j) * BLOCK;
-      vector s0 = _mm512_loadu_ps(g->first_bias + j * SIDE);
-      vector s1 = _mm512_loadu_ps(g->first_bias + j * SIDE + 16);
-      for (long row = 0; row < SIDE; row++) {
-        /* Where relu let something through; both are without a sign. */
-        __m512i kept = _mm512_load_si512(hidden + start + row * SIDE);
-        __mmask32 on = _mm512_test_epi16_mask(kept, kept);
-        vector v0 = _mm512_maskz_loadu_ps((__mmask16)on, sums + row * SIDE);
-        vector v1 = _mm512_maskz_loadu_ps((__mmask16)(on >> 16), sums + row * SIDE + 16);
-        s0 = _mm512_add_ps(s0, v0);
-        s1 = _mm512_add_ps(s1, v1);
-        _mm512_store_si512(g->hidden + start + row * SIDE, (__m512i)_mm512_cvtne2ps_pbh(v1, v0));
+  for (long start = 0; start < width; start += PART)
+    for (long i = 0; i < depth; i++) {
+      long count = at_most(width - start, PART) / SIDE;
+      for (long j = 0; j < count; j++) {
+        long column = start / SIDE + j;
+        bf16 *to = row_blocks + j * BLOCK, *panel = g->left + (column * depth + i) * BLOCK;
+        const uint32_t *bits = open + (i * (width / SIDE) + column) * SIDE;
+        fetch_to_write(panel, SIDE, 64);
+        multiply(ended->output + i * SIDE * size, SIDE, size, second + column * size * SIDE,
+                 size / SIDE, c[j & 1], SIDE, 0);
+        vector s0 = _mm512_loadu_ps(g->first_bias + column * SIDE);
+        vector s1 = _mm512_loadu_ps(g->first_bias + column * SIDE + 16);
+        for (long row = 0; row < SIDE; row++) {
+          const float *from = c[j & 1] + row * SIDE;
+          vector v0 = _mm512_maskz_loadu_ps((__mmask16)bits[row], from);
+          vector v1 = _mm512_maskz_loadu_ps((__mmask16)(bits[row] >> 16), from + 16);
+          s0 = _mm512_add_ps(s0, v0);
+          s1 = _mm512_add_ps(s1, v1);
+          _mm512_store_si512(to + row * SIDE, (__m512i)_mm512_cvtne2ps_pbh(v1, v0));
+        }
+        _mm512_storeu_ps(g->first_bias + column * SIDE, s0);
+        _mm512_storeu_ps(g->first_bias + column * SIDE + 16, s1);
+        flip(to, SIDE, panel);
       }
-      _mm512_storeu_ps(g->first_bias + j * SIDE, s0);
-      _mm512_storeu_ps(g->first_bias + j * SIDE + 16, s1);
+      row_product(row_blocks, BLOCK, SIDE, first + start / SIDE * BLOCK, width / SIDE, size,
+                  count * SIDE, ended->residual + i * SIDE * size, 1);
     }
-  Matrix gradient = blocked(g->hidden, width);
-  weight_gradient(gradient, plain(x, size), rows, width, size, g->first, g->narrow, g->wide);
-  product_added(gradient, first, rows, size, width, ended->residual);
+  panels(x, rows, size, 0, g->right);
+  weight_gradient(g->left, g->right, rows, width, size, g->first);
+  panels(ended->output, rows, size, 1, g->right);
+  weight_gradient(g->right, hidden, rows, size, width, g->second);
 }
 
 /* ---- Attention ---- */
@@ -769,12 +787,12 @@ void tiles_attention(const bf16 *x, const bf16 *inner, const float *inner_bias, 
   use_tiles();
   long size = end->size;
   float rows[SIDE * WIDEST] __attribute__((aligned(64)));
-  product(plain(x, size), inner, a->rows, inner_size, size, inner_bias, a->queries, inner_size);
+  product(x, inner, a->rows, inner_size, size, inner_bias, a->queries);
   clear_after(a->queries, a->rows, inner_size);
   mix(a);
   clear_after(a->mixed, a->rows, size);
   for (long i = 0; i < blocks(a->rows); i++) {
-    row_block(plain(a->mixed, size), i, outer, size, size, rows);
+    row_product(a->mixed + i * SIDE * size, SIDE, size, outer, size / SIDE, size, size, rows, 0);
     end_rows(end, i, rows);
   }
 }
@@ -783,7 +801,7 @@ typedef struct {
   float *inner, *inner_bias, *outer; /* gradients of the weights, written */
   bf16 *mixed;                       /* [rows, size]: room for its gradient */
   bf16 *queries, *keys, *values;     /* their gradients, laid out like them, written */
-  bf16 *narrow, *wide;               /* room for weight_gradient */
+  bf16 *left, *right;                /* [rows, 3 size] each: room for panels */
 } AttentionGradient;
 
 void tiles_attention_gradient(const bf16 *x, const bf16 *inner, long inner_size, const bf16 *outer,
@@ -792,35 +810,38 @@ void tiles_attention_gradient(const bf16 *x, const bf16 *inner, long inner_size,
   use_tiles();
   long size = end->size, rows = a->rows;
   end_gradient(end, ended);
-  Matrix output = plain(ended->output, size);
-  weight_gradient(output, plain(a->mixed, size), rows, size, size, g->outer, g->narrow, g->wide);
-  product(output, outer, rows, size, size, NULL, g->mixed, size);
+  panels(ended->output, rows, size, 1, g->left);
+  panels(a->mixed, rows, size, 0, g->right);
+  weight_gradient(g->left, g->right, rows, size, size, g->outer);
+  product(ended->output, outer, rows, size, size, NULL, g->mixed);
   clear_after(g->mixed, rows, size);
   mix_gradient(a, g->mixed, g->queries, g->keys, g->values);
   clear_after(g->queries, rows, inner_size);
   column_sums(g->queries, rows, inner_size, g->inner_bias);
-  Matrix gradient = plain(g->queries, inner_size);
-  weight_gradient(gradient, plain(x, size), rows, inner_size, size, g->inner, g->narrow, g->wide);
-  product_added(gradient, inner, rows, size, inner_size, ended->residual);
+  panels(g->queries, rows, inner_size, 1, g->left);
+  panels(x, rows, size, 0, g->right);
+  weight_gradient(g->left, g->right, rows, inner_size, size, g->inner);
+  product_added(g->queries, inner, rows, size, inner_size, ended->residual);
 }
 
 /* Keys and values [rows, 2 size] of the encoder's output, for one decoder layer. */
 void tiles_memory(const bf16 *x, const bf16 *weight, const float *bias, long rows, long size,
                   bf16 *out) {
   use_tiles();
-  product(plain(x, size), weight, rows, 2 * size, size, bias, out, 2 * size);
+  product(x, weight, rows, 2 * size, size, bias, out);
   clear_after(out, rows, 2 * size);
 }
 
 /* dx += what `dout` asks of x. */
 void tiles_memory_gradient(const bf16 *x, const bf16 *weight, long rows, long size, bf16 *dout,
-                           float *dweight, float *dbias, float *dx, bf16 *narrow, bf16 *wide) {
+                           float *dweight, float *dbias, float *dx, bf16 *left, bf16 *right) {
   use_tiles();
   clear_after(dout, rows, 2 * size);
   column_sums(dout, rows, 2 * size, dbias);
-  weight_gradient(plain(dout, 2 * size), plain(x, size), rows, 2 * size, size, dweight, narrow,
-                  wide);
-  product_added(plain(dout, 2 * size), weight, rows, size, 2 * size, dx);
+  panels(dout, rows, 2 * size, 1, left);
+  panels(x, rows, size, 0, right);
+  weight_gradient(left, right, rows, 2 * size, size, dweight);
+  product_added(dout, weight, rows, size, 2 * size, dx);
 }
 
 /* ---- Loss ---- */
@@ -839,7 +860,7 @@ typedef struct {
   bf16 *powers;                  /* room: [rows, vocabulary] blocked */
   float *sums;                   /* room: [rows, 16] */
   bf16 *scaled;                  /* room: [rows, size] */
-  bf16 *narrow, *wide;           /* room, as for weight_gradient */
+  bf16 *left, *right;            /* room for panels */
   float *dx;                     /* out: [rows, size] */
   float *dweight, *dbias;        /* added to, at `pieces` */
   double loss, likelihood;       /* out: means */
@@ -858,7 +879,6 @@ static inline float inner_product(const bf16 *x, const float *y, long size) {
 void tiles_loss(Loss *l) {
   use_tiles();
   long size = l->size, depth = size / SIDE, height = blocks(l->rows), width = blocks(l->vocabulary);
-  Matrix x = plain(l->x, size);
   float c[2][BLOCK] __attribute__((aligned(64))), rows[SIDE * WIDEST] __attribute__((aligned(64)));
   float total_x[WIDEST] = {0}, total_weight[WIDEST] = {0}, inverse[SIDE];
   vector floor = _mm512_set1_ps(-87), ceiling = _mm512_set1_ps(80);
@@ -868,7 +888,7 @@ void tiles_loss(Loss *l) {
     for (long i = 0; i < height; i++)
       for (long j = start; j < at_most(start + STRETCH, width); j++) {
         float *logits = c[j & 1];
-        multiply(x.data + i * x.down, x.right, x.stride, l->forward + j * depth * BLOCK, depth,
+        multiply(l->x + i * SIDE * size, SIDE, size, l->forward + j * depth * BLOCK, depth,
                  logits, SIDE, 0);
         bf16 *to = l->powers + (i * width + j) * BLOCK;
         vector b0 = _mm512_loadu_ps(l->bias + j * SIDE), b1 = _mm512_loadu_ps(l->bias + j * SIDE + 16);
@@ -927,14 +947,12 @@ void tiles_loss(Loss *l) {
   }
   memset(l->dx + l->rows * size, 0, (height * SIDE - l->rows) * size * sizeof(float));
 
-  for (long j = 0; j < depth; j++)
-    for (long k = 0; k < height; k++)
-      pack(l->scaled + k * SIDE * size + j * SIDE, size, l->narrow + (j * height + k) * BLOCK);
+  panels(l->scaled, l->rows, size, 0, l->right);
   for (long i = 0; i < width; i++) {
     vector s0 = _mm512_setzero_ps(), s1 = s0;
     for (long k = 0; k < height; k++) {
       const bf16 *from = l->powers + (k * width + i) * BLOCK;
-      flip(from, SIDE, l->wide + k * BLOCK);
+      flip(from, SIDE, l->left + k * BLOCK);
       for (long row = 0; row < SIDE; row++) {
         vector factor = _mm512_set1_ps(l->sums[(k * SIDE + row) * 16]);
         s0 = _mm512_fmadd_ps(load_bf16(from + row * SIDE), factor, s0);
@@ -944,7 +962,7 @@ void tiles_loss(Loss *l) {
     _mm512_storeu_ps(inverse, s0);
     _mm512_storeu_ps(inverse + 16, s1);
     for (long j = 0; j < depth; j++)
-      multiply(l->wide, BLOCK, SIDE, l->narrow + j * height * BLOCK, height, rows + j * SIDE, size,
+      multiply(l->left, BLOCK, SIDE, l->right + j * height * BLOCK, height, rows + j * SIDE, size,
                0);
     for (long row = 0; row < at_most(l->vocabulary - i * SIDE, SIDE); row++) {
       long piece = l->pieces[i * SIDE + row];

@@ -41,7 +41,7 @@ EndingGradient = _structure(
 )
 FeedForwardGradient = _structure(
     "FeedForwardGradient",
-    [(name, _pointer) for name in ("first", "first_bias", "second", "hidden", "narrow", "wide")],
+    [(name, _pointer) for name in ("first", "first_bias", "second", "left", "right")],
 )
 Heads = _structure(
     "Heads",
@@ -54,14 +54,14 @@ Heads = _structure(
 AttentionGradient = _structure(
     "AttentionGradient",
     [(name, _pointer) for name in ("inner", "inner_bias", "outer", "mixed")]
-    + [(name, _pointer) for name in ("queries", "keys", "values", "narrow", "wide")],
+    + [(name, _pointer) for name in ("queries", "keys", "values", "left", "right")],
 )
 Loss = _structure(
     "Loss",
     [(name, _long) for name in ("rows", "size", "vocabulary")]
     + [(name, _pointer) for name in ("x", "weight", "forward", "backward", "bias", "targets")]
     + [("pieces", _pointer), ("smoothing", _float)]
-    + [(name, _pointer) for name in ("powers", "sums", "scaled", "narrow", "wide")]
+    + [(name, _pointer) for name in ("powers", "sums", "scaled", "left", "right")]
     + [(name, _pointer) for name in ("dx", "dweight", "dbias")]
     + [("loss", ctypes.c_double), ("likelihood", ctypes.c_double)],
 )
@@ -72,8 +72,8 @@ SIGNATURES = {
     "tiles_dropout": [ctypes.c_uint64, ctypes.c_double, L, P],
     "tiles_embed": [P, P, P, P, L, L, F, P, F, P, P],
     "tiles_embed_gradient": [P, P, L, L, F, P, F, ctypes.c_int32, P],
-    "tiles_feed_forward": [P, P, P, L, P, P, P],
-    "tiles_feed_forward_gradient": [P, P, L, P, P, P, P, P],
+    "tiles_feed_forward": [P, P, P, L] + [P] * 5,
+    "tiles_feed_forward_gradient": [P, P, L] + [P] * 6,
     "tiles_attention": [P, P, P, L, P, P, P],
     "tiles_attention_gradient": [P, P, L, P, P, P, P, P],
     "tiles_memory": [P, P, P, L, L, P],
@@ -381,16 +381,15 @@ class Step:
         return end, gradient
 
     def room(self, rows):
-        """For both factors of a weight's gradient: see `weight_gradient` in tiles.c."""
-        height = (-(-rows // SIDE) + 1) * SIDE
-        narrow = self.buffer("narrow", height * self.widest)
-        return {"narrow": narrow, "wide": self.buffer("wide", height * SIDE)}
+        """For both factors of a weight's gradient: see `panels` in tiles.c."""
+        return {side: self.matrix(side, rows, self.widest) for side in ("left", "right")}
 
     def feed_forward(self, layer, rows, x, x16, width):
         first, second = f"{layer}.fc1.weight", f"{layer}.fc2.weight"
         self.pack(first, width, self.size)
         self.pack(second, self.size, width)
         hidden = self.matrix(f"{layer} hidden", rows, width)
+        opened = self.matrix(f"{layer} open", rows, width // SIDE, torch.int32)
         end, ended = self.ending(
             f"{layer} fc", rows, x, f"{layer}.fc2.bias", f"{layer}.final_layer_norm"
         )
@@ -401,6 +400,8 @@ class Step:
             width,
             self.packed[second][0],
             hidden,
+            opened,
+            self.matrix("feed-forward sums", rows, self.size, torch.float32),
             ctypes.addressof(end),
         )
 
@@ -410,7 +411,6 @@ class Step:
                 first=self.gradient(first),
                 first_bias=self.gradient(f"{layer}.fc1.bias"),
                 second=self.gradient(second),
-                hidden=self.matrix("hidden gradient", rows, width),
                 **self.room(rows),
             )
             _library.tiles_feed_forward_gradient(
@@ -419,6 +419,7 @@ class Step:
                 width,
                 self.packed[second][1],
                 hidden,
+                opened,
                 ctypes.addressof(end),
                 ctypes.addressof(ending),
                 ctypes.addressof(room),
@@ -510,8 +511,8 @@ class Step:
                 self.gradient(weight),
                 self.gradient(bias),
                 dx,
-                room["narrow"],
-                room["wide"],
+                room["left"],
+                room["right"],
             )
 
         self.undo.append(gradient)
