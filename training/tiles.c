@@ -76,11 +76,6 @@ static inline void store_bf16(bf16 *to, vector value) {
   _mm256_storeu_si256((__m256i *)to, (__m256i)_mm512_cvtneps_pbh(value));
 }
 
-/* Lines that will be read or written soon: most of the time is lost waiting for memory. */
-static inline void fetch_to_write(const void *rows, long count, long bytes) {
-  for (long i = 0; i < count; i++) __builtin_prefetch((const char *)rows + i * bytes, 1);
-}
-
 /* e to the power of x, to about 1e-6 of it. */
 static inline vector exponential(vector x) {
   x = _mm512_mul_ps(x, _mm512_set1_ps(1.44269504f));
@@ -144,18 +139,26 @@ static inline __m512i paired(__m512i even, __m512i odd, int last) {
   return _mm512_permutex2var_epi16(even, places, odd);
 }
 
+/* Past the caches, which have other uses for their room, when it will be read much later only. */
+static inline void put(bf16 *to, __m512i value, int later) {
+  if (later)
+    _mm512_stream_si512((void *)to, value);
+  else
+    _mm512_storeu_si512(to, value);
+}
+
 /* A block [depth, columns] becomes a packed one. */
-static inline void pack(const bf16 *from, long stride, bf16 *to) {
+static inline void pack(const bf16 *from, long stride, bf16 *to, int later) {
   for (int i = 0; i < 16; i++) {
     __m512i even = _mm512_loadu_si512(from + 2 * i * stride);
     __m512i odd = _mm512_loadu_si512(from + (2 * i + 1) * stride);
-    _mm512_storeu_si512(to + i * SIDE, paired(even, odd, 0));
-    _mm512_storeu_si512(to + TILE + i * SIDE, paired(even, odd, 1));
+    put(to + i * SIDE, paired(even, odd, 0), later);
+    put(to + TILE + i * SIDE, paired(even, odd, 1), later);
   }
 }
 
 /* A block [depth, rows] becomes a block [rows, depth] of a left factor. */
-static inline void flip(const bf16 *from, long stride, bf16 *to) {
+static inline void flip(const bf16 *from, long stride, bf16 *to, int later) {
   for (int half = 0; half < 2; half++) {
     __m512i r[16];
     for (int i = 0; i < 16; i++) {
@@ -164,7 +167,7 @@ static inline void flip(const bf16 *from, long stride, bf16 *to) {
       r[i] = half ? paired(even, odd, 1) : paired(even, odd, 0);
     }
     transpose(r);
-    for (int i = 0; i < 16; i++) _mm512_storeu_si512(to + half * TILE + i * SIDE, r[i]);
+    for (int i = 0; i < 16; i++) put(to + half * TILE + i * SIDE, r[i], later);
   }
 }
 
@@ -185,7 +188,7 @@ void tiles_pack_weight(const float *weight, long outputs, long inputs, bf16 *for
         }
       }
       pack_transposed(block, SIDE, forward + (i * blocks(inputs) + j) * BLOCK);
-      pack(block, SIDE, backward + (j * blocks(outputs) + i) * BLOCK);
+      pack(block, SIDE, backward + (j * blocks(outputs) + i) * BLOCK, 0);
     }
 }
 
@@ -245,7 +248,6 @@ static void product(const bf16 *left, const bf16 *right, long rows, long columns
     for (long j = 0; j < columns / SIDE; j++) {
       float *sums = c[j & 1];
       bf16 *to = out + i * SIDE * columns + j * SIDE;
-      fetch_to_write(to, SIDE, 2 * columns);
       multiply(left + i * SIDE * depth, SIDE, depth, right + j * (depth * SIDE), depth / SIDE,
                sums, SIDE, 0);
       vector first = _mm512_setzero_ps(), last = first;
@@ -275,11 +277,10 @@ static void panels(const bf16 *from, long rows, long columns, int flipped, bf16 
   for (long k = 0; k < depth; k++)
     for (long j = 0; j < columns / SIDE; j++) {
       const bf16 *block = from + k * SIDE * columns + j * SIDE;
-      fetch_to_write(to + ((j + 1) * depth + k) * BLOCK, SIDE, 64);
       if (flipped)
-        flip(block, columns, to + (j * depth + k) * BLOCK);
+        flip(block, columns, to + (j * depth + k) * BLOCK, 0);
       else
-        pack(block, columns, to + (j * depth + k) * BLOCK);
+        pack(block, columns, to + (j * depth + k) * BLOCK, 0);
     }
 }
 
@@ -301,11 +302,10 @@ static void weight_gradient(const bf16 *dy, const bf16 *x, long rows, long outpu
 
 /* sums [columns] of plain rows of bf16. */
 static void column_sums(const bf16 *from, long rows, long columns, float *sums) {
-  for (long j = 0; j < columns; j += 16) {
-    vector sum = _mm512_setzero_ps();
-    for (long i = 0; i < rows; i++) sum = _mm512_add_ps(sum, load_bf16(from + i * columns + j));
-    _mm512_storeu_ps(sums + j, sum);
-  }
+  memset(sums, 0, columns * sizeof *sums);
+  for (long i = 0; i < rows; i++, from += columns)
+    for (long j = 0; j < columns; j += 16)
+      _mm512_storeu_ps(sums + j, _mm512_add_ps(_mm512_loadu_ps(sums + j), load_bf16(from + j)));
 }
 
 /* ---- Dropout ---- */
@@ -405,9 +405,6 @@ static void end_rows(const Ending *e, long i, float *c) {
       e->deviation[at] = 0;
       continue;
     }
-    fetch_to_write(e->x + start + size, size / 16, 64);
-    fetch_to_write(e->x16 + start + size, size / SIDE, 64);
-    fetch_to_write(e->normal + start + size, size / SIDE, 64);
     vector sum = _mm512_setzero_ps(), squares = _mm512_setzero_ps();
     for (long j = 0; j < size; j += 16) {
       vector value = _mm512_add_ps(_mm512_loadu_ps(from + j), _mm512_loadu_ps(e->bias + j));
@@ -450,7 +447,6 @@ static void end_gradient(const Ending *e, const EndingGradient *g) {
   for (long at = 0; at < e->rows; at++) {
     float *d = g->residual + at * size;
     const bf16 *normal = e->normal + at * size;
-    fetch_to_write(g->output + (at + 1) * size, size / SIDE, 64);
     vector sum = _mm512_setzero_ps(), along = _mm512_setzero_ps();
     for (long j = 0; j < size; j += 16) {
       vector dy = _mm512_loadu_ps(d + j), n = load_bf16(normal + j);
@@ -501,7 +497,6 @@ void tiles_feed_forward(const bf16 *x, const bf16 *first, const float *first_bia
         long column = start / SIDE + j;
         bf16 *to = row_blocks + j * BLOCK, *panel = hidden + (column * depth + i) * BLOCK;
         uint32_t *bits = open + (i * (width / SIDE) + column) * SIDE;
-        fetch_to_write(panel, SIDE, 64);
         multiply(x + i * SIDE * size, SIDE, size, first + column * size * SIDE, size / SIDE,
                  c[j & 1], SIDE, 0);
         vector zero = _mm512_setzero_ps(), b0 = _mm512_loadu_ps(first_bias + column * SIDE);
@@ -514,7 +509,7 @@ void tiles_feed_forward(const bf16 *x, const bf16 *first, const float *first_bia
           bits[row] = _mm512_test_epi16_mask(both, both);
           _mm512_store_si512(to + row * SIDE, both);
         }
-        pack(to, SIDE, panel);
+        pack(to, SIDE, panel, 1);
       }
       float *row_sums = sums + i * SIDE * size;
       row_product(row_blocks, BLOCK, SIDE, second + start / SIDE * BLOCK, width / SIDE, size,
@@ -544,7 +539,6 @@ void tiles_feed_forward_gradient(const bf16 *x, const bf16 *first, long width, c
         long column = start / SIDE + j;
         bf16 *to = row_blocks + j * BLOCK, *panel = g->left + (column * depth + i) * BLOCK;
         const uint32_t *bits = open + (i * (width / SIDE) + column) * SIDE;
-        fetch_to_write(panel, SIDE, 64);
         multiply(ended->output + i * SIDE * size, SIDE, size, second + column * size * SIDE,
                  size / SIDE, c[j & 1], SIDE, 0);
         vector s0 = _mm512_loadu_ps(g->first_bias + column * SIDE);
@@ -559,7 +553,7 @@ void tiles_feed_forward_gradient(const bf16 *x, const bf16 *first, long width, c
         }
         _mm512_storeu_ps(g->first_bias + column * SIDE, s0);
         _mm512_storeu_ps(g->first_bias + column * SIDE + 16, s1);
-        flip(to, SIDE, panel);
+        flip(to, SIDE, panel, 1);
       }
       row_product(row_blocks, BLOCK, SIDE, first + start / SIDE * BLOCK, width / SIDE, size,
                   count * SIDE, ended->residual + i * SIDE * size, 1);
@@ -613,7 +607,7 @@ static void mix(const Heads *a) {
       for (long k = 0; k < width; k += SIDE) {
         long from = (group.key + k) * a->key_stride + head * SIDE;
         pack_transposed(a->keys + from, a->key_stride, packed_keys + k * SIDE);
-        pack(a->values + from, a->key_stride, packed_values + k * SIDE);
+        pack(a->values + from, a->key_stride, packed_values + k * SIDE, 0);
       }
       for (long top = 0; top < group.queries; top += 16) {
         long row0 = group.query + top, count = at_most(group.queries - top, 16);
@@ -702,13 +696,13 @@ static void mix_gradient(const Heads *a, const bf16 *dmixed, bf16 *dqueries, bf1
         long from = (group.key + k) * a->key_stride + head * SIDE;
         pack_transposed(a->keys + from, a->key_stride, packed_keys + k * SIDE);
         pack_transposed(a->values + from, a->key_stride, packed_values + k * SIDE);
-        pack(a->keys + from, a->key_stride, plain_keys + k * SIDE);
+        pack(a->keys + from, a->key_stride, plain_keys + k * SIDE, 0);
       }
       for (long q = 0; q < height; q += SIDE) {
         long row = group.query + q;
         pack(a->queries + row * a->query_stride + head * SIDE, a->query_stride,
-             packed_queries + q * SIDE);
-        pack(dmixed + row * a->size + head * SIDE, a->size, packed_dmixed + q * SIDE);
+             packed_queries + q * SIDE, 0);
+        pack(dmixed + row * a->size + head * SIDE, a->size, packed_dmixed + q * SIDE, 0);
       }
       for (long top = 0; top < height; top += 16) {
         long row0 = group.query + top, count = at_most(group.queries - top, 16);
@@ -763,11 +757,11 @@ static void mix_gradient(const Heads *a, const bf16 *dmixed, bf16 *dqueries, bf1
       for (long k = 0; k < width; k += SIDE) {
         long to = (group.key + k) * a->key_stride + head * SIDE;
         for (long q = 0; q < height; q += SIDE)
-          flip(shares + q * width + k, width, flipped + q * SIDE);
+          flip(shares + q * width + k, width, flipped + q * SIDE, 0);
         small_product(flipped, BLOCK, SIDE, packed_dmixed, height / SIDE, dvalues + to,
                       a->key_stride, group.keys - k);
         for (long q = 0; q < height; q += SIDE)
-          flip(dshares + q * width + k, width, flipped + q * SIDE);
+          flip(dshares + q * width + k, width, flipped + q * SIDE, 0);
         small_product(flipped, BLOCK, SIDE, packed_queries, height / SIDE, dkeys + to,
                       a->key_stride, group.keys - k);
       }
@@ -952,7 +946,7 @@ void tiles_loss(Loss *l) {
     vector s0 = _mm512_setzero_ps(), s1 = s0;
     for (long k = 0; k < height; k++) {
       const bf16 *from = l->powers + (k * width + i) * BLOCK;
-      flip(from, SIDE, l->left + k * BLOCK);
+      flip(from, SIDE, l->left + k * BLOCK, 0);
       for (long row = 0; row < SIDE; row++) {
         vector factor = _mm512_set1_ps(l->sums[(k * SIDE + row) * 16]);
         s0 = _mm512_fmadd_ps(load_bf16(from + row * SIDE), factor, s0);
