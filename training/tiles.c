@@ -734,7 +734,8 @@ static void mix_gradient(const Heads *a, const bf16 *dmixed, bf16 *dqueries, bf1
           long row = row0 + i, at = row * a->size + head * SIDE;
           long first = a->first[row] - group.key, last = a->last[row] - group.key;
           vector inner = _mm512_mul_ps(load_bf16(dmixed + at), load_bf16(a->mixed + at));
-          inner = _mm512_fmadd_ps(load_bf16(dmixed + at + 16), load_bf16(a->mixed + at + 16), inner);
+          inner = _mm512_fmadd_ps(load_bf16(dmixed + at + 16), load_bf16(a->mixed + at + 16),
+                                  inner);
           inner = _mm512_set1_ps(_mm512_reduce_add_ps(inner));
           vector less = _mm512_set1_ps(a->normaliser[head * a->rows + row]);
           for (long k = 0; k < width; k += 16) {
@@ -885,7 +886,8 @@ void tiles_loss(Loss *l) {
         multiply(l->x + i * SIDE * size, SIDE, size, l->forward + j * depth * BLOCK, depth,
                  logits, SIDE, 0);
         bf16 *to = l->powers + (i * width + j) * BLOCK;
-        vector b0 = _mm512_loadu_ps(l->bias + j * SIDE), b1 = _mm512_loadu_ps(l->bias + j * SIDE + 16);
+        vector b0 = _mm512_loadu_ps(l->bias + j * SIDE);
+        vector b1 = _mm512_loadu_ps(l->bias + j * SIDE + 16);
         for (long row = 0; row < SIDE; row++) {
           vector v0 = _mm512_add_ps(_mm512_load_ps(logits + row * SIDE), b0);
           vector v1 = _mm512_add_ps(_mm512_load_ps(logits + row * SIDE + 16), b1);

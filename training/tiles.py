@@ -188,11 +188,14 @@ class Adam:
         self.steps = [optimiser.state[parameter]["step"] for parameter in parameters]
 
     def step(self, rate, clip, toward):
-        """One update, unless the gradient is not finite; `toward` 0 leaves the average alone."""
+        """One update, and True, unless the gradient is not finite.
+
+        `toward` is how far the average goes to the new weights; 0 leaves it alone.
+        """
         flat = self.flat
         norm = _library.tiles_norm(flat.gradients.data_ptr(), flat.count)
         if not math.isfinite(norm):
-            return
+            return False
         torch._foreach_add_(self.steps, 1)
         group = self.optimiser.param_groups[0]
         arrays = (flat.weights, flat.gradients, self.mean, self.square, self.average)
@@ -206,6 +209,7 @@ class Adam:
             int(self.steps[0]),
             toward,
         )
+        return True
 
 
 class Sentences:
@@ -226,9 +230,7 @@ class Visible:
         groups = []
         query = key = query_count = key_count = 0
         for more_queries, more_keys in zip(queries.lengths.tolist(), keys.lengths.tolist()):
-            if query_count and (
-                query_count + more_queries > SIDE or key_count + more_keys > SIDE
-            ):
+            if query_count and (query_count + more_queries > SIDE or key_count + more_keys > SIDE):
                 groups.append((query, query_count, key, key_count))
                 query, key = query + query_count, key + key_count
                 query_count = key_count = 0
@@ -282,6 +284,11 @@ class Step:
                 )
             self.buffers[name] = allocate(count * 5 // 4, dtype)
         return self.buffers[name].data_ptr()
+
+    def clear(self):
+        """After a step that overflowed: what lies past the last row must be finite."""
+        for buffer in self.buffers.values():
+            buffer.zero_()
 
     def matrix(self, name, rows, columns, dtype=torch.bfloat16):
         """With the rest of the last block and one more, see `clear_after` in tiles.c."""
@@ -620,9 +627,7 @@ class Step:
             )
             x, x16 = self.feed_forward(layer, targets.rows, x, x16, config["decoder_ffn_dim"])
 
-        loss, likelihood, dx = self.loss(
-            targets.rows, x16, target_out[real], smoothing, candidates
-        )
+        loss, likelihood, dx = self.loss(targets.rows, x16, target_out[real], smoothing, candidates)
         for gradient in reversed(self.undo):
             gradient(dx)
         for gradient in reversed(encoder_undo):

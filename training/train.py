@@ -96,6 +96,8 @@ class Trainer:
         """From here on, steps are those of tiles.c. To be called after loading a checkpoint."""
         if self.options.guide or self.device.type != "cpu":
             raise SystemExit("--tiles: on a CPU only, and without --guide")
+        if self.options.kind != "transformer":
+            raise SystemExit("--tiles: only for the Transformer")
         self.tiles = tiles.Step(self.model)
         self.adam = tiles.Adam(self.tiles.flat, self.optimiser, self.average)
 
@@ -215,7 +217,9 @@ class Trainer:
         )
         self.step += 1
         toward = 0.0 if self.step % EMA_EVERY else 1 - self.ema_decay()
-        self.adam.step(learning_rate(self.step, self.options), self.options.clip, toward)
+        rate = learning_rate(self.step, self.options)
+        if not self.adam.step(rate, self.options.clip, toward):
+            self.tiles.clear()
         self.targets_seen += count
         self.guide_loss = 0.0
         return likelihood, count
