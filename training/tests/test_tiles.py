@@ -74,6 +74,10 @@ def plain_gradients(plain, source, target_in, target_out, smoothing, candidates)
 
 @unittest.skipUnless(tiles.able(), "needs a C compiler and a CPU with AMX")
 class EqualsPlain(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        tiles.begin()
+
     def check(self, plain, lengths, smoothing=0.1, candidates=None):
         torch.manual_seed(5)
         step, data = tiles.Step(copy.deepcopy(plain)), batch(lengths)
