@@ -97,20 +97,21 @@ class Candidates:
         self.frequent, self.rest, self.drawn = order[:frequent], order[frequent:], drawn
         self.size = len(counts)
 
-    def apply(self, weight, bias, targets):
-        addition = torch.full((self.size,), float("-inf"), device=weight.device)
+    def choose(self, targets):
+        """The candidates, what is added to their logits, and the targets' places among them."""
+        addition = torch.full((self.size,), float("-inf"), device=targets.device)
         some = self.rest[torch.randperm(len(self.rest))[: self.drawn]]
         addition[some] = float(torch.tensor(len(self.rest) / self.drawn).log())
         addition[self.frequent] = 0
         addition[targets] = 0
         chosen = addition.isfinite().nonzero().squeeze(1)
-        places = torch.empty(self.size, dtype=torch.long, device=weight.device)
-        places[chosen] = torch.arange(len(chosen), device=weight.device)
-        return (
-            weight.index_select(0, chosen),
-            bias.index_select(0, chosen) + addition[chosen],
-            places[targets],
-        )
+        places = torch.empty(self.size, dtype=torch.long, device=targets.device)
+        places[chosen] = torch.arange(len(chosen), device=targets.device)
+        return chosen, addition[chosen], places[targets]
+
+    def apply(self, weight, bias, targets):
+        chosen, addition, places = self.choose(targets)
+        return weight.index_select(0, chosen), bias.index_select(0, chosen) + addition, places
 
 
 def smoothed_cross_entropy(

@@ -14,7 +14,7 @@ from pathlib import Path
 import sacrebleu
 import torch
 
-from . import products
+from . import products, tiles
 from .alignment import Alignment, attention_loss
 from .batches import Stream, teacher_forcing
 from .corpus import DEVELOPMENT_SETS, load_references
@@ -86,10 +86,20 @@ class Trainer:
         if options.candidates:
             counts = self.stream.target_counts().to(self.device)
             self.candidates = Candidates(counts, options.candidates, options.candidates // 3)
+        self.tiles = self.adam = None
         self.step = 0
         self.targets_seen = 0
         self.seconds = 0.0
         self.stopping = False
+
+    def use_tiles(self):
+        """From here on, steps are those of tiles.c. To be called after loading a checkpoint."""
+        if self.options.guide or self.device.type != "cpu":
+            raise SystemExit("--tiles: on a CPU only, and without --guide")
+        if self.options.kind != "transformer":
+            raise SystemExit("--tiles: only for the Transformer")
+        self.tiles = tiles.Step(self.model)
+        self.adam = tiles.Adam(self.tiles.flat, self.optimiser, self.average)
 
     @property
     def checkpoint(self):
@@ -148,6 +158,8 @@ class Trainer:
         if self.options.word_dropout:
             dropped = torch.rand(source.shape, device=self.device) < self.options.word_dropout
             source = source.masked_fill(dropped & (source > 1) & (source < self.vocabulary.pad), 1)
+        if self.tiles:
+            return self.update_with_tiles(source, target_in, target_out)
         low_precision = self.device.type == "cuda" or self.options.bfloat16
         with torch.autocast(self.device.type, torch.bfloat16, enabled=low_precision):
             hidden, guides = self.model(source, target_in, guided=True)
@@ -186,13 +198,31 @@ class Trainer:
         if math.isfinite(float(norm)):
             self.optimiser.step()
         if self.step % EMA_EVERY == 0:
-            # A young average must not remember the random start.
-            decay = min(self.options.ema, 1 - 10 / (10 + self.step)) ** EMA_EVERY
-            torch._foreach_lerp_(self.average, [p.data for p in self.model.parameters()], 1 - decay)
+            torch._foreach_lerp_(
+                self.average, [p.data for p in self.model.parameters()], 1 - self.ema_decay()
+            )
         count = int(real.sum())
         self.targets_seen += count
         self.guide_loss = float(guide)
         return float(likelihood.detach()), count
+
+    def ema_decay(self):
+        # A young average must not remember the random start.
+        return min(self.options.ema, 1 - 10 / (10 + self.step)) ** EMA_EVERY
+
+    @torch.no_grad()
+    def update_with_tiles(self, source, target_in, target_out):
+        _, likelihood, count = self.tiles(
+            source, target_in, target_out, self.options.label_smoothing, self.candidates
+        )
+        self.step += 1
+        toward = 0.0 if self.step % EMA_EVERY else 1 - self.ema_decay()
+        rate = learning_rate(self.step, self.options)
+        if not self.adam.step(rate, self.options.clip, toward):
+            self.tiles.clear()
+        self.targets_seen += count
+        self.guide_loss = 0.0
+        return likelihood, count
 
     @torch.no_grad()
     def evaluate(self):
@@ -308,6 +338,9 @@ def arguments():
     parser.add_argument(
         "--half-products", action="store_true", help="on a CPU with AVX512-FP16: faster products"
     )
+    parser.add_argument(
+        "--tiles", action="store_true", help="Transformer, on a CPU with AMX: much the fastest"
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=1e9)
@@ -328,6 +361,8 @@ def main():
         trainer.load(trainer.checkpoint)
     elif options.start_from:
         trainer.begin_with(options.start_from)
+    if options.tiles:
+        trainer.use_tiles()
     trainer.train()
 
 
