@@ -8,7 +8,7 @@
 //! sums is an exact 32-bit integer; they are put together in `f32` in one order of operations, so that the result is the same
 //! whoever computed them.
 
-use super::simd::{LANES, Simd, dispatch};
+use super::simd::{InstructionSet, LANES, Simd, dispatch};
 use super::tile::{Operands, Output, Upcoming, product};
 use std::ops::Range;
 
@@ -70,13 +70,12 @@ impl Int8Operands<'_> {
     }
 }
 
-dispatch!(pub(super) unsafe vnni fn product_int8(operands: Int8Operands<'_>, rows: Range<usize>, panels: Range<usize>, output: Output<'_>) = product_int8_generic);
-
+/// Computes `rows` by `panels` of a product.
+///
 /// # Safety
 /// As for [`product`].
-#[inline(always)]
-unsafe fn product_int8_generic<S: Simd>(
-    simd: S,
+pub(super) unsafe fn product_int8(
+    set: InstructionSet,
     operands: Int8Operands<'_>,
     rows: Range<usize>,
     panels: Range<usize>,
@@ -85,11 +84,14 @@ unsafe fn product_int8_generic<S: Simd>(
     // SAFETY: the caller's promise.
     unsafe {
         match operands.digits {
-            1 => product(simd, OfDigits::<1>(operands), rows, panels, output),
-            _ => product(simd, OfDigits::<2>(operands), rows, panels, output),
+            1 => product_of_one_digit(set, OfDigits(operands), rows, panels, output),
+            _ => product_of_two_digits(set, OfDigits(operands), rows, panels, output),
         }
     }
 }
+
+dispatch!(unsafe vnni fn product_of_one_digit(operands: OfDigits<'_, 1>, rows: Range<usize>, panels: Range<usize>, output: Output<'_>) = product);
+dispatch!(unsafe vnni fn product_of_two_digits(operands: OfDigits<'_, 2>, rows: Range<usize>, panels: Range<usize>, output: Output<'_>) = product);
 
 /// Operands whose number of digits the compiler knows.
 #[derive(Clone, Copy)]
