@@ -382,30 +382,39 @@ unsafe fn tile<S: Simd, O: Operands>(
             }
         }};
     }
-    // The arms of other instruction sets and operands are compiled away.
-    match (S::REGISTERS / O::SUMS, shape) {
-        (32, (8, 3)) => compute!(8, 3),
-        (32, (8, 1)) => compute!(8, 1),
-        (32, (4, 6)) => compute!(4, 6),
-        (32, (4, 1)) => compute!(4, 1),
-        (32, (2, 8)) => compute!(2, 8),
-        (32, (2, 1)) => compute!(2, 1),
-        (32, (1, 8)) => compute!(1, 8),
-        (32, _) => compute!(1, 1),
-        (10, (8, 1)) => compute!(8, 1),
-        (10, (4, 2)) => compute!(4, 2),
-        (10, (4, 1)) => compute!(4, 1),
-        (10, (2, 4)) => compute!(2, 4),
-        (10, (2, 1)) => compute!(2, 1),
-        (10, (1, 8)) => compute!(1, 8),
-        (8, (6, 1)) => compute!(6, 1),
-        (8, (2, 2)) => compute!(2, 2),
-        (8, (2, 1)) => compute!(2, 1),
-        (8, (1, 4)) => compute!(1, 4),
-        (8, _) => compute!(1, 1),
-        (_, (2, 1)) => compute!(2, 1),
-        (_, (1, 2)) => compute!(1, 2),
-        _ => compute!(1, 1),
+    // The arms of other instruction sets and operands are not even compiled.
+    match const { S::REGISTERS / O::SUMS } {
+        32 => match shape {
+            (8, 3) => compute!(8, 3),
+            (8, 1) => compute!(8, 1),
+            (4, 6) => compute!(4, 6),
+            (4, 1) => compute!(4, 1),
+            (2, 8) => compute!(2, 8),
+            (2, 1) => compute!(2, 1),
+            (1, 8) => compute!(1, 8),
+            _ => compute!(1, 1),
+        },
+        10 => match shape {
+            (8, 1) => compute!(8, 1),
+            (4, 2) => compute!(4, 2),
+            (4, 1) => compute!(4, 1),
+            (2, 4) => compute!(2, 4),
+            (2, 1) => compute!(2, 1),
+            (1, 8) => compute!(1, 8),
+            _ => compute!(1, 1),
+        },
+        8 => match shape {
+            (6, 1) => compute!(6, 1),
+            (2, 2) => compute!(2, 2),
+            (2, 1) => compute!(2, 1),
+            (1, 4) => compute!(1, 4),
+            _ => compute!(1, 1),
+        },
+        _ => match shape {
+            (2, 1) => compute!(2, 1),
+            (1, 2) => compute!(1, 2),
+            _ => compute!(1, 1),
+        },
     }
 }
 
