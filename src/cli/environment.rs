@@ -7,6 +7,21 @@ use clap::builder::Resettable;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
+use translate::kernels::InstructionSet;
+use translate::{Error, Result};
+
+/// Makes the kernels use the instruction set that `TRANSLATE_ISA` names, for measurements and reports of faults; whatever is
+/// used, the translations are the same.
+pub(super) fn choose_instruction_set() -> Result<()> {
+    let Some(name) = env::var_os("TRANSLATE_ISA").filter(|name| !name.is_empty()) else { return Ok(()) };
+    let mut here = InstructionSet::available();
+    if here.any(|set| name.eq_ignore_ascii_case(set.name()) && set.choose()) {
+        return Ok(());
+    }
+    let names: Vec<&str> = InstructionSet::available().map(InstructionSet::name).collect();
+    let name = name.to_string_lossy().into_owned();
+    Err(Error::Usage(format!("TRANSLATE_ISA={name:?}: the instruction sets of this machine are {}", names.join(", "))))
+}
 
 /// Every option's variable.
 fn variables(command: &Command) -> Vec<(String, String)> {

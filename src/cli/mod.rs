@@ -154,6 +154,10 @@ fn refuse_beam_beside_sampling(matches: &ArgMatches) -> Result<(), clap::Error> 
 
 /// Parses the arguments, runs the command, and reports an error in one line on stderr.
 pub(super) fn main() -> ExitCode {
+    if let Err(error) = environment::choose_instruction_set() {
+        message::say(error);
+        return ExitCode::from(2);
+    }
     let command = environment::without_empty(Cli::command()).color(color_of(std::env::args_os().skip(1)));
     let parsed = command.clone().try_get_matches().and_then(|matches| {
         refuse_beam_beside_sampling(&matches)?;

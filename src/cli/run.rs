@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use translate::compute::Compute;
 use translate::pipeline::{
     self, BatchTranslator, Done, End, Event, Input, Interrupt, LONGEST_LINE, Line, Output, Settings, Stats, Summary,
 };
@@ -42,7 +43,7 @@ pub(super) fn nowhere() -> Output {
 }
 
 /// What is shown on stderr besides errors.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Shown {
     /// The progress bar, if there is somebody to see it.
     pub(super) progress: bool,
@@ -52,8 +53,8 @@ pub(super) struct Shown {
     pub(super) waiting: bool,
     /// What an interrupted run can be resumed with.
     pub(super) resuming: bool,
-    /// The figures at the end, for a model that took this long to load.
-    pub(super) statistics: Option<(StatsFormat, Duration)>,
+    /// The figures at the end, for a model that took this long to load and is computed by that.
+    pub(super) statistics: Option<(StatsFormat, Duration, String)>,
 }
 
 /// What is said of a run on stderr.
@@ -74,9 +75,9 @@ pub(super) struct ShownArguments {
 
 impl ShownArguments {
     /// Says it to a plan, for a model that took `load_time` to load.
-    pub(super) fn apply(self, plan: &mut Plan, load_time: Duration) {
+    pub(super) fn apply(self, plan: &mut Plan, compute: &Compute, load_time: Duration) {
         plan.shown.progress &= !self.no_progress;
-        plan.shown.statistics = self.stats.map(|format| (format, load_time));
+        plan.shown.statistics = self.stats.map(|format| (format, load_time, compute.describe()));
     }
 }
 
@@ -187,8 +188,8 @@ impl Finished {
         }
         let Console { bar, shown, interrupt } = console;
         drop(bar);
-        if let Some((format, load_time)) = shown.statistics {
-            let stats = Stats::new(&summary, load_time);
+        if let Some((format, load_time, computed_by)) = shown.statistics {
+            let stats = Stats::new(&summary, load_time, computed_by);
             match format {
                 StatsFormat::Text => message::line(stats),
                 StatsFormat::Json => message::line(stats.to_json()),

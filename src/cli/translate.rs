@@ -352,7 +352,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
     if job.record.cross {
         plan.notes.extend(first_attention(&job.translator));
     }
-    arguments.shown.apply(&mut plan, load_time);
+    arguments.shown.apply(&mut plan, job.translator.compute(), load_time);
     plan.shown.resuming = resuming;
     plan.settings.several_lines = formatter.several_lines();
     if arguments.invalid_utf8 == InvalidBytes::Error {

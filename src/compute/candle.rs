@@ -118,8 +118,9 @@ impl Candle {
         let dtype = match (compute.precision, name) {
             (Precision::F32, _) => DType::F32,
             (precision @ (Precision::Int8 | Precision::Int16), _) => {
-                let problem =
-                    format!("--precision {precision} is computed by the kernels only: leave out --backend and --device");
+                let problem = format!(
+                    "--precision {precision} is computed by the kernels only: leave out --backend and --device"
+                );
                 return Err(Error::Usage(problem));
             }
             (precision, Device::Cpu) => {

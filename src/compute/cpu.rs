@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use half::f16;
 
+use super::buffer::Buffer;
 use super::slots::Slots;
 use super::{
     Activation, Backend, Comparison, LogSumExp, NormKind, Precision, Recorder, Relative, RelativeBias, RelativeVectors,
@@ -41,7 +42,8 @@ impl Kernels {
             Precision::Int8 => kernels::Precision::Int8,
             Precision::Int16 => kernels::Precision::Int16,
             Precision::F16 | Precision::Bf16 => {
-                let problem = format!("--precision {precision} is for GPUs; on the CPU use f32, or int16 or int8 for speed");
+                let problem =
+                    format!("--precision {precision} is for GPUs; on the CPU use f32, or int16 or int8 for speed");
                 return Err(Error::Usage(problem));
             }
         };
@@ -80,13 +82,20 @@ impl Matrix {
 /// Row-major activations.
 #[derive(Debug, Default)]
 pub struct Rows {
-    values: Vec<f32>,
+    values: Buffer,
     width: usize,
 }
 
 impl Rows {
+    /// Gives it that shape, for somebody who writes all of it.
+    fn overwrite(&mut self, rows: usize, width: usize) {
+        self.values.overwrite(rows * width);
+        self.width = width;
+    }
+
+    /// Gives it that shape; numbers that are new are zero.
     fn resize(&mut self, rows: usize, width: usize) {
-        self.values.resize(rows * width, 0.0);
+        self.values.resize(rows * width);
         self.width = width;
     }
 
@@ -105,7 +114,7 @@ impl Rows {
     /// Puts the columns of `other` before one's own.
     fn put_before(&mut self, other: &Rows) {
         let (count, own, wide) = (self.count(), self.width, other.width + self.width);
-        self.resize(count, wide);
+        self.overwrite(count, wide);
         // From the last row on, so that nothing is written over before it has moved.
         for row in (0..count).rev() {
             self.values.copy_within(row * own..(row + 1) * own, row * wide + other.width);
@@ -254,11 +263,11 @@ impl Backend for Kernels {
     }
 
     fn rows(&self, values: &[f32], width: usize) -> Result<Rows> {
-        Ok(Rows { values: values.to_vec(), width })
+        Ok(Rows { values: values.into(), width })
     }
 
     fn values(&self, rows: &Rows) -> Result<Vec<f32>> {
-        Ok(rows.values.clone())
+        Ok(rows.values.to_vec())
     }
 
     fn outputs(&self, matrix: &Matrix) -> usize {
@@ -278,7 +287,7 @@ impl Backend for Kernels {
         out: &mut Rows,
     ) -> Result<()> {
         let width = table.packed.inputs();
-        out.resize(tokens.len(), width);
+        out.overwrite(tokens.len(), width);
         for (row, (&token, x)) in tokens.iter().zip(out.values.chunks_exact_mut(width)).enumerate() {
             table.packed.row(token as usize, x);
             if scale != 1.0 {
@@ -298,7 +307,7 @@ impl Backend for Kernels {
         activation: Activation,
         out: &mut Rows,
     ) -> Result<()> {
-        out.resize(x.count(), matrix.packed.outputs());
+        out.overwrite(x.count(), matrix.packed.outputs());
         matrix.packed.multiply(workspace, &x.values, bias.map(Vec::as_slice), activation, &mut out.values);
         Ok(())
     }
@@ -318,10 +327,10 @@ impl Backend for Kernels {
                 kernels::add_layer_norm(&mut x.values, &residual.values, weight, bias, epsilon);
             }
             (NormKind::Rms, residual) => {
-                kernels::rms_norm(&mut x.values, residual.map(|residual| residual.values.as_slice()), weight, epsilon);
+                kernels::rms_norm(&mut x.values, residual.map(|residual| &*residual.values), weight, epsilon);
             }
             (NormKind::Deviation, residual) => {
-                let residual = residual.map(|residual| residual.values.as_slice());
+                let residual = residual.map(|residual| &*residual.values);
                 kernels::deviation_norm(&mut x.values, residual, weight, bias, epsilon);
             }
         }
@@ -362,7 +371,7 @@ impl Backend for Kernels {
     }
 
     fn multiply(&self, x: &mut Rows, y: &Rows) -> Result<()> {
-        x.values.iter_mut().zip(&y.values).for_each(|(x, y)| *x *= y);
+        x.values.iter_mut().zip(&*y.values).for_each(|(x, y)| *x *= y);
         Ok(())
     }
 
@@ -413,7 +422,7 @@ impl Backend for Kernels {
     fn ssru(&self, projected: &Rows, state: &mut Rows, out: &mut Rows) -> Result<()> {
         let (rows, width) = (projected.count(), projected.width / 2);
         state.resize(rows, width);
-        out.resize(rows, width);
+        out.overwrite(rows, width);
         kernels::ssru(&projected.values, &mut state.values, &mut out.values, width);
         Ok(())
     }
@@ -458,7 +467,7 @@ impl Backend for Kernels {
         match (score, memory) {
             (Score::Dot { scale, relative }, Memory::Dot { memory, heads, width }) => {
                 let (heads, width, stride) = (*heads, *width, queries.width);
-                out.resize(sentences.len(), width);
+                out.overwrite(sentences.len(), width);
                 let mut first = 0;
                 // Vectors of distances make of every query its own bias.
                 let together = if let Relative::Vectors(_) = relative { 1 } else { QUERIES };
@@ -493,7 +502,7 @@ impl Backend for Kernels {
             }
             (Score::Additive { energy }, Memory::Plain { spans, keys, values }) => {
                 let before = beside.map_or(0, |beside| beside.width);
-                out.resize(sentences.len(), before + values.width);
+                out.overwrite(sentences.len(), before + values.width);
                 let rows = out.values.chunks_exact_mut(before + values.width).zip(queries.iter());
                 for (row, ((out, query), &sentence)) in rows.zip(sentences).enumerate() {
                     let span = &spans[sentence];
@@ -568,7 +577,7 @@ impl Backend for Kernels {
     ) -> Result<()> {
         let Memory::Plain { spans, values, .. } = memory else { unreachable!("the memory was made for another score") };
         let before = beside.map_or(0, |beside| beside.width);
-        out.resize(sentences.len(), before + values.width);
+        out.overwrite(sentences.len(), before + values.width);
         let rows = out.values.chunks_exact_mut(before + values.width).enumerate();
         for ((row, out), &sentence) in rows.zip(sentences) {
             let span = &spans[sentence];
@@ -612,7 +621,7 @@ impl Backend for Kernels {
         let (weights, distances) = workspace.attention();
         cache.resize(slots.count() * width);
         weights.resize(heads * length, 0.0);
-        out.resize(projected.count(), width);
+        out.overwrite(projected.count(), width);
         for (row, (projected, out)) in projected.iter().zip(out.values.chunks_exact_mut(width)).enumerate() {
             let (query, key_value) = projected.split_at(width);
             let (key, value) = key_value.split_at(width);

@@ -9,6 +9,7 @@
 //!   any batch and on any number of threads.
 //! - [`Candle`] computes with candle tensors and layers, on the processor or a GPU.
 
+mod buffer;
 mod candle;
 mod cpu;
 mod slots;
@@ -143,6 +144,14 @@ impl Compute {
             (Some(backend), _) => Ok(backend),
             (None, Device::Cpu) => Ok(BackendName::Kernels),
             (None, _) => Ok(BackendName::Candle),
+        }
+    }
+
+    /// What computes, for people: `AMX kernels, int8`; `candle on cuda:0, f16`.
+    pub fn describe(&self) -> String {
+        match self.backend() {
+            Ok(BackendName::Candle) => format!("candle on {}, {}", self.device, self.precision),
+            _ => format!("{} kernels, {}", crate::kernels::describe(), self.precision),
         }
     }
 }

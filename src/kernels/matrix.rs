@@ -4,9 +4,9 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::digits::{self, Int8Operands};
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use super::simd::amx;
-use super::digits::{self, Int8Operands};
 use super::simd::{InstructionSet, LANES};
 use super::tile::{self, F32Operands, Output};
 use super::workspace::Scratch;
@@ -367,9 +367,13 @@ impl PackedMatrix {
                 // SAFETY: the caller's promise; there are `panels()` panels.
                 unsafe { tile::product_f32(set, operands, rows, panels, output) }
             }
-            (&Weights::Integers { digits, ref lines, ref scales, ref corrections }, LeftHandSide::Integers(x, row_scales)) => {
+            (
+                &Weights::Integers { digits, ref lines, ref scales, ref corrections },
+                LeftHandSide::Integers(x, row_scales),
+            ) => {
                 let groups = self.inputs.div_ceil(4);
-                let operands = Int8Operands { digits, x, row_scales, weights: lines.as_i8(), scales, corrections, groups };
+                let operands =
+                    Int8Operands { digits, x, row_scales, weights: lines.as_i8(), scales, corrections, groups };
                 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
                 if set == InstructionSet::Amx
                     && rows.len() >= tile::WORTH_TILES

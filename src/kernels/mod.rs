@@ -10,6 +10,8 @@ mod attention_memory;
 mod attention_scores;
 mod digits;
 mod elementwise;
+#[cfg(target_os = "linux")]
+mod large_pages;
 mod math;
 mod matrix;
 #[cfg(test)]
@@ -34,6 +36,8 @@ pub use elementwise::{
     Activation, add, add_layer_norm, deviation_norm, gru_gates, layer_norm, log_sum_exp, lstm_gates, rms_norm, sigmoid,
     softmax, ssru, tanh,
 };
+#[cfg(target_os = "linux")]
+pub use large_pages::LargePages;
 pub use matrix::{PackedMatrix, Packer, Precision, SharedBytes, StoredInt8};
 pub use ranking::{LogSumExp, Scored};
 pub use relative_bias::RelativeBias;

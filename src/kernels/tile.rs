@@ -121,17 +121,37 @@ impl Operands for F32Operands<'_> {
     }
 }
 
-/// Exact sums as [`Tiles::multiply`](super::simd::amx::Tiles::multiply) leaves them: of up to 32 rows and two panels, or of the two
-/// digits of up to sixteen rows and one panel.
+/// Exact sums of two panels as [`Tiles::multiply`](super::simd::amx::Tiles::multiply) leaves them: of up to 32 rows; or of the digits
+/// of up to sixteen rows, one panel after the other.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #[derive(Clone, Copy)]
 struct TileSums<'a> {
     digits: usize,
-    sums: &'a [i32; amx::SUMS],
+    sums: &'a [i32; 2 * amx::SUMS],
     first_row: usize,
     first_panel: usize,
     row_scales: &'a [f32],
     scales: &'a [f32],
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+impl TileSums<'_> {
+    /// The sum of a row and the outputs of a panel, each counted from the first, as a number without its scale.
+    #[inline(always)]
+    fn value<S: Simd, const DIGITS: usize>(self, simd: S, row: usize, panel: usize) -> S::F {
+        let sums = |tile: usize| {
+            let at = (tile * amx::TILE_ROWS + row % amx::TILE_ROWS) * LANES;
+            // SAFETY: a slice of sixteen numbers.
+            unsafe { simd.load_i32(self.sums[at..at + LANES].as_ptr()) }
+        };
+        // The same operations as after any other 8-bit product.
+        if DIGITS == 1 {
+            digits::value(simd, &[sums(row / amx::TILE_ROWS * 2 + panel)])
+        } else {
+            let first = 4 * panel;
+            digits::value(simd, &[sums(first), simd.add_i32(sums(first + 1), sums(first + 2)), sums(first + 3)])
+        }
+    }
 }
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -149,16 +169,10 @@ impl Operands for TileSums<'_> {
             let scale = simd.read(&self.scales[(panel + p) * LANES..]);
             for (m, out) in out.iter_mut().enumerate() {
                 let (r, column) = (row + m - self.first_row, panel + p - self.first_panel);
-                let sums = |tile: usize| {
-                    let at = (tile * amx::TILE_ROWS + r % amx::TILE_ROWS) * LANES;
-                    // SAFETY: a slice of sixteen numbers.
-                    unsafe { simd.load_i32(self.sums[at..at + LANES].as_ptr()) }
-                };
-                // The same operations as after any other 8-bit product.
                 let value = if self.digits == 1 {
-                    digits::value(simd, &[sums(r / amx::TILE_ROWS * 2 + column)])
+                    self.value::<S, 1>(simd, r, column)
                 } else {
-                    digits::value(simd, &[sums(0), simd.add_i32(sums(1), sums(2)), sums(3)])
+                    self.value::<S, 2>(simd, r, column)
                 };
                 out[p] = simd.mul(value, simd.mul(scale, simd.splat(self.row_scales[row + m])));
             }
@@ -178,7 +192,64 @@ impl Operands for TileSums<'_> {
 }
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-dispatch!(unsafe fn scale_sums(sums: TileSums<'_>, rows: Range<usize>, panels: Range<usize>, output: Output<'_>) = product);
+dispatch!(unsafe fn scale_sums(sums: TileSums<'_>, rows: Range<usize>, output: Output<'_>) = scale_sums_generic);
+
+/// Makes outputs of exact sums.
+///
+/// # Safety
+/// As for [`product`].
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[inline(always)]
+unsafe fn scale_sums_generic<S: Simd>(simd: S, sums: TileSums<'_>, rows: Range<usize>, output: Output<'_>) {
+    let panels = sums.first_panel..sums.first_panel + 2;
+    let whole = panels.end * LANES <= output.outputs;
+    match (output.activation, sums.digits) {
+        // SAFETY: the caller's promise; both panels are whole.
+        (Activation::Identity, 1) if whole => unsafe { store_sums::<S, 1>(simd, sums, rows, output, |x| x) },
+        // SAFETY: as above.
+        (Activation::Identity, _) if whole => unsafe { store_sums::<S, 2>(simd, sums, rows, output, |x| x) },
+        // SAFETY: as above.
+        (Activation::Relu, 1) if whole => unsafe {
+            store_sums::<S, 1>(simd, sums, rows, output, |x| Relu.apply(simd, x));
+        },
+        // SAFETY: as above.
+        (Activation::Relu, _) if whole => unsafe {
+            store_sums::<S, 2>(simd, sums, rows, output, |x| Relu.apply(simd, x));
+        },
+        // SAFETY: the caller's promise.
+        _ => unsafe { product(simd, sums, rows, panels, output) },
+    }
+}
+
+/// [`scale_sums_generic`] for two whole panels, which are two lines of a row side by side.
+///
+/// # Safety
+/// As for [`product`].
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[inline(always)]
+unsafe fn store_sums<S: Simd, const DIGITS: usize>(
+    simd: S,
+    sums: TileSums<'_>,
+    rows: Range<usize>,
+    output: Output<'_>,
+    activation: impl Fn(S::F) -> S::F,
+) {
+    let first = sums.first_panel * LANES;
+    let of_panels = |values: &[f32]| [simd.read(&values[first..]), simd.read(&values[first + LANES..])];
+    let (scales, bias) = (of_panels(sums.scales), output.bias.map(of_panels));
+    for (row, &row_scale) in rows.clone().zip(&sums.row_scales[rows]) {
+        let row_scale = simd.splat(row_scale);
+        for panel in 0..2 {
+            let exact = sums.value::<S, DIGITS>(simd, row - sums.first_row, panel);
+            let mut value = simd.mul(exact, simd.mul(scales[panel], row_scale));
+            if let Some(bias) = bias {
+                value = simd.add(value, bias[panel]);
+            }
+            // SAFETY: the caller's promise.
+            unsafe { simd.store(output.at(row, first + panel * LANES), activation(value)) };
+        }
+    }
+}
 
 /// Rows from which on tiles are faster than vectors; below, both wait for the weights.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -201,49 +272,53 @@ pub(super) unsafe fn product_int8_tiles(
     output: Output<'_>,
 ) {
     #[repr(align(64))]
-    struct Sums([i32; amx::SUMS]);
+    struct Sums([i32; 2 * amx::SUMS]);
     let set = InstructionSet::Amx;
     let Int8Operands { digits, x, row_scales, weights, scales, corrections, groups } = operands;
-    // Two tiles of rows by two panels, or the digits of half of them.
+    // Two tiles of rows by two panels at a time, or the digits of one tile of rows by those of one panel.
     let (strip_rows, width) = (2 * amx::TILE_ROWS / digits, 2 / digits);
     let stride = digits * groups * 4;
     let below = if digits == 1 { amx::TILE_ROWS * stride } else { groups * 4 };
     assert!(groups.is_multiple_of(amx::TILE_GROUPS) && (rows.end + amx::TILE_ROWS) * stride <= x.len());
     assert!(panels.end * LANES * stride <= weights.len() && panels.end * digits * LANES <= corrections.len());
-    let mut sums = Sums([0; amx::SUMS]);
-    let pairs = panels.start..panels.start + panels.len() / width * width;
+    let mut sums = Sums([0; 2 * amx::SUMS]);
+    let pairs = panels.start..panels.start + panels.len() / 2 * 2;
     {
         // SAFETY: this processor runs the instruction set.
         let tiles = unsafe { amx::Tiles::configure() };
         let block_rows = (ROW_BLOCK / stride).max(1).next_multiple_of(strip_rows);
         for block in rows.clone().step_by(block_rows) {
             let block = block..rows.end.min(block + block_rows);
-            for panel in pairs.clone().step_by(width) {
+            for panel in pairs.clone().step_by(2) {
                 for row in block.clone().step_by(strip_rows) {
-                    let strip = row..block.end.min(row + strip_rows);
+                    let (strip, pair) = (row..block.end.min(row + strip_rows), panel..panel + 2);
                     // Lines of one column lie far apart; without this each of them is waited for when it is written.
                     for row in strip.clone() {
                         // SAFETY: the row and the first output of a panel lie in the destination.
                         unsafe { amx::prefetch_to_write(output.at(row, panel * LANES)) };
                     }
-                    // SAFETY: the rows, with those behind the last, and the panels exist, as asserted above.
-                    unsafe {
-                        tiles.multiply(
-                            digits == 2 || strip.len() > amx::TILE_ROWS,
-                            x.as_ptr().add(row * stride),
-                            below,
-                            stride,
-                            weights.as_ptr().add(panel * LANES * stride),
-                            groups / amx::TILE_GROUPS,
-                            corrections.as_ptr().add(panel * digits * LANES),
-                            operands.address(panel + width),
-                            sums.0.as_mut_ptr(),
-                        );
+                    for (sums, panel) in
+                        sums.0.as_chunks_mut::<{ amx::SUMS }>().0.iter_mut().zip(pair.clone().step_by(width))
+                    {
+                        // SAFETY: the rows, with those behind the last, and the panels exist, as asserted above.
+                        unsafe {
+                            tiles.multiply(
+                                digits == 2 || strip.len() > amx::TILE_ROWS,
+                                x.as_ptr().add(row * stride),
+                                below,
+                                stride,
+                                weights.as_ptr().add(panel * LANES * stride),
+                                groups / amx::TILE_GROUPS,
+                                corrections.as_ptr().add(panel * digits * LANES),
+                                operands.address(panel + 2),
+                                sums.as_mut_ptr(),
+                            );
+                        }
                     }
                     let sums =
                         TileSums { digits, sums: &sums.0, first_row: row, first_panel: panel, row_scales, scales };
                     // SAFETY: the caller's promise about `output`.
-                    unsafe { scale_sums(set, sums, strip, panel..panel + width, output) };
+                    unsafe { scale_sums(set, sums, strip, output) };
                 }
             }
         }

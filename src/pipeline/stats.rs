@@ -28,13 +28,15 @@ pub struct Stats {
     pub tokens_per_second: f64,
     /// Loading the model.
     pub load_seconds: f64,
+    /// What computed, for people: `AMX kernels, int8`.
+    pub computed_by: String,
     /// Most memory the process ever held, in bytes, where the system tells.
     pub peak_memory_bytes: Option<u64>,
 }
 
 impl Stats {
-    /// The figures of a run whose model took `load` to load. Peak memory is that of this moment.
-    pub fn new(summary: &Summary, load: Duration) -> Self {
+    /// The figures of a run whose model took `load` to load and was computed by that. Peak memory is that of this moment.
+    pub fn new(summary: &Summary, load: Duration, computed_by: String) -> Self {
         let seconds = summary.duration.as_secs_f64();
         let per_second = |count: u64| if seconds > 0.0 { count as f64 / seconds } else { 0.0 };
         Self {
@@ -48,6 +50,7 @@ impl Stats {
             lines_per_second: per_second(summary.lines),
             tokens_per_second: per_second(summary.target_tokens),
             load_seconds: load.as_secs_f64(),
+            computed_by,
             peak_memory_bytes: peak_memory(),
         }
     }
@@ -67,13 +70,14 @@ impl fmt::Display for Stats {
         }
         write!(
             f,
-            "; {} source and {} target tokens in {:.2} s ({:.1} lines/s, {:.1} tokens/s); loaded in {:.2} s",
+            "; {} source and {} target tokens in {:.2} s ({:.1} lines/s, {:.1} tokens/s); loaded in {:.2} s; {}",
             self.source_tokens,
             self.target_tokens,
             self.seconds,
             self.lines_per_second,
             self.tokens_per_second,
-            self.load_seconds
+            self.load_seconds,
+            self.computed_by
         )?;
         match self.peak_memory_bytes {
             Some(bytes) => write!(f, "; peak memory {:.1} MiB", bytes as f64 / f64::from(1 << 20)),
@@ -111,26 +115,30 @@ mod tests {
         }
     }
 
+    fn figures(summary: &Summary, load: Duration) -> Stats {
+        Stats::new(summary, load, "AVX2 kernels, f32".to_owned())
+    }
+
     #[test]
     fn text_names_the_figures() {
-        let stats = Stats { peak_memory_bytes: Some(5 << 20), ..Stats::new(&summary(), Duration::from_millis(250)) };
+        let stats = Stats { peak_memory_bytes: Some(5 << 20), ..figures(&summary(), Duration::from_millis(250)) };
         assert_eq!(
             stats.to_string(),
             "10 lines, 1 blank; 90 source and 100 target tokens in 2.00 s (5.0 lines/s, 50.0 tokens/s); \
-             loaded in 0.25 s; peak memory 5.0 MiB"
+             loaded in 0.25 s; AVX2 kernels, f32; peak memory 5.0 MiB"
         );
     }
 
     #[test]
     fn json_has_the_same_figures() {
-        let json: serde_json::Value = serde_json::from_str(&Stats::new(&summary(), Duration::ZERO).to_json()).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&figures(&summary(), Duration::ZERO).to_json()).unwrap();
         assert_eq!((&json["lines"], &json["tokens_per_second"]), (&10.into(), &50.0.into()));
     }
 
     #[test]
     fn an_empty_run_has_no_speed() {
         let empty = Summary { lines: 0, target_tokens: 0, duration: Duration::ZERO, ..summary() };
-        assert_eq!(Stats::new(&empty, Duration::ZERO).tokens_per_second, 0.0);
+        assert_eq!(figures(&empty, Duration::ZERO).tokens_per_second, 0.0);
     }
 
     #[cfg(target_os = "linux")]

@@ -31,6 +31,7 @@ mod gru_published_size;
 #[cfg(feature = "hub")]
 mod hub;
 mod input_contents;
+mod instruction_sets;
 mod layouts;
 #[cfg(target_os = "linux")]
 mod loading_memory;

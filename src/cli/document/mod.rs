@@ -270,7 +270,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
         );
         texts.linked.fill(false);
     }
-    arguments.shown.apply(&mut plan, load_time);
+    arguments.shown.apply(&mut plan, translator.compute(), load_time);
     plan.shown.waiting = false;
     plan.shown.resuming = arguments.resume;
     let job = job(translator, &arguments)?;

@@ -40,11 +40,30 @@ pub enum InstructionSet {
     Portable,
 }
 
+/// What [`InstructionSet::detect`] gives, once it is decided.
+static IN_USE: OnceLock<InstructionSet> = OnceLock::new();
+
 impl InstructionSet {
-    /// The best instruction set of this processor, found once.
+    /// The best instruction set of this processor, found once; or the one that was chosen before.
     pub fn detect() -> Self {
-        static DETECTED: OnceLock<InstructionSet> = OnceLock::new();
-        *DETECTED.get_or_init(|| Self::available().next().unwrap_or(Self::Portable))
+        *IN_USE.get_or_init(|| Self::available().next().unwrap_or(Self::Portable))
+    }
+
+    /// Makes the kernels use this one, so that what another machine does can be repeated here. False if this processor cannot
+    /// run it, or if kernels already ran with another.
+    pub fn choose(self) -> bool {
+        self.runs_here() && *IN_USE.get_or_init(|| self) == self
+    }
+
+    /// A name to be typed: `amx`, `avx512-vnni`, `avx-vnni`, `avx2`, `portable`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Amx => "amx",
+            Self::Avx512Vnni => "avx512-vnni",
+            Self::AvxVnni => "avx-vnni",
+            Self::Avx2 => "avx2",
+            Self::Portable => "portable",
+        }
     }
 
     /// The instruction sets this processor can run, best first. Always ends with [`InstructionSet::Portable`].
