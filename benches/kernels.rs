@@ -47,6 +47,11 @@ fn product_int8_2048_by_512(bencher: Bencher, rows: usize) {
     product(bencher, Precision::Int8, rows, 4 * WIDTH, WIDTH);
 }
 
+#[divan::bench(args = [1, 4, 16, 64, 256])]
+fn product_int16_512_by_2048(bencher: Bencher, rows: usize) {
+    product(bencher, Precision::Int16, rows, WIDTH, 4 * WIDTH);
+}
+
 fn top_k(bencher: Bencher, precision: Precision, rows: usize, k: usize, normalise: LogSumExp) {
     let matrix = PackedMatrix::pack(&numbers(VOCABULARY * WIDTH), VOCABULARY, WIDTH, precision);
     let (x, bias) = (numbers(rows * WIDTH), numbers(VOCABULARY));

@@ -117,9 +117,11 @@ impl Candle {
         let name = compute.device;
         let dtype = match (compute.precision, name) {
             (Precision::F32, _) => DType::F32,
-            (Precision::Int8, _) => {
-                let problem = "--precision int8 is computed by the kernels only: leave out --backend and --device";
-                return Err(Error::Usage(problem.to_owned()));
+            (precision @ (Precision::Int8 | Precision::Int16), _) => {
+                let problem = format!(
+                    "--precision {precision} is computed by the kernels only: leave out --backend and --device"
+                );
+                return Err(Error::Usage(problem));
             }
             (precision, Device::Cpu) => {
                 let problem = format!("--precision {precision} is for GPUs; candle computes in f32 on the CPU");

@@ -40,8 +40,10 @@ impl Kernels {
         let precision = match precision {
             Precision::F32 => kernels::Precision::F32,
             Precision::Int8 => kernels::Precision::Int8,
+            Precision::Int16 => kernels::Precision::Int16,
             Precision::F16 | Precision::Bf16 => {
-                let problem = format!("--precision {precision} is for GPUs; on the CPU use f32, or int8 for speed");
+                let problem =
+                    format!("--precision {precision} is for GPUs; on the CPU use f32, or int16 or int8 for speed");
                 return Err(Error::Usage(problem));
             }
         };
@@ -65,7 +67,9 @@ impl Matrix {
 
     /// The screen, if there is one by now. Whoever searches for the last time without makes it; nobody waits for him.
     fn screen(&self) -> Option<&Screen> {
-        if self.packed.precision() != kernels::Precision::F32 || self.packed.outputs() < WORTH_SCREENING {
+        let can_be_screened = self.packed.precision() == kernels::Precision::F32
+            && self.packed.inputs() <= kernels::Precision::Int8.most_inputs();
+        if !can_be_screened || self.packed.outputs() < WORTH_SCREENING {
             return None;
         }
         self.screen.get().or_else(|| {
@@ -162,7 +166,7 @@ enum Cache {
 impl Cache {
     fn new(precision: kernels::Precision) -> Self {
         match precision {
-            kernels::Precision::F32 => Self::F32(Vec::new(), Vec::new()),
+            kernels::Precision::F32 | kernels::Precision::Int16 => Self::F32(Vec::new(), Vec::new()),
             kernels::Precision::Int8 => Self::F16(Vec::new(), Vec::new()),
         }
     }
@@ -236,13 +240,21 @@ impl Backend for Kernels {
     type Past = Past;
 
     fn matrix(&self, outputs: usize, inputs: usize, read: &mut dyn FnMut(RowSink<'_>) -> Result<()>) -> Result<Matrix> {
+        let most = self.precision.most_inputs();
+        if inputs > most {
+            let precision = format!("{:?}", self.precision).to_lowercase();
+            let problem = format!(
+                "--precision {precision} takes matrices of up to {most} inputs, and the model has one of {inputs}: use f32"
+            );
+            return Err(Error::Usage(problem));
+        }
         let mut packer = Packer::new(outputs, inputs, self.precision);
         read(&mut |rows| packer.push(rows))?;
         Ok(Matrix::new(packer.finish()))
     }
 
     fn stored_int8(&self, inputs: usize, parts: &[StoredInt8]) -> Option<Matrix> {
-        let wanted = self.precision == kernels::Precision::Int8;
+        let wanted = self.precision == kernels::Precision::Int8 && inputs <= self.precision.most_inputs();
         wanted.then(|| Matrix::new(PackedMatrix::from_stored(inputs, parts)))
     }
 

@@ -40,6 +40,8 @@ pub enum Precision {
     Bf16,
     /// 8-bit weights and activations with exact sums, on the CPU kernels.
     Int8,
+    /// 16-bit weights and activations, each of two 8-bit digits, with exact sums, on the CPU kernels.
+    Int16,
 }
 
 impl fmt::Display for Precision {
@@ -49,6 +51,7 @@ impl fmt::Display for Precision {
             Self::F16 => "f16",
             Self::Bf16 => "bf16",
             Self::Int8 => "int8",
+            Self::Int16 => "int16",
         })
     }
 }

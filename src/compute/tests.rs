@@ -529,6 +529,7 @@ fn what_a_backend_does_not_compute_is_refused_in_words() {
     let candle = |precision, device| Compute { precision, device, ..Compute::default() };
     let refused = |compute: Compute| Candle::new(&compute).unwrap_err().to_string();
     assert!(refused(candle(Precision::Int8, Device::Cpu)).contains("int8 is computed by the kernels only"));
+    assert!(refused(candle(Precision::Int16, Device::Cpu)).contains("int16 is computed by the kernels only"));
     assert!(refused(candle(Precision::F16, Device::Cpu)).contains("f16 is for GPUs"));
     assert!(Kernels::new(Precision::Bf16).unwrap_err().to_string().contains("bf16 is for GPUs"));
     if !cfg!(feature = "cuda") {

@@ -13,7 +13,7 @@ use half::f16;
 
 /// Keys and values of all sentences of a batch, for one layer.
 ///
-/// In [`Precision::F32`] they are stored as they are, in [`Precision::Int8`] in half precision: this memory is read once
+/// In [`Precision::F32`] and [`Precision::Int16`] they are stored as they are, in [`Precision::Int8`] in half precision: this memory is read once
 /// for every token, and half of it is read twice as fast.
 #[derive(Debug)]
 pub struct AttentionMemory {
@@ -78,7 +78,7 @@ impl AttentionMemory {
             first_row += length;
         }
         let store = match precision {
-            Precision::F32 => Store::F32(store),
+            Precision::F32 | Precision::Int16 => Store::F32(store),
             Precision::Int8 => {
                 let mut half = vec![f16::ZERO; store.len()];
                 to_f16(&store, &mut half);

@@ -4,10 +4,11 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::digits::{self, Int8Operands};
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use super::simd::amx;
 use super::simd::{InstructionSet, LANES};
-use super::tile::{self, F32Operands, Int8Operands, Output};
+use super::tile::{self, F32Operands, Output};
 use super::workspace::Scratch;
 use super::{Activation, Workspace};
 
@@ -19,14 +20,35 @@ pub enum Precision {
     F32,
     /// 8-bit weights with one scale per output, 8-bit activations with one scale per row, exact 32-bit sums.
     Int8,
+    /// The same with 16 bits: weights and activations are integers of two 8-bit digits, and sums are as exact.
+    Int16,
+}
+
+impl Precision {
+    /// 8-bit digits of an integer; none of floats.
+    const fn digits(self) -> usize {
+        match self {
+            Self::F32 => 0,
+            Self::Int8 => 1,
+            Self::Int16 => 2,
+        }
+    }
+
+    /// The most inputs a matrix may have: with more, exact sums would not fit 32 bits.
+    pub const fn most_inputs(self) -> usize {
+        match self {
+            Self::F32 => usize::MAX,
+            Self::Int8 | Self::Int16 => digits::most_inputs(self.digits()),
+        }
+    }
 }
 
 /// A weight matrix `[outputs, inputs]` (the layout of a PyTorch `Linear`), packed for `y = x Wᵀ`.
 ///
 /// There is one copy of the weights: panels of sixteen outputs, in which the inputs follow one another (for int8 in
-/// groups of four). The same copy serves one row, many rows, and embedding look-ups. In `f32` each output element is
+/// groups of four, for int16 first the high digits and then the low ones). The same copy serves one row, many rows, and embedding look-ups. In `f32` each output element is
 /// one chain of fused multiply-adds over the inputs in index order, whatever the number of rows or threads and whatever
-/// the instruction set; in int8 the sums are exact integers.
+/// the instruction set; in int8 and int16 the sums are exact integers.
 #[derive(Debug)]
 pub struct PackedMatrix {
     outputs: usize,
@@ -38,12 +60,14 @@ pub struct PackedMatrix {
 enum Weights {
     /// Panels `[panel][input][lane]`, zeros beyond the last output.
     F32(Vec<Line>),
-    /// Panels `[panel][group of 4 inputs][lane][4]`, zeros beyond the last output and input.
-    Int8 {
+    /// Integers of one or two digits in panels `[panel][digit][group of 4 inputs][lane][4]`, zeros beyond the last output and
+    /// input.
+    Integers {
+        digits: usize,
         lines: Panels,
         /// One for each output, zeros up to whole panels.
         scales: Vec<f32>,
-        /// `-128 · Σ weights` likewise.
+        /// `-128 · Σ weights` likewise, `[panel][digit][lane]`.
         corrections: Vec<i32>,
     },
 }
@@ -51,7 +75,7 @@ enum Weights {
 /// Bytes that several matrices take their panels from: a file in memory.
 pub type SharedBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
-/// Where the panels of an int8 matrix lie.
+/// Where the panels of integers lie.
 enum Panels {
     Own(Vec<Line>),
     Shared(SharedBytes, Range<usize>),
@@ -201,12 +225,12 @@ impl PackedMatrix {
             }
             Panels::Own(lines)
         };
-        Self { outputs, inputs, weights: Weights::Int8 { lines, scales, corrections } }
+        Self { outputs, inputs, weights: Weights::Integers { digits: 1, lines, scales, corrections } }
     }
 
-    /// What a file is to keep of an int8 matrix: panels, scales and sums as in [`StoredInt8`]; `None` of one in `f32`.
+    /// What a file is to keep of an int8 matrix: panels, scales and sums as in [`StoredInt8`]; `None` of any other.
     pub fn stored(&self) -> Option<(&[i8], &[f32], Vec<i32>)> {
-        let Weights::Int8 { lines, scales, corrections } = &self.weights else { return None };
+        let Weights::Integers { digits: 1, lines, scales, corrections } = &self.weights else { return None };
         let sums = corrections[..self.outputs].iter().map(|correction| correction / -128).collect();
         Some((lines.as_i8(), &scales[..self.outputs], sums))
     }
@@ -225,12 +249,13 @@ impl PackedMatrix {
     pub fn precision(&self) -> Precision {
         match self.weights {
             Weights::F32(_) => Precision::F32,
-            Weights::Int8 { .. } => Precision::Int8,
+            Weights::Integers { digits: 1, .. } => Precision::Int8,
+            Weights::Integers { .. } => Precision::Int16,
         }
     }
 
-    /// Copies row `output` of the weight, `[inputs]`, into `into`: an embedding look-up in a tied matrix. An int8
-    /// matrix gives back the values its products use.
+    /// Copies row `output` of the weight, `[inputs]`, into `into`: an embedding look-up in a tied matrix. A matrix
+    /// of integers gives back the values its products use.
     ///
     /// # Panics
     /// If there is no such output or `into.len() != inputs`.
@@ -243,12 +268,13 @@ impl PackedMatrix {
                 let panel = &lines[panel * self.inputs..][..self.inputs];
                 into.iter_mut().zip(panel).for_each(|(into, line)| *into = line.0[lane]);
             }
-            Weights::Int8 { lines, scales, .. } => {
+            &Weights::Integers { digits, ref lines, ref scales, .. } => {
                 let groups = self.inputs.div_ceil(4);
-                let panel = &lines.as_i8()[panel * groups * 64..][..groups * 64];
-                for (into, group) in into.chunks_mut(4).zip(panel.chunks_exact(64)) {
-                    let values = &group[lane * 4..][..4];
-                    into.iter_mut().zip(values).for_each(|(into, &w)| *into = f32::from(w) * scales[output]);
+                let panel = &lines.as_i8()[panel * digits * groups * 64..][..digits * groups * 64];
+                for (input, into) in into.iter_mut().enumerate() {
+                    let at = input / 4 * 64 + lane * 4 + input % 4;
+                    let integer = digits::integer((0..digits).map(|digit| panel[digit * groups * 64 + at]));
+                    *into = integer * scales[output];
                 }
             }
         }
@@ -312,16 +338,14 @@ impl PackedMatrix {
         rows: usize,
         scratch: &'a mut Scratch,
     ) -> LeftHandSide<'a> {
-        if let Weights::F32(_) = self.weights {
-            return LeftHandSide::F32(x);
-        }
+        let Weights::Integers { digits, .. } = self.weights else { return LeftHandSide::F32(x) };
         // Tiles read whole sixteens of rows.
         let behind = if set == InstructionSet::Amx { 16 } else { 0 };
-        let size = (rows + behind) * self.inputs.next_multiple_of(4);
+        let size = (rows + behind) * digits * self.inputs.next_multiple_of(4);
         let quantised = at_least(&mut scratch.quantised, size);
         let scales = at_least(&mut scratch.row_scales, rows);
-        tile::quantise_rows(set, x, self.inputs, set.activation_offset(), quantised, scales);
-        LeftHandSide::Int8(quantised, scales)
+        digits::quantise_rows(set, x, self.inputs, digits, set.activation_offset(), quantised, scales);
+        LeftHandSide::Integers(quantised, scales)
     }
 
     /// Computes `rows` by `panels` of the product into `output`.
@@ -343,9 +367,13 @@ impl PackedMatrix {
                 // SAFETY: the caller's promise; there are `panels()` panels.
                 unsafe { tile::product_f32(set, operands, rows, panels, output) }
             }
-            (Weights::Int8 { lines, scales, corrections }, LeftHandSide::Int8(x, row_scales)) => {
+            (
+                &Weights::Integers { digits, ref lines, ref scales, ref corrections },
+                LeftHandSide::Integers(x, row_scales),
+            ) => {
                 let groups = self.inputs.div_ceil(4);
-                let operands = Int8Operands { x, row_scales, weights: lines.as_i8(), scales, corrections, groups };
+                let operands =
+                    Int8Operands { digits, x, row_scales, weights: lines.as_i8(), scales, corrections, groups };
                 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
                 if set == InstructionSet::Amx
                     && rows.len() >= tile::WORTH_TILES
@@ -355,7 +383,7 @@ impl PackedMatrix {
                     return unsafe { tile::product_int8_tiles(operands, rows, panels, output) };
                 }
                 // SAFETY: as above.
-                unsafe { tile::product_int8(set, operands, rows, panels, output) }
+                unsafe { digits::product_int8(set, operands, rows, panels, output) }
             }
             _ => unreachable!("the left-hand side was prepared for another matrix"),
         }
@@ -370,8 +398,8 @@ pub(super) const WORTH_FORKING: usize = 1 << 16;
 pub(super) enum LeftHandSide<'a> {
     /// `[rows, inputs]`.
     F32(&'a [f32]),
-    /// `[rows, inputs rounded up to 4]` and the scale of each row.
-    Int8(&'a [u8], &'a [f32]),
+    /// `[rows, digits, inputs rounded up to 4]` and the scale of each row.
+    Integers(&'a [u8], &'a [f32]),
 }
 
 /// The first `size` elements of a buffer that grows as needed and never shrinks.
@@ -388,7 +416,7 @@ pub struct Packer {
     matrix: PackedMatrix,
     /// Rows packed so far.
     filled: usize,
-    /// One row in 8 bits.
+    /// One row in digits.
     quantised: Vec<u8>,
 }
 
@@ -396,19 +424,22 @@ impl Packer {
     /// Begins a matrix of the given size.
     ///
     /// # Panics
-    /// If a size is zero.
+    /// If a size is zero or there are more than [`Precision::most_inputs`].
     pub fn new(outputs: usize, inputs: usize, precision: Precision) -> Self {
         assert!(outputs > 0 && inputs > 0, "an empty matrix cannot be packed");
+        assert!(inputs <= precision.most_inputs(), "too many inputs for exact sums");
+        let digits = precision.digits();
         let (panels, groups) = (outputs.div_ceil(LANES), inputs.div_ceil(4));
         let weights = match precision {
             Precision::F32 => Weights::F32(zero_lines(panels * inputs)),
-            Precision::Int8 => Weights::Int8 {
-                lines: Panels::Own(zero_lines(panels * groups)),
+            Precision::Int8 | Precision::Int16 => Weights::Integers {
+                digits,
+                lines: Panels::Own(zero_lines(panels * digits * groups)),
                 scales: vec![0.0; panels * LANES],
-                corrections: vec![0; panels * LANES],
+                corrections: vec![0; panels * digits * LANES],
             },
         };
-        Self { matrix: PackedMatrix { outputs, inputs, weights }, filled: 0, quantised: vec![0; groups * 4] }
+        Self { matrix: PackedMatrix { outputs, inputs, weights }, filled: 0, quantised: vec![0; digits * groups * 4] }
     }
 
     /// Adds the next rows, `[any number, inputs]`.
@@ -420,26 +451,27 @@ impl Packer {
         assert_eq!(rows.len() % inputs, 0, "not whole rows");
         assert!(self.filled + rows.len() / inputs <= self.matrix.outputs, "more rows than outputs");
         for row in rows.chunks_exact(inputs) {
-            let (panel, lane) = (self.filled / LANES, self.filled % LANES);
+            let (panel_index, lane) = (self.filled / LANES, self.filled % LANES);
             match &mut self.matrix.weights {
                 Weights::F32(lines) => {
-                    let panel = &mut lines[panel * inputs..][..inputs];
+                    let panel = &mut lines[panel_index * inputs..][..inputs];
                     panel.iter_mut().zip(row).for_each(|(line, &w)| line.0[lane] = w);
                 }
-                Weights::Int8 { lines, scales, corrections } => {
+                &mut Weights::Integers { digits, ref mut lines, ref mut scales, ref mut corrections } => {
                     let scale = &mut scales[self.filled..=self.filled];
-                    tile::quantise_rows(InstructionSet::detect(), row, inputs, 0, &mut self.quantised, scale);
+                    digits::quantise_rows(InstructionSet::detect(), row, inputs, digits, 0, &mut self.quantised, scale);
                     let Panels::Own(lines) = lines else { unreachable!("a packer packs into lines of its own") };
-                    let panel = &mut as_i8_mut(lines)[panel * self.quantised.len() * LANES..];
-                    let mut sum = 0;
-                    for (group, values) in
-                        panel.as_chunks_mut::<64>().0.iter_mut().zip(self.quantised.as_chunks::<4>().0)
-                    {
-                        let values = values.map(|byte| byte as i8);
-                        group[lane * 4..][..4].copy_from_slice(&values);
-                        sum += values.iter().map(|&value| i32::from(value)).sum::<i32>();
+                    let panel = &mut as_i8_mut(lines)[panel_index * self.quantised.len() * LANES..];
+                    let mut groups = panel.as_chunks_mut::<64>().0.iter_mut();
+                    for (digit, values) in self.quantised.chunks_exact(self.quantised.len() / digits).enumerate() {
+                        let mut sum = 0;
+                        for (values, group) in values.as_chunks::<4>().0.iter().zip(&mut groups) {
+                            let values = values.map(|byte| byte as i8);
+                            group[lane * 4..][..4].copy_from_slice(&values);
+                            sum += values.iter().map(|&value| i32::from(value)).sum::<i32>();
+                        }
+                        corrections[(panel_index * digits + digit) * LANES + lane] = -128 * sum;
                     }
-                    corrections[self.filled] = -128 * sum;
                 }
             }
             self.filled += 1;

@@ -8,6 +8,7 @@
 mod attention;
 mod attention_memory;
 mod attention_scores;
+mod digits;
 mod elementwise;
 #[cfg(target_os = "linux")]
 mod large_pages;

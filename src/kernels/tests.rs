@@ -9,6 +9,8 @@ use super::{
 };
 use std::sync::Arc;
 
+mod int16;
+
 /// A fixed pseudo-random sequence (SplitMix64) in -1..1.
 fn random(length: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -178,11 +180,13 @@ fn int8_product_does_not_saturate() {
 }
 
 #[test]
-fn zero_rows_stay_zero_in_int8() {
-    let matrix = PackedMatrix::pack(&random(40 * 30, 7), 40, 30, Precision::Int8);
-    let mut out = vec![1.0; 40];
-    matrix.multiply(&mut Workspace::new(1), &[0.0; 30], None, Activation::Identity, &mut out);
-    assert_eq!(out, [0.0; 40]);
+fn zero_rows_stay_zero_in_integers() {
+    for precision in [Precision::Int8, Precision::Int16] {
+        let matrix = PackedMatrix::pack(&random(40 * 30, 7), 40, 30, precision);
+        let mut out = vec![1.0; 40];
+        matrix.multiply(&mut Workspace::new(1), &[0.0; 30], None, Activation::Identity, &mut out);
+        assert_eq!(out, [0.0; 40], "{precision:?}");
+    }
 }
 
 #[test]
@@ -191,7 +195,7 @@ fn a_row_does_not_depend_on_its_batch_or_the_threads() {
     let weight = random(outputs * inputs, 8);
     let x = random(rows * inputs, 9);
     for set in InstructionSet::available() {
-        for precision in [Precision::F32, Precision::Int8] {
+        for precision in [Precision::F32, Precision::Int8, Precision::Int16] {
             let matrix = PackedMatrix::pack(&weight, outputs, inputs, precision);
             let product = |threads, x: &[f32]| {
                 let mut out = vec![0.0; x.len() / inputs * outputs];
@@ -252,6 +256,10 @@ fn row_gives_the_weights_back() {
         assert_eq!(row, expected);
         PackedMatrix::pack(&weight, outputs, inputs, Precision::Int8).row(output, &mut row);
         assert_close(&row, expected, 0.5 / 127.0 + 1e-6, "int8 row");
+        PackedMatrix::pack(&weight, outputs, inputs, Precision::Int16).row(output, &mut row);
+        let (digits, scale) = plain::quantise_int16(expected);
+        let used: Vec<f32> = digits.iter().map(|[high, low]| (255 * high + low) as f32 * scale).collect();
+        assert_eq!(row, used, "int16 row");
     }
 }
 
@@ -281,7 +289,7 @@ fn top_k_is_the_head_of_the_sorted_scores() {
 fn top_k_does_not_depend_on_batch_or_threads() {
     let (outputs, inputs, rows, k) = (2000, 40, 11, 4);
     let x = random(rows * inputs, 18);
-    for precision in [Precision::F32, Precision::Int8] {
+    for precision in [Precision::F32, Precision::Int8, Precision::Int16] {
         let matrix = PackedMatrix::pack(&random(outputs * inputs, 19), outputs, inputs, precision);
         let run = |threads, x: &[f32]| {
             let (mut best, mut sums) = (Vec::new(), Vec::new());

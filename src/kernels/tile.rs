@@ -4,6 +4,8 @@
 //! so results do not depend on how many rows or outputs are computed together.
 
 use super::Activation;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use super::digits::{self, Int8Operands};
 use super::math::{self, LaneFunction, Relu, Swish, Tanh};
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use super::simd::{InstructionSet, amx};
@@ -16,6 +18,9 @@ pub(super) const PANEL_BLOCK: usize = 24;
 
 /// One operand pair: rows of activations and the packed weights.
 pub(super) trait Operands: Copy {
+    /// Vectors of sums that make one vector of the product.
+    const SUMS: usize = 1;
+
     /// The products of rows `row..row + M` with panels `panel..panel + P`, without bias.
     ///
     /// While it computes, the lines of `upcoming` are brought into the second-level cache: weights needed soon.
@@ -33,7 +38,7 @@ pub(super) trait Operands: Copy {
     /// Where a panel begins; only to be prefetched.
     fn address(self, panel: usize) -> *const u8;
 
-    /// Cache lines of a panel, which is also the number of steps of a tile.
+    /// Cache lines of a panel; a tile asks for one of [`Upcoming::line`] for each.
     fn lines(self) -> usize;
 }
 
@@ -58,7 +63,7 @@ impl Upcoming {
     }
 
     #[inline(always)]
-    fn line(self, step: usize) -> *const u8 {
+    pub(super) fn line(self, step: usize) -> *const u8 {
         self.address.wrapping_add((step >> self.shift) * LINE)
     }
 }
@@ -116,87 +121,37 @@ impl Operands for F32Operands<'_> {
     }
 }
 
-/// Quantised rows `[row][inputs rounded up to 4]` and panels `[panel][group of 4 inputs][lane][4]`.
-#[derive(Clone, Copy)]
-pub(super) struct Int8Operands<'a> {
-    pub(super) x: &'a [u8],
-    /// One for each row.
-    pub(super) row_scales: &'a [f32],
-    pub(super) weights: &'a [i8],
-    /// One for each output of a whole number of panels.
-    pub(super) scales: &'a [f32],
-    /// `-128 · Σ weights` of each output: undoes the offset of unsigned activations.
-    pub(super) corrections: &'a [i32],
-    /// Number of groups of four inputs.
-    pub(super) groups: usize,
-}
-
-impl Operands for Int8Operands<'_> {
-    #[inline(always)]
-    unsafe fn tile<S: Simd, const M: usize, const P: usize>(
-        self,
-        simd: S,
-        row: usize,
-        panel: usize,
-        upcoming: Upcoming,
-    ) -> [[S::F; P]; M] {
-        debug_assert!((row + M) * self.groups * 4 <= self.x.len() && row + M <= self.row_scales.len());
-        debug_assert!((panel + P) * self.groups * 4 * LANES <= self.weights.len());
-        let stride = self.groups * 4 * LANES;
-        let mut acc = [[simd.splat_i32(0); P]; M];
-        let mut out = [[simd.splat(0.0); P]; M];
-        // SAFETY: the rows and panels exist, `group` stays below `groups`, and scales and corrections cover every panel.
-        unsafe {
-            if S::ACTIVATION_OFFSET != 0 {
-                for p in 0..P {
-                    let correction = simd.load_i32(self.corrections.as_ptr().add((panel + p) * LANES));
-                    for row in &mut acc {
-                        row[p] = correction;
-                    }
-                }
-            }
-            let x = self.x.as_ptr().add(row * self.groups * 4);
-            let weights = self.weights.as_ptr().add(panel * stride);
-            for group in 0..self.groups {
-                simd.prefetch(upcoming.line(group));
-                for (m, row) in acc.iter_mut().enumerate() {
-                    let x = x.add((m * self.groups + group) * 4).cast::<i32>().read_unaligned();
-                    for (p, sum) in row.iter_mut().enumerate() {
-                        *sum = simd.dot4(*sum, x, weights.add(p * stride + group * 4 * LANES));
-                    }
-                }
-            }
-            for p in 0..P {
-                let scale = simd.load(self.scales.as_ptr().add((panel + p) * LANES));
-                for (m, (out, sums)) in out.iter_mut().zip(&acc).enumerate() {
-                    let row_scale = simd.splat(*self.row_scales.get_unchecked(row + m));
-                    out[p] = simd.mul(simd.convert(sums[p]), simd.mul(scale, row_scale));
-                }
-            }
-        }
-        out
-    }
-
-    #[inline(always)]
-    fn address(self, panel: usize) -> *const u8 {
-        self.weights.as_ptr().wrapping_add(panel * self.groups * 4 * LANES).cast()
-    }
-
-    #[inline(always)]
-    fn lines(self) -> usize {
-        self.groups
-    }
-}
-
-/// Exact sums of up to 32 rows and two panels, as [`Tiles::multiply`](super::simd::amx::Tiles::multiply) leaves them.
+/// Exact sums of two panels as [`Tiles::multiply`](super::simd::amx::Tiles::multiply) leaves them: of up to 32 rows; or of the digits
+/// of up to sixteen rows, one panel after the other.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #[derive(Clone, Copy)]
 struct TileSums<'a> {
-    sums: &'a [i32; amx::SUMS],
+    digits: usize,
+    sums: &'a [i32; 2 * amx::SUMS],
     first_row: usize,
     first_panel: usize,
     row_scales: &'a [f32],
     scales: &'a [f32],
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+impl TileSums<'_> {
+    /// The sum of a row and the outputs of a panel, each counted from the first, as a number without its scale.
+    #[inline(always)]
+    fn value<S: Simd, const DIGITS: usize>(self, simd: S, row: usize, panel: usize) -> S::F {
+        let sums = |tile: usize| {
+            let at = (tile * amx::TILE_ROWS + row % amx::TILE_ROWS) * LANES;
+            // SAFETY: a slice of sixteen numbers.
+            unsafe { simd.load_i32(self.sums[at..at + LANES].as_ptr()) }
+        };
+        // The same operations as after any other 8-bit product.
+        if DIGITS == 1 {
+            digits::value(simd, &[sums(row / amx::TILE_ROWS * 2 + panel)])
+        } else {
+            let first = 4 * panel;
+            digits::value(simd, &[sums(first), simd.add_i32(sums(first + 1), sums(first + 2)), sums(first + 3)])
+        }
+    }
 }
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -214,11 +169,12 @@ impl Operands for TileSums<'_> {
             let scale = simd.read(&self.scales[(panel + p) * LANES..]);
             for (m, out) in out.iter_mut().enumerate() {
                 let (r, column) = (row + m - self.first_row, panel + p - self.first_panel);
-                let at = ((r / amx::TILE_ROWS * 2 + column) * amx::TILE_ROWS + r % amx::TILE_ROWS) * LANES;
-                // SAFETY: a slice of sixteen numbers.
-                let sums = unsafe { simd.load_i32(self.sums[at..at + LANES].as_ptr()) };
-                // The same operations as after any other 8-bit product.
-                out[p] = simd.mul(simd.convert(sums), simd.mul(scale, simd.splat(self.row_scales[row + m])));
+                let value = if self.digits == 1 {
+                    self.value::<S, 1>(simd, r, column)
+                } else {
+                    self.value::<S, 2>(simd, r, column)
+                };
+                out[p] = simd.mul(value, simd.mul(scale, simd.splat(self.row_scales[row + m])));
             }
         }
         out
@@ -246,14 +202,19 @@ dispatch!(unsafe fn scale_sums(sums: TileSums<'_>, rows: Range<usize>, output: O
 #[inline(always)]
 unsafe fn scale_sums_generic<S: Simd>(simd: S, sums: TileSums<'_>, rows: Range<usize>, output: Output<'_>) {
     let panels = sums.first_panel..sums.first_panel + 2;
-    match output.activation {
+    let whole = panels.end * LANES <= output.outputs;
+    match (output.activation, sums.digits) {
         // SAFETY: the caller's promise; both panels are whole.
-        Activation::Identity if panels.end * LANES <= output.outputs => unsafe {
-            store_sums(simd, sums, rows, output, |x| x);
+        (Activation::Identity, 1) if whole => unsafe { store_sums::<S, 1>(simd, sums, rows, output, |x| x) },
+        // SAFETY: as above.
+        (Activation::Identity, _) if whole => unsafe { store_sums::<S, 2>(simd, sums, rows, output, |x| x) },
+        // SAFETY: as above.
+        (Activation::Relu, 1) if whole => unsafe {
+            store_sums::<S, 1>(simd, sums, rows, output, |x| Relu.apply(simd, x));
         },
         // SAFETY: as above.
-        Activation::Relu if panels.end * LANES <= output.outputs => unsafe {
-            store_sums(simd, sums, rows, output, |x| Relu.apply(simd, x));
+        (Activation::Relu, _) if whole => unsafe {
+            store_sums::<S, 2>(simd, sums, rows, output, |x| Relu.apply(simd, x));
         },
         // SAFETY: the caller's promise.
         _ => unsafe { product(simd, sums, rows, panels, output) },
@@ -266,7 +227,7 @@ unsafe fn scale_sums_generic<S: Simd>(simd: S, sums: TileSums<'_>, rows: Range<u
 /// As for [`product`].
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #[inline(always)]
-unsafe fn store_sums<S: Simd>(
+unsafe fn store_sums<S: Simd, const DIGITS: usize>(
     simd: S,
     sums: TileSums<'_>,
     rows: Range<usize>,
@@ -278,13 +239,9 @@ unsafe fn store_sums<S: Simd>(
     let (scales, bias) = (of_panels(sums.scales), output.bias.map(of_panels));
     for (row, &row_scale) in rows.clone().zip(&sums.row_scales[rows]) {
         let row_scale = simd.splat(row_scale);
-        let r = row - sums.first_row;
         for panel in 0..2 {
-            let at = ((r / amx::TILE_ROWS * 2 + panel) * amx::TILE_ROWS + r % amx::TILE_ROWS) * LANES;
-            // SAFETY: a slice of sixteen numbers.
-            let exact = unsafe { simd.load_i32(sums.sums[at..at + LANES].as_ptr()) };
-            // The same operations as after any other 8-bit product.
-            let mut value = simd.mul(simd.convert(exact), simd.mul(scales[panel], row_scale));
+            let exact = sums.value::<S, DIGITS>(simd, row - sums.first_row, panel);
+            let mut value = simd.mul(exact, simd.mul(scales[panel], row_scale));
             if let Some(bias) = bias {
                 value = simd.add(value, bias[panel]);
             }
@@ -314,43 +271,52 @@ pub(super) unsafe fn product_int8_tiles(
     panels: Range<usize>,
     output: Output<'_>,
 ) {
-    const STRIP: usize = 2 * amx::TILE_ROWS;
     #[repr(align(64))]
-    struct Sums([i32; amx::SUMS]);
+    struct Sums([i32; 2 * amx::SUMS]);
     let set = InstructionSet::Amx;
-    let Int8Operands { x, row_scales, weights, scales, corrections, groups } = operands;
-    let stride = groups * 4;
+    let Int8Operands { digits, x, row_scales, weights, scales, corrections, groups } = operands;
+    // Two tiles of rows by two panels at a time, or the digits of one tile of rows by those of one panel.
+    let (strip_rows, width) = (2 * amx::TILE_ROWS / digits, 2 / digits);
+    let stride = digits * groups * 4;
+    let below = if digits == 1 { amx::TILE_ROWS * stride } else { groups * 4 };
     assert!(groups.is_multiple_of(amx::TILE_GROUPS) && (rows.end + amx::TILE_ROWS) * stride <= x.len());
-    assert!(panels.end * LANES * stride <= weights.len() && panels.end * LANES <= corrections.len());
-    let mut sums = Sums([0; amx::SUMS]);
+    assert!(panels.end * LANES * stride <= weights.len() && panels.end * digits * LANES <= corrections.len());
+    let mut sums = Sums([0; 2 * amx::SUMS]);
     let pairs = panels.start..panels.start + panels.len() / 2 * 2;
     {
         // SAFETY: this processor runs the instruction set.
         let tiles = unsafe { amx::Tiles::configure() };
-        for block in rows.clone().step_by((ROW_BLOCK / stride).max(1).next_multiple_of(STRIP)) {
-            let block = block..rows.end.min(block + (ROW_BLOCK / stride).max(1).next_multiple_of(STRIP));
+        let block_rows = (ROW_BLOCK / stride).max(1).next_multiple_of(strip_rows);
+        for block in rows.clone().step_by(block_rows) {
+            let block = block..rows.end.min(block + block_rows);
             for panel in pairs.clone().step_by(2) {
-                for row in block.clone().step_by(STRIP) {
-                    let strip = row..block.end.min(row + STRIP);
+                for row in block.clone().step_by(strip_rows) {
+                    let (strip, pair) = (row..block.end.min(row + strip_rows), panel..panel + 2);
                     // Lines of one column lie far apart; without this each of them is waited for when it is written.
                     for row in strip.clone() {
                         // SAFETY: the row and the first output of a panel lie in the destination.
                         unsafe { amx::prefetch_to_write(output.at(row, panel * LANES)) };
                     }
-                    // SAFETY: the rows, with those behind the last, and the panels exist, as asserted above.
-                    unsafe {
-                        tiles.multiply(
-                            strip.len() > amx::TILE_ROWS,
-                            x.as_ptr().add(row * stride),
-                            stride,
-                            weights.as_ptr().add(panel * LANES * stride),
-                            groups / amx::TILE_GROUPS,
-                            corrections.as_ptr().add(panel * LANES),
-                            operands.address(panel + 2),
-                            sums.0.as_mut_ptr(),
-                        );
+                    for (sums, panel) in
+                        sums.0.as_chunks_mut::<{ amx::SUMS }>().0.iter_mut().zip(pair.clone().step_by(width))
+                    {
+                        // SAFETY: the rows, with those behind the last, and the panels exist, as asserted above.
+                        unsafe {
+                            tiles.multiply(
+                                digits == 2 || strip.len() > amx::TILE_ROWS,
+                                x.as_ptr().add(row * stride),
+                                below,
+                                stride,
+                                weights.as_ptr().add(panel * LANES * stride),
+                                groups / amx::TILE_GROUPS,
+                                corrections.as_ptr().add(panel * digits * LANES),
+                                operands.address(panel + 2),
+                                sums.as_mut_ptr(),
+                            );
+                        }
                     }
-                    let sums = TileSums { sums: &sums.0, first_row: row, first_panel: panel, row_scales, scales };
+                    let sums =
+                        TileSums { digits, sums: &sums.0, first_row: row, first_panel: panel, row_scales, scales };
                     // SAFETY: the caller's promise about `output`.
                     unsafe { scale_sums(set, sums, strip, output) };
                 }
@@ -359,7 +325,7 @@ pub(super) unsafe fn product_int8_tiles(
     }
     if pairs.end < panels.end {
         // SAFETY: the caller's promise.
-        unsafe { product_int8(set, operands, rows, pairs.end..panels.end, output) };
+        unsafe { digits::product_int8(set, operands, rows, pairs.end..panels.end, output) };
     }
 }
 
@@ -398,15 +364,16 @@ unsafe impl Send for Output<'_> {}
 unsafe impl Sync for Output<'_> {}
 
 dispatch!(pub(super) unsafe fn product_f32(operands: F32Operands<'_>, rows: Range<usize>, panels: Range<usize>, output: Output<'_>) = product);
-dispatch!(pub(super) unsafe vnni fn product_int8(operands: Int8Operands<'_>, rows: Range<usize>, panels: Range<usize>, output: Output<'_>) = product);
 
 /// The largest tile, in panels times rows.
 const LARGEST_TILE: usize = 24;
 
-/// Tiles (rows, panels) of an instruction set, tallest first: rows left over go to the next shape.
+/// Tiles (rows, panels) where so many registers hold one vector of sums for each vector of the product, tallest first: rows
+/// left over go to the next shape.
 const fn shapes(registers: usize) -> &'static [(usize, usize)] {
     match registers {
         32 => &[(8, 3), (4, 6), (2, 8), (1, 8)],
+        10 => &[(8, 1), (4, 2), (2, 4), (1, 8)],
         8 => &[(6, 1), (2, 2), (1, 4)],
         _ => &[(2, 1), (1, 2)],
     }
@@ -418,7 +385,7 @@ const fn shapes(registers: usize) -> &'static [(usize, usize)] {
 /// The rows and panels must exist in the operands, and `output` must be valid for writing them, by nobody else
 /// meanwhile.
 #[inline(always)]
-unsafe fn product<S: Simd, O: Operands>(
+pub(super) unsafe fn product<S: Simd, O: Operands>(
     simd: S,
     operands: O,
     rows: Range<usize>,
@@ -431,7 +398,7 @@ unsafe fn product<S: Simd, O: Operands>(
         let block = first..panels.end.min(first + PANEL_BLOCK);
         first = block.end;
         let mut row = rows.start;
-        for &(height, width) in shapes(S::REGISTERS) {
+        for &(height, width) in shapes(S::REGISTERS / O::SUMS) {
             // Each group of panels is used for all strips of this height in turn.
             let end = row + (rows.end - row) / height * height;
             let mut panel = block.start;
@@ -490,24 +457,39 @@ unsafe fn tile<S: Simd, O: Operands>(
             }
         }};
     }
-    // The arms of other instruction sets are compiled away.
-    match (S::REGISTERS, shape) {
-        (32, (8, 3)) => compute!(8, 3),
-        (32, (8, 1)) => compute!(8, 1),
-        (32, (4, 6)) => compute!(4, 6),
-        (32, (4, 1)) => compute!(4, 1),
-        (32, (2, 8)) => compute!(2, 8),
-        (32, (2, 1)) => compute!(2, 1),
-        (32, (1, 8)) => compute!(1, 8),
-        (32, _) => compute!(1, 1),
-        (8, (6, 1)) => compute!(6, 1),
-        (8, (2, 2)) => compute!(2, 2),
-        (8, (2, 1)) => compute!(2, 1),
-        (8, (1, 4)) => compute!(1, 4),
-        (8, _) => compute!(1, 1),
-        (_, (2, 1)) => compute!(2, 1),
-        (_, (1, 2)) => compute!(1, 2),
-        _ => compute!(1, 1),
+    // The arms of other instruction sets and operands are not even compiled.
+    match const { S::REGISTERS / O::SUMS } {
+        32 => match shape {
+            (8, 3) => compute!(8, 3),
+            (8, 1) => compute!(8, 1),
+            (4, 6) => compute!(4, 6),
+            (4, 1) => compute!(4, 1),
+            (2, 8) => compute!(2, 8),
+            (2, 1) => compute!(2, 1),
+            (1, 8) => compute!(1, 8),
+            _ => compute!(1, 1),
+        },
+        10 => match shape {
+            (8, 1) => compute!(8, 1),
+            (4, 2) => compute!(4, 2),
+            (4, 1) => compute!(4, 1),
+            (2, 4) => compute!(2, 4),
+            (2, 1) => compute!(2, 1),
+            (1, 8) => compute!(1, 8),
+            _ => compute!(1, 1),
+        },
+        8 => match shape {
+            (6, 1) => compute!(6, 1),
+            (2, 2) => compute!(2, 2),
+            (2, 1) => compute!(2, 1),
+            (1, 4) => compute!(1, 4),
+            _ => compute!(1, 1),
+        },
+        _ => match shape {
+            (2, 1) => compute!(2, 1),
+            (1, 2) => compute!(1, 2),
+            _ => compute!(1, 1),
+        },
     }
 }
 
@@ -573,53 +555,6 @@ unsafe fn finish<S: Simd>(
             Activation::Tanh => math::map(simd, Tanh, to),
             Activation::Gelu | Activation::GeluTanh | Activation::QuickGelu | Activation::Sigmoid => {
                 output.activation.apply(to);
-            }
-        }
-    }
-}
-
-dispatch!(pub(super) fn quantise_rows(x: &[f32], inputs: usize, offset: u8, quantised: &mut [u8], scales: &mut [f32]) = quantise_rows_generic);
-
-/// Quantises each row of `x` `[rows, inputs]` to `round(127 · x / max |x|)`, padded with zeros to whole groups of four
-/// in `quantised`, and keeps `max |x| / 127` in `scales` `[rows]`.
-#[inline(always)]
-fn quantise_rows_generic<S: Simd>(
-    simd: S,
-    x: &[f32],
-    inputs: usize,
-    offset: u8,
-    quantised: &mut [u8],
-    scales: &mut [f32],
-) {
-    let padded = inputs.next_multiple_of(4);
-    for ((x, quantised), scale) in x.chunks_exact(inputs).zip(quantised.chunks_exact_mut(padded)).zip(scales) {
-        let (chunks, tail) = x.as_chunks::<LANES>();
-        let mut max = simd.splat(0.0);
-        for chunk in chunks {
-            max = simd.max(max, simd.abs(simd.read(chunk)));
-        }
-        if !tail.is_empty() {
-            max = simd.max(max, simd.abs(simd.read_tail(tail, 0.0)));
-        }
-        let max = simd.reduce_max(max);
-        *scale = max / 127.0;
-        let inverse = simd.splat(if max > 0.0 { 127.0 / max } else { 0.0 });
-        let (bytes, bytes_tail) = quantised.as_chunks_mut::<LANES>();
-        for (chunk, bytes) in chunks.iter().zip(bytes) {
-            // SAFETY: `bytes` is an array of sixteen bytes.
-            unsafe { simd.store_quantised(bytes.as_mut_ptr(), simd.mul(simd.read(chunk), inverse), offset) };
-        }
-        if !tail.is_empty() {
-            let mut bytes = [0; LANES];
-            // SAFETY: as above.
-            unsafe { simd.store_quantised(bytes.as_mut_ptr(), simd.mul(simd.read_tail(tail, 0.0), inverse), offset) };
-            if bytes_tail.is_empty() {
-                // Thirteen to fifteen inputs are left, and their padding completes sixteen bytes.
-                let start = quantised.len() - LANES;
-                quantised[start..].copy_from_slice(&bytes);
-            } else {
-                let length = bytes_tail.len();
-                bytes_tail.copy_from_slice(&bytes[..length]);
             }
         }
     }

@@ -41,6 +41,15 @@ fn the_gru_gives_the_same_bytes_in_any_batch_on_any_number_of_threads() {
 }
 
 #[test]
+fn int16_gives_the_translations_of_f32() {
+    let input = sentences();
+    for beam in ["1", "5"] {
+        let run = |precision| translate("transformer", &["--beam-size", beam, "--precision", precision], &input);
+        assert_eq!(run("int16"), run("f32"), "beam {beam}");
+    }
+}
+
+#[test]
 fn both_models_translate_a_caption() {
     for model in ["transformer", "gru"] {
         let translation = translate(model, &[], "Zwei Kinder spielen am Strand.\n");

@@ -90,7 +90,7 @@ fn the_format_of_a_command_has_its_own_values() {
 fn the_precision_has_its_values() {
     for (name, shell) in SHELLS {
         let Some(found) = shell(&["--precision", ""]) else { continue };
-        assert_eq!(found, ["bf16", "f16", "f32", "int8"], "{name}");
+        assert_eq!(found, ["bf16", "f16", "f32", "int16", "int8"], "{name}");
     }
 }
 

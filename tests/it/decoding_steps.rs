@@ -35,7 +35,7 @@ fn allocating_steps(model: &str, precision: Precision, normalise: Normalise, fir
 
 #[test]
 fn a_decoding_step_allocates_nothing_and_no_attention_is_kept_unasked() {
-    for precision in [Precision::F32, Precision::Int8] {
+    for precision in [Precision::F32, Precision::Int8, Precision::Int16] {
         let steps =
             |model: &str| allocating_steps(&format!("{FIXTURES}{model}"), precision, Normalise::All, 4).unwrap();
         assert_eq!(steps("gru"), 0, "GRU, {precision:?}");

@@ -14,7 +14,7 @@ fn with(set: &str, precision: &str) -> (String, String) {
 
 #[test]
 fn every_instruction_set_gives_the_same_translations_and_is_named() {
-    for precision in ["f32", "int8"] {
+    for precision in ["f32", "int8", "int16"] {
         let (expected, stats) = with("", precision);
         assert!(stats.contains(&format!(" kernels, {precision}")), "{stats}");
         for set in InstructionSet::available() {

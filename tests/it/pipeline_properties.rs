@@ -45,6 +45,7 @@ fn options() -> impl Strategy<Value = Options> {
         "--compat=marian",
         "--compat=ctranslate2",
         "--precision=int8",
+        "--precision=int16",
         "--quiet",
     ];
     let sampling = ["--sampling", "--temperature=1.5", "--top-k=9", "--top-p=0.8", "--seed=3"];

@@ -180,11 +180,14 @@ fn bits_depend_on_no_batch_and_no_thread() {
 }
 
 #[test]
-fn every_combination_translates_in_int8() {
-    for combination in grid() {
+fn every_combination_translates_in_integers() {
+    let precisions = [Precision::Int8, Precision::Int16];
+    for (combination, precision) in
+        grid().iter().flat_map(|combination| precisions.map(|precision| (combination, precision)))
+    {
         let directory = tempfile::tempdir().unwrap();
-        let files = write(&combination, directory.path());
-        let model = load(&files, BackendName::Kernels, Precision::Int8).unwrap();
+        let files = write(combination, directory.path());
+        let model = load(&files, BackendName::Kernels, precision).unwrap();
         for (case, found) in combination.cases.iter().zip(run(&*model, &combination.cases, 2, 9, 1)) {
             assert_eq!(found.len(), 2, "{}", combination.name);
             let rows = found[0].cross_attention.as_ref().map(|attention| (attention.rows, attention.columns));

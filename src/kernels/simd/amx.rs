@@ -77,9 +77,9 @@ impl Tiles {
 
     /// `sums = corrections + x · w` for sixteen rows, or 32 if `two`, and two panels; exact integers.
     ///
-    /// `x` holds unsigned bytes, `stride` from row to row; `panels` two panels `[group][lane][4]` of `16 · steps` groups, one
-    /// behind the other; `corrections` two times sixteen numbers. As many bytes as the two panels hold, from `upcoming` on,
-    /// are asked for in the second-level cache meanwhile.
+    /// `x` holds unsigned bytes, `stride` from row to row, and `below` from the first to the seventeenth; `panels` two panels
+    /// `[group][lane][4]` of `16 · steps` groups, one behind the other; `corrections` two times sixteen numbers. As many bytes
+    /// as the two panels hold, from `upcoming` on, are asked for in the second-level cache meanwhile.
     ///
     /// # Safety
     /// All of that must be readable, `steps` at least 1, and `sums` writable for [`SUMS`] numbers.
@@ -89,6 +89,7 @@ impl Tiles {
         &self,
         two: bool,
         x: *const u8,
+        below: usize,
         stride: usize,
         panels: *const i8,
         steps: usize,
@@ -130,7 +131,7 @@ impl Tiles {
                         corrections = in(reg) corrections,
                         zero = in(reg) 0usize,
                         x = inout(reg) x => _,
-                        below = inout(reg) x.wrapping_add(TILE_ROWS * stride) => _,
+                        below = inout(reg) x.wrapping_add(below) => _,
                         stride = in(reg) stride,
                         panels = inout(reg) panels => _,
                         second = inout(reg) second => _,

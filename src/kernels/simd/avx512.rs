@@ -146,6 +146,10 @@ impl Simd for Avx512 {
         }
     }
     #[inline(always)]
+    fn add_i32(self, a: Self::I, b: Self::I) -> Self::I {
+        unsafe { _mm512_add_epi32(a, b) }
+    }
+    #[inline(always)]
     fn convert(self, x: Self::I) -> Self::F {
         unsafe { _mm512_cvtepi32_ps(x) }
     }

@@ -202,6 +202,8 @@ pub(super) trait Simd: Copy {
     /// `to` must be valid for writing sixteen `f16`.
     unsafe fn store_f16(self, to: *mut f16, x: Self::F);
 
+    /// Sums of integers, wrapping around.
+    fn add_i32(self, a: Self::I, b: Self::I) -> Self::I;
     /// Sixteen `f32` from sixteen `i32`.
     fn convert(self, x: Self::I) -> Self::F;
     /// Rounds to the nearest integer (ties to even), which must fit `i8`, flips the bits of `offset` (0, or 128 to make

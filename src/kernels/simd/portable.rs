@@ -118,6 +118,10 @@ impl Simd for Portable {
         unsafe { to.cast::<[f16; LANES]>().write(x.map(|x| f16::from_f32(x.clamp(-limit, limit)))) }
     }
     #[inline(always)]
+    fn add_i32(self, a: Self::I, b: Self::I) -> Self::I {
+        std::array::from_fn(|i| a[i].wrapping_add(b[i]))
+    }
+    #[inline(always)]
     fn convert(self, x: Self::I) -> Self::F {
         x.map(|x| x as f32)
     }

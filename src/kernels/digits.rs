@@ -1,0 +1,238 @@
+//! Numbers as integers of one or two signed 8-bit digits, which is what 8-bit products of exact sums are made of.
+//!
+//! A row is scaled so that its largest magnitude becomes the largest integer of so many digits. With one digit that is 127;
+//! with two, `q = 255 · high + low`, it is 127 · 256 = 32,512. The base is odd so that digits are symmetric: both lie in
+//! -127..=127, every integer has one representation, and no digit is -128, which some instructions cannot negate.
+//!
+//! The product of two rows of two digits is `255² Σ high·high + 255 Σ (high·low + low·high) + Σ low·low`. Each of the three
+//! sums is an exact 32-bit integer; they are put together in `f32` in one order of operations, so that the result is the same
+//! whoever computed them.
+
+use super::simd::{InstructionSet, LANES, Simd, dispatch};
+use super::tile::{Operands, Output, Upcoming, product};
+use std::ops::Range;
+
+/// What the digit before counts more.
+const BASE: f32 = 255.0;
+/// The largest integer of one digit.
+const LARGEST_DIGIT: f32 = 127.0;
+
+/// The largest integer of so many digits.
+pub(super) const fn largest(digits: usize) -> f32 {
+    if digits == 1 { LARGEST_DIGIT } else { LARGEST_DIGIT * BASE + LARGEST_DIGIT }
+}
+
+/// Inputs up to which the sums of products of so many digits fit 32 bits, with the corrections of unsigned activations:
+/// `high·low + low·high` is at most `2 · 128 · 127` for each input.
+pub(super) const fn most_inputs(digits: usize) -> usize {
+    (1 << 17) / digits
+}
+
+/// The integer of these digits.
+pub(super) fn integer(digits: impl Iterator<Item = i8>) -> f32 {
+    digits.fold(0.0, |integer, digit| integer * BASE + f32::from(digit))
+}
+
+/// The number that sums of digit products make: of one digit the first sum; of two, the sums of `high·high`,
+/// `high·low + low·high` and `low·low`.
+#[inline(always)]
+pub(super) fn value<S: Simd>(simd: S, sums: &[S::I]) -> S::F {
+    let mut value = simd.convert(sums[0]);
+    for &sum in &sums[1..] {
+        value = simd.add(simd.mul(value, simd.splat(BASE)), simd.convert(sum));
+    }
+    value
+}
+
+/// Rows of integers and packed weights: `x` `[row][digit][inputs rounded up to 4]` and panels
+/// `[panel][digit][group of 4 inputs][lane][4]`.
+#[derive(Clone, Copy)]
+pub(super) struct Int8Operands<'a> {
+    /// Digits of a number: one or two.
+    pub(super) digits: usize,
+    pub(super) x: &'a [u8],
+    /// One for each row.
+    pub(super) row_scales: &'a [f32],
+    pub(super) weights: &'a [i8],
+    /// One for each output of a whole number of panels.
+    pub(super) scales: &'a [f32],
+    /// `-128 · Σ weights` of each output, `[panel][digit][lane]`: undoes the offset of unsigned activations.
+    pub(super) corrections: &'a [i32],
+    /// Number of groups of four inputs.
+    pub(super) groups: usize,
+}
+
+impl Int8Operands<'_> {
+    /// Where a panel begins; only to be prefetched.
+    #[inline(always)]
+    pub(super) fn address(self, panel: usize) -> *const u8 {
+        self.weights.as_ptr().wrapping_add(panel * self.digits * self.groups * 4 * LANES).cast()
+    }
+}
+
+/// Computes `rows` by `panels` of a product.
+///
+/// # Safety
+/// As for [`product`].
+pub(super) unsafe fn product_int8(
+    set: InstructionSet,
+    operands: Int8Operands<'_>,
+    rows: Range<usize>,
+    panels: Range<usize>,
+    output: Output<'_>,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match operands.digits {
+            1 => product_of_one_digit(set, OfDigits(operands), rows, panels, output),
+            _ => product_of_two_digits(set, OfDigits(operands), rows, panels, output),
+        }
+    }
+}
+
+dispatch!(unsafe vnni fn product_of_one_digit(operands: OfDigits<'_, 1>, rows: Range<usize>, panels: Range<usize>, output: Output<'_>) = product);
+dispatch!(unsafe vnni fn product_of_two_digits(operands: OfDigits<'_, 2>, rows: Range<usize>, panels: Range<usize>, output: Output<'_>) = product);
+
+/// Operands whose number of digits the compiler knows.
+#[derive(Clone, Copy)]
+struct OfDigits<'a, const DIGITS: usize>(Int8Operands<'a>);
+
+impl<const DIGITS: usize> Operands for OfDigits<'_, DIGITS> {
+    const SUMS: usize = 2 * DIGITS - 1;
+
+    #[inline(always)]
+    unsafe fn tile<S: Simd, const M: usize, const P: usize>(
+        self,
+        simd: S,
+        row: usize,
+        panel: usize,
+        upcoming: Upcoming,
+    ) -> [[S::F; P]; M] {
+        let Int8Operands { x, row_scales, weights, scales, corrections, groups, .. } = self.0;
+        debug_assert!((row + M) * DIGITS * groups * 4 <= x.len() && row + M <= row_scales.len());
+        debug_assert!((panel + P) * DIGITS * groups * 4 * LANES <= weights.len());
+        let stride = groups * 4 * LANES;
+        // Of one digit there is but the first sum.
+        let mut acc = [[[simd.splat_i32(0); 3]; P]; M];
+        let mut out = [[simd.splat(0.0); P]; M];
+        // SAFETY: the rows and panels exist, `group` stays below `groups`, and scales and corrections cover every panel.
+        unsafe {
+            if S::ACTIVATION_OFFSET != 0 {
+                for p in 0..P {
+                    for digit in 0..DIGITS {
+                        let at = ((panel + p) * DIGITS + digit) * LANES;
+                        let correction = simd.load_i32(corrections.as_ptr().add(at));
+                        for row in &mut acc {
+                            for sum in &mut row[p][digit..digit + DIGITS] {
+                                *sum = simd.add_i32(*sum, correction);
+                            }
+                        }
+                    }
+                }
+            }
+            let x = x.as_ptr().add(row * DIGITS * groups * 4);
+            let weights = weights.as_ptr().add(panel * DIGITS * stride);
+            for group in 0..groups {
+                for line in 0..DIGITS {
+                    simd.prefetch(upcoming.line(group * DIGITS + line));
+                }
+                for (m, row) in acc.iter_mut().enumerate() {
+                    for digit in 0..DIGITS {
+                        let x = x.add(((m * DIGITS + digit) * groups + group) * 4).cast::<i32>().read_unaligned();
+                        for (p, sums) in row.iter_mut().enumerate() {
+                            for other in 0..DIGITS {
+                                let weights = weights.add((p * DIGITS + other) * stride + group * 4 * LANES);
+                                sums[digit + other] = simd.dot4(sums[digit + other], x, weights);
+                            }
+                        }
+                    }
+                }
+            }
+            for p in 0..P {
+                let scale = simd.load(scales.as_ptr().add((panel + p) * LANES));
+                for (m, (out, sums)) in out.iter_mut().zip(&acc).enumerate() {
+                    let row_scale = simd.splat(*row_scales.get_unchecked(row + m));
+                    out[p] = simd.mul(value(simd, &sums[p][..Self::SUMS]), simd.mul(scale, row_scale));
+                }
+            }
+        }
+        out
+    }
+
+    #[inline(always)]
+    fn address(self, panel: usize) -> *const u8 {
+        self.0.address(panel)
+    }
+
+    #[inline(always)]
+    fn lines(self) -> usize {
+        DIGITS * self.0.groups
+    }
+}
+
+dispatch!(pub(super) fn quantise_rows(x: &[f32], inputs: usize, digits: usize, offset: u8, quantised: &mut [u8], scales: &mut [f32]) = quantise_rows_generic);
+
+/// Quantises each row of `x` `[rows, inputs]` to `round(largest · x / max |x|)`, in digits
+/// `[rows, digits, inputs rounded up to 4]` with zeros behind the last input in `quantised`, and keeps `max |x| / largest`
+/// in `scales` `[rows]`.
+#[inline(always)]
+fn quantise_rows_generic<S: Simd>(
+    simd: S,
+    x: &[f32],
+    inputs: usize,
+    digits: usize,
+    offset: u8,
+    quantised: &mut [u8],
+    scales: &mut [f32],
+) {
+    let padded = inputs.next_multiple_of(4);
+    for ((x, quantised), scale) in x.chunks_exact(inputs).zip(quantised.chunks_exact_mut(digits * padded)).zip(scales) {
+        let (chunks, tail) = x.as_chunks::<LANES>();
+        let mut max = simd.splat(0.0);
+        for chunk in chunks {
+            max = simd.max(max, simd.abs(simd.read(chunk)));
+        }
+        if !tail.is_empty() {
+            max = simd.max(max, simd.abs(simd.read_tail(tail, 0.0)));
+        }
+        let max = simd.reduce_max(max);
+        *scale = max / largest(digits);
+        let inverse = simd.splat(if max > 0.0 { largest(digits) / max } else { 0.0 });
+        if digits == 1 {
+            write_digit(simd, x, quantised, offset, |x| simd.mul(x, inverse));
+        } else {
+            let (high, low) = quantised.split_at_mut(padded);
+            write_digit(simd, x, high, offset, |x| split(simd, simd.mul(x, inverse))[0]);
+            write_digit(simd, x, low, offset, |x| split(simd, simd.mul(x, inverse))[1]);
+        }
+    }
+}
+
+/// The digits of the nearest integer: high and low.
+#[inline(always)]
+fn split<S: Simd>(simd: S, x: S::F) -> [S::F; 2] {
+    // Added and taken away again, it rounds to the nearest integer, ties to even.
+    let rounder = simd.splat(1.5 * (1 << 23) as f32);
+    let round = |x| simd.sub(simd.add(x, rounder), rounder);
+    // An integer is never half-way between two multiples of an odd base; the rest is exact.
+    let integer = round(x);
+    let high = round(simd.mul(integer, simd.splat(1.0 / BASE)));
+    [high, simd.sub(integer, simd.mul(high, simd.splat(BASE)))]
+}
+
+/// Writes one digit of each number of a row, `digit(x)` rounded, and zeros in what is left of `bytes`.
+#[inline(always)]
+fn write_digit<S: Simd>(simd: S, x: &[f32], bytes: &mut [u8], offset: u8, digit: impl Fn(S::F) -> S::F) {
+    let (chunks, tail) = x.as_chunks::<LANES>();
+    for (chunk, bytes) in chunks.iter().zip(bytes.as_chunks_mut::<LANES>().0) {
+        // SAFETY: `bytes` is an array of sixteen bytes.
+        unsafe { simd.store_quantised(bytes.as_mut_ptr(), digit(simd.read(chunk)), offset) };
+    }
+    if !tail.is_empty() {
+        let mut last = [0; LANES];
+        // SAFETY: as above.
+        unsafe { simd.store_quantised(last.as_mut_ptr(), digit(simd.read_tail(tail, 0.0)), offset) };
+        let bytes = &mut bytes[x.len() - tail.len()..];
+        bytes.copy_from_slice(&last[..bytes.len()]);
+    }
+}
