@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use clap::Args;
 use serde_json::{Value, json};
+use translate::compute::{BackendName, profile};
 use translate::kernels::{self, Workspace};
 use translate::model::Record;
 use translate::pipeline::peak_memory;
@@ -20,6 +21,7 @@ use super::advice::KeptWhole;
 use super::corpus::Corpus;
 use super::message;
 use super::options::{ModelOptions, ResultFormat};
+use super::profile::{Limits, lines, report};
 
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
@@ -52,6 +54,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     repeat: u16,
 
+    /// Also what each kind of operation takes, beside what this machine can multiply and read at most (kernels only)
+    #[arg(long)]
+    profile: bool,
+
     /// How the measurement is printed
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "json")]
     format: ResultFormat,
@@ -82,6 +88,9 @@ pub(super) fn run(arguments: Arguments) -> Result<Ending> {
     let mut workspaces: Vec<Workspace> = (0..workers).map(|_| Workspace::new((threads / workers).max(1))).collect();
 
     translate(&translator, &options, &batches[..batches.len().min(workers)], &mut workspaces)?;
+    if arguments.profile && translator.compute().backend()? != BackendName::Kernels {
+        return Err(Error::Usage("--profile is of the kernels; it knows nothing of candle".into()));
+    }
     let mut runs = Vec::new();
     for _ in 0..arguments.repeat {
         let start = Instant::now();
@@ -90,7 +99,17 @@ pub(super) fn run(arguments: Arguments) -> Result<Ending> {
     }
     runs.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (seconds, tokens) = runs[runs.len() / 2];
-    let measured = json!({
+    let profile = match arguments.profile {
+        true => {
+            profile::begin();
+            let start = Instant::now();
+            translate(&translator, &options, &batches, &mut workspaces)?;
+            let seconds = start.elapsed().as_secs_f64() * workers as f64;
+            Some(report(&profile::end(), seconds, &Limits::measure(translator.compute().precision, workers)))
+        }
+        false => None,
+    };
+    let mut measured = json!({
         "engine": "translate",
         "version": env!("CARGO_PKG_VERSION"),
         "kernels": kernels::describe(),
@@ -109,11 +128,18 @@ pub(super) fn run(arguments: Arguments) -> Result<Ending> {
         "load_seconds": (load.as_secs_f64() * 1e3).round() / 1e3,
         "peak_mb": peak_memory().map(|bytes| bytes >> 20),
     });
+    if let (Some(profile), Some(fields)) = (profile, measured.as_object_mut()) {
+        fields.extend(profile);
+    }
     let text = match (arguments.format, measured.as_object()) {
         (ResultFormat::Text, Some(fields)) => {
             let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let lines = fields.iter().map(|(name, value)| format!("{name:17}  {}", plain(value)));
-            lines.collect::<Vec<_>>().join("\n")
+            let own = fields.iter().filter(|(name, _)| !["profile", "limits"].contains(&name.as_str()));
+            let mut text: Vec<String> = own.map(|(name, value)| format!("{name:17}  {}", plain(value))).collect();
+            if arguments.profile {
+                text.extend(lines(fields));
+            }
+            text.join("\n")
         }
         _ => measured.to_string(),
     };

@@ -23,6 +23,7 @@ mod man;
 mod message;
 mod models;
 mod options;
+mod profile;
 mod progress;
 mod request;
 mod run;

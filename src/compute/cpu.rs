@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use half::f16;
 
 use super::buffer::Buffer;
+use super::profile::{self, Step};
 use super::slots::Slots;
 use super::{
     Activation, Backend, Comparison, LogSumExp, NormKind, Precision, Recorder, Relative, RelativeBias, RelativeVectors,
@@ -286,6 +287,7 @@ impl Backend for Kernels {
         add: &mut dyn FnMut(usize, &mut [f32]),
         out: &mut Rows,
     ) -> Result<()> {
+        let _running = profile::running(Step::Embedding);
         let width = table.packed.inputs();
         out.overwrite(tokens.len(), width);
         for (row, (&token, x)) in tokens.iter().zip(out.values.chunks_exact_mut(width)).enumerate() {
@@ -307,6 +309,8 @@ impl Backend for Kernels {
         activation: Activation,
         out: &mut Rows,
     ) -> Result<()> {
+        let running = profile::running(Step::Products);
+        running.product(x.count() * matrix.packed.elements(), matrix.packed.bytes());
         out.overwrite(x.count(), matrix.packed.outputs());
         matrix.packed.multiply(workspace, &x.values, bias.map(Vec::as_slice), activation, &mut out.values);
         Ok(())
@@ -321,6 +325,7 @@ impl Backend for Kernels {
         residual: Option<&Rows>,
         x: &mut Rows,
     ) -> Result<()> {
+        let _running = profile::running(Step::Norms);
         match (kind, residual) {
             (NormKind::Layer, None) => kernels::layer_norm(&mut x.values, weight, bias, epsilon),
             (NormKind::Layer, Some(residual)) => {
@@ -409,17 +414,20 @@ impl Backend for Kernels {
     }
 
     fn gru_gates(&self, projected: &Rows, recurrent: &Rows, state: &mut Rows) -> Result<()> {
+        let _running = profile::running(Step::Gates);
         kernels::gru_gates(&projected.values, &recurrent.values, &mut state.values, state.width);
         Ok(())
     }
 
     fn lstm_gates(&self, projected: &Rows, recurrent: &Rows, state: &mut Rows, cell: &mut Rows) -> Result<()> {
+        let _running = profile::running(Step::Gates);
         let width = state.width;
         kernels::lstm_gates(&projected.values, &recurrent.values, &mut state.values, &mut cell.values, width);
         Ok(())
     }
 
     fn ssru(&self, projected: &Rows, state: &mut Rows, out: &mut Rows) -> Result<()> {
+        let _running = profile::running(Step::Gates);
         let (rows, width) = (projected.count(), projected.width / 2);
         state.resize(rows, width);
         out.overwrite(rows, width);
@@ -442,6 +450,7 @@ impl Backend for Kernels {
         projected: &Rows,
         often: bool,
     ) -> Result<Memory> {
+        let _running = profile::running(Step::Memory);
         let precision = if often { self.precision } else { kernels::Precision::F32 };
         let width = heads * head_width;
         let memory = AttentionMemory::new(precision, heads, width, lengths, &projected.values);
@@ -463,6 +472,7 @@ impl Backend for Kernels {
         out: &mut Rows,
         mut record: Option<Recorder<'_>>,
     ) -> Result<()> {
+        let _running = profile::running(Step::Sentences);
         let (weights, distances) = workspace.attention();
         match (score, memory) {
             (Score::Dot { scale, relative }, Memory::Dot { memory, heads, width }) => {
@@ -616,6 +626,7 @@ impl Backend for Kernels {
         out: &mut Rows,
         mut record: Option<Recorder<'_>>,
     ) -> Result<()> {
+        let _running = profile::running(Step::Past);
         let Past { slots, layers, heads, width } = past;
         let (cache, heads, width, length) = (&mut layers[layer], *heads, *width, slots.length());
         let (weights, distances) = workspace.attention();
@@ -658,6 +669,8 @@ impl Backend for Kernels {
         bias: Option<&Vec<f32>>,
         logits: &mut Vec<f32>,
     ) -> Result<()> {
+        let running = profile::running(Step::Output);
+        running.product(x.count() * matrix.packed.elements(), matrix.packed.bytes());
         logits.resize(x.count() * matrix.packed.outputs(), 0.0);
         matrix.packed.multiply(workspace, &x.values, bias.map(Vec::as_slice), Activation::Identity, logits);
         Ok(())
@@ -675,6 +688,8 @@ impl Backend for Kernels {
         best: &mut Vec<Scored>,
         log_sum_exp: &mut Vec<f32>,
     ) -> Result<()> {
+        let running = profile::running(Step::Output);
+        running.product(x.count() * matrix.packed.elements(), matrix.packed.bytes());
         let bias = bias.map(Vec::as_slice);
         match if normalise == LogSumExp::None { matrix.screen() } else { None } {
             Some(screen) => {

@@ -12,6 +12,7 @@
 mod buffer;
 mod candle;
 mod cpu;
+pub mod profile;
 mod slots;
 #[cfg(test)]
 mod tests;

@@ -245,6 +245,20 @@ impl PackedMatrix {
         self.inputs
     }
 
+    /// Number of its elements.
+    pub fn elements(&self) -> usize {
+        self.outputs * self.inputs
+    }
+
+    /// Bytes of its elements as they are stored; a product reads all of them.
+    pub fn bytes(&self) -> usize {
+        match self.precision() {
+            Precision::F32 => 4 * self.elements(),
+            Precision::Int8 => self.elements(),
+            Precision::Int16 => 2 * self.elements(),
+        }
+    }
+
     /// The arithmetic of this matrix.
     pub fn precision(&self) -> Precision {
         match self.weights {
