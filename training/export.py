@@ -5,6 +5,7 @@
 
 import argparse
 import json
+import shutil
 from pathlib import Path
 
 import torch
@@ -140,6 +141,8 @@ def export(kind, model, directory, vocabulary, beams, length_penalty):
         tensors, config = transformer_tensors(model), transformer_config(model, vocabulary)
     else:
         tensors, config = gru_tensors(model), gru_config(model, vocabulary)
+    if vocabulary is None:
+        del config["vocabulary"]
     halves = {name: tensor.detach().half().contiguous() for name, tensor in tensors.items()}
     save_file(halves, directory / "model.safetensors", metadata={"format": "pt"})
     write_json(directory / "config.json", config)
@@ -150,14 +153,19 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("paths", nargs="+", help="checkpoints to average, then the directory")
     parser.add_argument("--vocabulary", default="../../vocab", help="as written to config.json")
+    parser.add_argument(
+        "--with-vocabulary", help="a directory whose files are put beside the weights instead"
+    )
     parser.add_argument("--raw", action="store_true", help="last weights instead of their average")
     parser.add_argument("--beams", type=int, default=5)
     parser.add_argument("--length-penalty", type=float, default=1.0)
     options = parser.parse_args()
     kind, model = load_model(options.paths[:-1], not options.raw)
-    export(
-        kind, model, options.paths[-1], options.vocabulary, options.beams, options.length_penalty
-    )
+    own = options.with_vocabulary
+    vocabulary = options.vocabulary if own is None else None
+    export(kind, model, options.paths[-1], vocabulary, options.beams, options.length_penalty)
+    for path in sorted(Path(own).iterdir()) if own else []:
+        shutil.copy(path, options.paths[-1])
 
 
 if __name__ == "__main__":

@@ -58,11 +58,12 @@ enum Place {
 }
 
 fn place(layout: Layout) -> Place {
-    match layout.size() {
-        _ if layout.align() > LINE => Place::System,
-        ..LEAST => Place::System,
-        ..ALONE => Place::Heap,
-        _ => Place::Alone,
+    if layout.size() < LEAST || layout.align() > LINE {
+        Place::System
+    } else if layout.size() < ALONE {
+        Place::Heap
+    } else {
+        Place::Alone
     }
 }
 
@@ -466,7 +467,7 @@ mod tests {
                     }
                 }
                 let new = held.last_mut().unwrap();
-                prop_assert!(!new.pointer.is_null() && new.pointer.is_aligned_to_line());
+                prop_assert!(!new.pointer.is_null() && (new.pointer as usize).is_multiple_of(LINE));
                 new.fill(byte);
                 for held in &held {
                     prop_assert!(held.contents().iter().all(|&byte| byte == held.byte));
@@ -476,16 +477,6 @@ mod tests {
                 // SAFETY: held until now.
                 unsafe { memory.dealloc(held.pointer, held.layout) };
             }
-        }
-    }
-
-    trait Aligned {
-        fn is_aligned_to_line(self) -> bool;
-    }
-
-    impl Aligned for *mut u8 {
-        fn is_aligned_to_line(self) -> bool {
-            (self as usize).is_multiple_of(LINE)
         }
     }
 

@@ -5,10 +5,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::digits::{self, Int8Operands};
-#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-use super::simd::amx;
 use super::simd::{InstructionSet, LANES};
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use super::simd::{amx::AmxTiles, tiles::TILE_GROUPS};
 use super::tile::{self, F32Operands, Output};
+#[cfg(any(test, all(target_arch = "x86_64", target_os = "linux")))]
+use super::tile_products;
 use super::workspace::Scratch;
 use super::{Activation, Workspace};
 
@@ -390,17 +392,50 @@ impl PackedMatrix {
                     Int8Operands { digits, x, row_scales, weights: lines.as_i8(), scales, corrections, groups };
                 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
                 if set == InstructionSet::Amx
-                    && rows.len() >= tile::WORTH_TILES
-                    && groups.is_multiple_of(amx::TILE_GROUPS)
+                    && rows.len() >= tile_products::WORTH_TILES
+                    && groups.is_multiple_of(TILE_GROUPS)
                 {
-                    // SAFETY: the caller's promise; the instruction set was detected.
-                    return unsafe { tile::product_int8_tiles(operands, rows, panels, output) };
+                    // SAFETY: the instruction set was detected.
+                    let tiles = unsafe { AmxTiles::configure() };
+                    // SAFETY: the caller's promise.
+                    return unsafe { tile_products::product_in_tiles(&tiles, set, operands, rows, panels, output) };
                 }
                 // SAFETY: as above.
                 unsafe { digits::product_int8(set, operands, rows, panels, output) }
             }
             _ => unreachable!("the left-hand side was prepared for another matrix"),
         }
+    }
+}
+
+#[cfg(test)]
+impl PackedMatrix {
+    /// [`Self::multiply`] with tiles in plain Rust. There must be whole tiles of inputs, and panels in pairs.
+    pub(super) fn multiply_in_plain_tiles(&self, x: &[f32], bias: &[f32], activation: Activation) -> Vec<f32> {
+        let Weights::Integers { digits, ref lines, ref scales, ref corrections } = self.weights else {
+            unreachable!("tiles are of integers")
+        };
+        assert!(self.panels().is_multiple_of(2), "what is left over would not be in tiles");
+        let (rows, set) = (x.len() / self.inputs, InstructionSet::detect());
+        let mut quantised = vec![0; (rows + 16) * digits * self.inputs];
+        let mut row_scales = vec![0.0; rows];
+        digits::quantise_rows(set, x, self.inputs, digits, 128, &mut quantised, &mut row_scales);
+        let (x, row_scales, weights) = (&quantised[..], &row_scales[..], lines.as_i8());
+        let operands = Int8Operands { digits, x, row_scales, weights, scales, corrections, groups: self.inputs / 4 };
+        let mut out = vec![f32::NAN; rows * self.outputs];
+        let output = Output {
+            pointer: out.as_mut_ptr(),
+            stride: self.outputs,
+            first_row: 0,
+            first_output: 0,
+            outputs: self.outputs,
+            bias: Some(bias),
+            activation,
+        };
+        let tiles = super::simd::tiles::PlainTiles;
+        // SAFETY: `out` is `[rows, outputs]`.
+        unsafe { tile_products::product_in_tiles(&tiles, set, operands, 0..rows, 0..self.panels(), output) };
+        out
     }
 }
 

@@ -26,6 +26,8 @@ mod simd;
 #[cfg(test)]
 mod tests;
 mod tile;
+#[cfg(any(test, all(target_arch = "x86_64", target_os = "linux")))]
+mod tile_products;
 mod top_k;
 mod workspace;
 

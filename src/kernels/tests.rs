@@ -10,6 +10,7 @@ use super::{
 use std::sync::Arc;
 
 mod int16;
+mod tiles;
 
 /// A fixed pseudo-random sequence (SplitMix64) in -1..1.
 fn random(length: usize, seed: u64) -> Vec<f32> {

@@ -5,15 +5,9 @@
 
 #![cfg(target_os = "linux")]
 
+use super::tiles::{Factors, SUMS, TILE_GROUPS, Tiles};
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count};
-
-/// Rows of a tile, and outputs of a tile of sums.
-pub(in crate::kernels) const TILE_ROWS: usize = 16;
-/// Groups of four inputs that one tile of weights holds.
-pub(in crate::kernels) const TILE_GROUPS: usize = 16;
-/// The sums of two tiles of rows by two panels, one tile after the other: rows 0-15 of both panels, then rows 16-31.
-pub(in crate::kernels) const SUMS: usize = 4 * TILE_ROWS * 16;
 
 /// Whether this processor has 8-bit tiles of the usual size and the system lets this process use them.
 ///
@@ -35,17 +29,8 @@ pub(super) fn is_permitted() -> bool {
     unsafe { libc::syscall(libc::SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0 }
 }
 
-/// Asks for the two lines from `address` on, to be written; nothing is written, and any address will do.
-#[inline(always)]
-pub(in crate::kernels) fn prefetch_to_write(address: *const f32) {
-    // SAFETY: the instruction neither reads nor writes.
-    unsafe {
-        asm!("prefetchw [{0}]", "prefetchw [{0} + 64]", in(reg) address, options(nostack, preserves_flags, readonly))
-    };
-}
-
 /// Tiles ready for use by this thread, until dropped.
-pub(in crate::kernels) struct Tiles(());
+pub(in crate::kernels) struct AmxTiles(());
 
 /// Eight tiles of sixteen rows of 64 bytes.
 #[repr(C, align(64))]
@@ -57,7 +42,7 @@ struct Configuration {
     rows: [u8; 16],
 }
 
-impl Tiles {
+impl AmxTiles {
     /// Makes them ready.
     ///
     /// # Safety
@@ -74,35 +59,19 @@ impl Tiles {
         unsafe { asm!("ldtilecfg [{}]", in(reg) &CONFIGURATION, options(nostack, readonly, preserves_flags)) };
         Self(())
     }
+}
 
-    /// `sums = corrections + x · w` for sixteen rows, or 32 if `two`, and two panels; exact integers.
-    ///
-    /// `x` holds unsigned bytes, `stride` from row to row, and `below` from the first to the seventeenth; `panels` two panels
-    /// `[group][lane][4]` of `16 · steps` groups, one behind the other; `corrections` two times sixteen numbers. As many bytes
-    /// as the two panels hold, from `upcoming` on, are asked for in the second-level cache meanwhile.
-    ///
-    /// # Safety
-    /// All of that must be readable, `steps` at least 1, and `sums` writable for [`SUMS`] numbers.
-    #[expect(clippy::too_many_arguments, reason = "the operands of one block of assembly")]
+impl Tiles for AmxTiles {
     #[inline]
-    pub(in crate::kernels) unsafe fn multiply(
-        &self,
-        two: bool,
-        x: *const u8,
-        below: usize,
-        stride: usize,
-        panels: *const i8,
-        steps: usize,
-        corrections: *const i32,
-        upcoming: *const u8,
-        sums: *mut i32,
-    ) {
+    unsafe fn multiply(&self, factors: Factors, sums: &mut [i32; SUMS]) {
+        let Factors { two, x, below, stride, panels, steps, corrections, upcoming } = factors;
+        let sums = sums.as_mut_ptr();
         let second = panels.wrapping_add(steps * TILE_GROUPS * 64);
         macro_rules! prefetch {
             ($($line:literal)*) => { concat!($("prefetcht1 [{upcoming} + ", $line, " * 64]\n"),*) };
         }
         macro_rules! run {
-            ($begin:literal, $first:literal, $second:literal, $end:literal) => {
+            (($($ahead:literal)*), ($($further:literal)*), $begin:literal, $first:literal, $second:literal, $end:literal) => {
                 // SAFETY: the caller's promise; the tiles are configured while `self` lives.
                 unsafe {
                     asm!(
@@ -113,11 +82,11 @@ impl Tiles {
                         "tileloadd tmm4, [{x} + {stride}]",
                         "tileloadd tmm6, [{panels} + {line}]",
                         "tileloadd tmm7, [{second} + {line}]",
-                        prefetch!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15),
+                        prefetch!($($ahead)*),
                         "tdpbusd tmm0, tmm4, tmm6",
                         $first,
                         "tdpbusd tmm1, tmm4, tmm7",
-                        prefetch!(16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31),
+                        prefetch!($($further)*),
                         $second,
                         "add {x}, 64",
                         "add {panels}, 1024",
@@ -136,7 +105,7 @@ impl Tiles {
                         panels = inout(reg) panels => _,
                         second = inout(reg) second => _,
                         line = in(reg) 64usize,
-                        upcoming = inout(reg) upcoming => _,
+                        upcoming = inout(reg) upcoming.unwrap_or(std::ptr::null()) => _,
                         steps = inout(reg) steps => _,
                         sums = in(reg) sums,
                         out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
@@ -146,24 +115,45 @@ impl Tiles {
                 }
             };
         }
-        if two {
-            run!(
-                "tileloadd tmm2, [{corrections} + {zero}]
-                 tileloadd tmm3, [{corrections} + {zero} + 64]",
-                "tileloadd tmm5, [{below} + {stride}]",
-                "tdpbusd tmm2, tmm5, tmm6
-                 tdpbusd tmm3, tmm5, tmm7
-                 add {below}, 64",
-                "tilestored [{sums} + {line} + 2048], tmm2
-                 tilestored [{sums} + {line} + 3072], tmm3"
-            );
-        } else {
-            run!("/* one tile of rows: {below} is not looked at */", "", "", "");
+        macro_rules! with {
+            ($ahead:tt, $further:tt) => {
+                if two {
+                    run!(
+                        $ahead,
+                        $further,
+                        "tileloadd tmm2, [{corrections} + {zero}]
+                         tileloadd tmm3, [{corrections} + {zero} + 64]",
+                        "tileloadd tmm5, [{below} + {stride}]",
+                        "tdpbusd tmm2, tmm5, tmm6
+                         tdpbusd tmm3, tmm5, tmm7
+                         add {below}, 64",
+                        "tilestored [{sums} + {line} + 2048], tmm2
+                         tilestored [{sums} + {line} + 3072], tmm3"
+                    );
+                } else {
+                    run!($ahead, $further, "/* one tile of rows: {below} is not looked at */", "", "", "");
+                }
+            };
         }
+        match upcoming {
+            Some(_) => {
+                with!((0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15), (16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31))
+            }
+            None => with!((), ()),
+        }
+    }
+
+    /// Two lines from the address on.
+    #[inline(always)]
+    fn prefetch_to_write(&self, address: *const f32) {
+        // SAFETY: the instruction neither reads nor writes.
+        unsafe {
+            asm!("prefetchw [{0}]", "prefetchw [{0} + 64]", in(reg) address, options(nostack, preserves_flags, readonly))
+        };
     }
 }
 
-impl Drop for Tiles {
+impl Drop for AmxTiles {
     fn drop(&mut self) {
         // SAFETY: gives up what `configure` made ready.
         unsafe { asm!("tilerelease", options(nomem, nostack, preserves_flags)) };

@@ -11,6 +11,8 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod portable;
+#[cfg(any(test, all(target_arch = "x86_64", target_os = "linux")))]
+pub(super) mod tiles;
 
 #[cfg(target_arch = "x86_64")]
 pub(super) use avx2::Avx2;
