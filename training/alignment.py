@@ -20,7 +20,9 @@ from .vocabulary import Vocabulary
 SAMPLE = {
     "multi30k-train": 29_000,
     "tatoeba-manythings": 90_000,
-    "newstest2008-2018": 6_000,
+    "everyday-apps": 20_000,
+    "ding-sentences": 20_000,
+    "newstest2008-2018": 12_000,
     "bcontrast-chat": 6_000,
     "mlqe-pe": 3_000,
     "lex-wiktionary": 10_000,

@@ -119,11 +119,8 @@ fn the_program_translates_scores_and_names_whose_attention_it_shows() {
 
 #[cfg(feature = "builtin-models")]
 #[test]
-fn the_built_in_models_translate_together() {
-    let mut program = Program::with_model("transformer");
-    let together = program
-        .args(["--ensemble", "gru", "--ensemble-weights", "2,1"])
-        .run("Zwei Kinder spielen am Strand.\n")
-        .success();
-    assert_eq!(together, "Two children are playing on the beach.\n");
+fn models_of_different_vocabularies_are_refused() {
+    let outcome = Program::with_model("transformer").args(["--ensemble", "gru"]).run("Zwei Kinder spielen.\n");
+    assert_eq!(outcome.status, 2);
+    assert!(outcome.error().contains("an ensemble needs one target vocabulary"), "{}", outcome.error());
 }
