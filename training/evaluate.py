@@ -35,7 +35,7 @@ def load_directory(directory):
     else:
         model = build("gru", {**config, "vocab_size": config["source_vocab_size"]})
     model.load_state_dict(tensors)
-    return model.eval(), Path(directory) / config["vocabulary"]
+    return model.eval(), Path(directory) / config.get("vocabulary", ".")
 
 
 def with_program(program, directory, sentences, beams):

@@ -125,11 +125,11 @@ def t5_small(tokenizer: Path, out: Path) -> None:
         shutil.copyfile(tokenizer / file, out / file)
 
 
-def builtin(model: Path, vocabulary: Path, out: Path) -> None:
-    """A built-in Transformer and its vocabulary in one directory, as the converter wants them."""
+def builtin(model: Path, out: Path) -> None:
+    """The built-in Transformer and its vocabulary in one directory, as the converter wants them."""
     out.mkdir(parents=True, exist_ok=True)
     config = json.loads((model / "config.json").read_text(encoding="utf8"))
-    config.pop("vocabulary", None)
+    vocabulary = model / config.pop("vocabulary", ".")
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf8")
     for file in ("generation_config.json", "model.safetensors"):
         shutil.copyfile(model / file, out / file)

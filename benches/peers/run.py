@@ -189,7 +189,7 @@ class Bench:
                     for quantization in ("float32", "int8"):
                         once(f"{model}-{quantization}", lambda out: models.convert(self.work / model, out, quantization))
         if "builtin" in needed:
-            models.builtin(REPOSITORY / "models" / "transformer", REPOSITORY / "vocab", self.work / "builtin")
+            models.builtin(REPOSITORY / "models" / "transformer", self.work / "builtin")
             for quantization in ("float32", "int8"):
                 models.convert(self.work / "builtin", self.work / f"builtin-{quantization}", quantization)
         if any(getattr(row, "engine", "") == "onnx-marian" for row in chosen):

@@ -21,6 +21,10 @@ import torch
 from full_size_parity import ctranslate2_pieces, ours, reference
 
 
+# What the engines do not do around the model.
+BARE = ["--no-split-sentences", "--no-normalize", "--protect", "none"]
+
+
 def together(directory, scratch):
     """A copy of the model with its vocabulary beside it."""
     config = json.loads((directory / "config.json").read_text())
@@ -48,7 +52,7 @@ def main():
     lines = [line for line in lines if line][: a.lines]
     with tempfile.TemporaryDirectory() as scratch:
         copy = together(a.model, Path(scratch))
-        found = ours(a.binary, str(a.model), lines, a.beam, a.max_length)
+        found = ours(a.binary, str(a.model), lines, a.beam, a.max_length, *BARE)
         expected = reference(copy, lines, a.beam, a.max_length, 8)
         differ = [i for i in range(len(lines)) if found[i] != expected[i]]
         ties = []
@@ -60,7 +64,7 @@ def main():
         converted = Path(scratch) / "ctranslate2"
         ctranslate2.converters.TransformersConverter(str(copy)).convert(str(converted))
         third = ctranslate2_pieces(str(converted), copy, lines, a.beam, a.max_length)
-    compat = ours(a.binary, str(a.model), lines, a.beam, a.max_length, "--compat", "ctranslate2")
+    compat = ours(a.binary, str(a.model), lines, a.beam, a.max_length, *BARE, "--compat", "ctranslate2")
     other, compat = (sum(x != y for x, y in zip(pieces, third)) for pieces in (found, compat))
     print(f"{a.model}, {len(lines)} lines of {Path(a.file).name}, beam {a.beam}, f32")
     print(f"  Hugging Face: {len(differ)} lines differ from translate, {len(ties)} of them ties")

@@ -51,7 +51,7 @@ class TransferTest(unittest.TestCase):
         self.assertTrue(bool((rows[new.pad] == 0).all()))
 
     def test_with_its_own_vocabulary_a_model_stays_what_it_was(self):
-        moved, made = transfer(ROOT / "models/transformer", ROOT / "vocab")
+        moved, made = transfer(ROOT / "models/transformer", ROOT / "models/transformer")
         self.assertEqual(made, 0)
         from training.evaluate import load_directory
 
