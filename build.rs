@@ -20,7 +20,7 @@ fn main() {
     }
     writeln!(
         code,
-        "];\n/// The vocabulary they share.\npub(super) static VOCABULARY: Files = &{};",
+        "];\n/// The vocabulary of those that have none beside them.\npub(super) static VOCABULARY: Files = &{};",
         files(&root.join("vocab"))
     )
     .expect("writing to a string");

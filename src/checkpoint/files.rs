@@ -137,7 +137,7 @@ impl ModelFiles {
                 Err(Error::model(path, problem))
             }
             Self::Builtin { name, files, vocabulary } => {
-                // The built-in models lie in models/NAME, so their shared vocabulary is ../../vocab.
+                // The built-in models lie in models/NAME, so a vocabulary that is not beside one is ../../vocab.
                 let last = Path::new(relative).components().next_back();
                 let is_vocabulary = last == Some(Component::Normal("vocab".as_ref()));
                 Ok(Self::Builtin { name, files: if is_vocabulary { vocabulary } else { files }, vocabulary })
