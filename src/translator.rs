@@ -308,6 +308,8 @@ pub struct Translation {
     pub source_truncated: bool,
     /// The same as the other members of an ensemble saw it.
     pub others: Vec<OtherSource>,
+    /// Whether the text was in capitals: then the model read it in small letters, and its answer was put into capitals.
+    pub in_capitals: bool,
     /// The languages the model was told.
     pub languages: Languages,
     /// The hypotheses, best first; never empty.
@@ -324,6 +326,16 @@ pub struct CandidateTranslation {
 }
 
 impl Translation {
+    /// A source as the model read it. Places in the two are the same.
+    pub(crate) fn read<'t>(&self, source: &'t str) -> Cow<'t, str> {
+        if self.in_capitals { Cow::Owned(without_capitals(source)) } else { Cow::Borrowed(source) }
+    }
+
+    /// A text of the model as it is given to whoever asked.
+    fn written(&self, text: String) -> String {
+        if self.in_capitals { text.to_uppercase() } else { text }
+    }
+
     /// The best translation.
     pub fn text(&self) -> &str {
         self.candidates.first().map_or("", |candidate| &candidate.text)
@@ -678,11 +690,8 @@ impl Translator {
             };
             // Words that were asked for are as they were asked for.
             let is_plain = request.target_prefix.is_none() && request.force.is_empty();
-            let in_capitals = is_plain && self.text_defaults.capitals && is_in_capitals(&request.text);
-            let text = match in_capitals {
-                true => Cow::Owned(without_capitals(&request.text)),
-                false => Cow::Borrowed(&request.text[..]),
-            };
+            translations[place].in_capitals = is_plain && self.text_defaults.capitals && is_in_capitals(&request.text);
+            let text = translations[place].read(&request.text);
             let (ids, mut cut) = self.source_ids_in(&text, &languages);
             let others = self.other_sources(&text, &languages, &mut cut);
             translations[place].source_truncated = cut;
@@ -700,25 +709,22 @@ impl Translator {
             }
             sources.push(source);
             translations[place].languages = languages;
-            places.push((place, in_capitals));
+            places.push(place);
         }
         if sources.is_empty() {
             return Ok(translations);
         }
         let results = search::search(&*self.model, &sources, options, record, workspace)
             .map_err(|error| error.in_batch_of(sources.len()))?;
-        for (((place, in_capitals), source), hypotheses) in places.into_iter().zip(sources).zip(results) {
-            let decode = |ids: &[u32]| match self.vocabularies.target.decode(ids) {
-                text if in_capitals => text.to_uppercase(),
-                text => text,
-            };
+        for ((place, source), hypotheses) in places.into_iter().zip(sources).zip(results) {
             let translation = &mut translations[place];
             translation.source = source.ids;
             translation.others = source.others;
-            translation.candidates = hypotheses
-                .into_iter()
-                .map(|hypothesis| CandidateTranslation { text: decode(&hypothesis.ids), hypothesis })
-                .collect();
+            let candidate = |hypothesis: Hypothesis| CandidateTranslation {
+                text: self.plain_text(translation, &hypothesis),
+                hypothesis,
+            };
+            translation.candidates = hypotheses.into_iter().map(candidate).collect();
             if translation.candidates.is_empty() {
                 // Every continuation was forbidden: an empty translation, marked as cut.
                 translation.candidates.push(CandidateTranslation::default());
@@ -759,6 +765,7 @@ impl Translator {
                 source: source.ids,
                 others: source.others,
                 source_truncated,
+                in_capitals: false,
                 languages: languages.clone(),
                 candidates: vec![CandidateTranslation { text: (*target).to_owned(), hypothesis }],
             })
@@ -801,11 +808,11 @@ impl Translator {
 
     /// The text of a hypothesis in which every unknown piece is replaced by the source word it looked at most (Luong et
     /// al. 2015, section 2): names and numbers outside the vocabulary come through. Needs recorded cross-attention.
-    pub fn text_replacing_unknown(&self, source: &str, languages: &Languages, hypothesis: &Hypothesis) -> String {
+    pub fn text_replacing_unknown(&self, source: &str, translation: &Translation, hypothesis: &Hypothesis) -> String {
         let target = &self.vocabularies.target;
-        let replaced = self.replaced_unknown(source, languages, hypothesis);
+        let replaced = self.replaced_unknown(source, translation, hypothesis);
         if replaced.is_empty() {
-            return target.decode(&hypothesis.ids);
+            return self.plain_text(translation, hypothesis);
         }
         let unknown = target.specials().unknown;
         let mut text = String::new();
@@ -818,7 +825,12 @@ impl Translator {
             }
             text.push_str(&part);
         }
-        text
+        translation.written(text)
+    }
+
+    /// The text of a hypothesis of a translation, from its pieces alone.
+    pub(crate) fn plain_text(&self, translation: &Translation, hypothesis: &Hypothesis) -> String {
+        translation.written(self.vocabularies.target.decode(&hypothesis.ids))
     }
 
     /// For each piece of a hypothesis, if it is unknown, the source word it looked at most. Nothing if there is no unknown
@@ -826,7 +838,7 @@ impl Translator {
     pub(crate) fn replaced_unknown(
         &self,
         source: &str,
-        languages: &Languages,
+        translation: &Translation,
         hypothesis: &Hypothesis,
     ) -> Vec<Option<String>> {
         let (Some(unknown), Some(attention)) =
@@ -837,7 +849,7 @@ impl Translator {
         if !hypothesis.ids.contains(&unknown) {
             return Vec::new();
         }
-        let words = self.source_words(source, languages);
+        let words = self.source_words(&translation.read(source), &translation.languages);
         let weights = attention.mean(self.alignment);
         let word = |(step, &id): (usize, &u32)| {
             let row = weights.get(step * attention.columns..(step + 1) * attention.columns)?;

@@ -147,9 +147,10 @@ impl TranslationJob {
 
     /// Puts source words in the place of unknown pieces.
     fn replace_unknown(&self, source: &str, translation: &mut Translation) {
-        for candidate in &mut translation.candidates {
-            let (languages, hypothesis) = (&translation.languages, &candidate.hypothesis);
-            candidate.text = self.translator.text_replacing_unknown(source, languages, hypothesis);
+        for rank in 0..translation.candidates.len() {
+            let hypothesis = &translation.candidates[rank].hypothesis;
+            let text = self.translator.text_replacing_unknown(source, translation, hypothesis);
+            translation.candidates[rank].text = text;
         }
     }
 

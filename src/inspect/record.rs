@@ -33,10 +33,15 @@ impl AttentionMap {
         let vocabularies = translator.vocabularies();
         let piece = |id| translator.source_pieces(&[id]).concat();
         let prefix = translation.languages.prefix.as_deref().unwrap_or_default();
-        let replaced = translator.replaced_unknown(source, &translation.languages, hypothesis);
+        let replaced = translator.replaced_unknown(source, translation, hypothesis);
         // What stands for unknown pieces, if they were replaced.
-        let is_replaced = candidate.text != vocabularies.target.decode(&hypothesis.ids);
+        let is_replaced = candidate.text != translator.plain_text(translation, hypothesis);
         let replaced = |at: usize| replaced.get(at).cloned().flatten().filter(|_| is_replaced);
+        let read = translation.read(source);
+        let mut source_words = source_words(&*vocabularies.source, prefix, &read, &translation.source);
+        for word in &mut source_words {
+            word.text = source[word.bytes.clone()].to_owned();
+        }
         let mut target_ids = hypothesis.ids.clone();
         target_ids.extend(hypothesis.ended.then(|| translator.search_options().end_token));
         let map = Self {
@@ -49,7 +54,7 @@ impl AttentionMap {
             target_pieces: translator.target_pieces(hypothesis),
             source_texts: spelled(&*vocabularies.source, &translation.source),
             target_texts: spelled(&*vocabularies.target, &target_ids),
-            source_words: source_words(&*vocabularies.source, prefix, source, &translation.source),
+            source_words,
             target_words: target_words(&*vocabularies.target, &candidate.text, &hypothesis.ids, replaced),
             start_piece: translator.target_piece(translator.search_options().start_token),
             end_piece: piece(translator.frame().end),

@@ -56,3 +56,18 @@ fn both_models_translate_a_caption() {
         assert_eq!(translation, "Two children are playing on the beach.\n", "{model}");
     }
 }
+
+#[test]
+fn a_line_in_capitals_has_the_words_and_the_attention_of_its_small_letters() {
+    let (capitals, small) = ("DER ROTE BALL LIEGT IM GARTEN.", "der rote ball liegt im garten.");
+    let alignments = |line: &str| {
+        let arguments = ["attn-dump", "--format", "pharaoh"];
+        Program::new().args(arguments).run(format!("{line}\n")).success()
+    };
+    assert_ne!(alignments(small).trim(), "");
+    assert_eq!(alignments(capitals), alignments(small));
+    assert_eq!(translate("transformer", &[], capitals), translate("transformer", &[], small).to_uppercase());
+    let words =
+        Program::new().args(["attn-dump", "--words", "--format", "json"]).run(format!("{capitals}\n")).success();
+    assert!(words.contains(r#"{"text":"GARTEN.","bytes":[23,30],"#), "{words}");
+}
