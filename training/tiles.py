@@ -435,7 +435,7 @@ class Step:
         self.undo.append(gradient)
         return end.x, end.x16
 
-    def attention(self, name, norm, rows, x, x16, visible, memory=None):
+    def attention(self, name, rows, x, x16, visible, memory=None):
         """To itself; or, with `memory` (keys and values, their gradients), to the encoder."""
         size = self.size
         inner, outer = f"{name}.q_proj.weight", f"{name}.out_proj.weight"
@@ -460,7 +460,7 @@ class Step:
             mixed=self.matrix(f"{name} mixed", rows, size),
             normaliser=self.buffer(f"{name} normaliser", rows * self.heads, torch.float32),
         )
-        end, ended = self.ending(name, rows, x, f"{name}.out_proj.bias", norm)
+        end, ended = self.ending(name, rows, x, f"{name}.out_proj.bias", f"{name}_layer_norm")
         _library.tiles_attention(
             x16,
             self.packed[inner][0],
@@ -589,14 +589,7 @@ class Step:
         x, x16 = self.embed("source", source_tokens, sources)
         for index in range(config["encoder_layers"]):
             layer = f"model.encoder.layers.{index}"
-            x, x16 = self.attention(
-                f"{layer}.self_attn",
-                f"{layer}.self_attn_layer_norm",
-                sources.rows,
-                x,
-                x16,
-                to_itself,
-            )
+            x, x16 = self.attention(f"{layer}.self_attn", sources.rows, x, x16, to_itself)
             x, x16 = self.feed_forward(layer, sources.rows, x, x16, config["encoder_ffn_dim"])
         encoder_undo, self.undo = self.undo, []
 
@@ -607,24 +600,9 @@ class Step:
         x, x16 = self.embed("target", target_tokens, targets)
         for index in range(config["decoder_layers"]):
             layer = f"model.decoder.layers.{index}"
-            x, x16 = self.attention(
-                f"{layer}.self_attn",
-                f"{layer}.self_attn_layer_norm",
-                targets.rows,
-                x,
-                x16,
-                causal,
-            )
+            x, x16 = self.attention(f"{layer}.self_attn", targets.rows, x, x16, causal)
             pairs = self.memory(f"{layer}.encoder_attn", sources.rows, memory16, dmemory)
-            x, x16 = self.attention(
-                f"{layer}.encoder_attn",
-                f"{layer}.encoder_attn_layer_norm",
-                targets.rows,
-                x,
-                x16,
-                to_memory,
-                pairs,
-            )
+            x, x16 = self.attention(f"{layer}.encoder_attn", targets.rows, x, x16, to_memory, pairs)
             x, x16 = self.feed_forward(layer, targets.rows, x, x16, config["decoder_ffn_dim"])
 
         loss, likelihood, dx = self.loss(targets.rows, x16, target_out[real], smoothing, candidates)

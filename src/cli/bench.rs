@@ -66,6 +66,9 @@ pub(super) struct Arguments {
 /// Runs the command: one JSON object on standard output, or a line for each of its fields.
 pub(super) fn run(arguments: Arguments) -> Result<Ending> {
     let (translator, load) = arguments.model.load(false)?;
+    if arguments.profile && translator.compute().backend()? != BackendName::Kernels {
+        return Err(Error::Usage("--profile is of the kernels; it knows nothing of candle".into()));
+    }
     translator.notes().iter().for_each(message::say);
     let mut options = translator.search_options();
     if let Some(beam) = arguments.beam_size {
@@ -88,9 +91,6 @@ pub(super) fn run(arguments: Arguments) -> Result<Ending> {
     let mut workspaces: Vec<Workspace> = (0..workers).map(|_| Workspace::new((threads / workers).max(1))).collect();
 
     translate(&translator, &options, &batches[..batches.len().min(workers)], &mut workspaces)?;
-    if arguments.profile && translator.compute().backend()? != BackendName::Kernels {
-        return Err(Error::Usage("--profile is of the kernels; it knows nothing of candle".into()));
-    }
     let mut runs = Vec::new();
     for _ in 0..arguments.repeat {
         let start = Instant::now();
@@ -128,20 +128,17 @@ pub(super) fn run(arguments: Arguments) -> Result<Ending> {
         "load_seconds": (load.as_secs_f64() * 1e3).round() / 1e3,
         "peak_mb": peak_memory().map(|bytes| bytes >> 20),
     });
-    if let (Some(profile), Some(fields)) = (profile, measured.as_object_mut()) {
-        fields.extend(profile);
-    }
-    let text = match (arguments.format, measured.as_object()) {
-        (ResultFormat::Text, Some(fields)) => {
+    let text = match arguments.format {
+        ResultFormat::Text => {
             let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let own = fields.iter().filter(|(name, _)| !["profile", "limits"].contains(&name.as_str()));
-            let mut text: Vec<String> = own.map(|(name, value)| format!("{name:17}  {}", plain(value))).collect();
-            if arguments.profile {
-                text.extend(lines(fields));
-            }
-            text.join("\n")
+            let fields = measured.as_object().into_iter().flatten();
+            let fields = fields.map(|(name, value)| format!("{name:17}  {}", plain(value)));
+            fields.chain(profile.iter().flat_map(lines)).collect::<Vec<_>>().join("\n")
         }
-        _ => measured.to_string(),
+        ResultFormat::Json => {
+            measured.as_object_mut().into_iter().for_each(|fields| fields.extend(profile.clone().unwrap_or_default()));
+            measured.to_string()
+        }
     };
     writeln!(std::io::stdout(), "{text}").map_err(|source| Error::io("standard output", source))?;
     Ok(Ending::Done)

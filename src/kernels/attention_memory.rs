@@ -13,8 +13,8 @@ use half::f16;
 
 /// Keys and values of all sentences of a batch, for one layer.
 ///
-/// In [`Precision::F32`] and [`Precision::Int16`] they are stored as they are, in [`Precision::Int8`] in half precision: this memory is read once
-/// for every token, and half of it is read twice as fast.
+/// In [`Precision::F32`] and [`Precision::Int16`] they are stored as they are, in [`Precision::Int8`] in half precision: this
+/// memory is read once for every token, and half of it is read twice as fast.
 #[derive(Debug)]
 pub struct AttentionMemory {
     heads: usize,

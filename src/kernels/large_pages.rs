@@ -210,9 +210,30 @@ impl Block {
         reason = "headers belong to the heap, which is borrowed mutably by all who call this"
     )]
     fn header(&self) -> &mut Header {
-        // SAFETY: blocks are made by the heap and valid while their region is mapped; no two references to a header live at
-        // the same time, as each is used within one expression.
+        // SAFETY: blocks are made by the heap and valid while their region is mapped; whoever holds a reference to a header uses
+        // no other reference to the same one until it is done with it.
         unsafe { &mut *self.0.as_ptr() }
+    }
+
+    /// The block whose memory begins at `start`.
+    ///
+    /// # Safety
+    /// `start` must come from [`Block::start`].
+    unsafe fn of(start: *mut u8) -> Self {
+        // SAFETY: the header lies before it.
+        unsafe { Self(NonNull::new_unchecked(start.cast::<Header>().sub(1))) }
+    }
+
+    /// Says that all of the block, and the header behind it, may be other than zero from now on; how far the region may have been
+    /// before.
+    fn mark_used(self) -> usize {
+        let header = self.header();
+        let end = self.0.as_ptr() as usize + header.size + LINE - header.region.as_ptr() as usize;
+        // SAFETY: the region of a block is mapped as long as the block is.
+        let region = unsafe { header.region.as_mut() };
+        let before = region.used;
+        region.used = before.max(end.min(REGION));
+        before
     }
 
     fn start(self) -> *mut u8 {
@@ -251,22 +272,17 @@ impl Heap {
         let block = self.find(need).or_else(|| self.new_region())?;
         self.remove(block);
         self.cut(block, need);
-        let header = block.header();
-        header.is_free = false;
-        // SAFETY: the region of a block is mapped as long as the block is.
-        let region = unsafe { header.region.as_mut() };
-        let first = block.start() as usize - header.region.as_ptr() as usize;
-        let dirty = region.used.saturating_sub(first).min(size);
-        // The header behind it was written, too.
-        region.used = region.used.max((first + header.size).min(REGION));
+        block.header().is_free = false;
+        let first = block.start() as usize - block.header().region.as_ptr() as usize;
+        let dirty = block.mark_used().saturating_sub(first).min(size);
         Some((block.start(), dirty))
     }
 
     /// # Safety
     /// `pointer` must be a block of this heap that is not free.
     unsafe fn free(&mut self, pointer: *mut u8) {
-        // SAFETY: the header lies before the block.
-        let mut block = unsafe { Block(NonNull::new_unchecked(pointer.cast::<Header>().sub(1))) };
+        // SAFETY: the caller's promise.
+        let mut block = unsafe { Block::of(pointer) };
         if let Some(after) = block.after().filter(|after| after.header().is_free) {
             self.join(block, after);
         }
@@ -293,8 +309,8 @@ impl Heap {
     /// # Safety
     /// As for [`Self::free`].
     unsafe fn resize(&mut self, pointer: *mut u8, size: usize) -> bool {
-        // SAFETY: the header lies before the block.
-        let block = unsafe { Block(NonNull::new_unchecked(pointer.cast::<Header>().sub(1))) };
+        // SAFETY: the caller's promise.
+        let block = unsafe { Block::of(pointer) };
         let need = with_header(size);
         if block.header().size < need {
             let Some(after) = block.after().filter(|after| after.header().is_free) else { return false };
@@ -304,11 +320,7 @@ impl Heap {
             self.join(block, after);
         }
         self.cut(block, need);
-        let header = block.header();
-        let end = block.0.as_ptr() as usize + header.size + LINE - header.region.as_ptr() as usize;
-        // SAFETY: the region of a block is mapped as long as the block is.
-        let region = unsafe { header.region.as_mut() };
-        region.used = region.used.max(end.min(REGION));
+        block.mark_used();
         true
     }
 

@@ -48,9 +48,9 @@ impl Precision {
 /// A weight matrix `[outputs, inputs]` (the layout of a PyTorch `Linear`), packed for `y = x Wᵀ`.
 ///
 /// There is one copy of the weights: panels of sixteen outputs, in which the inputs follow one another (for int8 in
-/// groups of four, for int16 first the high digits and then the low ones). The same copy serves one row, many rows, and embedding look-ups. In `f32` each output element is
-/// one chain of fused multiply-adds over the inputs in index order, whatever the number of rows or threads and whatever
-/// the instruction set; in int8 and int16 the sums are exact integers.
+/// groups of four, for int16 first the high digits and then the low ones). The same copy serves one row, many rows, and
+/// embedding look-ups. In `f32` each output element is one chain of fused multiply-adds over the inputs in index order,
+/// whatever the number of rows or threads and whatever the instruction set; in int8 and int16 the sums are exact integers.
 #[derive(Debug)]
 pub struct PackedMatrix {
     outputs: usize,
@@ -312,15 +312,7 @@ impl PackedMatrix {
         assert_eq!(out.len(), rows * self.outputs, "out is not [rows, outputs]");
         let Workspace { set, pool, scratch, .. } = workspace;
         let lhs = self.prepare(*set, x, rows, scratch);
-        let output = Output {
-            pointer: out.as_mut_ptr(),
-            stride: self.outputs,
-            first_row: 0,
-            first_output: 0,
-            outputs: self.outputs,
-            bias,
-            activation,
-        };
+        let output = Output::whole(out, self.outputs, bias, activation);
         let panels = self.panels();
         let tasks = match rows * self.outputs * self.inputs {
             0..WORTH_FORKING => 1,
@@ -423,15 +415,7 @@ impl PackedMatrix {
         let (x, row_scales, weights) = (&quantised[..], &row_scales[..], lines.as_i8());
         let operands = Int8Operands { digits, x, row_scales, weights, scales, corrections, groups: self.inputs / 4 };
         let mut out = vec![f32::NAN; rows * self.outputs];
-        let output = Output {
-            pointer: out.as_mut_ptr(),
-            stride: self.outputs,
-            first_row: 0,
-            first_output: 0,
-            outputs: self.outputs,
-            bias: Some(bias),
-            activation,
-        };
+        let output = Output::whole(&mut out, self.outputs, Some(bias), activation);
         let tiles = super::simd::tiles::PlainTiles;
         // SAFETY: `out` is `[rows, outputs]`.
         unsafe { tile_products::product_in_tiles(&tiles, set, operands, 0..rows, 0..self.panels(), output) };

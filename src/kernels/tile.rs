@@ -134,7 +134,12 @@ pub(super) struct Output<'a> {
     pub(super) activation: Activation,
 }
 
-impl Output<'_> {
+impl<'a> Output<'a> {
+    /// All of a product: `out` is `[rows, outputs]`.
+    pub(super) fn whole(out: &mut [f32], outputs: usize, bias: Option<&'a [f32]>, activation: Activation) -> Self {
+        Self { pointer: out.as_mut_ptr(), stride: outputs, first_row: 0, first_output: 0, outputs, bias, activation }
+    }
+
     /// Where element `(row, output)` goes.
     ///
     /// # Safety
