@@ -167,7 +167,7 @@ pub(super) enum PrecisionName {
     F32,
     /// 8-bit integers: faster and smaller; kernels only
     Int8,
-    /// 16-bit integers: a 250th of int8's error, in half the memory of f32; kernels only
+    /// 16-bit integers: less than a hundredth of int8's error, in half the memory of f32; kernels only
     Int16,
     /// 16-bit floats; GPUs only
     F16,
