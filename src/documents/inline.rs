@@ -45,10 +45,10 @@ fn is_space(c: char) -> bool {
 
 impl Gathering {
     /// A piece of text that stands on `range`.
-    pub(super) fn text(&mut self, value: &str, range: Range<usize>) {
+    pub(super) fn text(&mut self, value: &str, range: Range<usize>, source: &str) {
         let is_blank = value.bytes().all(|byte| byte.is_ascii_whitespace());
         if value.starts_with(is_space) || is_blank {
-            self.space(range.start, value, range.end);
+            self.space(range.clone(), is_blank, source);
         }
         if is_blank {
             return;
@@ -73,16 +73,15 @@ impl Gathering {
     }
 
     /// Spaces that begin a text or are all of it: those after a mark that shows something belong to it where one is before it, too.
-    fn space(&mut self, start: usize, value: &str, end: usize) {
-        let is_blank = value.bytes().all(|byte| byte.is_ascii_whitespace());
+    fn space(&mut self, Range { start, end }: Range<usize>, is_blank: bool, source: &str) {
         if self.parts.is_empty() {
             return;
         }
         if self.after_space {
             if let (Some(Part::Alone(mark, _)), Some(range)) = (self.parts.last(), self.ranges.last_mut()) {
-                // As they are written, unless entities hide how many they are.
-                let length = value.bytes().take_while(u8::is_ascii_whitespace).count();
-                let length = if is_blank { end - start } else { length };
+                // As they are written: spaces that are entities, or in a section of CDATA, stay with the text.
+                let written = source[start..end].bytes().take_while(u8::is_ascii_whitespace).count();
+                let length = if is_blank { end - start } else { written };
                 if range.end == start {
                     range.end = start + length;
                     self.marks[*mark].0.end = start + length;

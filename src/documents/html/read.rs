@@ -97,7 +97,7 @@ impl Reading<'_> {
         let next = match &token.kind {
             Kind::Text(value) => {
                 if self.is_on {
-                    self.gathering.text(&without_controls(value), token.range.clone());
+                    self.gathering.text(&without_controls(value), token.range.clone(), self.source);
                 }
                 index + 1
             }

@@ -176,7 +176,7 @@ impl Reading<'_> {
             }
             match is_hard {
                 true => self.gathering.line_break(start..range.start.max(start), self.source),
-                false => self.gathering.text(" ", start..range.start.max(start)),
+                false => self.gathering.text(" ", start..range.start.max(start), self.source),
             }
         }
         self.start.get_or_insert(range.start);
@@ -345,7 +345,7 @@ impl Reading<'_> {
             && self.open.last().is_none_or(|outer| template.end < outer.end)
         {
             if template.start > at {
-                self.gathering.text(&self.source[at..template.start], start..template.start);
+                self.gathering.text(&self.source[at..template.start], start..template.start, self.source);
             }
             self.gathering.alone(template.clone(), Shown::Text(self.source[template.clone()].to_owned()));
             (at, start, next) = (template.end, template.end, next + 1);
@@ -363,11 +363,11 @@ impl Reading<'_> {
         match attributes_at_end(text).filter(|_| is_heading && ends_heading()) {
             Some(length) => {
                 if length > 0 {
-                    self.gathering.text(&text[..length], start..at + length);
+                    self.gathering.text(&text[..length], start..at + length, self.source);
                 }
                 self.gathering.alone(at + length..range.end, Shown::Nothing);
             }
-            None => self.gathering.text(text, start..range.end),
+            None => self.gathering.text(text, start..range.end, self.source),
         }
     }
 

@@ -354,7 +354,7 @@ impl Writing<'_> {
         let mut column = self.page.source[start..self.text.range.start].chars().count();
         let prefix = join.trim_start_matches(['\n', '\r']).chars().count();
         let mut out = String::with_capacity(text.len() + 16);
-        let mut at = 0;
+        let (mut at, mut line) = (0, 0);
         let mut space: Option<usize> = None;
         let ends = spaces.iter().map(|space| space + shift).chain([text.len()]);
         for end in ends {
@@ -373,9 +373,11 @@ impl Writing<'_> {
                     if column + 1 + first > *width
                         && column > prefix
                         && !begins_block(&text[from..])
+                        && !is_rule(&out[line..])
                         && !word.is_empty() =>
                 {
                     out.push_str(join);
+                    line = out.len();
                     column = prefix + tail;
                 }
                 Some(_) => {
@@ -398,14 +400,16 @@ fn begins_block(text: &str) -> bool {
     let is_end = |rest: &str| rest.is_empty() || rest.starts_with([' ', '\t']);
     let digits = line.bytes().take_while(u8::is_ascii_digit).count();
     let hashes = line.bytes().take_while(|&byte| byte == b'#').count();
-    let only = |sign: char| line.chars().all(|c| c == sign || c == ' ') && line.contains(sign);
     (1..=6).contains(&hashes) && is_end(&line[hashes..])
         || (1..=9).contains(&digits) && line[digits..].starts_with(['.', ')']) && is_end(&line[digits + 1..])
         || line.starts_with(['-', '+', '*']) && is_end(&line[1..])
         || line.starts_with('>')
         || ["```", "~~~", ":::", "!!!", "???", "{:", "+++"].iter().any(|fence| line.starts_with(fence))
-        || only('-')
-        || only('=')
-        || only('*')
+        || is_rule(line)
         || line.starts_with('|')
+}
+
+/// Whether a line of nothing but such signs is a rule, the underline of a heading or the second row of a table.
+fn is_rule(line: &str) -> bool {
+    line.chars().all(|c| "-=*_:| ".contains(c)) && line.contains(['-', '=', '*', '_'])
 }

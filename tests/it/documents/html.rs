@@ -378,6 +378,17 @@ fn any_page() -> impl Strategy<Value = String> {
         .prop_map(|pieces| pieces.concat())
 }
 
+#[test]
+fn a_space_after_a_line_break_may_be_an_entity_or_in_a_section() {
+    for (page, wanted) in [
+        ("<p>a<br>&#32;b</p>", "<p>A<br>B</p>"),
+        ("<p>a<br> &#32;b</p>", "<p>A<br> B</p>"),
+        ("<?xml version='1.0'?><p>a<br/><![CDATA[ b]]></p>", "<?xml version='1.0'?><p>A<br/>B</p>"),
+    ] {
+        assert_eq!(String::from_utf8(in_capitals("html", page.as_bytes(), &Options::default())).unwrap(), wanted);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 

@@ -151,6 +151,12 @@ fn paragraphs_are_wrapped_at_their_own_width() {
         String::from_utf8(written).unwrap(),
         "- one two three four\n  five six seven eight\n  nine - ten 1. eleven\n\n> \\# one two three\n> four five\n"
     );
+    // A line of nothing but such signs would be a rule, or make a heading or a table of the line before.
+    for signs in ["---", "===", "___", "* * *", "- | -"] {
+        let written = says("> Wort\n> hier\n", &format!("{signs} A"));
+        let again = read("markdown", written.as_bytes(), &Options::default());
+        assert_eq!(drawn(&again.segments()[0]), format!("{signs} A"), "{written}");
+    }
     // What was one line stays one.
     assert_eq!(says("Eine Zeile", long), long);
     let windows = "Ein Absatz, der hier\r\numbrochen ist.\r\n";
