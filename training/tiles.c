@@ -676,9 +676,22 @@ static void small_product(const bf16 *left, long left_step, long left_stride, co
   }
 }
 
-/* Gradients of queries, keys and values, laid out like them, from that of `mixed`. */
-static void mix_gradient(const Heads *a, const bf16 *dmixed, bf16 *dqueries, bf16 *dkeys,
-                         bf16 *dvalues) {
+typedef struct {
+  float *inner, *inner_bias, *outer; /* gradients of the weights, written */
+  bf16 *mixed;                       /* [rows, size]: room for its gradient */
+  bf16 *queries, *keys, *values;     /* their gradients, laid out like them, written */
+  bf16 *left, *right;                /* [rows, 3 size] each: room for panels */
+  const float *guide; /* [rows, guide_stride] where the first head should look, or NULL; a row's
+                         sum is one, or zero where nothing is known */
+  long guide_stride;
+  float guide_weight;
+  double guide_loss; /* out: -sum of guide * log(share) */
+} AttentionGradient;
+
+/* Gradients of queries, keys and values from that of `mixed`, and from the guide. */
+static void mix_gradient(const Heads *a, AttentionGradient *gradient) {
+  const bf16 *dmixed = gradient->mixed;
+  bf16 *dqueries = gradient->queries, *dkeys = gradient->keys, *dvalues = gradient->values;
   static bf16 plain_keys[LONGEST * SIDE] __attribute__((aligned(64)));
   static bf16 packed_queries[LONGEST * SIDE] __attribute__((aligned(64)));
   static bf16 packed_dmixed[LONGEST * SIDE] __attribute__((aligned(64)));
@@ -688,6 +701,8 @@ static void mix_gradient(const Heads *a, const bf16 *dmixed, bf16 *dqueries, bf1
   static bf16 flipped[LONGEST * SIDE] __attribute__((aligned(64)));
   float root = 1 / sqrtf(SIDE);
   vector scale = _mm512_set1_ps(root);
+  vector guide_scale = _mm512_set1_ps(gradient->guide_weight * root);
+  gradient->guide_loss = 0;
   for (long g = 0; g < a->group_count; g++) {
     Group group = a->groups[g];
     long width = blocks(group.keys) * SIDE, height = blocks(group.queries) * SIDE;
@@ -738,15 +753,30 @@ static void mix_gradient(const Heads *a, const bf16 *dmixed, bf16 *dqueries, bf1
                                   inner);
           inner = _mm512_set1_ps(_mm512_reduce_add_ps(inner));
           vector less = _mm512_set1_ps(a->normaliser[head * a->rows + row]);
+          /* Cross-entropy's gradient is the share minus the guide. */
+          const float *guide = head == 0 && gradient->guide
+                                   ? gradient->guide + row * gradient->guide_stride - first
+                                   : NULL;
+          vector known = _mm512_setzero_ps(), missed = known;
+          for (long k = 0; guide && k < width; k += 16)
+            known = _mm512_add_ps(known,
+                                  _mm512_maskz_loadu_ps(seen(k, first, last), guide + k));
+          known = _mm512_set1_ps(_mm512_reduce_add_ps(known));
           for (long k = 0; k < width; k += 16) {
             __mmask16 mask = seen(k, first, last);
-            vector p = _mm512_fmsub_ps(_mm512_load_ps(scores + i * width + k), scale, less);
-            p = _mm512_maskz_mov_ps(mask, exponential(p));
+            vector log = _mm512_fmsub_ps(_mm512_load_ps(scores + i * width + k), scale, less);
+            vector p = _mm512_maskz_mov_ps(mask, exponential(log));
             vector d = _mm512_sub_ps(_mm512_load_ps(dscores + i * width + k), inner);
             d = _mm512_maskz_mul_ps(mask, _mm512_mul_ps(p, scale), d);
+            if (guide) {
+              vector wanted = _mm512_maskz_loadu_ps(mask, guide + k);
+              missed = _mm512_mask3_fnmadd_ps(wanted, log, missed, mask);
+              d = _mm512_fmadd_ps(_mm512_fmsub_ps(p, known, wanted), guide_scale, d);
+            }
             store_bf16(shares + (top + i) * width + k, p);
             store_bf16(dshares + (top + i) * width + k, d);
           }
+          gradient->guide_loss += _mm512_reduce_add_ps(missed);
         }
         memset(shares + (top + count) * width, 0, (16 - count) * width * sizeof *shares);
         memset(dshares + (top + count) * width, 0, (16 - count) * width * sizeof *dshares);
@@ -792,16 +822,9 @@ void tiles_attention(const bf16 *x, const bf16 *inner, const float *inner_bias, 
   }
 }
 
-typedef struct {
-  float *inner, *inner_bias, *outer; /* gradients of the weights, written */
-  bf16 *mixed;                       /* [rows, size]: room for its gradient */
-  bf16 *queries, *keys, *values;     /* their gradients, laid out like them, written */
-  bf16 *left, *right;                /* [rows, 3 size] each: room for panels */
-} AttentionGradient;
-
 void tiles_attention_gradient(const bf16 *x, const bf16 *inner, long inner_size, const bf16 *outer,
                               const Heads *a, const Ending *end, const EndingGradient *ended,
-                              const AttentionGradient *g) {
+                              AttentionGradient *g) {
   use_tiles();
   long size = end->size, rows = a->rows;
   end_gradient(end, ended);
@@ -810,7 +833,7 @@ void tiles_attention_gradient(const bf16 *x, const bf16 *inner, long inner_size,
   weight_gradient(g->left, g->right, rows, size, size, g->outer);
   product(ended->output, outer, rows, size, size, NULL, g->mixed);
   clear_after(g->mixed, rows, size);
-  mix_gradient(a, g->mixed, g->queries, g->keys, g->values);
+  mix_gradient(a, g);
   clear_after(g->queries, rows, inner_size);
   column_sums(g->queries, rows, inner_size, g->inner_bias);
   panels(g->queries, rows, inner_size, 1, g->left);

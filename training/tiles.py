@@ -54,7 +54,9 @@ Heads = _structure(
 AttentionGradient = _structure(
     "AttentionGradient",
     [(name, _pointer) for name in ("inner", "inner_bias", "outer", "mixed")]
-    + [(name, _pointer) for name in ("queries", "keys", "values", "left", "right")],
+    + [(name, _pointer) for name in ("queries", "keys", "values", "left", "right")]
+    + [("guide", _pointer), ("guide_stride", _long), ("guide_weight", _float)]
+    + [("guide_loss", ctypes.c_double)],
 )
 Loss = _structure(
     "Loss",
@@ -435,8 +437,11 @@ class Step:
         self.undo.append(gradient)
         return end.x, end.x16
 
-    def attention(self, name, rows, x, x16, visible, memory=None):
-        """To itself; or, with `memory` (keys and values, their gradients), to the encoder."""
+    def attention(self, name, rows, x, x16, visible, memory=None, guide=None):
+        """To itself; or, with `memory` (keys and values, their gradients), to the encoder.
+
+        `guide` is where the first head should look, [rows, longest source], and its weight.
+        """
         size = self.size
         inner, outer = f"{name}.q_proj.weight", f"{name}.out_proj.weight"
         inner_size = size if memory else 3 * size
@@ -485,6 +490,9 @@ class Step:
                 values=dpairs + 2 * size,
                 **self.room(rows),
             )
+            if guide:
+                wanted, room.guide_weight = guide
+                room.guide, room.guide_stride = wanted.data_ptr(), wanted.shape[1]
             _library.tiles_attention_gradient(
                 x16,
                 self.packed[inner][1],
@@ -495,6 +503,7 @@ class Step:
                 ctypes.addressof(ending),
                 ctypes.addressof(room),
             )
+            self.guide_loss += room.guide_loss
 
         self.undo.append(gradient)
         return end.x, end.x16
@@ -566,10 +575,12 @@ class Step:
         _library.tiles_loss(ctypes.addressof(loss))
         return loss.loss, loss.likelihood, dx
 
-    def __call__(self, source, target_in, target_out, smoothing, candidates=None):
+    def __call__(self, source, target_in, target_out, smoothing, candidates=None, guide=None):
         """Mean smoothed loss, mean negative log-likelihood, number of targets.
 
-        Gradients replace what was in the parameters' `grad`.
+        Gradients replace what was in the parameters' `grad`. `guide` is the alignment of the batch,
+        [batch, target, source], and its weight in the loss; `guide_loss` then holds how far the
+        first heads of the decoder's layers are from it.
         """
         size, config = self.size, self.model.config
         real_source, real = source != self.pad, target_out != self.pad
@@ -579,7 +590,13 @@ class Step:
             raise ValueError(f"a sentence of more than {LONGEST} pieces")
         source_tokens = source[real_source].int().numpy()
         target_tokens = target_in[real].int().numpy()
-        self.undo = []
+        self.undo, self.guide_loss, heads = [], 0.0, None
+        if guide:
+            alignment, weight = guide
+            wanted = alignment[real].contiguous()
+            layers = config["decoder_layers"]
+            known = max(float(wanted.sum()), 1.0)
+            heads = wanted, weight / layers / known
         # Everything else is written, not added to.
         named = dict(self.model.named_parameters())
         named["model.shared.weight"].grad.zero_()
@@ -602,7 +619,9 @@ class Step:
             layer = f"model.decoder.layers.{index}"
             x, x16 = self.attention(f"{layer}.self_attn", targets.rows, x, x16, causal)
             pairs = self.memory(f"{layer}.encoder_attn", sources.rows, memory16, dmemory)
-            x, x16 = self.attention(f"{layer}.encoder_attn", targets.rows, x, x16, to_memory, pairs)
+            x, x16 = self.attention(
+                f"{layer}.encoder_attn", targets.rows, x, x16, to_memory, pairs, heads
+            )
             x, x16 = self.feed_forward(layer, targets.rows, x, x16, config["decoder_ffn_dim"])
 
         loss, likelihood, dx = self.loss(targets.rows, x16, target_out[real], smoothing, candidates)
@@ -611,4 +630,6 @@ class Step:
         for gradient in reversed(encoder_undo):
             gradient(dmemory)
         self.undo = []
+        if guide:
+            self.guide_loss /= layers * known
         return loss, likelihood, targets.rows

@@ -94,8 +94,8 @@ class Trainer:
 
     def use_tiles(self):
         """From here on, steps are those of tiles.c. To be called after loading a checkpoint."""
-        if self.options.guide or self.device.type != "cpu":
-            raise SystemExit("--tiles: on a CPU only, and without --guide")
+        if self.device.type != "cpu":
+            raise SystemExit("--tiles: on a CPU only")
         if self.options.kind != "transformer":
             raise SystemExit("--tiles: only for the Transformer")
         self.tiles = tiles.Step(self.model)
@@ -212,8 +212,11 @@ class Trainer:
 
     @torch.no_grad()
     def update_with_tiles(self, source, target_in, target_out):
+        guide = None
+        if self.alignment:
+            guide = self.alignment(source, target_out), self.options.guide
         _, likelihood, count = self.tiles(
-            source, target_in, target_out, self.options.label_smoothing, self.candidates
+            source, target_in, target_out, self.options.label_smoothing, self.candidates, guide
         )
         self.step += 1
         toward = 0.0 if self.step % EMA_EVERY else 1 - self.ema_decay()
@@ -221,7 +224,7 @@ class Trainer:
         if not self.adam.step(rate, self.options.clip, toward):
             self.tiles.clear()
         self.targets_seen += count
-        self.guide_loss = 0.0
+        self.guide_loss = self.tiles.guide_loss
         return likelihood, count
 
     @torch.no_grad()
