@@ -40,6 +40,11 @@ def lower_case(german, english, _):
     return german.lower(), english
 
 
+def as_capitals_are_read(german, english, _):
+    """The program reads a line in capitals in small letters; its `ß` was `SS`."""
+    return german.lower().replace("ß", "ss"), english
+
+
 def umlauts_as_two_letters(german, english, _):
     return german.translate(UMLAUTS), english
 
@@ -106,10 +111,11 @@ def between_marks(german, english, order):
 
 KINDS = {
     # The program translates lines in capitals as if they were in lower case.
-    capitals: 1,
+    capitals: 0.5,
+    as_capitals_are_read: 4,
     lower_case: 5,
-    umlauts_as_two_letters: 4,
-    umlauts_without_dots: 3,
+    umlauts_as_two_letters: 5,
+    umlauts_without_dots: 5,
     sharp_s_as_two_letters: 1,
     no_commas: 4,
     no_full_stop: 2,
@@ -123,6 +129,7 @@ KINDS = {
 
 
 def spoil(german, english, order):
-    """The pair with one kind of noise, or as it was where that kind finds nothing to do."""
-    (kind,) = order.choices(list(KINDS), KINDS.values())
-    return kind(german, english, order)
+    """The pair with one kind of noise, sometimes two, or as it was where that kind finds nothing to do."""
+    for kind in order.choices(list(KINDS), KINDS.values(), k=1 + (order.random() < 0.2)):
+        german, english = kind(german, english, order)
+    return german, english

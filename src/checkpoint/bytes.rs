@@ -106,14 +106,11 @@ impl Bytes {
     /// # Errors
     /// If the bytes end earlier, or the file cannot be read.
     pub(super) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        if let Some(bytes) = self.storage.in_memory() {
-            let start = usize::try_from(offset).ok();
-            let found = start.and_then(|start| bytes.get(start..)?.get(..buffer.len()));
-            buffer.copy_from_slice(found.ok_or_else(|| self.truncated())?);
-            return Ok(());
-        }
         match &self.storage {
-            Storage::Memory(_) | Storage::Owned(_) => Ok(()),
+            Storage::Memory(_) | Storage::Owned(_) => {
+                buffer.copy_from_slice(self.view(offset, buffer.len(), &mut Vec::new())?);
+                Ok(())
+            }
             Storage::File(file) => {
                 // A poisoned lock only means that another thread panicked between seeking and reading; we seek anew.
                 let mut file = file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -124,6 +121,20 @@ impl Bytes {
                 }
             }
         }
+    }
+
+    /// `len` bytes from `offset`, where they lie if they are in memory, and otherwise read into `buffer`.
+    ///
+    /// # Errors
+    /// As [`Bytes::read_at`].
+    pub(super) fn view<'a>(&'a self, offset: u64, len: usize, buffer: &'a mut Vec<u8>) -> Result<&'a [u8]> {
+        if let Some(bytes) = self.storage.in_memory() {
+            let start = usize::try_from(offset).ok();
+            return start.and_then(|start| bytes.get(start..)?.get(..len)).ok_or_else(|| self.truncated());
+        }
+        buffer.resize(len, 0);
+        self.read_at(offset, buffer)?;
+        Ok(buffer)
     }
 
     /// Reads `len` bytes from `offset`; the length is checked against the file before anything is allocated.

@@ -33,8 +33,8 @@ const ENDINGS: [&str; 6] = [".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".np
 /// Files that have such an ending and are no weights: shortlists of Marian, vocabularies, and the state of a training.
 const NO_WEIGHTS: [&str; 5] = ["lex.", "vocab.", "optimizer", "scheduler", "training_args"];
 
-/// Bytes converted at a time: a tensor is never held both as stored and as `f32`.
-const CHUNK: usize = 1 << 20;
+/// Bytes converted at a time, few enough for the cache: a tensor is never held both as stored and as `f32`.
+const CHUNK: usize = 1 << 16;
 
 struct Tensor {
     file: usize,
@@ -238,10 +238,12 @@ impl Weights {
             return Ok(());
         };
         let step = (CHUNK / (width * dtype.size()).max(1)).max(1);
+        let (mut buffer, mut values) = (Vec::new(), Vec::new());
         for row in rows.clone().step_by(step) {
             let offset = offset + (row * width * dtype.size()) as u64;
-            let count = step.min(rows.end - row) * width;
-            let mut values = read_values(&self.files[tensor.file], *dtype, offset, count)?;
+            let size = step.min(rows.end - row) * width * dtype.size();
+            values.clear();
+            dtype.extend_f32(self.files[tensor.file].view(offset, size, &mut buffer)?, &mut values);
             self.divide(tensor, row, width, &mut values)?;
             sink(&values);
         }
@@ -521,11 +523,9 @@ fn may_be_weights(name: &str) -> bool {
 /// `count` values from a byte offset. The range was checked when the header was read.
 fn read_values(file: &Bytes, dtype: Dtype, offset: u64, count: usize) -> Result<Vec<f32>> {
     let len = count * dtype.size();
-    let mut values = Vec::with_capacity(count);
-    let mut buffer = vec![0; CHUNK.min(len)];
+    let (mut buffer, mut values) = (Vec::new(), Vec::with_capacity(count));
     for start in (0..len).step_by(CHUNK) {
-        let chunk = &mut buffer[..CHUNK.min(len - start)];
-        file.read_at(offset + start as u64, chunk)?;
+        let chunk = file.view(offset + start as u64, CHUNK.min(len - start), &mut buffer)?;
         dtype.extend_f32(chunk, &mut values);
     }
     Ok(values)

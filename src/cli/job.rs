@@ -1,5 +1,6 @@
 //! Between lines and the translator: what a line of input asks for, and translating several at once.
 
+use std::cmp::Reverse;
 use std::ops::Range;
 
 use translate::Workspace;
@@ -7,7 +8,7 @@ use translate::inspect::align::{Link, Rule};
 use translate::inspect::{AttentionMap, Kind, Selection};
 use translate::metrics::{Chrf, rank_by_agreement};
 use translate::model::Record;
-use translate::pipeline::{BatchTranslator, Line, Tokens};
+use translate::pipeline::{BATCH_WEIGHT, BatchTranslator, Line, Tokens};
 use translate::protect::{Protected, Protection};
 use translate::search::{Hypothesis, SearchOptions};
 use translate::text::{
@@ -17,6 +18,9 @@ use translate::text::{
 use translate::{CandidateTranslation, Request, Result, SOURCE_LIMIT, Translation, Translator};
 
 use super::request::{Fields, InputFormat, LineRequest};
+
+/// Batches that a worker gets at once where spans are protected.
+const TOGETHER: usize = 8;
 
 /// Lines to be translated: everything that stays the same over a run.
 pub(super) struct TranslationJob {
@@ -118,6 +122,28 @@ impl TranslationJob {
             replace_unknown: false,
             attention: AttentionUse::default(),
         }
+    }
+
+    /// The places of requests of about the same length, a batch at a time; those that are to be aligned are together.
+    fn batches(&self, requests: &[Request], aligned: &[bool]) -> Vec<Vec<usize>> {
+        let mut places: Vec<usize> = (0..requests.len()).collect();
+        places.sort_by_key(|&place| Reverse((aligned[place], requests[place].text.len())));
+        let mut batches: Vec<Vec<usize>> = Vec::new();
+        let mut weight = 0;
+        for place in places {
+            let more = self.weigh(&requests[place].text);
+            match batches.last_mut() {
+                Some(batch) if batch.len() < self.batch_size && weight + more <= BATCH_WEIGHT => {
+                    batch.push(place);
+                    weight += more;
+                }
+                _ => {
+                    batches.push(vec![place]);
+                    weight = more;
+                }
+            }
+        }
+        batches
     }
 
     /// What is wrong with a prefix, if anything: decoding along one costs the square of its length.
@@ -345,10 +371,18 @@ impl TranslationJob {
             };
             outcomes.push(Ok((translated, count)));
         }
-        let translate = |requests: &[Request], record: Record| -> Result<Vec<Translation>> {
-            let mut translations = Vec::with_capacity(requests.len());
-            for requests in requests.chunks(self.batch_size.max(1)) {
-                translations.extend(self.translator.translate(requests, &self.options, record, workspace)?);
+        let mut translate = |requests: &[Request], aligned: &[bool]| -> Result<Vec<Translation>> {
+            let mut translations = vec![Translation::default(); requests.len()];
+            for places in self.batches(requests, aligned) {
+                let batch: Vec<Request> = places.iter().map(|&place| requests[place].clone()).collect();
+                let record = Record { cross: record.cross || places.iter().any(|&place| aligned[place]), ..record };
+                let translated = self.translator.translate(&batch, &self.options, record, workspace)?;
+                places.into_iter().zip(translated).for_each(|(place, translated)| translations[place] = translated);
+            }
+            if !record.cross {
+                for (translation, _) in translations.iter_mut().zip(aligned).filter(|(_, aligned)| !**aligned) {
+                    translation.candidates.iter_mut().for_each(|found| found.hypothesis.cross_attention = None);
+                }
             }
             if let Some(count) = self.n_best {
                 translations.iter_mut().for_each(|translation| keep_agreed(translation, count));
@@ -361,11 +395,8 @@ impl TranslationJob {
             Ok(translations)
         };
         let translations: Vec<Protected> = match &self.protection {
-            Some(protection) => protection.translate(&self.translator, &requests, record, translate)?,
-            None => {
-                let mut translate = translate;
-                translate(&requests, record)?.into_iter().map(Protected::from).collect()
-            }
+            Some(protection) => protection.translate(&self.translator, &requests, translate)?,
+            None => translate(&requests, &vec![false; requests.len()])?.into_iter().map(Protected::from).collect(),
         };
         let mut translations = translations.into_iter();
         let mut requests = requests.into_iter();
@@ -401,6 +432,11 @@ impl TranslationJob {
 
 impl BatchTranslator for TranslationJob {
     type Output = Translated;
+
+    fn batches_at_once(&self) -> usize {
+        // Sentences that have to be translated again make batches of their own, which should not be of one or two.
+        if self.protection.is_some() { TOGETHER } else { 1 }
+    }
 
     fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<Translated>>> {
         self.translate_attending(lines, |_| true, workspace)

@@ -40,6 +40,9 @@ pub(super) struct Queue {
 struct Limits {
     batch_size: usize,
     batch_weight: usize,
+    /// Batches that one worker gets at once.
+    at_once: usize,
+    threads: usize,
     window: usize,
 }
 
@@ -58,10 +61,13 @@ struct State {
 }
 
 impl Queue {
-    pub(super) fn new(settings: &Settings) -> Self {
+    /// `at_once` as [`super::BatchTranslator::batches_at_once`] says.
+    pub(super) fn new(settings: &Settings, at_once: usize) -> Self {
         let limits = Limits {
             batch_size: settings.batch_size.max(1),
             batch_weight: settings.batch_weight.max(1),
+            at_once: at_once.max(1),
+            threads: settings.threads.max(1),
             window: settings.window.max(settings.batch_size).max(1),
         };
         let state = State {
@@ -69,7 +75,7 @@ impl Queue {
             batches: VecDeque::new(),
             lines_in_flight: 0,
             bytes_in_flight: 0,
-            idle_threads: settings.threads.max(1),
+            idle_threads: limits.threads,
             ended: false,
             closed: false,
         };
@@ -169,15 +175,18 @@ impl Queue {
 /// first, because the writer is waiting for it; in the `last` window the heaviest goes first, so that no thread starts
 /// on a long batch while the others have nothing left to do.
 fn plan(mut window: Vec<Weighed>, limits: Limits, last: bool) -> Vec<Vec<Line>> {
+    // Several at once for each worker only while there are enough for all of them.
     let count = window.len().div_ceil(limits.batch_size);
+    let count = count.div_ceil(limits.at_once).max(count.min(2 * limits.threads));
     let size = window.len().div_ceil(count.max(1));
+    let most_weight = limits.batch_weight.saturating_mul(limits.at_once);
     // Stable: lines of equal weight stay in input order.
     window.sort_by_key(|weighed| std::cmp::Reverse(weighed.weight));
     let mut batches: Vec<Vec<Line>> = Vec::with_capacity(count);
     let mut sum = 0;
     for Weighed { line, weight } in window {
         match batches.last_mut() {
-            Some(batch) if batch.len() < size && sum + weight <= limits.batch_weight => {
+            Some(batch) if batch.len() < size && sum + weight <= most_weight => {
                 batch.push(line);
                 sum += weight;
             }
@@ -212,7 +221,11 @@ mod tests {
     }
 
     fn planned(weights: &[usize], batch_size: usize, batch_weight: usize, last: bool) -> Vec<Vec<u64>> {
-        let limits = Limits { batch_size, batch_weight, window: 100 };
+        let limits = Limits { batch_size, batch_weight, at_once: 1, threads: 1, window: 100 };
+        planned_within(weights, limits, last)
+    }
+
+    fn planned_within(weights: &[usize], limits: Limits, last: bool) -> Vec<Vec<u64>> {
         let batches = plan(window(weights), limits, last);
         batches.iter().map(|batch| batch.iter().map(|line| line.index).collect()).collect()
     }
@@ -234,12 +247,23 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_gets_several_batches_at_once_while_there_are_enough_for_all() {
+        let limits = Limits { batch_size: 4, batch_weight: 100, at_once: 3, threads: 2, window: 100 };
+        let sizes = |count: usize| -> Vec<usize> {
+            planned_within(&vec![1; count], limits, true).iter().map(Vec::len).collect()
+        };
+        assert_eq!(sizes(60), [12; 5]);
+        assert_eq!(sizes(12), [4; 3]);
+        assert_eq!(sizes(3), [3]);
+    }
+
+    #[test]
     fn heavy_lines_make_small_batches() {
         assert_eq!(planned(&[60, 50, 5, 500], 4, 100, true), [vec![3], vec![0], vec![1, 2]]);
     }
 
     fn queue(threads: usize) -> Queue {
-        Queue::new(&Settings { threads, batch_size: 2, window: 4, ..Settings::default() })
+        Queue::new(&Settings { threads, batch_size: 2, window: 4, ..Settings::default() }, 1)
     }
 
     #[test]

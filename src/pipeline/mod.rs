@@ -109,6 +109,12 @@ pub trait BatchTranslator: Send + Sync + 'static {
         text.len()
     }
 
+    /// How many batches a worker gets in one call of [`BatchTranslator::translate`] while there are enough for all workers: more
+    /// than one for a translator that makes batches of its own and does part of the work again.
+    fn batches_at_once(&self) -> usize {
+        1
+    }
+
     /// Translates `lines` (none blank, at least one) with the threads of `workspace`; one result for each line, in order.
     ///
     /// # Errors
@@ -118,6 +124,9 @@ pub trait BatchTranslator: Send + Sync + 'static {
     /// What [`Summary`] and [`Progress`] count for a result.
     fn tokens(&self, output: &Self::Output) -> Tokens;
 }
+
+/// The usual limit of the weight of a batch.
+pub const BATCH_WEIGHT: usize = 16_384;
 
 /// How lines are read, batched and spread over threads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,7 +155,7 @@ impl Default for Settings {
         Self {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             batch_size: 32,
-            batch_weight: 16_384,
+            batch_weight: BATCH_WEIGHT,
             window: 1024,
             invalid_utf8: InvalidUtf8::Replace,
             join_lines: false,

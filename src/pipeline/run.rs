@@ -207,7 +207,7 @@ pub fn run<T: BatchTranslator>(
     let first = resumed - compared.len() as u64;
 
     let (results, inbox) = mpsc::channel();
-    let queue = Arc::new(Queue::new(&settings));
+    let queue = Arc::new(Queue::new(&settings, translator.batches_at_once()));
     let reader = Reader::new(inputs, settings.invalid_utf8).joining(settings.join_lines);
     let threads = match start_threads(&translator, reader, first, resumed, &queue, &results, &settings) {
         Ok(threads) => threads,

@@ -26,7 +26,6 @@ use regex::Regex;
 use self::plan::Plan;
 use self::spans::Wanted;
 pub use self::spans::{Role, Span};
-use crate::model::Record;
 use crate::text::Vocabulary;
 use crate::translator::{CandidateTranslation, Request, Translation, Translator};
 use crate::{Error, Result};
@@ -98,9 +97,9 @@ impl Protection {
         known
     }
 
-    /// Translates requests, one result for each, in order. `translate` translates a batch of any size and records what it is
-    /// told; it is called again for those whose spans were not all in their translations. Requests whose translation has to
-    /// begin with something are translated as they are.
+    /// Translates requests, one result for each, in order. `translate` translates any number of them, and records
+    /// cross-attention for those it is told; it is called again for those whose spans were not all in their translations.
+    /// Requests whose translation has to begin with something are translated as they are.
     ///
     /// # Errors
     /// Those of `translate`.
@@ -108,8 +107,7 @@ impl Protection {
         &self,
         translator: &Translator,
         requests: &[Request],
-        record: Record,
-        mut translate: impl FnMut(&[Request], Record) -> Result<Vec<Translation>>,
+        mut translate: impl FnMut(&[Request], &[bool]) -> Result<Vec<Translation>>,
     ) -> Result<Vec<Protected>> {
         let mut results: Vec<Protected> = vec![Protected::default(); requests.len()];
         let mut plans: Vec<Option<Plan>> = requests.iter().map(|request| self.plan(translator, request)).collect();
@@ -117,29 +115,22 @@ impl Protection {
         let mut waiting: Vec<usize> = (0..requests.len()).collect();
         while !waiting.is_empty() {
             // Only what is put back by attention needs it.
-            let (aligned, plain): (Vec<usize>, Vec<usize>) =
-                waiting.iter().partition(|&&at| plans[at].as_ref().is_some_and(|plan| plan.needs_attention()));
-            waiting.clear();
-            for (places, record) in [(plain, record), (aligned, Record { cross: true, ..record })] {
-                if places.is_empty() {
-                    continue;
-                }
-                let of = |at: usize| match &plans[at] {
-                    Some(plan) => Request { text: plan.variant(translator), ..requests[at].clone() },
-                    None => requests[at].clone(),
-                };
-                let batch: Vec<Request> = places.iter().map(|&at| of(at)).collect();
-                for (&at, translation) in places.iter().zip(translate(&batch, record)?) {
-                    match &mut plans[at] {
-                        None => results[at] = translation.into(),
-                        Some(plan) => match plan.judge(translator, translation, round)? {
-                            Some(done) => results[at] = done,
-                            None => waiting.push(at),
-                        },
-                    }
+            let is_aligned = |&at: &usize| plans[at].as_ref().is_some_and(Plan::needs_attention);
+            let aligned: Vec<bool> = waiting.iter().map(is_aligned).collect();
+            let of = |&at: &usize| match &plans[at] {
+                Some(plan) => Request { text: plan.variant(translator), ..requests[at].clone() },
+                None => requests[at].clone(),
+            };
+            let batch: Vec<Request> = waiting.iter().map(of).collect();
+            for (at, translation) in std::mem::take(&mut waiting).into_iter().zip(translate(&batch, &aligned)?) {
+                match &mut plans[at] {
+                    None => results[at] = translation.into(),
+                    Some(plan) => match plan.judge(translator, translation, round)? {
+                        Some(done) => results[at] = done,
+                        None => waiting.push(at),
+                    },
                 }
             }
-            waiting.sort_unstable();
             round += 1;
         }
         Ok(results)

@@ -68,8 +68,50 @@ fn compile(pattern: &str) -> Regex {
     Regex::new(pattern).expect("a valid pattern")
 }
 
+/// Whether [`WORDS`] may find something: whether there is one of the signs that each of its alternatives has. Most lines have
+/// none, and then the expression need not even be built, which takes longer than a short line's translation.
+fn may_have_words(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii();
+    bytes.iter().enumerate().any(|(at, byte)| {
+        let next = bytes.get(at + 1).copied();
+        match byte {
+            b'@' | b'{' | b'%' | b'$' | b'\\' | b'/' | b'~' | b'`' | b'_' | b'#' | b'*' => true,
+            b'.' => next.is_some_and(|next| is_word(next) || next == b'-'),
+            b':' => next.is_some_and(|next| !next.is_ascii_whitespace()),
+            b'(' => next == Some(b')'),
+            b'-' => {
+                !(at > 0 && bytes[at - 1].is_ascii_alphanumeric())
+                    && next.is_some_and(|next| next == b'-' || next.is_ascii_alphanumeric())
+            }
+            _ => false,
+        }
+    })
+}
+
+/// The same for [`MARKS`].
+fn may_have_marks(text: &str) -> bool {
+    let start = text.trim_start();
+    let mut first = start.chars();
+    let is_point = match (first.next(), first.next()) {
+        (Some('-' | '–' | '—' | '+' | '(' | '0'..='9'), _) => true,
+        (Some(first), second) => first.is_numeric() || second == Some(')'),
+        _ => false,
+    };
+    is_point
+        || start.char_indices().any(|(at, c)| match c {
+            ':' | ';' => start[at + 1..].starts_with(['-', '(', ')', 'D', 'P', 'p', '|', '/', '\\']),
+            c if c.is_ascii() => "<>&*_|^~\\{}[]`=#".contains(c),
+            // Pictures and mathematical signs are no letters of a script, and these are none of either.
+            c => !(c < '\u{2000}' && c.is_alphabetic() || "„“”‚‘’»«–—…€°§´\u{a0}".contains(c)),
+        })
+}
+
 /// The words of a text that are to be copied.
 pub(super) fn words(text: &str) -> Vec<Range<usize>> {
+    if !may_have_words(text) {
+        return Vec::new();
+    }
     find(&WORD, text, |found| {
         let before = text[..found.start].chars().next_back();
         let after = text[found.end..].chars().next();
@@ -123,6 +165,9 @@ fn trimmed(found: &str) -> usize {
 
 /// The markup and the signs of a text.
 pub(super) fn marks(text: &str) -> Vec<Range<usize>> {
+    if !may_have_marks(text) {
+        return Vec::new();
+    }
     find(&MARK, text, |found| {
         let is_alone = |at: Option<char>| at.is_none_or(|c| !c.is_alphanumeric());
         let (before, after) = (text[..found.start].chars().next_back(), text[found.end..].chars().next());
@@ -153,6 +198,9 @@ pub(super) fn marks(text: &str) -> Vec<Range<usize>> {
 
 /// The numbers of a text.
 pub(super) fn numbers(text: &str) -> Vec<Range<usize>> {
+    if !text.contains(char::is_numeric) {
+        return Vec::new();
+    }
     find(&NUMBER, text, |Range { start, end }| {
         let before = text[..start].chars().next_back();
         // `A4` and `H2O` are words.
@@ -193,6 +241,35 @@ pub(super) fn is_single_tag(tag: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+
+        /// Nothing is passed over without looking that would be found.
+        #[test]
+        fn no_span_is_missed_by_the_look_at_its_signs(
+            text in "[ a-dD.:;/@%$\\\\~`_#*<>&(){}\\[\\]|^+=0-9,!?ü–„°•😀©-]{0,12}",
+            any in ".{0,6}",
+        ) {
+            let near = ["mailto:", "tel:", "www.", "x.de", "C:", "a) ", "- "];
+            for text in near.iter().map(|near| format!("{near}{text}{any}")).chain([text.clone(), any.clone()]) {
+                prop_assert!(may_have_words(&text) || !WORD.is_match(&text) || words(&text).is_empty(), "{text}");
+                prop_assert!(may_have_marks(&text) || !MARK.is_match(&text), "{text}");
+                prop_assert!(text.contains(char::is_numeric) || !NUMBER.is_match(&text), "{text}");
+            }
+        }
+
+        /// Every character by itself, and before a word.
+        #[test]
+        fn no_character_is_missed(character in any::<char>()) {
+            for text in [format!("{character}"), format!("a {character} b"), format!("a{character}b")] {
+                prop_assert!(may_have_marks(&text) || !MARK.is_match(&text), "{text}");
+                prop_assert!(text.contains(char::is_numeric) || !NUMBER.is_match(&text), "{text}");
+            }
+        }
+    }
 
     fn texts(text: &str, find: impl Fn(&str) -> Vec<Range<usize>>) -> Vec<&str> {
         find(text).into_iter().map(|range| &text[range]).collect()

@@ -35,6 +35,10 @@ impl BatchTranslator for SegmentJob {
         self.job.weigh(text)
     }
 
+    fn batches_at_once(&self) -> usize {
+        self.job.batches_at_once()
+    }
+
     fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<Translated>>> {
         let lines: Vec<Line> = lines.iter().map(|line| self.place(line)).collect();
         self.job.translate_attending(&lines, |line| self.linked[line.index as usize], workspace)
