@@ -71,3 +71,34 @@ fn a_line_in_capitals_has_the_words_and_the_attention_of_its_small_letters() {
         Program::new().args(["attn-dump", "--words", "--format", "json"]).run(format!("{capitals}\n")).success();
     assert!(words.contains(r#"{"text":"GARTEN.","bytes":[23,30],"#), "{words}");
 }
+
+#[test]
+fn a_line_without_capitals_and_umlauts_is_read_as_it_is_usually_written() {
+    let (careless, careful) = ("die haustuer fuer die strasse ist gross.", "Die Haustür für die Straße ist groß.");
+    let run = |arguments: &[&str], line: &str| Program::new().args(arguments).run(format!("{line}\n")).success();
+    for model in ["transformer", "gru"] {
+        assert_eq!(translate(model, &[], careless), translate(model, &[], careful), "{model}");
+        let [as_typed, careful] = [careless, careful].map(|line| translate(model, &["--no-normalize"], line));
+        assert_ne!(as_typed, careful, "{model}");
+    }
+    let capitals = translate("transformer", &[], "DIE HAUSTÜR FÜR DIE STRASSE IST GROSS.");
+    assert_eq!(capitals, translate("transformer", &[], careful).to_uppercase());
+    // Words and their places are those of the line as it was given.
+    for arguments in [&["attn-dump", "--format", "pharaoh"][..], &["translate", "--alignments"]] {
+        assert_eq!(run(arguments, careless), run(arguments, careful), "{arguments:?}");
+    }
+    let words = run(&["attn-dump", "--words", "--format", "json"], careless);
+    for (word, bytes) in [("haustuer", "4,12"), ("fuer", "13,17"), ("strasse", "22,29"), ("gross.", "34,40")] {
+        assert!(words.contains(&format!(r#"{{"text":"{word}","bytes":[{bytes}],"#)), "{words}");
+    }
+    let json = run(&["translate", "--alignments", "--format", "json"], careless);
+    assert!(json.contains(careless), "{json}");
+    // Marks go to the words that their words became.
+    let [careless, careful] = [
+        "<p>die <b>haustuer</b> fuer die <i>strasse</i> ist gross.</p>",
+        "<p>Die <b>Haustür</b> für die <i>Straße</i> ist groß.</p>",
+    ]
+    .map(|page| run(&["document", "--from", "html"], page));
+    assert_eq!(careless, careful);
+    assert!(careful.contains("<b>"), "{careful}");
+}
