@@ -157,10 +157,9 @@ impl Spellings {
             let found = self.find(part, lost);
             found.own.or(found.meant.first().copied()).map(|entry| entry.word)
         };
-        for letter in PARTS.0..=letters - PARTS.1 {
-            let place = places[letter];
+        for &place in &places[PARTS.0..=letters - PARTS.1] {
             let Some(second) = word(&typed[place..]) else { continue };
-            let without_s = (letter > PARTS.0 && typed[..place].ends_with('s')).then(|| place - 1);
+            let without_s = (place > places[PARTS.0] && typed[..place].ends_with('s')).then(|| place - 1);
             for end in [Some(place), without_s].into_iter().flatten() {
                 if let Some(first) = word(&typed[..end]) {
                     return Some([(0..end, first), (place..typed.len(), second)]);
@@ -186,7 +185,8 @@ impl Spellings {
 
     /// The bytes of a text that become others.
     fn edits(&self, text: &str, lost: Lost) -> Vec<(Range<usize>, String)> {
-        let places = words(text);
+        let mut places = words(text);
+        places.retain(|place| is_long(&text[place.clone()]));
         let is_capital = |place: &Range<usize>| text[place.clone()].starts_with(char::is_uppercase);
         // Capitals tell nouns from other words where not every letter is one, and not at the beginning.
         let has_case =
@@ -233,9 +233,13 @@ impl Spellings {
     /// A text in small letters with the capitals of its words, and at its beginning if it is a sentence. Each letter has as many
     /// bytes as before, so that places in the text stay what they are.
     pub fn with_capitals<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let places = words(text);
+        let mut places = words(text);
         let has_capital = |place: &Range<usize>| text[place.clone()].contains(char::is_uppercase);
-        if places.is_empty() || places.iter().any(has_capital) {
+        if places.iter().any(has_capital) {
+            return text.into();
+        }
+        places.retain(|place| is_long(&text[place.clone()]));
+        if places.is_empty() {
             return text.into();
         }
         let found: Vec<Option<&str>> = places
@@ -307,7 +311,12 @@ fn capitalised(text: &str) -> String {
     letters.next().map(char::to_uppercase).into_iter().flatten().chain(letters).collect()
 }
 
-/// The words of a text that may be looked up: of letters alone, at least two, and in nothing that is more than a word, such as an
+/// Whether a word has more than one letter: those of one are abbreviations, or what an apostrophe cut off.
+fn is_long(word: &str) -> bool {
+    word.chars().nth(1).is_some()
+}
+
+/// The words of a text that may be looked up: of letters alone, and in nothing that is more than a word, such as an
 /// address, a file name, a placeholder, a tag or a number.
 fn words(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
@@ -326,8 +335,7 @@ fn words(text: &str) -> Vec<Range<usize>> {
         }
         let mut place = start;
         for part in token.split(|letter: char| !letter.is_alphabetic()) {
-            let letters = part.chars().take(LONGEST + 1).count();
-            if (2..=LONGEST).contains(&letters) {
+            if !part.is_empty() && part.chars().nth(LONGEST).is_none() {
                 found.push(place..place + part.len());
             }
             place += part.len();
@@ -467,7 +475,7 @@ mod tests {
         ] {
             assert_eq!(restored(text), text);
         }
-        for text in ["the haus of cards is here", "https://haus.de/tür haus2"] {
+        for text in ["the haus of cards is here", "I'm die tür", "https://haus.de/tür haus2"] {
             assert_eq!(with_capitals(text), text);
         }
     }
