@@ -15,8 +15,8 @@ use crate::spec::{AlignmentHead, Spec};
 use crate::store;
 use crate::store::hub::HubSettings;
 use crate::text::{
-    Frame, Languages, ModelLanguages, Normalized, Part, Segmentation, TokenBoundaries, Vocabularies, is_in_capitals,
-    join_sentences, normalize, split_sentences, without_capitals,
+    Frame, Languages, ModelLanguages, Normalized, Part, Segmentation, Spellings, TokenBoundaries, Vocabularies,
+    is_in_capitals, join_sentences, normalize, split_sentences, without_capitals,
 };
 use crate::{Error, Result};
 
@@ -47,6 +47,8 @@ pub struct Translator {
     alignment: Option<AlignmentHead>,
     generation: GenerationConfig,
     text_defaults: TextDefaults,
+    /// How words are usually written, for lines that were typed carelessly.
+    spellings: Option<Spellings>,
     notes: Vec<String>,
     vocabularies: Vocabularies,
     languages: ModelLanguages,
@@ -199,13 +201,18 @@ impl TranslatorBuilder {
             return Err(Error::model(files.path("config.json"), problem));
         }
         let vocabularies = if self.pieces { vocabularies.of_pieces() } else { vocabularies };
+        let is_normalized = self.normalize.unwrap_or(opened.text_defaults.normalize && !self.pieces);
+        let spellings = if is_normalized { opened.spellings(&files)? } else { None };
         let model = model::load(&opened.spec, &opened.parameters, &compute)?.into();
         let unused = opened.parameters.unused_note();
         let Opened { spec, alignment, generation, mut text_defaults, mut notes, .. } = opened;
         // Pieces are what the model gets, and nobody else's affair.
         text_defaults.split_sentences = self.split_sentences.unwrap_or(text_defaults.split_sentences && !self.pieces);
-        text_defaults.normalize = self.normalize.unwrap_or(text_defaults.normalize && !self.pieces);
+        text_defaults.normalize = is_normalized;
         text_defaults.capitals &= text_defaults.normalize;
+        if !text_defaults.normalize {
+            text_defaults.spellings = None;
+        }
         notes.extend(languages.notes(from, to));
         notes.extend(vocabularies.notes.iter().cloned());
         notes.extend(generation.notes(&files));
@@ -219,6 +226,7 @@ impl TranslatorBuilder {
             alignment,
             generation,
             text_defaults,
+            spellings,
             notes,
             vocabularies,
             languages,
@@ -310,6 +318,9 @@ pub struct Translation {
     pub others: Vec<OtherSource>,
     /// Whether the text was in capitals: then the model read it in small letters, and its answer was put into capitals.
     pub in_capitals: bool,
+    /// The text as the model read it, where that is not the text of the request: in small letters, or with capitals that it
+    /// lacked. Places in the two are the same.
+    pub read: Option<String>,
     /// The languages the model was told.
     pub languages: Languages,
     /// The hypotheses, best first; never empty.
@@ -327,8 +338,8 @@ pub struct CandidateTranslation {
 
 impl Translation {
     /// A source as the model read it. Places in the two are the same.
-    pub(crate) fn read<'t>(&self, source: &'t str) -> Cow<'t, str> {
-        if self.in_capitals { Cow::Owned(without_capitals(source)) } else { Cow::Borrowed(source) }
+    pub(crate) fn read<'t>(&'t self, source: &'t str) -> &'t str {
+        self.read.as_deref().filter(|read| read.len() == source.len()).unwrap_or(source)
     }
 
     /// A text of the model as it is given to whoever asked.
@@ -473,12 +484,27 @@ impl Translator {
         Ok(sentences.into_iter().map(line).collect())
     }
 
-    /// A text without what nobody sees, if the model wants it so.
+    /// A text without what nobody sees, if the model wants it so, and with the umlauts and accents that its words have lost, if
+    /// the model has a list of [`Spellings`].
     pub fn normalized(&self, text: &str) -> Normalized {
-        if self.text_defaults.normalize {
-            return normalize(text);
+        if !self.text_defaults.normalize {
+            return Normalized { text: text.to_owned(), ..Normalized::default() };
         }
-        Normalized { text: text.to_owned(), ..Normalized::default() }
+        let normalized = normalize(text);
+        match &self.spellings {
+            Some(spellings) => spellings.restored(normalized),
+            None => normalized,
+        }
+    }
+
+    /// A text in small letters or, if `in_capitals`, in capitals as the model reads it; nothing if it reads it as it is.
+    fn in_usual_case(&self, text: &str, in_capitals: bool) -> Option<String> {
+        let small = if in_capitals { Cow::Owned(without_capitals(text)) } else { Cow::Borrowed(text) };
+        let usual = self.spellings.as_ref().map(|spellings| spellings.with_capitals(&small));
+        match usual {
+            Some(Cow::Owned(usual)) => Some(usual),
+            _ => in_capitals.then(|| small.into_owned()),
+        }
     }
 
     /// The languages that a text chooses by the token it begins with (`>>fra<<`), if the model has it and was told no target, and
@@ -691,9 +717,10 @@ impl Translator {
             // Words that were asked for are as they were asked for.
             let is_plain = request.target_prefix.is_none() && request.force.is_empty();
             translations[place].in_capitals = is_plain && self.text_defaults.capitals && is_in_capitals(&request.text);
+            translations[place].read = self.in_usual_case(&request.text, translations[place].in_capitals);
             let text = translations[place].read(&request.text);
-            let (ids, mut cut) = self.source_ids_in(&text, &languages);
-            let others = self.other_sources(&text, &languages, &mut cut);
+            let (ids, mut cut) = self.source_ids_in(text, &languages);
+            let others = self.other_sources(text, &languages, &mut cut);
             translations[place].source_truncated = cut;
             let beginning = self.beginning(&languages);
             let mut prefix = request.target_prefix.as_deref().map_or_else(Vec::new, |prefix| self.target_ids(prefix));
@@ -747,25 +774,28 @@ impl Translator {
     ) -> Result<Vec<Translation>> {
         let languages = self.chosen_languages()?;
         let source = |text: &str| {
+            let read = self.in_usual_case(text, false);
+            let text = read.as_deref().unwrap_or(text);
             let (ids, mut cut) = self.source_ids_in(text, &languages);
             let others = self.other_sources(text, &languages, &mut cut);
-            (Source { ids, others, ..Source::default() }, cut)
+            (Source { ids, others, ..Source::default() }, cut, read)
         };
-        let sources: Vec<(Source, bool)> = pairs.iter().map(|(text, _)| source(text)).collect();
+        let sources: Vec<(Source, bool, Option<String>)> = pairs.iter().map(|(text, _)| source(text)).collect();
         let targets: Vec<Vec<u32>> = pairs.iter().map(|(_, target)| self.target_ids(target)).collect();
         let ids: Vec<(&Source, &[u32])> =
-            sources.iter().zip(&targets).map(|((source, _), target)| (source, &target[..])).collect();
+            sources.iter().zip(&targets).map(|((source, ..), target)| (source, &target[..])).collect();
         let results = search::force_decode_with(&*self.model, &ids, options, record, 0, workspace)
             .map_err(|error| error.in_batch_of(ids.len()))?;
         Ok(sources
             .into_iter()
             .zip(results.into_iter().map(|forced| forced.hypothesis))
             .zip(pairs)
-            .map(|(((source, source_truncated), hypothesis), (_, target))| Translation {
+            .map(|(((source, source_truncated, read), hypothesis), (_, target))| Translation {
                 source: source.ids,
                 others: source.others,
                 source_truncated,
                 in_capitals: false,
+                read,
                 languages: languages.clone(),
                 candidates: vec![CandidateTranslation { text: (*target).to_owned(), hypothesis }],
             })
@@ -849,7 +879,7 @@ impl Translator {
         if !hypothesis.ids.contains(&unknown) {
             return Vec::new();
         }
-        let words = self.source_words(&translation.read(source), &translation.languages);
+        let words = self.source_words(translation.read(source), &translation.languages);
         let weights = attention.mean(self.alignment);
         let word = |(step, &id): (usize, &u32)| {
             let row = weights.get(step * attention.columns..(step + 1) * attention.columns)?;

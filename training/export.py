@@ -16,7 +16,13 @@ from .vocabulary import END, UNKNOWN
 
 MAXIMUM_LENGTH = 256
 # What the models have seen are single, clean sentences.
-TEXT_DEFAULTS = {"split_sentences": True, "normalize": True, "capitals": True, "protect": "default"}
+TEXT_DEFAULTS = {
+    "split_sentences": True,
+    "normalize": True,
+    "capitals": True,
+    "spellings": "../../vocab/spellings.txt",
+    "protect": "default",
+}
 
 
 def load_model(checkpoints, averaged=True):
@@ -143,6 +149,7 @@ def export(kind, model, directory, vocabulary, beams, length_penalty):
         tensors, config = gru_tensors(model), gru_config(model, vocabulary)
     if vocabulary is None:
         del config["vocabulary"]
+        config["text_defaults"] = {**TEXT_DEFAULTS, "spellings": "spellings.txt"}
     halves = {name: tensor.detach().half().contiguous() for name, tensor in tensors.items()}
     save_file(halves, directory / "model.safetensors", metadata={"format": "pt"})
     write_json(directory / "config.json", config)

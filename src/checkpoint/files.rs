@@ -66,7 +66,11 @@ impl ModelFiles {
                     Err(error) => Err(Error::io(path, error)),
                 }
             }
-            Self::Builtin { files, .. } => {
+            Self::Builtin { files, vocabulary, .. } => {
+                let (files, name) = match name.parent().filter(|parent| is_vocabulary(parent)).and(name.file_name()) {
+                    Some(inside) => (vocabulary, Path::new(inside)),
+                    None => (files, name),
+                };
                 Ok(files.iter().find(|(own, _)| Path::new(own) == name).map(|(_, bytes)| Cow::Borrowed(*bytes)))
             }
         }
@@ -137,10 +141,8 @@ impl ModelFiles {
                 Err(Error::model(path, problem))
             }
             Self::Builtin { name, files, vocabulary } => {
-                // The built-in models lie in models/NAME, so a vocabulary that is not beside one is ../../vocab.
-                let last = Path::new(relative).components().next_back();
-                let is_vocabulary = last == Some(Component::Normal("vocab".as_ref()));
-                Ok(Self::Builtin { name, files: if is_vocabulary { vocabulary } else { files }, vocabulary })
+                let files = if is_vocabulary(Path::new(relative)) { vocabulary } else { files };
+                Ok(Self::Builtin { name, files, vocabulary })
             }
         }
     }
@@ -154,6 +156,11 @@ impl ModelFiles {
             Self::Builtin { name, .. } => PathBuf::from(format!("built-in model {name}")),
         }
     }
+}
+
+/// Whether a directory is that of the vocabulary which built-in models share. They lie in models/NAME, so it is ../../vocab.
+fn is_vocabulary(directory: &Path) -> bool {
+    directory.components().next_back() == Some(Component::Normal("vocab".as_ref()))
 }
 
 /// The name of a file in an archive, relative to a folder of it; `..` leads one folder up, and nowhere from the top.

@@ -38,7 +38,7 @@ impl AttentionMap {
         let is_replaced = candidate.text != translator.plain_text(translation, hypothesis);
         let replaced = |at: usize| replaced.get(at).cloned().flatten().filter(|_| is_replaced);
         let read = translation.read(source);
-        let mut source_words = source_words(&*vocabularies.source, prefix, &read, &translation.source);
+        let mut source_words = source_words(&*vocabularies.source, prefix, read, &translation.source);
         for word in &mut source_words {
             word.text = source[word.bytes.clone()].to_owned();
         }

@@ -15,7 +15,7 @@ use crate::model::EmbeddingNames;
 use crate::nn;
 use crate::nn::stored_int8;
 use crate::spec::{Positions, Spec, Transformer};
-use crate::store::VOCABULARY_FILES;
+use crate::store::{SPELLINGS, VOCABULARY_FILES};
 use crate::text::{self, PieceList, compact};
 use crate::{Error, Result};
 
@@ -59,6 +59,10 @@ pub fn convert(files: &ModelFiles, out: &Path, dtype: Dtype, form: Form) -> Resu
         // Nothing of how text is cut rests on where its files lay.
         config.insert("segmentation".to_owned(), opened.vocabularies(files)?.segmentation.to_json());
     }
+    let spellings = opened.spellings_file(files)?.map(|(_, list)| list);
+    if let Some(own) = config.get_mut("text_defaults").and_then(Value::as_object_mut).filter(|_| spellings.is_some()) {
+        own.insert("spellings".to_owned(), json!(SPELLINGS));
+    }
     let mut planned = plan(&opened.parameters, &opened.spec, &mut config)?;
     if form == Form::Marian
         && let Spec::Transformer(spec) = &opened.spec
@@ -99,6 +103,10 @@ pub fn convert(files: &ModelFiles, out: &Path, dtype: Dtype, form: Form) -> Resu
     config.insert("torch_dtype".to_owned(), json!(name));
     write_json(&partial.path.join("config.json"), &Value::Object(config))?;
     write_json(&partial.path.join("generation_config.json"), &generation.to_json())?;
+    if let Some(list) = spellings {
+        let path = partial.path.join(SPELLINGS);
+        fs::write(&path, list).map_err(|error| Error::io(path, error))?;
+    }
     let mut copied = 0;
     for (name, contents) in vocabulary_files(files, &opened, form)? {
         let path = partial.path.join(name);

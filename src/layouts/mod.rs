@@ -42,6 +42,9 @@ mod transformer;
 mod tutorial_seq2seq;
 mod tutorial_transformer;
 
+use std::borrow::Cow;
+use std::path::PathBuf;
+
 use serde_json::{Map, Value};
 
 pub use convert::{Form, convert};
@@ -52,7 +55,7 @@ pub use text_defaults::TextDefaults;
 
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
 use crate::spec::{AlignmentHead, Spec};
-use crate::text::{Frame, Kind, Part, PieceList, Segmentation, Task, Vocabularies};
+use crate::text::{Frame, Kind, Part, PieceList, Segmentation, Spellings, Task, Vocabularies};
 use crate::{Error, Result};
 use rules::Rule;
 
@@ -293,6 +296,25 @@ impl Opened {
             notes,
             config,
         })
+    }
+
+    /// Opens the list of usual spellings, if it has one.
+    ///
+    /// # Errors
+    /// If it is missing or not in order.
+    pub fn spellings(&self, files: &ModelFiles) -> Result<Option<Spellings>> {
+        let list = self.spellings_file(files)?;
+        list.map(|(path, bytes)| Spellings::parse(bytes, path)).transpose()
+    }
+
+    /// The list of usual spellings and how to name it in a message.
+    fn spellings_file(&self, files: &ModelFiles) -> Result<Option<(PathBuf, Cow<'static, [u8]>)>> {
+        let Some(name) = &self.text_defaults.spellings else { return Ok(None) };
+        let path = files.path(name);
+        let problem =
+            "no such file, but config.json names it as `spellings` in `text_defaults`; add it, or remove the key";
+        let bytes = files.read(name)?.ok_or_else(|| Error::model(&path, problem))?;
+        Ok(Some((path, bytes)))
     }
 
     /// Opens the vocabularies and checks that they fit the network.

@@ -15,12 +15,14 @@ pub struct TextDefaults {
     pub normalize: bool,
     /// Whether a text in capitals is translated as if it were in small letters, and its translation put into capitals.
     pub capitals: bool,
+    /// The list of usual spellings with which lines that were typed carelessly are read, relative to the model's directory.
+    pub spellings: Option<String>,
     /// What is carried into the translation character by character (`default`, `numbers`, …).
     pub protect: Option<String>,
 }
 
 impl TextDefaults {
-    const KEYS: [&str; 4] = ["split_sentences", "normalize", "capitals", "protect"];
+    const KEYS: [&str; 5] = ["split_sentences", "normalize", "capitals", "spellings", "protect"];
 
     /// Reads the key of a configuration, in which names it does not know are noted.
     ///
@@ -37,6 +39,7 @@ impl TextDefaults {
             split_sentences: own.flag("split_sentences", false)?,
             normalize: own.flag("normalize", false)?,
             capitals: own.flag("capitals", false)?,
+            spellings: own.string("spellings")?,
             protect: own.string("protect")?,
         })
     }

@@ -41,6 +41,9 @@ pub const VOCABULARY_FILES: [&str; 25] = [
     "target_vocabulary.txt",
 ];
 
+/// The list of usual spellings that a model may have beside it.
+pub const SPELLINGS: &str = "spellings.txt";
+
 /// Where a model was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Location {

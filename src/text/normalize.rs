@@ -10,6 +10,7 @@
 //!
 //! Tabs, line ends and control characters stay. The result remembers where each of its characters came from.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -29,6 +30,29 @@ pub struct Normalized {
 pub struct Offsets {
     /// From the first on, the second and what follows it; ascending.
     steps: Vec<(usize, usize)>,
+}
+
+impl Normalized {
+    /// The same with other text in the place of some bytes, which are in order and not empty; what is new stands where they stood.
+    pub(super) fn replaced(&self, edits: &[(Range<usize>, String)]) -> Self {
+        let mut new = Self::default();
+        let mut done = 0;
+        let keep = |new: &mut Self, bytes: Range<usize>| {
+            for (place, character) in self.text[bytes.clone()].char_indices() {
+                new.offsets.push(new.text.len(), self.offsets.original(bytes.start + place));
+                new.text.push(character);
+            }
+        };
+        for (bytes, text) in edits {
+            keep(&mut new, done..bytes.start);
+            new.offsets.push(new.text.len(), self.offsets.original(bytes.start));
+            new.text.push_str(text);
+            done = bytes.end;
+        }
+        keep(&mut new, done..self.text.len());
+        new.offsets.push(new.text.len(), self.offsets.original(self.text.len()));
+        new
+    }
 }
 
 impl Offsets {

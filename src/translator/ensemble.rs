@@ -88,6 +88,7 @@ impl Translator {
             Translation {
                 source: source.ids,
                 source_truncated: translation.source_truncated,
+                read: translation.read.clone(),
                 languages: other.languages_as(self, &translation.languages),
                 candidates: candidates
                     .map(|(own, hypothesis)| CandidateTranslation { text: own.text.clone(), hypothesis })

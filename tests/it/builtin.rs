@@ -71,3 +71,39 @@ fn a_line_in_capitals_has_the_words_and_the_attention_of_its_small_letters() {
         Program::new().args(["attn-dump", "--words", "--format", "json"]).run(format!("{capitals}\n")).success();
     assert!(words.contains(r#"{"text":"GARTEN.","bytes":[23,30],"#), "{words}");
 }
+
+#[test]
+fn a_line_without_capitals_and_umlauts_is_read_as_it_is_usually_written() {
+    let careless = "die haustuer fuer die strasse ist gross.";
+    let three = format!("{careless}\nDie Haustür für die Straße ist groß.\nDIE HAUSTÜR FÜR DIE STRASSE IST GROSS.\n");
+    let run = |arguments: &[&str], input: &str| Program::new().args(arguments).run(input).success();
+    let lines = |arguments: &[&str]| -> Vec<String> { run(arguments, &three).lines().map(str::to_owned).collect() };
+    let translations = lines(&["--quiet"]);
+    assert_eq!(translations[0], translations[1]);
+    assert_eq!(translations[2], translations[1].to_uppercase());
+    let gru = translate("gru", &[], &three);
+    assert_eq!(gru.lines().next(), gru.lines().nth(1));
+    let as_typed = lines(&["--quiet", "--no-normalize"]);
+    assert_ne!(as_typed[0], as_typed[1]);
+    // Words and their places are those of the line as it was given.
+    let links = lines(&["attn-dump", "--format", "pharaoh"]);
+    assert_eq!((&links[0], &links[2]), (&links[1], &links[1]));
+    let objects = lines(&["--alignments", "--format", "json"]);
+    let field = |line: usize, key: &str| -> String {
+        let object: serde_json::Value = serde_json::from_str(&objects[line]).unwrap();
+        assert!(object[key].is_array(), "{key}: {object}");
+        object[key].to_string()
+    };
+    assert_eq!(field(0, "alignment"), field(1, "alignment"));
+    let words = &lines(&["attn-dump", "--words", "--format", "json"])[0];
+    for (word, bytes) in [("haustuer", "4,12"), ("fuer", "13,17"), ("strasse", "22,29"), ("gross.", "34,40")] {
+        assert!(words.contains(&format!(r#"{{"text":"{word}","bytes":[{bytes}],"#)), "{words}");
+    }
+    // Marks go to the words that their words became.
+    let page = "<p>die <b>haustuer</b> fuer die <i>strasse</i> ist gross.</p>\n\
+                <p>Die <b>Haustür</b> für die <i>Straße</i> ist groß.</p>\n";
+    let page = run(&["document", "--type", "html"], page);
+    let paragraphs: Vec<&str> = page.lines().collect();
+    assert_eq!(paragraphs[0], paragraphs[1]);
+    assert!(paragraphs[0].contains("<b>") && paragraphs[0].contains("<i>"), "{page}");
+}

@@ -291,6 +291,23 @@ fn text_defaults_that_are_not_known_are_named_and_without_the_key_everything_is_
 }
 
 #[test]
+fn a_list_of_spellings_that_is_not_there_or_not_in_order() {
+    let scratch = Scratch::copy("spellings", "safetensors");
+    let config = std::fs::read_to_string(scratch.files().path("config.json")).unwrap();
+    let with = r#"{"text_defaults": {"normalize": true, "spellings": "words.txt"},"#;
+    scratch.write("config.json", config.replacen('{', with, 1));
+    let opened = Opened::open(&scratch.files()).unwrap();
+    let error = || one_line(&opened.spellings(&scratch.files()).unwrap_err());
+    says(&error(), &["words.txt", "no such file", "`spellings`"]);
+    scratch.write("words.txt", "am\nfür\nbin\n");
+    says(&error(), &["words.txt", "line 3", "in the order of the list"]);
+    scratch.write("words.txt", b"am\n\xfc\n");
+    says(&error(), &["words.txt", "line 2", "not valid UTF-8"]);
+    scratch.write("words.txt", "am\nfür\n");
+    assert!(opened.spellings(&scratch.files()).unwrap().is_some());
+}
+
+#[test]
 fn a_vocabulary_directory_that_is_not_there() {
     let scratch = Scratch::copy("vocabulary", "safetensors");
     let error = scratch.files().directory("../vocab-of-nobody").unwrap_err();

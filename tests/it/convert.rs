@@ -45,6 +45,24 @@ fn a_converted_model_is_the_same_model() {
     }
 }
 
+#[test]
+fn a_list_of_spellings_goes_along() {
+    let scratch = Scratch::copy("convert-spellings", "safetensors");
+    let config = std::fs::read_to_string(scratch.files().path("config.json")).unwrap();
+    let with = r#"{"text_defaults": {"normalize": true, "spellings": "lists/own.txt"},"#;
+    scratch.write("config.json", config.replacen('{', with, 1));
+    scratch.write("vocab.txt", "<unk>\n<pad>\n<sos>\n<eos>\n");
+    std::fs::create_dir(scratch.0.join("lists")).unwrap();
+    scratch.write("lists/own.txt", "am\nfür\n");
+    let out = scratch.0.join("out");
+    let outcome = run(&["convert", scratch.0.to_str().unwrap(), out.to_str().unwrap()], "");
+    assert_eq!(outcome.status, 0, "{}", outcome.stderr);
+    let files = ModelFiles::Directory(out);
+    let opened = Opened::open(&files).unwrap();
+    assert_eq!(opened.text_defaults.spellings.as_deref(), Some("spellings.txt"));
+    assert!(opened.spellings(&files).unwrap().is_some());
+}
+
 /// What the program makes of two lines of pieces, with their scores, and what it says.
 fn translated(directory: &std::path::Path, options: &[&str]) -> (String, String) {
     let model = ["--model", directory.to_str().unwrap(), "--pieces", "--format", "json", "--max-length", "12"];
