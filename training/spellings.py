@@ -18,8 +18,10 @@ from .corpus import TRAINING_SOURCES, load_lines
 
 # Made-up sentences say nothing of how words are written.
 MADE_UP = {"copies", "numbers", "exchanged", "lexicon-sentences"}
-# In these every word stands as within a sentence.
-DICTIONARIES = {"ding-words", "lex-wiktionary"}
+# The list is part of the program, whose licence is another than that of the dictionary Ding.
+LEFT_OUT = {"ding-words", "ding-phrases", "ding-sentences"}
+# In this one every word stands as within a sentence.
+DICTIONARIES = {"lex-wiktionary"}
 WORD = re.compile(r"[^\W\d_]+")
 # A word behind another, with at most a comma between.
 WITHIN = re.compile(r"(?<=[^\W\d_],\s)[^\W\d_]+|(?<=[^\W\d_]\s)[^\W\d_]+")
@@ -59,7 +61,7 @@ def count(run):
     german, english = Counter(), Counter()
     for path in sorted((run / "data").glob("*.tsv")):
         name = path.stem
-        if name in MADE_UP or name.endswith("-marked"):
+        if name in MADE_UP | LEFT_OUT or name.startswith("teacher-") or "-back" in name or name.endswith("-marked"):
             continue
         weight = TRAINING_SOURCES.get(name, (False, 1.0))[1]
         pattern = WORD if name in DICTIONARIES else WITHIN

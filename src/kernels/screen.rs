@@ -181,7 +181,9 @@ impl Screen {
         let (set, tasks) = (workspace.set, self.rounded.rank_tasks(workspace));
         let ScreenBuffers { norms, lists, digits, first_digit, .. } = buffers;
         let lists = at_least(lists, tasks * rows);
-        lists.iter_mut().for_each(List::clear);
+        // Of an int8 matrix all panels: its bounds are wide, and few of its candidates are left once the first is computed.
+        let capacity = if self.exact == Precision::F32 { CAPACITY } else { self.rounded.panels() };
+        lists.iter_mut().for_each(|list| list.clear(capacity));
         // The rankings hold lower bounds, so their last place is what a candidate must be able to reach.
         let shared = Shared(lists.as_mut_ptr());
         let visit = |task: usize, row: usize, first, scores: &mut [f32], ranking: &mut [Scored], norms: RowNorms| {
@@ -261,8 +263,8 @@ impl Screen {
             }
             let reach = best[k - 1].value;
             candidates.clear();
-            candidates.reserve(tasks * CAPACITY);
-            candidates.extend(lists.flat_map(|list| list.candidates()).filter(|candidate| candidate.at_most >= reach));
+            let of_all = lists.flat_map(|list| &list.candidates);
+            candidates.extend(of_all.filter(|candidate| candidate.at_most >= reach));
             candidates.sort_unstable_by(|a, b| b.at_most.total_cmp(&a.at_most));
             best.fill(EMPTY);
             let mut computed = 0;

@@ -279,13 +279,44 @@ impl Spellings {
 
 /// What all careless forms of a word have in common: small letters without accents, `ss` for `ß`, and no `e` after `a`, `o` or
 /// `u`, as it stands there in the place of two dots.
-fn key(word: &str) -> impl Iterator<Item = char> {
-    let mut after_vowel = false;
-    small(word).flat_map(folded).flatten().filter(move |&letter| {
-        let is_dropped = after_vowel && letter == 'e';
-        after_vowel = is_dropped || matches!(letter, 'a' | 'o' | 'u');
-        !is_dropped
-    })
+fn key(word: &str) -> Key<'_> {
+    Key { letters: word.chars(), more: Vec::new(), after_vowel: false }
+}
+
+/// The letters of a key, made as they are wanted: two words differ after a few.
+struct Key<'w> {
+    letters: std::str::Chars<'w>,
+    /// What the last letter makes besides, in reverse.
+    more: Vec<char>,
+    after_vowel: bool,
+}
+
+impl Iterator for Key<'_> {
+    type Item = char;
+
+    fn next(&mut self) -> Option<char> {
+        loop {
+            let letter = match self.more.pop() {
+                Some(letter) => letter,
+                None => match self.letters.next()? {
+                    letter if letter.is_ascii() => letter.to_ascii_lowercase(),
+                    'ä' => 'a',
+                    'ö' => 'o',
+                    'ü' => 'u',
+                    letter => {
+                        self.more.extend(letter.to_lowercase().flat_map(folded).flatten());
+                        self.more.reverse();
+                        continue;
+                    }
+                },
+            };
+            let is_dropped = self.after_vowel && letter == 'e';
+            self.after_vowel = is_dropped || matches!(letter, 'a' | 'o' | 'u');
+            if !is_dropped {
+                return Some(letter);
+            }
+        }
+    }
 }
 
 fn small(word: &str) -> impl Iterator<Item = char> {
