@@ -359,6 +359,11 @@ void gru_mix_gradient(const Mixing *m, const bf16 *targets, long stride, const b
 
 /* ---- Softmax ---- */
 
+/* So many of sixteen values. */
+static inline __mmask16 first(long count) {
+  return count >= 16 ? 0xffff : count > 0 ? (1 << count) - 1 : 0;
+}
+
 /* Logits [rows, stride], the first `vocabulary` columns real, become gradients of the smoothed mean
  * loss over `count` rows; the rest becomes 0. d_bias [stride] is added to; totals: the loss, and
  * the negative log-likelihood, summed. */
@@ -371,7 +376,7 @@ void gru_softmax(bf16 *logits, long rows, long stride, long vocabulary, const fl
     bf16 *line = logits + row * stride;
     vector highest = all(-INFINITY), sum = all(0), powers = all(0);
     for (long j = 0; j < stride; j += 16) {
-      __mmask16 real = vocabulary - j >= 16 ? 0xffff : vocabulary > j ? (1 << (vocabulary - j)) - 1 : 0;
+      __mmask16 real = first(vocabulary - j);
       vector value = _mm512_maskz_add_ps(real, load(line + j), _mm512_loadu_ps(bias + j));
       sum = _mm512_add_ps(sum, value);
       value = _mm512_mask_mov_ps(all(-INFINITY), real, value);
@@ -392,7 +397,7 @@ void gru_softmax(bf16 *logits, long rows, long stride, long vocabulary, const fl
     vector factor = all(1 / total / count);
     values[targets[row]] -= (1 - smoothing) * total;
     for (long j = 0; j < stride; j += 16) {
-      __mmask16 real = vocabulary - j >= 16 ? 0xffff : vocabulary > j ? (1 << (vocabulary - j)) - 1 : 0;
+      __mmask16 real = first(vocabulary - j);
       vector value = _mm512_maskz_fmsub_ps(real, _mm512_loadu_ps(values + j), factor, each);
       store(line + j, value);
       _mm512_storeu_ps(d_bias + j, _mm512_add_ps(_mm512_loadu_ps(d_bias + j), value));

@@ -1,8 +1,9 @@
-"""The GRU's training step for CPUs with AMX (`--tiles`): PyTorch's bfloat16 products, `gru_step.c` between them.
+"""The GRU's training step for CPUs with AMX (`--tiles`).
 
-Same model, same parameters, same gradients but for bfloat16's rounding. Forward and backward are written
-out. A row is one real token, no padding: on each side the rows of a step follow each other, sentences with
-the most steps first, so that those which still go on are the first rows of every step.
+Same model, same parameters, same gradients but for bfloat16's rounding. Forward and backward are
+written out: PyTorch's products in bfloat16, `gru_step.c` between them. A row is one real token, no
+padding: on each side the rows of a step follow each other, sentences with the most steps first, so
+that those which still go on are the first rows of every step.
 """
 
 import ctypes
