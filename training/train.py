@@ -14,7 +14,7 @@ from pathlib import Path
 import sacrebleu
 import torch
 
-from . import products, tiles
+from . import gru_step, products, tiles
 from .alignment import Alignment, attention_loss
 from .batches import Stream, teacher_forcing
 from .corpus import DEVELOPMENT_SETS, load_references
@@ -93,12 +93,13 @@ class Trainer:
         self.stopping = False
 
     def use_tiles(self):
-        """From here on, steps are those of tiles.c. To be called after loading a checkpoint."""
+        """From here on, steps are those in C. To be called after loading a checkpoint."""
         if self.device.type != "cpu":
             raise SystemExit("--tiles: on a CPU only")
-        if self.options.kind != "transformer":
-            raise SystemExit("--tiles: only for the Transformer")
-        self.tiles = tiles.Step(self.model)
+        if self.options.kind == "gru" and self.options.guide:
+            raise SystemExit("--guide: with --tiles only for the Transformer")
+        step = tiles.Step if self.options.kind == "transformer" else gru_step.Step
+        self.tiles = step(self.model)
         self.adam = tiles.Adam(self.tiles.flat, self.optimiser, self.average)
 
     @property
@@ -342,7 +343,7 @@ def arguments():
         "--half-products", action="store_true", help="on a CPU with AVX512-FP16: faster products"
     )
     parser.add_argument(
-        "--tiles", action="store_true", help="Transformer, on a CPU with AMX: much the fastest"
+        "--tiles", action="store_true", help="on a CPU with AMX: much the fastest"
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)

@@ -22,6 +22,7 @@ use std::path::Path;
 use std::sync::{PoisonError, RwLock};
 
 use regex::Regex;
+use unicode_normalization_alignments::UnicodeNormalization;
 
 use self::plan::Plan;
 use self::spans::Wanted;
@@ -91,8 +92,15 @@ impl Protection {
         let unknown = vocabulary.specials().unknown;
         let is_byte = |piece: &str| piece.len() == 6 && piece.starts_with("<0x") && piece.ends_with('>');
         let is_missing = |id: u32, piece: &str| Some(id) == unknown || is_byte(piece);
-        let pieces = vocabulary.segment(character.encode_utf8(&mut [0; 4]));
-        let known = vocabulary.size() < LETTERS || !pieces.iter().any(|piece| is_missing(piece.id, &piece.text));
+        let has = |character: char| {
+            let pieces = vocabulary.segment(character.encode_utf8(&mut [0; 4]));
+            !pieces.iter().any(|piece| is_missing(piece.id, &piece.text))
+        };
+        // A vocabulary may have `ö` and not `Ö`, or `e` and not `é`: words with them are words all the same, whose spelling in
+        // bytes a model has learned.
+        let is_western = ('À'..='ÿ').contains(&character) && character.is_alphabetic();
+        let plain = || std::iter::once(character).nfd().next().map_or(character, |(plain, _)| plain);
+        let known = vocabulary.size() < LETTERS || has(character) || is_western && has(plain());
         self.known.write().unwrap_or_else(PoisonError::into_inner).insert(character, known);
         known
     }

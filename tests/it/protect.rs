@@ -114,6 +114,20 @@ fn lines_without_spans_are_translated_as_ever_and_other_models_protect_nothing_u
 }
 
 #[test]
+fn words_with_letters_that_a_vocabulary_spells_in_bytes_are_translated() {
+    let lines =
+        ["Österreich ist ein schönes Land.", "Die Öffnungszeiten haben sich geändert.", "Das Café ist geschlossen."];
+    for (translation, word) in translate("transformer", &[], &lines).iter().zip(["Austria", "pening", "closed"]) {
+        assert!(translation.contains(word) && !translation.contains(['Ö', 'é']), "{translation}");
+    }
+    // Letters of other scripts come back as they are.
+    let [translation] = &translate("transformer", &[], &["Er wohnt in Санкт-Петербург."])[..] else {
+        panic!()
+    };
+    assert!(translation.contains("Санкт-Петербург"), "{translation}");
+}
+
+#[test]
 fn the_result_of_a_line_does_not_depend_on_its_neighbours() {
     let lines = [
         "Es kostet 1.299 Euro.",
