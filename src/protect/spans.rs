@@ -168,7 +168,18 @@ fn unknown(text: &str, knows: impl Fn(char) -> bool) -> Vec<(Range<usize>, bool)
         };
         let start = at - text[..at].chars().rev().take_while(|&c| belongs(c)).map(char::len_utf8).sum::<usize>();
         let end = end + text[end..].chars().take_while(|&c| belongs(c)).map(char::len_utf8).sum::<usize>();
-        found.push((start..end, is_latin(character)));
+        match found.last_mut() {
+            // The parts of one word: `Санкт-Петербург`.
+            Some((last, latin))
+                if *latin == is_latin(character)
+                    && matches!(&text[last.end..start], "-" | "'" | "’")
+                    && text[..last.end].ends_with(char::is_alphabetic)
+                    && character.is_alphabetic() =>
+            {
+                last.end = end;
+            }
+            _ => found.push((start..end, is_latin(character))),
+        }
     }
     found
 }
