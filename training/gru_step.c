@@ -5,41 +5,15 @@
  * so that the sentences which still go on are the first rows of every step. Matrices are bfloat16,
  * states and what is added up are f32. Widths are multiples of 16.
  */
-#include <immintrin.h>
 #include <math.h>
-#include <stdint.h>
 #include <string.h>
+
+#include "vectors.h"
 
 #define LONGEST 512 /* pieces in a sentence */
 #define WIDEST 2048 /* three gates */
 
-typedef uint16_t bf16;
-typedef __m512 vector;
-
-static inline vector load(const bf16 *from) {
-  __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)from));
-  return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
-}
-
-static inline void store(bf16 *to, vector value) {
-  _mm256_storeu_si256((__m256i *)to, (__m256i)_mm512_cvtneps_pbh(value));
-}
-
 static inline vector all(float value) { return _mm512_set1_ps(value); }
-
-/* e to the power of x, to about 1e-6 of it. */
-static inline vector exponential(vector x) {
-  x = _mm512_mul_ps(x, all(1.44269504f));
-  vector whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  vector rest = _mm512_sub_ps(x, whole);
-  vector sum = all(1.3333558e-3f);
-  sum = _mm512_fmadd_ps(sum, rest, all(9.6181291e-3f));
-  sum = _mm512_fmadd_ps(sum, rest, all(5.5504109e-2f));
-  sum = _mm512_fmadd_ps(sum, rest, all(2.4022651e-1f));
-  sum = _mm512_fmadd_ps(sum, rest, all(6.9314718e-1f));
-  sum = _mm512_fmadd_ps(sum, rest, all(1.0f));
-  return _mm512_scalef_ps(sum, whole);
-}
 
 /* 1 / x, to about 1e-7 of it; 0 for infinity. */
 static inline vector inverse(vector x) {
@@ -92,7 +66,7 @@ void gru_sum(const bf16 *from, long stride, long rows, long columns, float *sums
   memset(sums, 0, columns * sizeof *sums);
   for (long row = 0; row < rows; row++, from += stride)
     for (long j = 0; j < columns; j += 16)
-      _mm512_storeu_ps(sums + j, _mm512_add_ps(_mm512_loadu_ps(sums + j), load(from + j)));
+      _mm512_storeu_ps(sums + j, _mm512_add_ps(_mm512_loadu_ps(sums + j), load_bf16(from + j)));
 }
 
 /* ---- A cell of PyTorch's GRU: gates r, z, n; n uses r * (W_hn h + b_hn) ---- */
@@ -119,9 +93,9 @@ static void cell_row(const Cell *c, long row, const float *extra) {
     vector in[3], from[3];
     for (int gate = 0; gate < 3; gate++) {
       long at = gate * size + j;
-      in[gate] = _mm512_add_ps(load(input + at), _mm512_loadu_ps(c->input_bias + at));
+      in[gate] = _mm512_add_ps(load_bf16(input + at), _mm512_loadu_ps(c->input_bias + at));
       if (extra) in[gate] = _mm512_add_ps(in[gate], _mm512_loadu_ps(extra + at));
-      from[gate] = _mm512_add_ps(load(state + at), _mm512_loadu_ps(c->state_bias + at));
+      from[gate] = _mm512_add_ps(load_bf16(state + at), _mm512_loadu_ps(c->state_bias + at));
     }
     vector reset = sigmoid(_mm512_add_ps(in[0], from[0]));
     vector update = sigmoid(_mm512_add_ps(in[1], from[1]));
@@ -129,10 +103,10 @@ static void cell_row(const Cell *c, long row, const float *extra) {
     vector before = _mm512_loadu_ps(c->before + row * size + j);
     vector after = _mm512_fmadd_ps(update, _mm512_sub_ps(before, candidate), candidate);
     _mm512_storeu_ps(c->after + row * size + j, after);
-    store(c->after16 + row * size + j, after);
-    store(gates + j, reset);
-    store(gates + size + j, update);
-    store(gates + 2 * size + j, candidate);
+    store_bf16(c->after16 + row * size + j, after);
+    store_bf16(gates + j, reset);
+    store_bf16(gates + size + j, update);
+    store_bf16(gates + 2 * size + j, candidate);
   }
 }
 
@@ -160,14 +134,14 @@ static void cell_gradient_row(const Cell *c, const CellGradient *g, long row) {
   bf16 *state = g->state + row * g->state_stride;
   vector one = all(1);
   for (long j = 0; j < size; j += 16) {
-    vector total = load(g->gradient + row * g->gradient_stride + j);
+    vector total = load_bf16(g->gradient + row * g->gradient_stride + j);
     if (row < g->carried_rows) {
-      total = _mm512_add_ps(total, load(g->carried + row * size + j));
+      total = _mm512_add_ps(total, load_bf16(g->carried + row * size + j));
       total = _mm512_add_ps(total, _mm512_loadu_ps(g->kept + row * size + j));
     }
-    vector reset = load(gates + j), update = load(gates + size + j);
-    vector candidate = load(gates + 2 * size + j);
-    vector hidden = _mm512_add_ps(load(from + 2 * size + j),
+    vector reset = load_bf16(gates + j), update = load_bf16(gates + size + j);
+    vector candidate = load_bf16(gates + 2 * size + j);
+    vector hidden = _mm512_add_ps(load_bf16(from + 2 * size + j),
                                   _mm512_loadu_ps(c->state_bias + 2 * size + j));
     vector before = _mm512_loadu_ps(c->before + row * size + j);
     vector kept = _mm512_mul_ps(total, update);
@@ -178,12 +152,12 @@ static void cell_gradient_row(const Cell *c, const CellGradient *g, long row) {
                                     _mm512_sub_ps(before, candidate));
     vector d_reset = _mm512_mul_ps(_mm512_mul_ps(d_candidate, hidden),
                                    _mm512_mul_ps(reset, _mm512_sub_ps(one, reset)));
-    store(input + j, d_reset);
-    store(input + size + j, d_update);
-    store(input + 2 * size + j, d_candidate);
-    store(state + j, d_reset);
-    store(state + size + j, d_update);
-    store(state + 2 * size + j, _mm512_mul_ps(d_candidate, reset));
+    store_bf16(input + j, d_reset);
+    store_bf16(input + size + j, d_update);
+    store_bf16(input + 2 * size + j, d_candidate);
+    store_bf16(state + j, d_reset);
+    store_bf16(state + size + j, d_update);
+    store_bf16(state + 2 * size + j, _mm512_mul_ps(d_candidate, reset));
   }
 }
 
@@ -209,7 +183,7 @@ void gru_attend(const Cell *c, const Attention *a) {
   for (long row = 0; row < c->rows; row++) {
     const bf16 *raw = c->state + row * c->state_stride + 3 * size;
     for (long j = 0; j < width; j += 16)
-      _mm512_storeu_ps(query + j, _mm512_add_ps(load(raw + j), _mm512_loadu_ps(a->bias + j)));
+      _mm512_storeu_ps(query + j, _mm512_add_ps(load_bf16(raw + j), _mm512_loadu_ps(a->bias + j)));
     const bf16 *keys = a->keys + a->starts[row] * width;
     const bf16 *values = a->values + a->starts[row] * 3 * size;
     float *weights = a->weights + row * a->weight_stride, highest = -INFINITY, total = 0;
@@ -218,8 +192,8 @@ void gru_attend(const Cell *c, const Attention *a) {
       vector sum = all(0), other = all(0);
       for (long j = 0; j < width; j += 32) {
         const bf16 *key = keys + s * width + j;
-        vector e = tangent(_mm512_add_ps(load(key), _mm512_loadu_ps(query + j)));
-        vector f = tangent(_mm512_add_ps(load(key + 16), _mm512_loadu_ps(query + j + 16)));
+        vector e = tangent(_mm512_add_ps(load_bf16(key), _mm512_loadu_ps(query + j)));
+        vector f = tangent(_mm512_add_ps(load_bf16(key + 16), _mm512_loadu_ps(query + j + 16)));
         sum = _mm512_fmadd_ps(e, _mm512_loadu_ps(a->score + j), sum);
         other = _mm512_fmadd_ps(f, _mm512_loadu_ps(a->score + j + 16), other);
       }
@@ -233,7 +207,7 @@ void gru_attend(const Cell *c, const Attention *a) {
       for (long s = 0; s < length; s++) {
         vector weight = all(weights[s]);
         for (int i = 0; i < 4; i++)
-          sums[i] = _mm512_fmadd_ps(load(values + s * 3 * size + j + 16 * i), weight, sums[i]);
+          sums[i] = _mm512_fmadd_ps(load_bf16(values + s * 3 * size + j + 16 * i), weight, sums[i]);
       }
       for (int i = 0; i < 4; i++) _mm512_storeu_ps(mixed + j + 16 * i, sums[i]);
     }
@@ -260,8 +234,8 @@ void gru_attend_gradient(const Cell *c, const CellGradient *g, const Attention *
       vector sum = all(0), other = all(0);
       for (long j = 0; j < 3 * size; j += 32) {
         const bf16 *value = values + s * 3 * size + j;
-        sum = _mm512_fmadd_ps(load(value), load(input + j), sum);
-        other = _mm512_fmadd_ps(load(value + 16), load(input + j + 16), other);
+        sum = _mm512_fmadd_ps(load_bf16(value), load_bf16(input + j), sum);
+        other = _mm512_fmadd_ps(load_bf16(value + 16), load_bf16(input + j + 16), other);
       }
       d_scores[s] = passed[s] + _mm512_reduce_add_ps(_mm512_add_ps(sum, other));
       mean += weights[s] * d_scores[s];
@@ -270,12 +244,12 @@ void gru_attend_gradient(const Cell *c, const CellGradient *g, const Attention *
     const bf16 *raw = c->state + row * c->state_stride + 3 * size;
     bf16 *d_query = g->state + row * g->state_stride + 3 * size;
     for (long j = 0; j < width; j += 16) {
-      vector query = _mm512_add_ps(load(raw + j), _mm512_loadu_ps(a->bias + j));
+      vector query = _mm512_add_ps(load_bf16(raw + j), _mm512_loadu_ps(a->bias + j));
       vector score = _mm512_loadu_ps(a->score + j);
       vector total = _mm512_loadu_ps(d_score + j), slopes = all(0);
       for (long s = 0; s < length; s++) {
         vector d = all(d_scores[s]);
-        vector e = tangent(_mm512_add_ps(load(keys + s * width + j), query));
+        vector e = tangent(_mm512_add_ps(load_bf16(keys + s * width + j), query));
         total = _mm512_fmadd_ps(e, d, total);
         vector slope = _mm512_fnmadd_ps(_mm512_mul_ps(e, e), d, d);
         slopes = _mm512_add_ps(slopes, slope);
@@ -283,7 +257,7 @@ void gru_attend_gradient(const Cell *c, const CellGradient *g, const Attention *
         _mm512_storeu_ps(key, _mm512_add_ps(_mm512_loadu_ps(key), slope));
       }
       _mm512_storeu_ps(d_score + j, total);
-      store(d_query + j, _mm512_mul_ps(slopes, score));
+      store_bf16(d_query + j, _mm512_mul_ps(slopes, score));
     }
   }
 }
@@ -311,9 +285,9 @@ void gru_mix(const Mixing *m, const bf16 *sources, bf16 *targets, long stride) {
         for (long s = 0; s < m->lengths[b]; s++) {
           vector weight = all(weights[s]);
           for (int i = 0; i < 4; i++)
-            sums[i] = _mm512_fmadd_ps(load(source + s * m->width + j + 16 * i), weight, sums[i]);
+            sums[i] = _mm512_fmadd_ps(load_bf16(source + s * m->width + j + 16 * i), weight, sums[i]);
         }
-        for (int i = 0; i < 4; i++) store(targets + row * stride + j + 16 * i, sums[i]);
+        for (int i = 0; i < 4; i++) store_bf16(targets + row * stride + j + 16 * i, sums[i]);
       }
     }
   }
@@ -330,9 +304,9 @@ void gru_mix_back(const Mixing *m, const bf16 *targets, long stride, bf16 *sourc
           long row = m->offsets[t] + b;
           vector weight = all(m->weights[row * m->weight_stride + s]);
           for (int i = 0; i < 4; i++)
-            sums[i] = _mm512_fmadd_ps(load(targets + row * stride + j + 16 * i), weight, sums[i]);
+            sums[i] = _mm512_fmadd_ps(load_bf16(targets + row * stride + j + 16 * i), weight, sums[i]);
         }
-        for (int i = 0; i < 4; i++) store(source + s * m->width + j + 16 * i, sums[i]);
+        for (int i = 0; i < 4; i++) store_bf16(source + s * m->width + j + 16 * i, sums[i]);
       }
   }
 }
@@ -347,8 +321,8 @@ void gru_mix_gradient(const Mixing *m, const bf16 *targets, long stride, const b
       for (long s = 0; s < m->lengths[b]; s++) {
         vector sum = all(0), other = all(0);
         for (long j = 0; j < m->width; j += 32) {
-          sum = _mm512_fmadd_ps(load(target + j), load(source + s * m->width + j), sum);
-          other = _mm512_fmadd_ps(load(target + j + 16), load(source + s * m->width + j + 16),
+          sum = _mm512_fmadd_ps(load_bf16(target + j), load_bf16(source + s * m->width + j), sum);
+          other = _mm512_fmadd_ps(load_bf16(target + j + 16), load_bf16(source + s * m->width + j + 16),
                                   other);
         }
         m->weights[row * m->weight_stride + s] = _mm512_reduce_add_ps(_mm512_add_ps(sum, other));
@@ -377,7 +351,7 @@ void gru_softmax(bf16 *logits, long rows, long stride, long vocabulary, const fl
     vector highest = all(-INFINITY), sum = all(0), powers = all(0);
     for (long j = 0; j < stride; j += 16) {
       __mmask16 real = first(vocabulary - j);
-      vector value = _mm512_maskz_add_ps(real, load(line + j), _mm512_loadu_ps(bias + j));
+      vector value = _mm512_maskz_add_ps(real, load_bf16(line + j), _mm512_loadu_ps(bias + j));
       sum = _mm512_add_ps(sum, value);
       value = _mm512_mask_mov_ps(all(-INFINITY), real, value);
       highest = _mm512_max_ps(highest, value);
@@ -399,7 +373,7 @@ void gru_softmax(bf16 *logits, long rows, long stride, long vocabulary, const fl
     for (long j = 0; j < stride; j += 16) {
       __mmask16 real = first(vocabulary - j);
       vector value = _mm512_maskz_fmsub_ps(real, _mm512_loadu_ps(values + j), factor, each);
-      store(line + j, value);
+      store_bf16(line + j, value);
       _mm512_storeu_ps(d_bias + j, _mm512_add_ps(_mm512_loadu_ps(d_bias + j), value));
     }
   }

@@ -7,14 +7,12 @@ that those which still go on are the first rows of every step.
 """
 
 import ctypes
-import subprocess
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from . import tiles
+from .native import compile_c
 
 # PyTorch compiles a product's code at its first use, which takes longer than the product: the sizes
 # that change from batch to batch are made multiples of these.
@@ -75,18 +73,8 @@ def begin():
     """Compiles the C file. Needs a C compiler and a CPU with AMX."""
     global _library
     tiles.begin()
-    if _library is not None:
-        return
-    with tempfile.TemporaryDirectory() as directory:
-        binary = Path(directory) / "gru_step.so"
-        source = Path(__file__).with_name("gru_step.c")
-        flags = ["-O3", "-march=native", "-shared", "-fPIC"]
-        subprocess.run(["cc", *flags, "-o", binary, source, "-lm"], check=True)
-        library = ctypes.CDLL(binary)
-    for name, types in SIGNATURES.items():
-        getattr(library, name).argtypes = types
-        getattr(library, name).restype = None
-    _library = library
+    if _library is None:
+        _library = compile_c("gru_step.c", SIGNATURES)
 
 
 def _address(array, row=0, column=0):

@@ -5,12 +5,12 @@ backward. The gradients must come in a range halves can hold: scale the loss by 
 """
 
 import ctypes
-import subprocess
-import tempfile
 from pathlib import Path
 
 import torch
 from torch.nn import functional as F
+
+from .native import compile_c
 
 LOSS_SCALE = 2048.0
 FEWEST_ROWS = 24  # below, the packing costs more than it gains
@@ -24,18 +24,15 @@ def begin():
     global _library
     if "avx512_fp16" not in Path("/proc/cpuinfo").read_text():
         raise SystemExit("--half-products: this CPU has no AVX512-FP16")
-    with tempfile.TemporaryDirectory() as directory:
-        binary = Path(directory) / "half_products.so"
-        source = Path(__file__).with_name("half_products.c")
-        flags = ["-O3", "-march=native", "-shared", "-fPIC"]
-        subprocess.run(["cc", *flags, "-o", binary, source], check=True)
-        _library = ctypes.CDLL(binary)
     pointer, number = ctypes.c_void_p, ctypes.c_long
-    _library.half_packed_size.argtypes = [number, number]
-    _library.half_packed_size.restype = number
-    _library.half_pack.argtypes = [pointer, number, number, number, number, pointer]
-    _library.half_product.argtypes = [pointer, number, number, pointer, pointer]
-    _library.half_product.argtypes += [number] * 4 + [pointer, ctypes.c_int]
+    signatures = {
+        "half_packed_size": ([number, number], number),
+        "half_pack": [pointer, number, number, number, number, pointer],
+        "half_product": [pointer, number, number, pointer, pointer]
+        + [number] * 4
+        + [pointer, ctypes.c_int],
+    }
+    _library = compile_c("half_products.c", signatures)
     F.linear = linear
 
 

@@ -8,12 +8,12 @@ between operations stays in registers and caches, and padded positions are left 
 import ctypes
 import math
 import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
+
+from .native import compile_c
 
 SIDE = 32  # of the blocks that tiles.c works in
 LONGEST = 512
@@ -83,6 +83,9 @@ SIGNATURES = {
     "tiles_loss": [P],
     "tiles_adam": [P, P, P, P, P, L] + [F] * 5 + [L, F],
     "tiles_free": [P, L],
+    "tiles_begin": ([], ctypes.c_int),
+    "tiles_allocate": ([L], P),
+    "tiles_norm": ([P, L], ctypes.c_double),
 }
 
 
@@ -97,17 +100,7 @@ def begin():
         return
     if not able():
         raise SystemExit("--tiles: needs a C compiler and a CPU with AMX")
-    with tempfile.TemporaryDirectory() as directory:
-        binary = Path(directory) / "tiles.so"
-        source = Path(__file__).with_name("tiles.c")
-        flags = ["-O3", "-march=native", "-shared", "-fPIC"]
-        subprocess.run(["cc", *flags, "-o", binary, source, "-lm"], check=True)
-        library = ctypes.CDLL(binary)
-    for name, types in SIGNATURES.items():
-        getattr(library, name).argtypes = types
-        getattr(library, name).restype = None
-    library.tiles_allocate.argtypes, library.tiles_allocate.restype = [L], P
-    library.tiles_norm.argtypes, library.tiles_norm.restype = [P, L], ctypes.c_double
+    library = compile_c("tiles.c", SIGNATURES)
     if library.tiles_begin() != 0:
         raise SystemExit("--tiles: the system does not permit AMX")
     _library = library

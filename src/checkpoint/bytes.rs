@@ -107,20 +107,19 @@ impl Bytes {
     /// If the bytes end earlier, or the file cannot be read.
     pub(super) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
         match &self.storage {
-            Storage::Memory(_) | Storage::Owned(_) => {
-                buffer.copy_from_slice(self.view(offset, buffer.len(), &mut Vec::new())?);
-                Ok(())
-            }
+            Storage::Memory(bytes) => buffer.copy_from_slice(self.within(bytes, offset, buffer.len())?),
+            Storage::Owned(bytes) => buffer.copy_from_slice(self.within(bytes, offset, buffer.len())?),
             Storage::File(file) => {
                 // A poisoned lock only means that another thread panicked between seeking and reading; we seek anew.
                 let mut file = file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
                 let done = file.seek(SeekFrom::Start(offset)).and_then(|_| file.read_exact(buffer));
                 match done {
-                    Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(self.truncated()),
-                    done => done.map_err(|error| Error::io(&self.path, error)),
+                    Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(self.truncated()),
+                    done => done.map_err(|error| Error::io(&self.path, error))?,
                 }
             }
         }
+        Ok(())
     }
 
     /// `len` bytes from `offset`, where they lie if they are in memory, and otherwise read into `buffer`.
@@ -129,12 +128,17 @@ impl Bytes {
     /// As [`Bytes::read_at`].
     pub(super) fn view<'a>(&'a self, offset: u64, len: usize, buffer: &'a mut Vec<u8>) -> Result<&'a [u8]> {
         if let Some(bytes) = self.storage.in_memory() {
-            let start = usize::try_from(offset).ok();
-            return start.and_then(|start| bytes.get(start..)?.get(..len)).ok_or_else(|| self.truncated());
+            return self.within(bytes, offset, len);
         }
         buffer.resize(len, 0);
         self.read_at(offset, buffer)?;
         Ok(buffer)
+    }
+
+    /// A part of bytes in memory.
+    fn within<'a>(&self, bytes: &'a [u8], offset: u64, len: usize) -> Result<&'a [u8]> {
+        let start = usize::try_from(offset).ok();
+        start.and_then(|start| bytes.get(start..)?.get(..len)).ok_or_else(|| self.truncated())
     }
 
     /// Reads `len` bytes from `offset`; the length is checked against the file before anything is allocated.

@@ -8,7 +8,7 @@ use translate::inspect::align::{Link, Rule};
 use translate::inspect::{AttentionMap, Kind, Selection};
 use translate::metrics::{Chrf, rank_by_agreement};
 use translate::model::Record;
-use translate::pipeline::{BATCH_WEIGHT, BatchTranslator, Line, Tokens};
+use translate::pipeline::{BATCH_WEIGHT, BatchTranslator, Line, Tokens, in_batches};
 use translate::protect::{Protected, Protection};
 use translate::search::{Hypothesis, SearchOptions};
 use translate::text::{
@@ -128,22 +128,8 @@ impl TranslationJob {
     fn batches(&self, requests: &[Request], aligned: &[bool]) -> Vec<Vec<usize>> {
         let mut places: Vec<usize> = (0..requests.len()).collect();
         places.sort_by_key(|&place| Reverse((aligned[place], requests[place].text.len())));
-        let mut batches: Vec<Vec<usize>> = Vec::new();
-        let mut weight = 0;
-        for place in places {
-            let more = self.weigh(&requests[place].text);
-            match batches.last_mut() {
-                Some(batch) if batch.len() < self.batch_size && weight + more <= BATCH_WEIGHT => {
-                    batch.push(place);
-                    weight += more;
-                }
-                _ => {
-                    batches.push(vec![place]);
-                    weight = more;
-                }
-            }
-        }
-        batches
+        let weighed = places.into_iter().map(|place| (place, self.weigh(&requests[place].text)));
+        in_batches(weighed, self.batch_size, BATCH_WEIGHT)
     }
 
     /// What is wrong with a prefix, if anything: decoding along one costs the square of its length.

@@ -56,10 +56,12 @@ struct Query<'a> {
 /// Crowded searches after which the effort changes.
 const PATIENCE: usize = 8;
 const TWICE_PATIENCE: usize = 2 * PATIENCE;
+/// The same of an int8 matrix, where a crowded search wastes little, and one hard sentence has many of them.
+const PATIENCE_OF_INT8: usize = 4 * PATIENCE;
 /// A row is crowded if more panels than these, or than one in so many, are left of it.
 const CROWD: (usize, usize) = (16, 128);
-/// The same of an int8 matrix, whose screen is not so much cheaper than itself.
-const CROWD_OF_INT8: (usize, usize) = (16, 8);
+/// The same of an int8 matrix: with half of its panels left, the screen, which reads half of its bytes, gains nothing.
+const CROWD_OF_INT8: (usize, usize) = (16, 3);
 
 /// Relative room for the rounding of a few `f32` operations, far more than they need.
 const ROOM: f32 = 1.0 / (1 << 20) as f32;
@@ -116,9 +118,9 @@ impl Screen {
 
     /// What to do now, by what came of it so far.
     pub(super) fn effort(&self) -> Effort {
-        match self.crowded.load(Ordering::Relaxed) {
-            0..PATIENCE => Effort::OneDigit,
-            PATIENCE..TWICE_PATIENCE if self.exact == Precision::F32 => Effort::TwoDigits,
+        match (self.exact, self.crowded.load(Ordering::Relaxed)) {
+            (Precision::F32, 0..PATIENCE) | (Precision::Int8, 0..PATIENCE_OF_INT8) => Effort::OneDigit,
+            (Precision::F32, PATIENCE..TWICE_PATIENCE) => Effort::TwoDigits,
             _ => Effort::None,
         }
     }

@@ -370,7 +370,7 @@ fn a_screen_changes_nothing_whatever_its_effort() {
                 matrix.top_k(&mut workspace, &x, bias, k, &[5], LogSumExp::None, &mut plain, &mut Vec::new());
                 let screen = Screen::new(&matrix).unwrap();
                 let mut efforts = Vec::new();
-                for _ in 0..20 {
+                for _ in 0..40 {
                     efforts.push(screen.effort());
                     screen.top_k(&matrix, &mut workspace, &x, bias, k, &[5], &mut screened);
                     assert_eq!(screened, plain, "{set}: {threads} threads, k {k}, {:?}", efforts.last());

@@ -169,6 +169,25 @@ impl Queue {
     }
 }
 
+/// Items with their weights in batches, in order: of `size` items at most, and of no more weight than `most` but for one heavy item.
+pub fn in_batches<T>(items: impl Iterator<Item = (T, usize)>, size: usize, most: usize) -> Vec<Vec<T>> {
+    let mut batches: Vec<Vec<T>> = Vec::new();
+    let mut sum = 0;
+    for (item, weight) in items {
+        match batches.last_mut() {
+            Some(batch) if batch.len() < size && sum + weight <= most => {
+                batch.push(item);
+                sum += weight;
+            }
+            _ => {
+                batches.push(vec![item]);
+                sum = weight;
+            }
+        }
+    }
+    batches
+}
+
 /// Splits a window into batches of similar weight.
 ///
 /// Batches are of about equal size, so that several threads get equal shares. The batch with the earliest line goes
@@ -182,20 +201,8 @@ fn plan(mut window: Vec<Weighed>, limits: Limits, last: bool) -> Vec<Vec<Line>> 
     let most_weight = limits.batch_weight.saturating_mul(limits.at_once);
     // Stable: lines of equal weight stay in input order.
     window.sort_by_key(|weighed| std::cmp::Reverse(weighed.weight));
-    let mut batches: Vec<Vec<Line>> = Vec::with_capacity(count);
-    let mut sum = 0;
-    for Weighed { line, weight } in window {
-        match batches.last_mut() {
-            Some(batch) if batch.len() < size && sum + weight <= most_weight => {
-                batch.push(line);
-                sum += weight;
-            }
-            _ => {
-                batches.push(vec![line]);
-                sum = weight;
-            }
-        }
-    }
+    let lines = window.into_iter().map(|Weighed { line, weight }| (line, weight));
+    let mut batches = in_batches(lines, size, most_weight);
     if !last {
         batches.sort_by_key(|batch| batch.iter().map(|line| line.index).min());
     }

@@ -39,6 +39,7 @@ use crate::compute::Workspace;
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
+pub use batcher::in_batches;
 pub use descriptor::descriptor_of;
 pub use input::{Input, InvalidUtf8, LONGEST_LINE, STDIN_NAME};
 pub use interrupt::Interrupt;

@@ -9,9 +9,8 @@ import torch
 from training import gru_step, tiles
 from training.gru import GruModel
 from training.layers import Candidates, smoothed_cross_entropy
+from training.tests.test_tiles import PAD, VOCABULARY, batch
 
-VOCABULARY = 203
-PAD = VOCABULARY - 1
 CONFIG = {
     "vocab_size": VOCABULARY,
     "pad_token_id": PAD,
@@ -30,18 +29,6 @@ def model(**config):
         for parameter in made.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.4 / math.sqrt(CONFIG["hidden_dim"]))
     return made.train()
-
-
-def batch(lengths):
-    """source, target_in, target_out of sentences with so many pieces."""
-    source = torch.full((len(lengths), max(a for a, _ in lengths)), PAD)
-    target = torch.full((len(lengths), max(b for _, b in lengths)), PAD)
-    for row, (a, b) in enumerate(lengths):
-        source[row, :a] = torch.randint(2, PAD, (a,))
-        target[row, :b] = torch.randint(2, PAD, (b,))
-        source[row, a - 1] = target[row, b - 1] = 0
-    start = torch.full((len(lengths), 1), PAD)
-    return source, torch.cat([start, target[:, :-1]], dim=1), target
 
 
 def plain_loss(model, source, target_in, target_out, candidates=None):
