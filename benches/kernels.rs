@@ -70,7 +70,7 @@ fn greedy_output_layer_f32(bencher: Bencher, rows: usize) {
 #[divan::bench(args = [1, 64], sample_count = 20)]
 fn greedy_output_layer_f32_screened(bencher: Bencher, rows: usize) {
     let matrix = PackedMatrix::pack(&numbers(VOCABULARY * WIDTH), VOCABULARY, WIDTH, Precision::F32);
-    let (screen, x, bias) = (Screen::new(&matrix).expect("of f32"), numbers(rows * WIDTH), numbers(VOCABULARY));
+    let (screen, x, bias) = (Screen::new(&matrix), numbers(rows * WIDTH), numbers(VOCABULARY));
     let (mut workspace, mut best) = (Workspace::new(1), Vec::new());
     bencher.counter(ItemsCount::new(rows * WIDTH * VOCABULARY)).bench_local(|| {
         screen.top_k(&matrix, &mut workspace, &x, Some(&bias), 1, &[0], &mut best);

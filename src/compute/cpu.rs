@@ -19,15 +19,12 @@ use crate::{Error, Result};
 /// Positions whose attention is computed at a time: bounds the memory that a long sentence's weights take.
 const QUERIES: usize = 64;
 
-/// Outputs from which on an `f32` layer is screened, and an int8 layer: one that is not in the cache of a core.
-const WORTH_SCREENING: [usize; 2] = [1024, 8192];
+/// Outputs from which on an `f32` layer is screened.
+const WORTH_SCREENING: usize = 1024;
 
-/// Rows up to which an int8 layer is screened: with more of them reading it is not what takes the time.
-const FEW_ROWS: usize = 2;
-
-/// Searches of such layers after which a screen is made: about as many as pay for the making, so that a short run neither waits
+/// Searches of a layer after which its screen is made: about as many as pay for the making, so that a short run neither waits
 /// for it nor takes its memory.
-const SEARCHES_BEFORE_SCREENING: [usize; 2] = [16, 200];
+const SEARCHES_BEFORE_SCREENING: usize = 16;
 
 /// The CPU kernels of this crate.
 #[derive(Clone, Copy, Debug)]
@@ -59,8 +56,7 @@ impl Kernels {
 #[derive(Debug)]
 pub struct Matrix {
     packed: PackedMatrix,
-    /// Nothing in it: it cannot be screened.
-    screen: OnceLock<Option<Screen>>,
+    screen: OnceLock<Screen>,
     /// Searches so far that a screen would have served.
     searches: AtomicUsize,
 }
@@ -70,21 +66,17 @@ impl Matrix {
         Self { packed, screen: OnceLock::new(), searches: AtomicUsize::new(0) }
     }
 
-    /// The screen for so many rows, if there is one by now. Whoever searches for the last time without makes it; nobody waits for him.
-    fn screen(&self, rows: usize) -> Option<&Screen> {
-        let kind = match self.packed.precision() {
-            kernels::Precision::F32 => 0,
-            kernels::Precision::Int8 if rows <= FEW_ROWS => 1,
-            _ => return None,
-        };
-        if self.packed.outputs() < WORTH_SCREENING[kind] {
+    /// The screen, if there is one by now. Whoever searches for the last time without makes it; nobody waits for him.
+    fn screen(&self) -> Option<&Screen> {
+        let can_be_screened = self.packed.precision() == kernels::Precision::F32
+            && self.packed.inputs() <= kernels::Precision::Int8.most_inputs();
+        if !can_be_screened || self.packed.outputs() < WORTH_SCREENING {
             return None;
         }
-        let made = self.screen.get().or_else(|| {
-            let is_last = self.searches.fetch_add(1, Ordering::Relaxed) == SEARCHES_BEFORE_SCREENING[kind];
+        self.screen.get().or_else(|| {
+            let is_last = self.searches.fetch_add(1, Ordering::Relaxed) == SEARCHES_BEFORE_SCREENING;
             is_last.then(|| self.screen.get_or_init(|| Screen::new(&self.packed)))
-        });
-        made?.as_ref()
+        })
     }
 }
 
@@ -699,7 +691,7 @@ impl Backend for Kernels {
         let running = profile::running(Step::Output);
         running.product(x.count() * matrix.packed.elements(), matrix.packed.bytes());
         let bias = bias.map(Vec::as_slice);
-        match if normalise == LogSumExp::None { matrix.screen(x.count()) } else { None } {
+        match if normalise == LogSumExp::None { matrix.screen() } else { None } {
             Some(screen) => {
                 log_sum_exp.clear();
                 screen.top_k(&matrix.packed, workspace, &x.values, bias, k, banned, best);

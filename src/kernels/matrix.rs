@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::digits::{self, Int8Operands};
-use super::halves;
 use super::simd::{InstructionSet, LANES};
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use super::simd::{amx::AmxTiles, tiles::TILE_GROUPS};
@@ -73,8 +72,6 @@ enum Weights {
         /// `-128 · Σ weights` likewise, `[panel][digit][lane]`.
         corrections: Vec<i32>,
     },
-    /// The larger halves of integers of one digit, two to a byte, see [`halves`]; scales and corrections likewise.
-    Halves { lines: Vec<Line>, scales: Vec<f32>, corrections: Vec<i32> },
 }
 
 /// Bytes that several matrices take their panels from: a file in memory.
@@ -240,26 +237,6 @@ impl PackedMatrix {
         Some((lines.as_i8(), &scales[..self.outputs], sums))
     }
 
-    /// The larger halves of an int8 matrix, by themselves a coarser matrix, and for each output how far off it is: the norms of
-    /// what is left of its weights and of the weights themselves. `None` of any other matrix, and of one whose inputs are not
-    /// in eights.
-    pub(super) fn larger_halves(&self) -> Option<(Self, Vec<[f32; 2]>)> {
-        let Weights::Integers { digits: 1, lines, scales, .. } = &self.weights else { return None };
-        let groups = self.inputs.div_ceil(4);
-        if !self.inputs.is_multiple_of(8) {
-            return None;
-        }
-        let mut packed = zero_lines(self.panels() * groups / 2);
-        let mut parts = vec![halves::Parts::default(); self.panels() * LANES];
-        halves::pack(lines.as_i8(), groups, as_i8_mut(&mut packed), &mut parts);
-        let corrections = parts.iter().map(|parts| -128 * parts.sum).collect();
-        let norm = |squares: i64, scale: f32| (squares as f64).sqrt() as f32 * scale;
-        let norms = parts.iter().zip(scales).map(|(parts, &scale)| [parts.rest, parts.whole].map(|of| norm(of, scale)));
-        let norms = norms.collect();
-        let weights = Weights::Halves { lines: packed, scales: scales.clone(), corrections };
-        Some((Self { outputs: self.outputs, inputs: self.inputs, weights }, norms))
-    }
-
     /// Number of output features.
     pub fn outputs(&self) -> usize {
         self.outputs
@@ -277,10 +254,10 @@ impl PackedMatrix {
 
     /// Bytes of its elements as they are stored; a product reads all of them.
     pub fn bytes(&self) -> usize {
-        match &self.weights {
-            Weights::F32(_) => 4 * self.elements(),
-            Weights::Integers { digits, .. } => digits * self.elements(),
-            Weights::Halves { .. } => self.elements() / 2,
+        match self.precision() {
+            Precision::F32 => 4 * self.elements(),
+            Precision::Int8 => self.elements(),
+            Precision::Int16 => 2 * self.elements(),
         }
     }
 
@@ -288,7 +265,7 @@ impl PackedMatrix {
     pub fn precision(&self) -> Precision {
         match self.weights {
             Weights::F32(_) => Precision::F32,
-            Weights::Integers { digits: 1, .. } | Weights::Halves { .. } => Precision::Int8,
+            Weights::Integers { digits: 1, .. } => Precision::Int8,
             Weights::Integers { .. } => Precision::Int16,
         }
     }
@@ -316,7 +293,6 @@ impl PackedMatrix {
                     *into = integer * scales[output];
                 }
             }
-            Weights::Halves { .. } => unreachable!("nothing is looked up in larger halves"),
         }
     }
 
@@ -370,11 +346,7 @@ impl PackedMatrix {
         rows: usize,
         scratch: &'a mut Scratch,
     ) -> LeftHandSide<'a> {
-        let digits = match self.weights {
-            Weights::F32(_) => return LeftHandSide::F32(x),
-            Weights::Integers { digits, .. } => digits,
-            Weights::Halves { .. } => 1,
-        };
+        let Weights::Integers { digits, .. } = self.weights else { return LeftHandSide::F32(x) };
         // Tiles read whole sixteens of rows.
         let behind = if set == InstructionSet::Amx { 16 } else { 0 };
         let size = (rows + behind) * digits * self.inputs.next_multiple_of(4);
@@ -422,13 +394,6 @@ impl PackedMatrix {
                 }
                 // SAFETY: as above.
                 unsafe { digits::product_int8(set, operands, rows, panels, output) }
-            }
-            (Weights::Halves { lines, scales, corrections }, LeftHandSide::Integers(x, row_scales)) => {
-                let weights = as_i8(lines);
-                let groups = self.inputs / 4;
-                let operands = Int8Operands { digits: 1, x, row_scales, weights, scales, corrections, groups };
-                // SAFETY: as above.
-                unsafe { halves::product_of_halves(set, halves::OfHalves(operands), rows, panels, output) }
             }
             _ => unreachable!("the left-hand side was prepared for another matrix"),
         }
@@ -525,7 +490,6 @@ impl Packer {
                     let panel = &mut lines[panel_index * inputs..][..inputs];
                     panel.iter_mut().zip(row).for_each(|(line, &w)| line.0[lane] = w);
                 }
-                Weights::Halves { .. } => unreachable!("larger halves are packed out of integers"),
                 &mut Weights::Integers { digits, ref mut lines, ref mut scales, ref mut corrections } => {
                     let scale = &mut scales[self.filled..=self.filled];
                     digits::quantise_rows(InstructionSet::detect(), row, inputs, digits, 0, &mut self.quantised, scale);

@@ -10,7 +10,6 @@ mod attention_memory;
 mod attention_scores;
 mod digits;
 mod elementwise;
-mod halves;
 #[cfg(target_os = "linux")]
 mod large_pages;
 mod math;

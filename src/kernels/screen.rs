@@ -1,9 +1,9 @@
-//! The best outputs of a matrix with a part of its memory traffic: coarser products rule out, provably, almost all outputs, and
-//! only the few that are left are computed exactly. For an `f32` matrix the coarser numbers have 8 bits, for an int8 matrix 4.
+//! The best outputs of an `f32` matrix with a quarter of its memory traffic: 8-bit products rule out, provably, almost all
+//! outputs, and only the few that are left are computed in `f32`.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::matrix::{Packer, at_least};
+use super::matrix::{LeftHandSide, Packer, at_least};
 use super::ranking::{EMPTY, ban, fill_up, insert};
 use super::screen_buffers::{CAPACITY, Candidate, List, RowNorms, ScreenBuffers};
 use super::simd::{LANES, Simd, dispatch};
@@ -11,7 +11,7 @@ use super::tile::Output;
 use super::top_k::{BLOCK, Block, Shared};
 use super::{Activation, LogSumExp, PackedMatrix, Precision, Scored, Workspace};
 
-/// A coarser copy of a matrix `[outputs, inputs]`, in `f32` or int8, and how far its products can be from the true ones.
+/// An 8-bit copy of an `f32` matrix `[outputs, inputs]`, and how far its products can be from the true ones.
 ///
 /// With a row `x`, its rounded copy `x̂`, a weight row `w` and its rounded copy `ŵ`, the triangle and Cauchy-Schwarz
 /// inequalities give `|x·w - x̂·ŵ| ≤ ‖x‖·‖w - ŵ‖ + ‖x - x̂‖·‖ŵ‖`. All four norms are computed from the numbers themselves, not
@@ -27,8 +27,6 @@ pub struct Screen {
     weight_error: Vec<f32>,
     /// `‖ŵ‖` of each output, likewise.
     weight_norm: Vec<f32>,
-    /// The arithmetic of the matrix.
-    exact: Precision,
     /// Searches that left most of their rows crowded, less those that did not: see [`Screen::effort`].
     crowded: AtomicUsize,
 }
@@ -56,12 +54,8 @@ struct Query<'a> {
 /// Crowded searches after which the effort changes.
 const PATIENCE: usize = 8;
 const TWICE_PATIENCE: usize = 2 * PATIENCE;
-/// The same of an int8 matrix, where a crowded search wastes little, and one hard sentence has many of them.
-const PATIENCE_OF_INT8: usize = 4 * PATIENCE;
 /// A row is crowded if more panels than these, or than one in so many, are left of it.
 const CROWD: (usize, usize) = (16, 128);
-/// The same of an int8 matrix: with half of its panels left, the screen, which reads half of its bytes, gains nothing.
-const CROWD_OF_INT8: (usize, usize) = (16, 3);
 
 /// Relative room for the rounding of a few `f32` operations, far more than they need.
 const ROOM: f32 = 1.0 / (1 << 20) as f32;
@@ -72,26 +66,12 @@ const NORM_ROOM: f32 = 1.0 + 1e-3;
 const SMALLEST: f32 = 1e-12;
 
 impl Screen {
-    /// Rounds `matrix`, if it is one whose products can be screened: in `f32` with few enough inputs for 8-bit products, or in int8
-    /// with inputs in eights.
-    pub fn new(matrix: &PackedMatrix) -> Option<Self> {
-        match matrix.precision() {
-            Precision::F32 if matrix.inputs() <= Precision::Int8.most_inputs() => Some(Self::of_f32(matrix)),
-            Precision::Int8 => Self::of_int8(matrix),
-            _ => None,
-        }
-    }
-
-    fn of_int8(matrix: &PackedMatrix) -> Option<Self> {
-        let (rounded, norms) = matrix.larger_halves()?;
-        // The sums are exact integers; three roundings follow.
-        let error = |&[rest, whole]: &[f32; 2]| (rest + 4.0 * ROOM * whole) * (1.0 + ROOM);
-        let weight_error: Vec<f32> = norms.iter().map(error).collect();
-        let weight_norm = vec![0.0; weight_error.len()];
-        Some(Self { rounded, weight_error, weight_norm, exact: Precision::Int8, crowded: AtomicUsize::new(0) })
-    }
-
-    fn of_f32(matrix: &PackedMatrix) -> Self {
+    /// Rounds `matrix`.
+    ///
+    /// # Panics
+    /// If the matrix is not in `f32`.
+    pub fn new(matrix: &PackedMatrix) -> Self {
+        assert_eq!(matrix.precision(), Precision::F32, "only f32 products are worth screening");
         let (outputs, inputs) = (matrix.outputs(), matrix.inputs());
         let mut packer = Packer::new(outputs, inputs, Precision::Int8);
         let (mut exact, mut near) = (vec![0.0; inputs], vec![0.0; inputs]);
@@ -113,14 +93,14 @@ impl Screen {
             weight_error[output] = (error + summing * length + f64::from(ROOM) * rounded_length) as f32 * (1.0 + ROOM);
             weight_norm[output] = rounded_length as f32 * (1.0 + 4.0 * ROOM);
         }
-        Self { rounded, weight_error, weight_norm, exact: Precision::F32, crowded: AtomicUsize::new(0) }
+        Self { rounded, weight_error, weight_norm, crowded: AtomicUsize::new(0) }
     }
 
     /// What to do now, by what came of it so far.
     pub(super) fn effort(&self) -> Effort {
-        match (self.exact, self.crowded.load(Ordering::Relaxed)) {
-            (Precision::F32, 0..PATIENCE) | (Precision::Int8, 0..PATIENCE_OF_INT8) => Effort::OneDigit,
-            (Precision::F32, PATIENCE..TWICE_PATIENCE) => Effort::TwoDigits,
+        match self.crowded.load(Ordering::Relaxed) {
+            0..PATIENCE => Effort::OneDigit,
+            PATIENCE..TWICE_PATIENCE => Effort::TwoDigits,
             _ => Effort::None,
         }
     }
@@ -183,9 +163,7 @@ impl Screen {
         let (set, tasks) = (workspace.set, self.rounded.rank_tasks(workspace));
         let ScreenBuffers { norms, lists, digits, first_digit, .. } = buffers;
         let lists = at_least(lists, tasks * rows);
-        // Of an int8 matrix all panels: its bounds are wide, and few of its candidates are left once the first is computed.
-        let capacity = if self.exact == Precision::F32 { CAPACITY } else { self.rounded.panels() };
-        lists.iter_mut().for_each(|list| list.clear(capacity));
+        lists.iter_mut().for_each(List::clear);
         // The rankings hold lower bounds, so their last place is what a candidate must be able to reach.
         let shared = Shared(lists.as_mut_ptr());
         let visit = |task: usize, row: usize, first, scores: &mut [f32], ranking: &mut [Scored], norms: RowNorms| {
@@ -198,10 +176,6 @@ impl Screen {
         if effort == Effort::OneDigit {
             let norms = at_least(norms, rows);
             row_norms(set, x, inputs, norms);
-            if self.exact == Precision::Int8 {
-                // It is the rounded row that both matrices multiply.
-                norms.iter_mut().for_each(|norms| *norms = RowNorms { x: norms.x + norms.error, error: 0.0 });
-            }
             let norms = &*norms;
             self.rounded.rank_blocks(workspace, x, bias, k, best, |Block { task, row, first, scores, ranking }| {
                 visit(task, row, first, scores, ranking, norms[row]);
@@ -250,23 +224,21 @@ impl Screen {
         let rows = x.len() / inputs;
         let (set, tasks) = (workspace.set, self.rounded.rank_tasks(workspace));
         let ScreenBuffers { lists, candidates, overflowed, rows: left, best: found, .. } = buffers;
-        let crowd = if self.exact == Precision::F32 { CROWD } else { CROWD_OF_INT8 };
-        let crowd = crowd.0.max(matrix.panels() / crowd.1);
-        let lhs = matrix.prepare(set, x, rows, &mut workspace.scratch);
         let mut crowded = 0;
         overflowed.clear();
         left.clear();
         for (row, best) in best.chunks_exact_mut(k).enumerate() {
+            let x = &x[row * inputs..][..inputs];
             let lists = (0..tasks).map(|task| &lists[task * rows + row]);
             if lists.clone().any(|list| list.overflowed) {
                 overflowed.push(row);
-                left.extend_from_slice(&x[row * inputs..][..inputs]);
+                left.extend_from_slice(x);
                 continue;
             }
             let reach = best[k - 1].value;
             candidates.clear();
-            let of_all = lists.flat_map(|list| &list.candidates);
-            candidates.extend(of_all.filter(|candidate| candidate.at_most >= reach));
+            candidates.reserve(tasks * CAPACITY);
+            candidates.extend(lists.flat_map(|list| list.candidates()).filter(|candidate| candidate.at_most >= reach));
             candidates.sort_unstable_by(|a, b| b.at_most.total_cmp(&a.at_most));
             best.fill(EMPTY);
             let mut computed = 0;
@@ -280,14 +252,14 @@ impl Screen {
                 let output = Output {
                     pointer: exact.as_mut_ptr(),
                     stride: LANES,
-                    first_row: row,
+                    first_row: 0,
                     first_output: panel * LANES,
                     outputs: matrix.outputs(),
                     bias,
                     activation: Activation::Identity,
                 };
                 // SAFETY: `exact` holds the one row and panel.
-                unsafe { matrix.product(set, lhs, row..row + 1, panel..panel + 1, output) };
+                unsafe { matrix.product(set, LeftHandSide::F32(x), 0..1, panel..panel + 1, output) };
                 let exact = &mut exact[..LANES.min(matrix.outputs() - panel * LANES)];
                 ban(exact, panel * LANES, banned);
                 for (token, &value) in (candidate.panel * LANES as u32..).zip(exact.iter()) {
@@ -295,7 +267,7 @@ impl Screen {
                 }
             }
             fill_up(best);
-            crowded += usize::from(computed > crowd);
+            crowded += usize::from(computed > CROWD.0.max(matrix.panels() / CROWD.1));
         }
         if !overflowed.is_empty() {
             // Together: one at a time each of them would read the whole matrix.

@@ -36,35 +36,50 @@ pub(super) struct Candidate {
     pub(super) panel: u32,
 }
 
-/// Candidates that fit a list of an `f32` matrix. With more than that, a row is as quickly computed in full.
+/// Candidates that fit a list. With more than that, a row is as quickly computed in full.
 pub(super) const CAPACITY: usize = 256;
 
 /// Candidates of a row.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct List {
+    pub(super) length: usize,
     /// Too many candidates: the list is useless.
     pub(super) overflowed: bool,
-    pub(super) candidates: Vec<Candidate>,
-    capacity: usize,
+    pub(super) places: [Candidate; CAPACITY],
+}
+
+impl Default for List {
+    fn default() -> Self {
+        Self { length: 0, overflowed: false, places: [Candidate::default(); CAPACITY] }
+    }
 }
 
 impl List {
-    /// Empties it, for so many candidates at most.
-    pub(super) fn clear(&mut self, capacity: usize) {
-        self.overflowed = false;
-        self.candidates.clear();
-        self.capacity = capacity;
+    pub(super) fn clear(&mut self) {
+        (self.length, self.overflowed) = (0, false);
+    }
+
+    pub(super) fn candidates(&self) -> &[Candidate] {
+        &self.places[..self.length]
     }
 
     /// Adds a candidate; if there is no room, candidates that cannot reach `reach` make way.
     pub(super) fn push(&mut self, candidate: Candidate, reach: f32) {
-        if self.candidates.len() == self.capacity {
-            self.candidates.retain(|candidate| candidate.at_most >= reach);
+        if self.length == CAPACITY {
+            self.length = 0;
+            for index in 0..CAPACITY {
+                if self.places[index].at_most >= reach {
+                    self.places[self.length] = self.places[index];
+                    self.length += 1;
+                }
+            }
         }
-        if self.candidates.len() < self.capacity {
-            self.candidates.push(candidate);
-        } else {
-            self.overflowed = true;
+        match self.places.get_mut(self.length) {
+            Some(place) => {
+                *place = candidate;
+                self.length += 1;
+            }
+            None => self.overflowed = true,
         }
     }
 }
