@@ -240,6 +240,18 @@ mod tests {
     }
 
     #[test]
+    fn letters_beside_a_sign_and_parts_of_a_word_in_another_script() {
+        let protection = Protection::parse(&["default"]).unwrap().unwrap();
+        let found = |text: &'static str, knows: fn(char) -> bool| -> Vec<&str> {
+            protection.wanted.spans(text, knows).into_iter().map(|span| &text[span.bytes]).collect()
+        };
+        // The letters reach back to a joiner that belongs to the sign before them.
+        let strange = found("👨\u{200d}𑌐𑦳𞺣", |character| !(character as u32).is_multiple_of(3));
+        assert!(!strange.is_empty());
+        assert_eq!(found("Er wohnt in Санкт-Петербург.", |character| character < 'Ѐ'), ["Санкт-Петербург"]);
+    }
+
+    #[test]
     fn values_add_up_and_none_takes_back() {
         assert!(Protection::parse(&["default", "none"]).unwrap().is_none());
         assert!(Protection::parse::<&str>(&[]).unwrap().is_none());

@@ -172,7 +172,7 @@ fn unknown(text: &str, knows: impl Fn(char) -> bool) -> Vec<(Range<usize>, bool)
             // The parts of one word: `Санкт-Петербург`.
             Some((last, latin))
                 if *latin == is_latin(character)
-                    && matches!(&text[last.end..start], "-" | "'" | "’")
+                    && matches!(text.get(last.end..start), Some("-" | "'" | "’"))
                     && text[..last.end].ends_with(char::is_alphabetic)
                     && character.is_alphabetic() =>
             {
