@@ -22,6 +22,9 @@ use super::request::{Fields, InputFormat, LineRequest};
 /// Batches that a worker gets at once where spans are protected.
 const TOGETHER: usize = 8;
 
+/// So many hypotheses take a step together in about the time that one alone takes: weights are read once for all.
+const WORTH_ONE: usize = 16;
+
 /// Lines to be translated: everything that stays the same over a run.
 pub(super) struct TranslationJob {
     pub(super) translator: Translator,
@@ -381,7 +384,10 @@ impl TranslationJob {
             Ok(translations)
         };
         let translations: Vec<Protected> = match &self.protection {
-            Some(protection) => protection.translate(&self.translator, &requests, translate)?,
+            Some(protection) => {
+                let together = (WORTH_ONE / self.options.beam_size.max(1)).min(self.batch_size);
+                protection.translate(&self.translator, &requests, together, translate)?
+            }
             None => translate(&requests, &vec![false; requests.len()])?.into_iter().map(Protected::from).collect(),
         };
         let mut translations = translations.into_iter();

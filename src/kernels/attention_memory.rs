@@ -57,12 +57,19 @@ impl AttentionMemory {
         assert_eq!(projected.len(), rows * stride, "projected is not whole rows");
         assert!(rows == 0 || stride >= 2 * width, "projected has fewer columns than 2 width");
         let size = |length: usize| width * (length.next_multiple_of(LANES) + length);
-        let mut store = vec![0.0; lengths.iter().map(|&length| size(length)).sum()];
+        let total = lengths.iter().map(|&length| size(length)).sum();
+        // In half precision one sentence after the other is laid out, and rounded while it is in a near cache.
+        let is_half = precision == Precision::Int8;
+        let largest = lengths.iter().map(|&length| size(length)).max().unwrap_or(0);
+        let mut whole = vec![0.0; if is_half { largest } else { total }];
+        let mut half = Vec::with_capacity(if is_half { total } else { 0 });
         let mut sentences = Vec::with_capacity(lengths.len());
         let (mut begin, mut first_row) = (0, 0);
         for &length in lengths {
             let padded = length.next_multiple_of(LANES);
-            let heads = store[begin..begin + size(length)].chunks_exact_mut(head_dim * (padded + length));
+            let place = if is_half { 0 } else { begin };
+            let sentence = &mut whole[place..place + size(length)];
+            let heads = sentence.chunks_exact_mut(head_dim * (padded + length));
             for (head, part) in heads.enumerate() {
                 let (keys, values) = part.split_at_mut(head_dim * padded);
                 for position in 0..length {
@@ -72,19 +79,20 @@ impl AttentionMemory {
                     values[position * head_dim..][..head_dim]
                         .copy_from_slice(&row[width + head * head_dim..][..head_dim]);
                 }
+                if is_half {
+                    // Another sentence may have left something there.
+                    keys.chunks_exact_mut(padded).for_each(|key| key[length..].fill(0.0));
+                }
+            }
+            if is_half {
+                half.resize(begin + size(length), f16::ZERO);
+                to_f16(sentence, &mut half[begin..]);
             }
             sentences.push((begin, length));
             begin += size(length);
             first_row += length;
         }
-        let store = match precision {
-            Precision::F32 | Precision::Int16 => Store::F32(store),
-            Precision::Int8 => {
-                let mut half = vec![f16::ZERO; store.len()];
-                to_f16(&store, &mut half);
-                Store::F16(half)
-            }
-        };
+        let store = if is_half { Store::F16(half) } else { Store::F32(whole) };
         Self { heads, head_dim, sentences, store }
     }
 

@@ -24,7 +24,7 @@ use std::sync::{PoisonError, RwLock};
 use regex::Regex;
 use unicode_normalization_alignments::UnicodeNormalization;
 
-use self::plan::Plan;
+use self::plan::{Judged, Plan};
 use self::spans::Wanted;
 pub use self::spans::{Role, Span};
 use crate::text::Vocabulary;
@@ -106,8 +106,9 @@ impl Protection {
     }
 
     /// Translates requests, one result for each, in order. `translate` translates any number of them, and records
-    /// cross-attention for those it is told; it is called again for those whose spans were not all in their translations.
-    /// Requests whose translation has to begin with something are translated as they are.
+    /// cross-attention for those it is told; it is called again for those whose spans were not all in their translations. A
+    /// call with up to `together` requests takes about the time of one, so that several ways to go on are tried at once where
+    /// few are left. Requests whose translation has to begin with something are translated as they are.
     ///
     /// # Errors
     /// Those of `translate`.
@@ -115,31 +116,46 @@ impl Protection {
         &self,
         translator: &Translator,
         requests: &[Request],
+        together: usize,
         mut translate: impl FnMut(&[Request], &[bool]) -> Result<Vec<Translation>>,
     ) -> Result<Vec<Protected>> {
         let mut results: Vec<Protected> = vec![Protected::default(); requests.len()];
-        let mut plans: Vec<Option<Plan>> = requests.iter().map(|request| self.plan(translator, request)).collect();
-        let mut round = 0;
-        let mut waiting: Vec<usize> = (0..requests.len()).collect();
+        let mut waiting: Vec<(usize, Option<Plan>)> =
+            requests.iter().map(|request| self.plan(translator, request)).enumerate().collect();
         while !waiting.is_empty() {
-            // Only what is put back by attention needs it.
-            let is_aligned = |&at: &usize| plans[at].as_ref().is_some_and(Plan::needs_attention);
-            let aligned: Vec<bool> = waiting.iter().map(is_aligned).collect();
-            let of = |&at: &usize| match &plans[at] {
-                Some(plan) => Request { text: plan.variant(translator), ..requests[at].clone() },
-                None => requests[at].clone(),
-            };
-            let batch: Vec<Request> = waiting.iter().map(of).collect();
-            for (at, translation) in std::mem::take(&mut waiting).into_iter().zip(translate(&batch, &aligned)?) {
-                match &mut plans[at] {
-                    None => results[at] = translation.into(),
-                    Some(plan) => match plan.judge(translator, translation, round)? {
-                        Some(done) => results[at] = done,
-                        None => waiting.push(at),
-                    },
+            let count = (together / waiting.len()).max(1);
+            let tries: Vec<(usize, Option<Vec<Plan>>)> =
+                waiting.drain(..).map(|(at, plan)| (at, plan.map(|plan| plan.ahead(count)))).collect();
+            let (mut batch, mut aligned) = (Vec::new(), Vec::new());
+            for (at, tries) in &tries {
+                match tries {
+                    Some(tries) => {
+                        let request = |own: &Plan| Request { text: own.variant(translator), ..requests[*at].clone() };
+                        batch.extend(tries.iter().map(request));
+                        // Only what is put back by attention needs it.
+                        aligned.extend(tries.iter().map(Plan::needs_attention));
+                    }
+                    None => {
+                        batch.push(requests[*at].clone());
+                        aligned.push(false);
+                    }
                 }
             }
-            round += 1;
+            let mut translations = translate(&batch, &aligned)?.into_iter();
+            for (at, tries) in tries {
+                let own = translations.by_ref().take(tries.as_ref().map_or(1, Vec::len));
+                match tries {
+                    None => own.for_each(|translation| results[at] = translation.into()),
+                    Some(tries) => {
+                        // Taken whole, whichever of them is the last that matters.
+                        let own: Vec<Translation> = own.collect();
+                        match Plan::judge(tries, translator, own.into_iter())? {
+                            Judged::Done(done) => results[at] = done,
+                            Judged::Again(plan) => waiting.push((at, Some(plan))),
+                        }
+                    }
+                }
+            }
         }
         Ok(results)
     }

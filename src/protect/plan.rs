@@ -49,12 +49,16 @@ static HALF_DAY: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^(?i: o['’]clock| ?[ap][.?]?m\b\.?)").expect("a valid pattern"));
 
 /// One text on its way.
+#[derive(Clone)]
 pub(super) struct Plan {
     text: String,
     spans: Vec<Span>,
     sides: Vec<(Side, Option<usize>)>,
     treatments: Vec<Treatment>,
     tries: Vec<usize>,
+    /// How often the whole text was tried before, and the spans that failed the last time.
+    round: usize,
+    failed: Vec<usize>,
     variant: Variant,
     /// Spans beyond [`MOST_SPANS`], which are left to the model.
     beyond: Vec<String>,
@@ -63,6 +67,13 @@ pub(super) struct Plan {
     /// Whether decimal commas become points, and whether the translation is English.
     decimal_point: bool,
     is_english: bool,
+}
+
+/// What became of a text that was tried.
+#[expect(clippy::large_enum_variant, reason = "taken apart at once")]
+pub(super) enum Judged {
+    Done(Protected),
+    Again(Plan),
 }
 
 impl Plan {
@@ -100,6 +111,8 @@ impl Plan {
         let mut plan = Self {
             treatments: treatments.collect(),
             tries: vec![0; spans.len()],
+            round: 0,
+            failed: Vec::new(),
             is_copied: !has_letters,
             decimal_point: is_english && is(&from, &comma),
             is_english,
@@ -163,13 +176,65 @@ impl Plan {
         before.ends_with("Version") || before.ends_with("version")
     }
 
-    /// Takes a translation of the variant: the result, or nothing if it has to be translated again.
+    /// This try and those that follow if the spans that failed the last time go on failing: up to `count` in all.
+    pub(super) fn ahead(&self, count: usize) -> Vec<Self> {
+        let mut tries = vec![self.clone()];
+        while let [.., last] = &tries[..]
+            && tries.len() < count
+            && last.failed.iter().any(|&span| last.treatments[span] != Treatment::Cut)
+            && !last.is_last()
+        {
+            let mut next = last.clone();
+            next.try_again(last.failed.clone());
+            tries.push(next);
+        }
+        tries
+    }
+
+    /// Whether a translation is taken as it is.
+    fn is_last(&self) -> bool {
+        self.round > 2 * TRIES
+    }
+
+    /// Treats the spans that failed in another way.
+    fn try_again(&mut self, failing: Vec<usize>) {
+        for &span in &failing {
+            self.tries[span] += 1;
+            self.treatments[span] = self.treatment(span);
+        }
+        self.round += 1;
+        self.failed = failing;
+        self.build();
+    }
+
+    /// Takes the translations of tries made [ahead](Self::ahead), in their order: the result, or how the text is tried next.
     pub(super) fn judge(
-        &mut self,
+        tries: Vec<Self>,
+        translator: &Translator,
+        translations: impl Iterator<Item = Translation>,
+    ) -> Result<Judged> {
+        let mut tries = tries.into_iter().peekable();
+        for translation in translations {
+            let mut own = tries.next().expect("a translation is of a try");
+            match own.take(translator, translation)? {
+                Ok(done) => return Ok(Judged::Done(done)),
+                Err(failing) => {
+                    if tries.peek().is_none_or(|next| next.failed != failing) {
+                        own.try_again(failing);
+                        return Ok(Judged::Again(own));
+                    }
+                }
+            }
+        }
+        unreachable!("the last try is followed by another or none")
+    }
+
+    /// Takes a translation of the variant: the result, or the spans that fail in it.
+    fn take(
+        &self,
         translator: &Translator,
         translation: Translation,
-        round: usize,
-    ) -> Result<Option<Protected>> {
+    ) -> Result<std::result::Result<Protected, Vec<usize>>> {
         if self.is_copied {
             // Nothing can be missing.
             let mut text = Edits::default();
@@ -180,19 +245,13 @@ impl Plan {
             let text = text.apply(self.text.trim_end());
             let translation = copied(text.trim_start().to_owned());
             let spans = self.copied_spans().map(|span| self.own(span).to_owned()).collect();
-            return Ok(Some(Protected { translation, spans, lost: Vec::new(), links: Some(links) }));
+            return Ok(Ok(Protected { translation, spans, lost: Vec::new(), links: Some(links) }));
         }
-        let target = translation.text().to_owned();
-        let (failing, edits) = self.check(&target);
-        if failing.is_empty() || round > 2 * TRIES {
-            return self.finish(translator, translation, edits).map(Some);
+        let (failing, edits) = self.check(translation.text());
+        match failing.is_empty() || self.is_last() {
+            true => self.finish(translator, translation, edits).map(Ok),
+            false => Ok(Err(failing)),
         }
-        for span in failing {
-            self.tries[span] += 1;
-            self.treatments[span] = self.treatment(span);
-        }
-        self.build();
-        Ok(None)
     }
 
     /// The spans that have to come back.
