@@ -4,6 +4,7 @@ mod constraints;
 mod ensemble;
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::checkpoint::ModelFiles;
@@ -299,6 +300,8 @@ pub struct Request {
     /// Words the translation must have, as [`Glossary::constraints`](crate::text::Glossary::constraints) gives them: each in any of several forms. Which of
     /// them it has not is for [`unmet`](crate::text::glossary::unmet) to say. A beam places them, also where the options have none; samples do without.
     pub force: Vec<Vec<String>>,
+    /// Whether its attention is not kept, even if that of others is recorded.
+    pub unrecorded: bool,
 }
 
 impl From<&str> for Request {
@@ -702,62 +705,102 @@ impl Translator {
         workspace: &mut Workspace,
     ) -> Result<Vec<Translation>> {
         let mut translations = vec![Translation::default(); requests.len()];
-        let mut sources = Vec::with_capacity(requests.len());
-        let mut places = Vec::with_capacity(requests.len());
-        for (place, request) in requests.iter().enumerate() {
-            if request.text.trim().is_empty() {
-                translations[place].candidates.push(CandidateTranslation::default());
-                continue;
-            }
-            self.check_text(&request.text)?;
-            let languages = match &request.languages {
-                Some(languages) => languages.clone(),
-                None => self.chosen_languages()?,
+        self.translate_on(requests, options, record, workspace, &mut |place, translation| {
+            translations[place] = translation;
+            Ok(Vec::new())
+        })?;
+        Ok(translations)
+    }
+
+    /// The same, request by request: each translation goes to `finish` when it is ready, with the number of its request, and the
+    /// requests that `finish` returns are translated, too, numbered on from those so far.
+    ///
+    /// # Errors
+    /// As [`Self::translate`], and those of `finish`.
+    pub fn translate_on(
+        &self,
+        requests: &[Request],
+        options: &SearchOptions,
+        record: Record,
+        workspace: &mut Workspace,
+        finish: &mut dyn FnMut(usize, Translation) -> Result<Vec<Request>>,
+    ) -> Result<()> {
+        // What waits for its hypotheses: the number of each request, and its translation but for them.
+        let mut pending: Vec<(usize, Translation)> = Vec::new();
+        let mut count = 0;
+        let mut begin =
+            |requests: Vec<Request>, pending: &mut Vec<_>, finish: &mut dyn FnMut(usize, Translation) -> _| {
+                let mut sources = Vec::with_capacity(requests.len());
+                let mut waiting: VecDeque<Request> = requests.into();
+                while let Some(request) = waiting.pop_front() {
+                    let number = count;
+                    count += 1;
+                    if request.text.trim().is_empty() {
+                        let candidates = vec![CandidateTranslation::default()];
+                        // What comes of it is numbered behind what waits.
+                        waiting.extend(finish(number, Translation { candidates, ..Translation::default() })?);
+                        continue;
+                    }
+                    let (translation, source) = self.source_of(&request, options)?;
+                    sources.push(source);
+                    pending.push((number, translation));
+                }
+                Ok::<_, Error>(sources)
             };
-            // Words that were asked for are as they were asked for.
-            let is_plain = request.target_prefix.is_none() && request.force.is_empty();
-            translations[place].in_capitals = is_plain && self.text_defaults.capitals && is_in_capitals(&request.text);
-            translations[place].read = self.in_usual_case(&request.text, translations[place].in_capitals);
-            let text = translations[place].read(&request.text);
-            let (ids, mut cut) = self.source_ids_in(text, &languages);
-            let others = self.other_sources(text, &languages, &mut cut);
-            translations[place].source_truncated = cut;
-            let beginning = self.beginning(&languages);
-            let mut prefix = request.target_prefix.as_deref().map_or_else(Vec::new, |prefix| self.target_ids(prefix));
-            // A prefix takes the place of the first token, but a language goes before it.
-            if !prefix.is_empty() && self.frame.first == Some(Part::TargetLanguage) {
-                prefix.splice(0..0, beginning.first);
-            }
-            let beginning = request.languages.is_some().then_some(beginning);
-            let mut source =
-                Source { ids, prefix, max_length: request.max_length, beginning, others, ..Source::default() };
-            if !request.force.is_empty() {
-                source.constraints = self.constraints(&request.force, options.limit(&source));
-            }
-            sources.push(source);
-            translations[place].languages = languages;
-            places.push(place);
-        }
+        let sources = begin(requests.to_vec(), &mut pending, finish)?;
         if sources.is_empty() {
-            return Ok(translations);
+            return Ok(());
         }
-        let results = search::search(&*self.model, &sources, options, record, workspace)
-            .map_err(|error| error.in_batch_of(sources.len()))?;
-        for ((place, source), hypotheses) in places.into_iter().zip(sources).zip(results) {
-            let translation = &mut translations[place];
-            translation.source = source.ids;
-            translation.others = source.others;
+        let batch = sources.len().min(options.most_sentences);
+        search::search_on(&*self.model, sources, options, record, workspace, &mut |sentence, hypotheses| {
+            let (number, mut translation) = std::mem::take(&mut pending[sentence]);
             let candidate = |hypothesis: Hypothesis| CandidateTranslation {
-                text: self.plain_text(translation, &hypothesis),
+                text: self.plain_text(&translation, &hypothesis),
                 hypothesis,
             };
-            translation.candidates = hypotheses.into_iter().map(candidate).collect();
-            if translation.candidates.is_empty() {
+            let mut candidates: Vec<CandidateTranslation> = hypotheses.into_iter().map(candidate).collect();
+            if candidates.is_empty() {
                 // Every continuation was forbidden: an empty translation, marked as cut.
-                translation.candidates.push(CandidateTranslation::default());
+                candidates.push(CandidateTranslation::default());
             }
+            translation.candidates = candidates;
+            begin(finish(number, translation)?, &mut pending, finish)
+        })
+        .map_err(|error| error.in_batch_of(batch))
+    }
+
+    /// What a search gets of a request, and its translation but for the hypotheses.
+    fn source_of(&self, request: &Request, options: &SearchOptions) -> Result<(Translation, Source)> {
+        self.check_text(&request.text)?;
+        let languages = match &request.languages {
+            Some(languages) => languages.clone(),
+            None => self.chosen_languages()?,
+        };
+        // Words that were asked for are as they were asked for.
+        let is_plain = request.target_prefix.is_none() && request.force.is_empty();
+        let in_capitals = is_plain && self.text_defaults.capitals && is_in_capitals(&request.text);
+        let read = self.in_usual_case(&request.text, in_capitals);
+        let mut translation = Translation { in_capitals, read, ..Translation::default() };
+        let text = translation.read(&request.text);
+        let (ids, mut cut) = self.source_ids_in(text, &languages);
+        let others = self.other_sources(text, &languages, &mut cut);
+        let beginning = self.beginning(&languages);
+        let mut prefix = request.target_prefix.as_deref().map_or_else(Vec::new, |prefix| self.target_ids(prefix));
+        // A prefix takes the place of the first token, but a language goes before it.
+        if !prefix.is_empty() && self.frame.first == Some(Part::TargetLanguage) {
+            prefix.splice(0..0, beginning.first);
         }
-        Ok(translations)
+        let beginning = request.languages.is_some().then_some(beginning);
+        translation.source.clone_from(&ids);
+        translation.others.clone_from(&others);
+        translation.source_truncated = cut;
+        translation.languages = languages;
+        let (max_length, unrecorded) = (request.max_length, request.unrecorded);
+        let mut source = Source { ids, prefix, max_length, beginning, others, unrecorded, ..Source::default() };
+        if !request.force.is_empty() {
+            source.constraints = self.constraints(&request.force, options.limit(&source));
+        }
+        Ok((translation, source))
     }
 
     /// Decodes along given translations: their log-probabilities and, if recorded, their attention. One translation with

@@ -186,6 +186,7 @@ impl Formatter {
                 }
                 object.insert("truncated".into(), translated.truncated().into());
                 object.insert("looping".into(), translated.looping().into());
+                object.insert("unlikely_length".into(), translated.has_unlikely_length().into());
             }
         }
         if self.beside.source {

@@ -9,7 +9,7 @@ use translate::inspect::{AttentionMap, Kind, Selection};
 use translate::metrics::{Chrf, rank_by_agreement};
 use translate::model::Record;
 use translate::pipeline::{BATCH_WEIGHT, BatchTranslator, Line, Tokens, in_batches};
-use translate::protect::{Protected, Protection};
+use translate::protect::{Finish, Protected, Protection};
 use translate::search::{Hypothesis, SearchOptions};
 use translate::text::{
     Glossary, Languages, Normalized, Offsets, glossary, join_sentences_at, split_sentences, word_ranges,
@@ -19,8 +19,11 @@ use translate::{CandidateTranslation, Request, Result, SOURCE_LIMIT, Translation
 
 use super::request::{Fields, InputFormat, LineRequest};
 
-/// Batches that a worker gets at once where spans are protected.
+/// Batches that a worker gets at once where they do not have to be translated one by one.
 const TOGETHER: usize = 8;
+
+/// Letters that a character of Chinese or Japanese may become.
+const LETTERS_OF_AN_IDEOGRAPH: usize = 3;
 
 /// So many hypotheses take a step together in about the time that one alone takes: weights are read once for all.
 const WORTH_ONE: usize = 16;
@@ -127,12 +130,100 @@ impl TranslationJob {
         }
     }
 
-    /// The places of requests of about the same length, a batch at a time; those that are to be aligned are together.
-    fn batches(&self, requests: &[Request], aligned: &[bool]) -> Vec<Vec<usize>> {
+    /// Whether the search lets sentences begin as others end, so that it may get any number of them.
+    fn flows(&self) -> bool {
+        self.options.sampling.is_none() && self.options.beam_groups <= 1
+    }
+
+    /// The places of requests of about the same length, a batch at a time; those whose attention is recorded are together. Where all
+    /// can flow they are one batch, but for those whose attention all would be kept.
+    fn batches(&self, requests: &[(usize, Request)], record: Record) -> Vec<Vec<usize>> {
         let mut places: Vec<usize> = (0..requests.len()).collect();
-        places.sort_by_key(|&place| Reverse((aligned[place], requests[place].text.len())));
-        let weighed = places.into_iter().map(|place| (place, self.weigh(&requests[place].text)));
-        in_batches(weighed, self.batch_size, BATCH_WEIGHT)
+        places.sort_by_key(|&place| Reverse(requests[place].1.text.len()));
+        let weigh = |place: usize| self.weigh(&requests[place].1.text);
+        let flows = |&place: &usize| {
+            self.flows() && record == Record::default() && weigh(place) * self.batch_size <= BATCH_WEIGHT
+        };
+        let (flowing, mut others): (Vec<usize>, Vec<usize>) = places.into_iter().partition(flows);
+        others.sort_by_key(|&place| requests[place].1.unrecorded);
+        let others = others.into_iter().map(|place| (place, weigh(place)));
+        let mut batches = in_batches(others, self.batch_size, BATCH_WEIGHT);
+        if !flowing.is_empty() {
+            batches.push(flowing);
+        }
+        batches
+    }
+
+    /// Translates requests, one result for each, in order.
+    fn translate_requests(
+        &self,
+        requests: &[Request],
+        record: Record,
+        workspace: &mut Workspace,
+    ) -> Result<Vec<Protected>> {
+        let mut options = self.options.clone();
+        options.most_sentences = self.batch_size;
+        let mut translate = |requests: Vec<Request>, finish: &mut Finish<'_>| -> Result<()> {
+            let mut count = requests.len();
+            let mut waiting: Vec<(usize, Request)> = requests.into_iter().enumerate().collect();
+            while !waiting.is_empty() {
+                let mut next = Vec::new();
+                for places in self.batches(&waiting, record) {
+                    let (mut numbers, batch): (Vec<usize>, Vec<Request>) =
+                        places.into_iter().map(|place| waiting[place].clone()).unzip();
+                    // Whoever asks for attention asks for all of it.
+                    let wanted = |request: &Request| record != Record::default() || !request.unrecorded;
+                    let batch: Vec<Request> =
+                        batch.into_iter().map(|own| Request { unrecorded: !wanted(&own), ..own }).collect();
+                    // What is put back by attention needs it, whether it is asked for or not.
+                    let cross = record.cross || self.protection.is_some() && batch.iter().any(|own| !own.unrecorded);
+                    let flows = self.flows();
+                    let mut texts: Vec<String> = match self.replace_unknown {
+                        true => batch.iter().map(|request| request.text.clone()).collect(),
+                        false => Vec::new(),
+                    };
+                    let record = Record { cross, ..record };
+                    self.translator.translate_on(
+                        &batch,
+                        &options,
+                        record,
+                        workspace,
+                        &mut |own, mut translation| {
+                            if let Some(count) = self.n_best {
+                                keep_agreed(&mut translation, count);
+                            }
+                            if self.replace_unknown {
+                                self.replace_unknown(&texts[own], &mut translation);
+                            }
+                            let further = finish(numbers[own], translation)?;
+                            let first = count;
+                            count += further.len();
+                            if flows {
+                                numbers.extend(first..count);
+                                texts.extend(
+                                    further.iter().filter(|_| self.replace_unknown).map(|own| own.text.clone()),
+                                );
+                                return Ok(further);
+                            }
+                            next.extend((first..count).zip(further));
+                            Ok(Vec::new())
+                        },
+                    )?;
+                }
+                waiting = next;
+            }
+            Ok(())
+        };
+        if let Some(protection) = &self.protection {
+            let together = (WORTH_ONE / self.options.beam_size.max(1)).min(self.batch_size);
+            return protection.translate(&self.translator, requests, together, translate);
+        }
+        let mut results = vec![Protected::default(); requests.len()];
+        translate(requests.to_vec(), &mut |number, translation| {
+            results[number] = translation.into();
+            Ok(Vec::new())
+        })?;
+        Ok(results)
     }
 
     /// What is wrong with a prefix, if anything: decoding along one costs the square of its length.
@@ -247,6 +338,14 @@ fn keep_agreed(translation: &mut Translation, count: usize) {
     translation.candidates = kept.collect();
 }
 
+/// Whether one to four words stand in a text four times on end.
+fn repeats(text: &str) -> bool {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    (1..=4).any(|period| {
+        words.windows(4 * period).any(|run| run.iter().zip(&run[period..]).all(|(word, again)| word == again))
+    })
+}
+
 /// Which word a byte of a text is in; of one between two words, the word after it.
 fn word_at(words: &[Range<usize>], byte: usize) -> usize {
     words.partition_point(|word| word.end <= byte).min(words.len().saturating_sub(1))
@@ -328,6 +427,7 @@ impl TranslationJob {
                     max_length,
                     languages: Some(languages.clone()),
                     force,
+                    ..Request::default()
                 });
                 starts.push(start);
             };
@@ -360,36 +460,7 @@ impl TranslationJob {
             };
             outcomes.push(Ok((translated, count)));
         }
-        let mut translate = |requests: &[Request], aligned: &[bool]| -> Result<Vec<Translation>> {
-            let mut translations = vec![Translation::default(); requests.len()];
-            for places in self.batches(requests, aligned) {
-                let batch: Vec<Request> = places.iter().map(|&place| requests[place].clone()).collect();
-                let record = Record { cross: record.cross || places.iter().any(|&place| aligned[place]), ..record };
-                let translated = self.translator.translate(&batch, &self.options, record, workspace)?;
-                places.into_iter().zip(translated).for_each(|(place, translated)| translations[place] = translated);
-            }
-            if !record.cross {
-                for (translation, _) in translations.iter_mut().zip(aligned).filter(|(_, aligned)| !**aligned) {
-                    translation.candidates.iter_mut().for_each(|found| found.hypothesis.cross_attention = None);
-                }
-            }
-            if let Some(count) = self.n_best {
-                translations.iter_mut().for_each(|translation| keep_agreed(translation, count));
-            }
-            if self.replace_unknown {
-                for (request, translation) in requests.iter().zip(&mut translations) {
-                    self.replace_unknown(&request.text, translation);
-                }
-            }
-            Ok(translations)
-        };
-        let translations: Vec<Protected> = match &self.protection {
-            Some(protection) => {
-                let together = (WORTH_ONE / self.options.beam_size.max(1)).min(self.batch_size);
-                protection.translate(&self.translator, &requests, together, translate)?
-            }
-            None => translate(&requests, &vec![false; requests.len()])?.into_iter().map(Protected::from).collect(),
-        };
+        let translations = self.translate_requests(&requests, record, workspace)?;
         let mut translations = translations.into_iter();
         let mut requests = requests.into_iter();
         Ok(outcomes
@@ -426,8 +497,9 @@ impl BatchTranslator for TranslationJob {
     type Output = Translated;
 
     fn batches_at_once(&self) -> usize {
-        // Sentences that have to be translated again make batches of their own, which should not be of one or two.
-        if self.protection.is_some() { TOGETHER } else { 1 }
+        // Sentences that have to be translated again make batches of their own, which should not be of one or two; and where sentences
+        // begin as others end, there should be many.
+        if self.protection.is_some() || self.flows() { TOGETHER } else { 1 }
     }
 
     fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<Translated>>> {
@@ -534,8 +606,17 @@ impl Translated {
         self.line_truncated || self.sentences.iter().any(Translation::truncated)
     }
 
-    /// Whether any translation repeats itself over and over.
+    /// Whether any translation repeats itself over and over: at its end, or one to four words four times where its source does not.
     pub(super) fn looping(&self) -> bool {
-        self.hypotheses(0).any(Hypothesis::is_looping)
+        self.hypotheses(0).any(Hypothesis::is_looping) || (repeats(&self.text(0)) && !repeats(&self.text))
+    }
+
+    /// Whether the translation of a text is empty, or far longer than any of a text so long.
+    pub(super) fn has_unlikely_length(&self) -> bool {
+        // A character of Chinese or Japanese is worth several letters.
+        let letters = |character: char| if character < '\u{2e80}' { 1 } else { LETTERS_OF_AN_IDEOGRAPH };
+        let source: usize = self.text.trim().chars().map(letters).sum();
+        let target = self.text(0).trim().chars().count();
+        source > 0 && (target == 0 || target > 3 * source + 40)
     }
 }

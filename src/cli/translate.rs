@@ -152,6 +152,8 @@ struct Limits {
     warned: bool,
     /// Lines whose translations repeat themselves; named together at the end.
     looping: Named,
+    /// Lines whose translations are empty or far too long, likewise.
+    unlikely: Named,
     /// Lines in whose translations protected spans are missing, likewise, and those that lack words they must have.
     lost: Named,
     unmet: Named,
@@ -190,13 +192,19 @@ impl Limits {
     /// What is to be said of several lines at the end.
     fn last_warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
-        let Self { looping, lost, unmet, .. } = self;
+        let Self { looping, unlikely, lost, unmet, .. } = self;
         if looping.count == 1 {
             warnings.push(format!("1 translation repeats itself over and over ({looping}); try --no-repeat-ngram 4"));
         } else if looping.count > 1 {
             let count = looping.count;
             let what = "translations repeat themselves over and over";
             warnings.push(format!("{count} {what} ({looping}); try --no-repeat-ngram 4"));
+        }
+        if unlikely.count > 0 {
+            let count = unlikely.count;
+            let what = if count == 1 { "1 translation is".to_owned() } else { format!("{count} translations are") };
+            warnings
+                .push(format!("{what} empty or far longer than the line ({unlikely}); look at what was translated"));
         }
         if lost.count > 0 {
             let lines = if lost.count == 1 { "1 line".to_owned() } else { format!("{} lines", lost.count) };
@@ -215,6 +223,8 @@ impl Limits {
     fn warnings(&mut self, line: &Line, translated: &Translated) -> Vec<String> {
         if translated.looping() {
             self.looping.add(line);
+        } else if translated.has_unlikely_length() {
+            self.unlikely.add(line);
         }
         if !translated.lost.is_empty() {
             self.lost.add(line);

@@ -719,10 +719,6 @@ impl Backend for Candle {
         Past { layers: vec![None; layers], length: 0, heads, head_width }
     }
 
-    fn past_length(&self, past: &Past) -> usize {
-        past.length
-    }
-
     fn advance(&self, past: &mut Past) {
         past.length += 1;
     }

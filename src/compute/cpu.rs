@@ -129,8 +129,11 @@ impl Rows {
 pub enum Memory {
     /// For [`Score::Dot`].
     Dot {
-        /// Keys and values as the kernels read them.
-        memory: AttentionMemory,
+        /// Keys and values as the kernels read them, of the sentences that began together, with the number of the first of them.
+        /// Where all of them have ended nothing is left.
+        memories: Vec<(usize, Option<AttentionMemory>)>,
+        /// Number of sentences.
+        count: usize,
         /// Number of heads.
         heads: usize,
         /// Width of keys and of values, all heads together.
@@ -454,7 +457,7 @@ impl Backend for Kernels {
         let precision = if often { self.precision } else { kernels::Precision::F32 };
         let width = heads * head_width;
         let memory = AttentionMemory::new(precision, heads, width, lengths, &projected.values);
-        Ok(Memory::Dot { memory, heads, width })
+        Ok(Memory::Dot { memories: vec![(0, Some(memory))], count: lengths.len(), heads, width })
     }
 
     fn plain_memory(&self, lengths: &[usize], keys: Rows, values: Rows) -> Result<Memory> {
@@ -475,7 +478,7 @@ impl Backend for Kernels {
         let _running = profile::running(Step::Sentences);
         let (weights, distances) = workspace.attention();
         match (score, memory) {
-            (Score::Dot { scale, relative }, Memory::Dot { memory, heads, width }) => {
+            (Score::Dot { scale, relative }, Memory::Dot { memories, heads, width, .. }) => {
                 let (heads, width, stride) = (*heads, *width, queries.width);
                 out.overwrite(sentences.len(), width);
                 let mut first = 0;
@@ -484,6 +487,10 @@ impl Backend for Kernels {
                 let blocks = sentences.chunk_by(|a, b| a == b).flat_map(|rows| rows.chunks(together).enumerate());
                 for (block_of_sentence, block) in blocks {
                     let (sentence, rows) = (block[0], first..first + block.len());
+                    let group = memories.partition_point(|&(first, _)| first <= sentence) - 1;
+                    let (first_sentence, memory) = &memories[group];
+                    let memory = memory.as_ref().expect("a sentence under way has a memory");
+                    let sentence = sentence - first_sentence;
                     let position = block_of_sentence * together;
                     let queries = &queries.values[rows.start * stride..rows.end * stride];
                     let out = &mut out.values[rows.start * width..rows.end * width];
@@ -607,8 +614,25 @@ impl Backend for Kernels {
         Past { slots: Slots::new(rows), layers, heads, width: heads * head_width }
     }
 
-    fn past_length(&self, past: &Past) -> usize {
-        past.slots.length()
+    const JOINS: bool = true;
+
+    fn join_memory(&self, memory: &mut Memory, more: Memory, used: &[usize]) {
+        let (Memory::Dot { memories, count, .. }, Memory::Dot { memories: more, count: further, .. }) = (memory, more)
+        else {
+            unreachable!("only what dot products read is joined");
+        };
+        let ends: Vec<usize> = memories.iter().skip(1).map(|&(first, _)| first).chain([*count]).collect();
+        for ((first, memory), end) in memories.iter_mut().zip(ends) {
+            if !used.iter().any(|sentence| (*first..end).contains(sentence)) {
+                *memory = None;
+            }
+        }
+        memories.extend(more.into_iter().map(|(first, memory)| (*count + first, memory)));
+        *count += further;
+    }
+
+    fn join_past(&self, past: &mut Past, rows: usize) {
+        past.slots.join(rows);
     }
 
     fn advance(&self, past: &mut Past) {
@@ -628,15 +652,16 @@ impl Backend for Kernels {
     ) -> Result<()> {
         let _running = profile::running(Step::Past);
         let Past { slots, layers, heads, width } = past;
-        let (cache, heads, width, length) = (&mut layers[layer], *heads, *width, slots.length());
+        let (cache, heads, width) = (&mut layers[layer], *heads, *width);
         let (weights, distances) = workspace.attention();
         cache.resize(slots.count() * width);
-        weights.resize(heads * length, 0.0);
         out.overwrite(projected.count(), width);
         for (row, (projected, out)) in projected.iter().zip(out.values.chunks_exact_mut(width)).enumerate() {
             let (query, key_value) = projected.split_at(width);
             let (key, value) = key_value.split_at(width);
             let past = slots.past(row);
+            let length = past.len();
+            weights.resize(heads * length, 0.0);
             cache.write(past[length - 1] as usize, key, value);
             match relative {
                 Relative::None => cache.attend(query, past, heads, scale, None, weights, out),

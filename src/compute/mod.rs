@@ -459,8 +459,19 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized {
     /// An empty past of `rows` hypotheses.
     fn past(&self, layers: usize, rows: usize, heads: usize, head_width: usize) -> Self::Past;
 
-    /// Number of tokens in every hypothesis' past.
-    fn past_length(&self, past: &Self::Past) -> usize;
+    /// Whether sentences can join others that are under way ([`Self::join_memory`], [`Self::join_past`]); pasts are of different
+    /// lengths then.
+    const JOINS: bool = false;
+
+    /// Adds the sentences of `more` behind those of a memory, of which nobody but `used` is asked for any more.
+    fn join_memory(&self, _memory: &mut Self::Memory, _more: Self::Memory, _used: &[usize]) {
+        unreachable!("nothing joins where `JOINS` is false");
+    }
+
+    /// Adds `rows` hypotheses with nothing in their past behind the others.
+    fn join_past(&self, _past: &mut Self::Past, _rows: usize) {
+        unreachable!("nothing joins where `JOINS` is false");
+    }
 
     /// Makes room for one more token in every hypothesis' past, before the layers of a step.
     fn advance(&self, past: &mut Self::Past);

@@ -10,12 +10,13 @@ const BLOCK: usize = 8;
 /// surviving hypotheses.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
-    /// Slots of each row, oldest first: `[rows, capacity]`, of which `length` are used.
+    /// Slots of each row, oldest first: `[rows, capacity]`, of which `lengths` are used.
     pasts: Vec<u32>,
     /// The same of the rows selected last, to swap with.
     spare: Vec<u32>,
     capacity: usize,
-    length: usize,
+    lengths: Vec<usize>,
+    spare_lengths: Vec<usize>,
     /// What is left of the block each row is filling.
     cursors: Vec<Cursor>,
     spare_cursors: Vec<Cursor>,
@@ -35,12 +36,14 @@ struct Cursor {
 impl Slots {
     /// For `rows` hypotheses with no past.
     pub(super) fn new(rows: usize) -> Self {
-        Self { cursors: vec![Cursor::default(); rows], ..Self::default() }
+        Self { cursors: vec![Cursor::default(); rows], lengths: vec![0; rows], ..Self::default() }
     }
 
-    /// Number of positions in every row's past.
-    pub(super) fn length(&self) -> usize {
-        self.length
+    /// Adds `rows` hypotheses with no past behind the others.
+    pub(super) fn join(&mut self, rows: usize) {
+        self.pasts.resize(self.pasts.len() + rows * self.capacity, 0);
+        self.lengths.resize(self.lengths.len() + rows, 0);
+        self.cursors.resize(self.cursors.len() + rows, Cursor::default());
     }
 
     /// Number of slots the cache must have room for.
@@ -48,26 +51,27 @@ impl Slots {
         self.blocks * BLOCK
     }
 
-    /// The slots of a row's past, oldest first, `[length]`.
+    /// The slots of a row's past, oldest first.
     pub(super) fn past(&self, row: usize) -> &[u32] {
-        &self.pasts[row * self.capacity..][..self.length]
+        &self.pasts[row * self.capacity..][..self.lengths[row]]
     }
 
     /// Appends a slot to the past of every row.
     pub(super) fn push(&mut self) {
         let rows = self.cursors.len();
-        if self.length == self.capacity {
+        if self.lengths.iter().max() == Some(&self.capacity) {
             let capacity = (2 * self.capacity).max(32);
             self.spare.clear();
             self.spare.resize(rows * capacity, 0);
-            for row in 0..rows {
-                self.spare[row * capacity..][..self.length]
-                    .copy_from_slice(&self.pasts[row * self.capacity..][..self.length]);
+            for (row, &length) in self.lengths.iter().enumerate() {
+                let past = &self.pasts[row * self.capacity..][..length];
+                self.spare[row * capacity..][..length].copy_from_slice(past);
             }
             std::mem::swap(&mut self.pasts, &mut self.spare);
             self.capacity = capacity;
         }
-        for (cursor, past) in self.cursors.iter_mut().zip(self.pasts.chunks_exact_mut(self.capacity)) {
+        let pasts = self.pasts.chunks_exact_mut(self.capacity).zip(&mut self.lengths);
+        for (cursor, (past, length)) in self.cursors.iter_mut().zip(pasts) {
             if cursor.left == 0 {
                 let block = self.free.pop().unwrap_or_else(|| {
                     self.blocks += 1;
@@ -75,29 +79,32 @@ impl Slots {
                 });
                 *cursor = Cursor { next: block * BLOCK as u32, left: BLOCK as u32 };
             }
-            past[self.length] = cursor.next;
+            past[*length] = cursor.next;
+            *length += 1;
             cursor.next += 1;
             cursor.left -= 1;
         }
-        self.length += 1;
     }
 
     /// Keeps the given rows in the given order; a row may be named several times.
     pub(super) fn select(&mut self, rows: &[usize]) {
         self.spare.clear();
         self.spare_cursors.clear();
+        self.spare_lengths.clear();
         for &row in rows {
+            self.spare_lengths.push(self.lengths[row]);
             self.spare.extend_from_slice(&self.pasts[row * self.capacity..][..self.capacity]);
             // The first continuation goes on filling the row's block, the others start their own.
             self.spare_cursors.push(std::mem::take(&mut self.cursors[row]));
         }
         std::mem::swap(&mut self.pasts, &mut self.spare);
         std::mem::swap(&mut self.cursors, &mut self.spare_cursors);
+        std::mem::swap(&mut self.lengths, &mut self.spare_lengths);
 
         self.used.clear();
         self.used.resize(self.blocks, false);
-        for past in self.pasts.chunks_exact(self.capacity.max(1)) {
-            past[..self.length].iter().for_each(|&slot| self.used[slot as usize / BLOCK] = true);
+        for (past, &length) in self.pasts.chunks_exact(self.capacity.max(1)).zip(&self.lengths) {
+            past[..length].iter().for_each(|&slot| self.used[slot as usize / BLOCK] = true);
         }
         self.free.clear();
         // Last first, so that the lowest is taken first.
@@ -109,8 +116,14 @@ impl Slots {
 mod tests {
     use super::*;
 
-    /// Plays a search in which slot contents are the rows' whole histories, and checks every past after every step.
-    fn play(rows: usize, selections: impl Fn(usize) -> Vec<usize>, steps: usize) -> usize {
+    /// Plays a search in which slot contents are the rows' whole histories, and checks every past after every step. After each
+    /// selection rows join as `joining` says.
+    fn play(
+        rows: usize,
+        selections: impl Fn(usize) -> Vec<usize>,
+        joining: impl Fn(usize) -> usize,
+        steps: usize,
+    ) -> usize {
         let mut slots = Slots::new(rows);
         let mut cache: Vec<(usize, usize)> = Vec::new();
         let mut histories: Vec<Vec<(usize, usize)>> = vec![Vec::new(); rows];
@@ -118,7 +131,7 @@ mod tests {
             slots.push();
             cache.resize(slots.count(), (0, 0));
             for (row, history) in histories.iter_mut().enumerate() {
-                cache[slots.past(row)[step] as usize] = (step, row);
+                cache[slots.past(row)[history.len()] as usize] = (step, row);
                 history.push((step, row));
             }
             for (row, history) in histories.iter().enumerate() {
@@ -128,20 +141,29 @@ mod tests {
             let selection = selections(step);
             slots.select(&selection);
             histories = selection.iter().map(|&row| histories[row].clone()).collect();
+            slots.join(joining(step));
+            histories.resize(histories.len() + joining(step), Vec::new());
         }
         slots.count()
     }
 
     #[test]
     fn every_row_keeps_its_own_past() {
-        play(3, |_| vec![0, 1, 2], 70);
-        play(4, |step| (0..4).map(|row| (row * 7 + step * step) % 4).collect(), 70);
-        play(2, |step| if step == 0 { vec![1, 1, 0, 0, 1] } else { vec![4, 0, 2, 2, 1] }, 70);
+        play(3, |_| vec![0, 1, 2], |_| 0, 70);
+        play(4, |step| (0..4).map(|row| (row * 7 + step * step) % 4).collect(), |_| 0, 70);
+        play(2, |step| if step == 0 { vec![1, 1, 0, 0, 1] } else { vec![4, 0, 2, 2, 1] }, |_| 0, 70);
+    }
+
+    #[test]
+    fn rows_that_join_begin_with_an_empty_past() {
+        // Three of the rows of each step go on, and another joins them.
+        play(4, |step| [[0, 1, 3], [1, 2, 3], [3, 0, 2]][step % 3].to_vec(), |_| 1, 70);
+        play(1, |step| if step % 40 == 39 { vec![] } else { vec![0] }, |step| usize::from(step % 40 == 39), 100);
     }
 
     #[test]
     fn slots_of_dead_hypotheses_are_used_again() {
-        let count = play(8, |_| vec![0; 8], 200);
+        let count = play(8, |_| vec![0; 8], |_| 0, 200);
         assert!(count < 2 * 200 + 8 * BLOCK * 2, "{count} slots for eight hypotheses that share all but one position");
     }
 

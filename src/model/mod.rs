@@ -211,6 +211,15 @@ pub trait Decoder {
     /// Layers and heads of the attention this decoder reports.
     fn attention_shape(&self) -> (usize, usize);
 
+    /// Begins further sentences: their rows follow those under way, and their numbers those of the sentences so far. False if
+    /// this decoder cannot do that; then nothing has changed.
+    ///
+    /// # Errors
+    /// As [`Seq2Seq::start`].
+    fn join(&mut self, _sources: &[&[u32]], _workspace: &mut Workspace) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Keeps the given rows in the given order; a row named several times is continued several ways, one not named
     /// is dropped.
     ///

@@ -53,6 +53,18 @@ pub struct Protected {
     pub links: Option<Vec<(usize, usize)>>,
 }
 
+/// Takes the translation of a request by its number, and says what is translated because of it.
+pub type Finish<'f> = dyn FnMut(usize, Translation) -> Result<Vec<Request>> + 'f;
+
+/// Ways to translate one text that are tried at once: none but the text itself where nothing of it is protected.
+#[derive(Default)]
+struct Tries {
+    /// The number of the text.
+    at: usize,
+    plans: Vec<Plan>,
+    translations: Vec<Option<Translation>>,
+}
+
 impl Protection {
     /// Reads what to protect; each value adds to those before it, and nothing is left of an empty list.
     ///
@@ -105,10 +117,12 @@ impl Protection {
         known
     }
 
-    /// Translates requests, one result for each, in order. `translate` translates any number of them, and records
-    /// cross-attention for those it is told; it is called again for those whose spans were not all in their translations. A
-    /// call with up to `together` requests takes about the time of one, so that several ways to go on are tried at once where
-    /// few are left. Requests whose translation has to begin with something are translated as they are.
+    /// Translates requests, one result for each, in order. `translate` translates any number of requests and gives each translation,
+    /// by the number of its request, to the function it gets; the requests which that returns are translated, too, numbered on from
+    /// those so far: texts whose spans were not all in their translations. Requests whose translation has to begin with something
+    /// are translated as they are. Up to `together` requests take about the time of one, so that several ways to go on are tried at
+    /// once where few texts are left. Nothing but what is put back by attention is to have it recorded
+    /// ([`Request::unrecorded`]).
     ///
     /// # Errors
     /// Those of `translate`.
@@ -117,46 +131,54 @@ impl Protection {
         translator: &Translator,
         requests: &[Request],
         together: usize,
-        mut translate: impl FnMut(&[Request], &[bool]) -> Result<Vec<Translation>>,
+        translate: impl FnOnce(Vec<Request>, &mut Finish<'_>) -> Result<()>,
     ) -> Result<Vec<Protected>> {
         let mut results: Vec<Protected> = vec![Protected::default(); requests.len()];
-        let mut waiting: Vec<(usize, Option<Plan>)> =
-            requests.iter().map(|request| self.plan(translator, request)).enumerate().collect();
-        while !waiting.is_empty() {
-            let count = (together / waiting.len()).max(1);
-            let tries: Vec<(usize, Option<Vec<Plan>>)> =
-                waiting.drain(..).map(|(at, plan)| (at, plan.map(|plan| plan.ahead(count)))).collect();
-            let (mut batch, mut aligned) = (Vec::new(), Vec::new());
-            for (at, tries) in &tries {
-                match tries {
-                    Some(tries) => {
-                        let request = |own: &Plan| Request { text: own.variant(translator), ..requests[*at].clone() };
-                        batch.extend(tries.iter().map(request));
-                        // Only what is put back by attention needs it.
-                        aligned.extend(tries.iter().map(Plan::needs_attention));
-                    }
-                    None => {
-                        batch.push(requests[*at].clone());
-                        aligned.push(false);
-                    }
-                }
-            }
-            let mut translations = translate(&batch, &aligned)?.into_iter();
-            for (at, tries) in tries {
-                let own = translations.by_ref().take(tries.as_ref().map_or(1, Vec::len));
-                match tries {
-                    None => own.for_each(|translation| results[at] = translation.into()),
-                    Some(tries) => {
-                        // Taken whole, whichever of them is the last that matters.
-                        let own: Vec<Translation> = own.collect();
-                        match Plan::judge(tries, translator, own.into_iter())? {
-                            Judged::Done(done) => results[at] = done,
-                            Judged::Again(plan) => waiting.push((at, Some(plan))),
-                        }
-                    }
-                }
-            }
+        // For each request that was sent, which tries of which text it is, and what each of these waits for.
+        let mut sent: Vec<(usize, usize)> = Vec::new();
+        let mut open = requests.len();
+        let mut groups: Vec<Tries> = Vec::new();
+        let send = |at: usize, tries: Vec<Plan>, sent: &mut Vec<(usize, usize)>, groups: &mut Vec<Tries>| {
+            let request = |own: &Plan| Request {
+                text: own.variant(translator),
+                unrecorded: !own.needs_attention(),
+                ..requests[at].clone()
+            };
+            let batch: Vec<Request> = match tries.is_empty() {
+                true => vec![Request { unrecorded: true, ..requests[at].clone() }],
+                false => tries.iter().map(request).collect(),
+            };
+            sent.extend((0..batch.len()).map(|own| (groups.len(), own)));
+            groups.push(Tries { at, plans: tries, translations: vec![None; batch.len()] });
+            batch
+        };
+        let mut first = Vec::with_capacity(requests.len());
+        for (at, request) in requests.iter().enumerate() {
+            let plan = self.plan(translator, request);
+            first.extend(send(at, plan.into_iter().collect(), &mut sent, &mut groups));
         }
+        translate(first, &mut |number, translation| {
+            let (group, own) = sent[number];
+            groups[group].translations[own] = Some(translation);
+            if groups[group].translations.iter().any(Option::is_none) {
+                return Ok(Vec::new());
+            }
+            let Tries { at, plans, translations } = std::mem::take(&mut groups[group]);
+            let mut translations = translations.into_iter().flatten();
+            if plans.is_empty() {
+                results[at] = translations.next().unwrap_or_default().into();
+            } else {
+                match Plan::judge(plans, translator, translations)? {
+                    Judged::Done(done) => results[at] = done,
+                    Judged::Again(plan) => {
+                        let count = (together / open.max(1)).max(1);
+                        return Ok(send(at, plan.ahead(count), &mut sent, &mut groups));
+                    }
+                }
+            }
+            open -= 1;
+            Ok(Vec::new())
+        })?;
         Ok(results)
     }
 

@@ -4,10 +4,13 @@
 mod hypotheses;
 
 use self::hypotheses::{Beam, Offers};
+use std::rc::Rc;
+
+use super::flow::Flow;
 use super::history::History;
 use super::proposals::Proposals;
 use super::step::Step;
-use super::{Hypothesis, SearchOptions, Source, start};
+use super::{Finish, Hypothesis, SearchOptions, Source};
 use crate::Result;
 use crate::compute::Workspace;
 use crate::model::{Candidate, Normalise, Record, Seq2Seq, best_candidates};
@@ -15,43 +18,50 @@ use crate::model::{Candidate, Normalise, Record, Seq2Seq, best_candidates};
 /// Searches with sentences that all have constraints, or none of which has any.
 pub(super) fn search(
     model: &dyn Seq2Seq,
-    sources: &[Source],
+    sources: Vec<Source>,
     options: &SearchOptions,
     record: Record,
     workspace: &mut Workspace,
-) -> Result<Vec<Vec<Hypothesis>>> {
+    finish: &mut Finish<'_>,
+) -> Result<()> {
     let record = options.record(record);
-    let mut decoder = start(model, &sources.iter().collect::<Vec<_>>(), record, workspace)?;
-    let mut history = History::new(record, &*decoder);
     let is_constrained = sources.iter().any(|source| !source.constraints.is_empty());
     let groups = options.groups();
-    let mut results: Vec<Vec<Hypothesis>> = vec![Vec::new(); sources.len()];
-    let mut beams: Vec<Beam> =
-        (0..sources.len() * groups).map(|row| Beam::new(row / groups, row, &sources[row / groups], options)).collect();
-    if groups > 1 {
-        decoder.select(&beams.iter().map(|beam| beam.index).collect::<Vec<_>>())?;
-    }
+    let mut flow = Flow::new(model, sources, options, record, groups == 1, workspace)?;
+    let mut history = History::new(record, &*flow.decoder);
+    // Sentences with the groups of them that have ended, and the best of those.
+    let mut results: Vec<(usize, usize, Vec<Hypothesis>)> = Vec::new();
+    let mut beams: Vec<Beam> = Vec::new();
     let normalise = if options.renormalise { Normalise::Allowed } else { Normalise::All };
     // 2·beam candidates leave `beam` to go on with when all of the first half end (one end token exists); tokens of other groups
     // may fall behind as many more.
     let width = 2 * options.beam_size / groups + if groups > 1 { options.beam_size } else { 0 };
     let mut proposals = Proposals::new(width);
-    let mut tokens: Vec<u32> = beams.iter().map(|beam| options.beginning(beam.source).start).collect();
+    let mut tokens: Vec<u32> = Vec::new();
     let mut rows = Vec::new();
     let mut extensions = Vec::new();
     let mut offers: Vec<Offers> = Vec::new();
 
-    for at in 0.. {
-        if beams.is_empty() {
-            break;
+    let mut next: Vec<usize> = flow.first().collect();
+    while !beams.is_empty() || !next.is_empty() {
+        if groups > 1 && beams.is_empty() {
+            flow.decoder.select(&(0..next.len() * groups).map(|row| row / groups).collect::<Vec<_>>())?;
         }
+        for sentence in next.iter().flat_map(|&sentence| std::iter::repeat_n(sentence, groups)) {
+            let source = flow.source(sentence);
+            let start = options.beginning(&source).start;
+            beams.push(Beam::new(sentence, tokens.len(), source, options));
+            tokens.push(start);
+        }
+        let decoder = &mut *flow.decoder;
         decoder.step(&tokens, workspace)?;
-        history.record_step(&*decoder);
+        let wanted = beams.iter().flat_map(|beam| beam.running.iter().map(|_| options.keeps_attention(&beam.source)));
+        history.record_step(decoder, wanted);
         if is_constrained {
             offers.resize_with(decoder.rows(), Offers::default);
             let mut free = offers.iter_mut();
             let rows = beams.iter().flat_map(|beam| {
-                let step = Step::new(options, beam.source, at);
+                let step = Step::new(options, &beam.source, beam.at);
                 beam.running.iter().map(move |running| (beam, running, step))
             });
             let rows = rows.filter_map(|(beam, running, step)| {
@@ -62,25 +72,28 @@ pub(super) fn search(
             let choose = |logits: &[f32], (own, width): (&mut Offers, usize), _: &mut Vec<Candidate>| {
                 own.choose(logits, width);
             };
-            proposals.chosen(&mut *decoder, rows, choose, &history, options, workspace)?;
+            proposals.chosen(decoder, rows, choose, &history, options, workspace)?;
         } else if options.needs_logits() {
             let rows = beams.iter().flat_map(|beam| {
-                let step = Step::new(options, beam.source, at);
+                let step = Step::new(options, &beam.source, beam.at);
                 beam.running.iter().map(move |running| (running.node, step, ()))
             });
             let choose = |logits: &[f32], (), best: &mut Vec<Candidate>| best_candidates(logits, width, best);
-            proposals.chosen(&mut *decoder, rows, choose, &history, options, workspace)?;
+            proposals.chosen(decoder, rows, choose, &history, options, workspace)?;
         } else {
-            let steps =
-                beams.iter().flat_map(|beam| beam.running.iter().map(move |_| Step::new(options, beam.source, at)));
-            proposals.best(&mut *decoder, steps, options, normalise, workspace)?;
+            let steps = beams
+                .iter()
+                .flat_map(|beam| beam.running.iter().map(move |_| Step::new(options, &beam.source, beam.at)));
+            proposals.best(decoder, steps, options, normalise, workspace)?;
         }
         // What the groups before one have chosen in this step for the same sentence.
         let (mut sentence, mut others) = (None, 0);
         tokens.clear();
         rows.clear();
         beams.retain_mut(|beam| {
-            let step = Step::new(options, beam.source, at);
+            let source = Rc::clone(&beam.source);
+            let step = Step::new(options, &source, beam.at);
+            beam.at += 1;
             if sentence != Some(beam.index) {
                 (sentence, others) = (Some(beam.index), tokens.len());
             }
@@ -92,8 +105,19 @@ pub(super) fn search(
             }
             if beam.advance(&extensions, &mut history, options, step) {
                 let best = beam.finished.iter().take(options.n_best);
-                let attention = decoder.encoder_attention(beam.index);
-                results[beam.index].extend(best.map(|finished| history.hypothesis(finished, attention)));
+                let attention = flow.decoder.encoder_attention(flow.place(beam.index));
+                let best = best.map(|finished| {
+                    let mut hypothesis = history.hypothesis(finished, attention);
+                    hypothesis.cross_attention.take_if(|_| source.unrecorded);
+                    hypothesis
+                });
+                match results.iter_mut().find(|(sentence, ..)| *sentence == beam.index) {
+                    Some((_, ended, found)) => {
+                        *ended += 1;
+                        found.extend(best);
+                    }
+                    None => results.push((beam.index, 1, best.collect())),
+                }
                 return false;
             }
             for running in &mut beam.running {
@@ -103,13 +127,15 @@ pub(super) fn search(
             }
             true
         });
-        decoder.select(&rows)?;
-    }
-    if groups > 1 {
-        for hypotheses in &mut results {
-            hypotheses.sort_by(|a, b| b.score.total_cmp(&a.score));
-            hypotheses.truncate(options.n_best);
+        flow.decoder.select(&rows)?;
+        for (sentence, _, mut found) in results.extract_if(.., |(_, ended, _)| *ended == groups) {
+            if groups > 1 {
+                found.sort_by(|a, b| b.score.total_cmp(&a.score));
+                found.truncate(options.n_best);
+            }
+            flow.add(finish(sentence, found)?);
         }
+        next = flow.begin(beams.len().div_ceil(groups), workspace)?;
     }
-    Ok(results)
+    Ok(())
 }

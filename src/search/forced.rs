@@ -78,7 +78,7 @@ pub fn force_decode_with(
         }
         let step = Step::along_target(options, at);
         decoder.step(&tokens, workspace)?;
-        history.record_step(&*decoder);
+        history.record_step(&*decoder, std::iter::repeat(true));
         decoder.logits(&mut logits, workspace)?;
         let vocabulary = logits.len() / rows.len();
         tokens.clear();

@@ -1,18 +1,24 @@
 //! The best next token at every step, or a random one.
 
+use std::rc::Rc;
+
+use super::flow::Flow;
 use super::history::History;
 use super::proposals::Proposals;
 use super::step::{Choice, Step};
-use super::{Hypothesis, Sampling, SearchOptions, Source, start};
+use super::{Finish, Hypothesis, Sampling, SearchOptions, Source};
 use crate::Result;
 use crate::compute::Workspace;
 use crate::model::{Candidate, Normalise, Record, Seq2Seq, best_candidates};
 
 /// One hypothesis of one sentence.
-struct Row<'s> {
-    /// Where the hypothesis goes: sentence, then sample.
-    index: usize,
-    source: &'s Source,
+struct Row {
+    /// Where the hypothesis goes.
+    sentence: usize,
+    sample: usize,
+    source: Rc<Source>,
+    /// Steps so far.
+    at: usize,
     node: Option<u32>,
     log_prob: f32,
     random: Random,
@@ -20,52 +26,49 @@ struct Row<'s> {
 
 pub(super) fn search(
     model: &dyn Seq2Seq,
-    sources: &[Source],
+    sources: Vec<Source>,
     options: &SearchOptions,
     record: Record,
     workspace: &mut Workspace,
-) -> Result<Vec<Vec<Hypothesis>>> {
+    finish: &mut Finish<'_>,
+) -> Result<()> {
     let samples = if options.sampling.is_some() { options.n_best.max(1) } else { 1 };
     let record = options.record(record);
-    let mut decoder = start(model, &sources.iter().collect::<Vec<_>>(), record, workspace)?;
-    let mut history = History::new(record, &*decoder);
-    let mut results: Vec<Vec<(usize, Hypothesis)>> = vec![Vec::new(); sources.len()];
-    let mut rows: Vec<Row> = (0..sources.len() * samples)
-        .map(|index| {
-            let source = &sources[index / samples];
-            let random =
-                Random::new(options.sampling.map_or(0, |sampling| sampling.seed), &source.ids, index % samples);
-            Row { index, source, node: None, log_prob: 0.0, random }
-        })
-        .collect();
-    if samples > 1 {
-        decoder.select(&(0..rows.len()).map(|row| row / samples).collect::<Vec<_>>())?;
-    }
-
+    let mut flow = Flow::new(model, sources, options, record, samples == 1, workspace)?;
+    let mut history = History::new(record, &*flow.decoder);
+    let mut results: Vec<(usize, Vec<(usize, Hypothesis)>)> = Vec::new();
     let normalise = match (options.scores, options.renormalise) {
         (false, _) => Normalise::Raw,
         (true, true) => Normalise::Allowed,
         (true, false) => Normalise::All,
     };
     let mut proposals = Proposals::new(1);
-    let mut tokens: Vec<u32> = rows.iter().map(|row| options.beginning(row.source).start).collect();
+    let (mut rows, mut tokens): (Vec<Row>, Vec<u32>) = Default::default();
     let mut survivors = Vec::new();
-    for at in 0.. {
-        if rows.is_empty() {
-            break;
+    let mut next: Vec<usize> = flow.first().collect();
+    while !rows.is_empty() || !next.is_empty() {
+        if samples > 1 && rows.is_empty() {
+            flow.decoder.select(&(0..next.len() * samples).map(|row| row / samples).collect::<Vec<_>>())?;
         }
+        for (sentence, sample) in next.iter().flat_map(|&sentence| (0..samples).map(move |sample| (sentence, sample))) {
+            let source = flow.source(sentence);
+            let random = Random::new(options.sampling.map_or(0, |sampling| sampling.seed), &source.ids, sample);
+            tokens.push(options.beginning(&source).start);
+            rows.push(Row { sentence, sample, source, at: 0, node: None, log_prob: 0.0, random });
+        }
+        let decoder = &mut *flow.decoder;
         decoder.step(&tokens, workspace)?;
-        history.record_step(&*decoder);
+        history.record_step(decoder, rows.iter().map(|row| options.keeps_attention(&row.source)));
         if options.needs_logits() {
-            let rows = rows.iter_mut().map(|row| (row.node, Step::new(options, row.source, at), &mut row.random));
+            let rows = rows.iter_mut().map(|row| (row.node, Step::new(options, &row.source, row.at), &mut row.random));
             let choose = |logits: &[f32], random: &mut Random, chosen: &mut Vec<Candidate>| match options.sampling {
                 Some(sampling) => chosen.push(sample(logits, sampling, random)),
                 None => best_candidates(logits, 1, chosen),
             };
-            proposals.chosen(&mut *decoder, rows, choose, &history, options, workspace)?;
+            proposals.chosen(decoder, rows, choose, &history, options, workspace)?;
         } else {
-            let steps = rows.iter().map(|row| Step::new(options, row.source, at));
-            proposals.best(&mut *decoder, steps, options, normalise, workspace)?;
+            let steps = rows.iter().map(|row| Step::new(options, &row.source, row.at));
+            proposals.best(decoder, steps, options, normalise, workspace)?;
         }
 
         tokens.clear();
@@ -74,7 +77,8 @@ pub(super) fn search(
         rows.retain_mut(|row| {
             let at_row = next_row;
             next_row += 1;
-            let step = Step::new(options, row.source, at);
+            let step = Step::new(options, &row.source, row.at);
+            row.at += 1;
             let Candidate { token, log_prob } = match step.choice {
                 Choice::Prefix(token) | Choice::Forced(token) => Candidate { token, log_prob: 0.0 },
                 Choice::Free => proposals.of(at_row)[0],
@@ -84,25 +88,30 @@ pub(super) fn search(
             row.log_prob += log_prob;
             if let Some(ending) = step.ending(token) {
                 let finished = step.finish(node, ending, row.log_prob, &history);
-                let sentence = row.index / samples;
-                let hypothesis = history.hypothesis(&finished, decoder.encoder_attention(sentence));
-                results[sentence].push((row.index % samples, hypothesis));
+                let mut hypothesis =
+                    history.hypothesis(&finished, flow.decoder.encoder_attention(flow.place(row.sentence)));
+                hypothesis.cross_attention.take_if(|_| row.source.unrecorded);
+                match results.iter_mut().find(|(sentence, _)| *sentence == row.sentence) {
+                    Some((_, drawn)) => drawn.push((row.sample, hypothesis)),
+                    None => results.push((row.sentence, vec![(row.sample, hypothesis)])),
+                }
                 return false;
             }
             tokens.push(token);
             survivors.push(at_row);
             true
         });
-        if survivors.len() < decoder.rows() {
-            decoder.select(&survivors)?;
+        if survivors.len() < flow.decoder.rows() {
+            flow.decoder.select(&survivors)?;
         }
+        for (sentence, mut drawn) in results.extract_if(.., |(_, drawn)| drawn.len() == samples) {
+            // In the order they were drawn, so that drawing more of them does not change the first.
+            drawn.sort_by_key(|&(sample, _)| sample);
+            flow.add(finish(sentence, drawn.into_iter().map(|(_, hypothesis)| hypothesis).collect())?);
+        }
+        next = flow.begin(rows.len().div_ceil(samples), workspace)?;
     }
-    // In the order they were drawn, so that drawing more of them does not change the first.
-    let in_order = |mut samples: Vec<(usize, Hypothesis)>| {
-        samples.sort_by_key(|&(draw, _)| draw);
-        samples.into_iter().map(|(_, hypothesis)| hypothesis).collect()
-    };
-    Ok(results.into_iter().map(in_order).collect())
+    Ok(())
 }
 
 /// Draws a token from `log_probs` after temperature, top-k and top-p (Holtzman et al. 2020); its reported log-probability

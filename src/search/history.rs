@@ -59,15 +59,15 @@ impl History {
         Self { nodes: Vec::new(), attention: Vec::new(), record, step_start: 0, layers, heads }
     }
 
-    /// Takes over the attention of the step `decoder` has just made. Does nothing when none is recorded.
-    pub(super) fn record_step(&mut self, decoder: &dyn Decoder) {
+    /// Takes over the attention of the step `decoder` has just made, of the rows that want it. Does nothing when none is recorded.
+    pub(super) fn record_step(&mut self, decoder: &dyn Decoder, wanted: impl Iterator<Item = bool>) {
         if !self.record.cross && !self.record.decoder {
             return;
         }
         self.step_start = self.attention.len();
-        self.attention.extend((0..decoder.rows()).map(|row| StepAttention {
-            cross: decoder.cross_attention(row).map(Into::into),
-            decoder: decoder.self_attention(row).map(Into::into),
+        self.attention.extend(wanted.take(decoder.rows()).enumerate().map(|(row, wanted)| StepAttention {
+            cross: decoder.cross_attention(row).filter(|_| wanted).map(Into::into),
+            decoder: decoder.self_attention(row).filter(|_| wanted).map(Into::into),
         }));
     }
 
@@ -126,7 +126,7 @@ impl History {
             path.iter().filter_map(|node| self.attention.get(node.attention as usize)).collect();
         // A network may have none.
         let has_cross = self.record.cross && self.layers > 0;
-        let cross = has_cross.then(|| {
+        let cross = (has_cross && steps.iter().all(|step| step.cross.is_some())).then(|| {
             let rows: Vec<&[f32]> = steps.iter().filter_map(|step| step.cross.as_deref()).collect();
             self.assemble(&rows, rows.first().map_or(0, |row| row.len() / (self.layers * self.heads)))
         });

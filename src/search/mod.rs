@@ -5,6 +5,7 @@
 
 mod beam;
 mod constraints;
+mod flow;
 mod forced;
 mod greedy;
 mod history;
@@ -37,6 +38,8 @@ pub struct Source {
     pub constraints: Constraints,
     /// The source as the other members of an ensemble get it.
     pub others: Vec<OtherSource>,
+    /// Whether its attention is not kept, even if that of others is recorded.
+    pub unrecorded: bool,
 }
 
 /// A source as another member of an ensemble gets it.
@@ -113,7 +116,10 @@ impl Hypothesis {
     }
 }
 
-/// Translates a batch: for each source up to `options.n_best` hypotheses, best first; sampled ones in the order of drawing, and
+/// Takes the hypotheses of a sentence, by its number, and says which further sentences come of them.
+pub type Finish<'f> = dyn FnMut(usize, Vec<Hypothesis>) -> Result<Vec<Source>> + 'f;
+
+/// Translates sentences: for each source up to `options.n_best` hypotheses, best first; sampled ones in the order of drawing, and
 /// without constraints.
 ///
 /// # Errors
@@ -128,35 +134,63 @@ pub fn search(
     record: Record,
     workspace: &mut Workspace,
 ) -> Result<Vec<Vec<Hypothesis>>> {
-    let is_plain = |source: &Source| source.constraints.is_empty() || options.sampling.is_some();
-    if sources.iter().all(is_plain) {
-        return search_plain(model, sources, options, record, workspace);
-    }
-    let (plain, constrained): (Vec<usize>, Vec<usize>) = (0..sources.len()).partition(|&at| is_plain(&sources[at]));
     let mut results = vec![Vec::new(); sources.len()];
-    let own: Vec<Source> = plain.iter().map(|&at| sources[at].clone()).collect();
-    if !own.is_empty() {
-        let found = search_plain(model, &own, options, record, workspace)?;
-        plain.into_iter().zip(found).for_each(|(at, found)| results[at] = found);
-    }
-    let own: Vec<Source> = constrained.iter().map(|&at| sources[at].clone()).collect();
-    let found = search_constrained(model, own, &options.constrained(), record, workspace)?;
-    constrained.into_iter().zip(found).for_each(|(at, found)| results[at] = found);
+    search_on(model, sources.to_vec(), options, record, workspace, &mut |sentence, found| {
+        results[sentence] = found;
+        Ok(Vec::new())
+    })?;
     Ok(results)
 }
 
-fn search_plain(
+/// The same, sentence by sentence: each goes to `finish` when it has ended, and what `finish` returns is translated, too, numbered
+/// on from the sentences so far.
+///
+/// # Errors
+/// As [`search`], and those of `finish`.
+///
+/// # Panics
+/// If a source is empty.
+pub fn search_on(
     model: &dyn Seq2Seq,
-    sources: &[Source],
+    sources: Vec<Source>,
     options: &SearchOptions,
     record: Record,
     workspace: &mut Workspace,
-) -> Result<Vec<Vec<Hypothesis>>> {
-    if options.beam_size <= 1 || options.sampling.is_some() {
-        greedy::search(model, sources, options, record, workspace)
-    } else {
-        beam::search(model, sources, options, record, workspace)
+    finish: &mut Finish<'_>,
+) -> Result<()> {
+    let is_plain = |source: &Source| source.constraints.is_empty() || options.sampling.is_some();
+    let mut count = sources.len();
+    let mut waiting: Vec<(usize, Source)> = sources.into_iter().enumerate().collect();
+    while !waiting.is_empty() {
+        let (plain, constrained): (Vec<_>, Vec<_>) = waiting.drain(..).partition(|(_, source)| is_plain(source));
+        let (mut numbers, sources): (Vec<usize>, Vec<Source>) = plain.into_iter().unzip();
+        let mut take = |number: usize, found: Vec<Hypothesis>, numbers: &mut Vec<usize>| -> Result<Vec<Source>> {
+            let further = finish(number, found)?.into_iter().zip(count..).map(|(source, number)| (number, source));
+            let further: Vec<(usize, Source)> = further.collect();
+            count += further.len();
+            let (plain, constrained): (Vec<_>, Vec<_>) = further.into_iter().partition(|(_, source)| is_plain(source));
+            waiting.extend(constrained);
+            let (own, sources): (Vec<usize>, Vec<Source>) = plain.into_iter().unzip();
+            numbers.extend(own);
+            Ok(sources)
+        };
+        if !sources.is_empty() {
+            let search =
+                if options.beam_size <= 1 || options.sampling.is_some() { greedy::search } else { beam::search };
+            let take = &mut |sentence: usize, found| take(numbers[sentence], found, &mut numbers);
+            search(model, sources, options, record, workspace, take)?;
+        }
+        let (numbers, sources): (Vec<usize>, Vec<Source>) = constrained.into_iter().unzip();
+        let found = search_constrained(model, sources, &options.constrained(), record, workspace)?;
+        let mut next = Vec::new();
+        for (number, found) in numbers.into_iter().zip(found) {
+            let mut own = Vec::new();
+            let plain = take(number, found, &mut own)?;
+            next.extend(own.into_iter().zip(plain));
+        }
+        waiting.extend(next);
     }
+    Ok(())
 }
 
 /// Searches with constraints. Where some cannot be met, the search went on to the limit in vain, so it is done again without them.
@@ -178,8 +212,12 @@ fn search_constrained(
             if own.is_empty() {
                 continue;
             }
-            let found = beam::search(model, &own, options, record, workspace)?;
-            for (at, found) in places.into_iter().zip(found) {
+            let mut all = vec![Vec::new(); own.len()];
+            beam::search(model, own, options, record, workspace, &mut |sentence, found| {
+                all[sentence] = found;
+                Ok(Vec::new())
+            })?;
+            for (at, found) in places.into_iter().zip(all) {
                 let constraints = &sources[at].constraints;
                 let tokens = found.first().map_or(&[][..], |best: &Hypothesis| &best.ids);
                 let progress = constraints.along(tokens);

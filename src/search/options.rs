@@ -89,6 +89,9 @@ pub struct SearchOptions {
     pub shortlist: Option<Arc<Shortlist>>,
     /// Random choice, if any.
     pub sampling: Option<Sampling>,
+    /// So many sentences are under way at once at most. Those beyond begin as others end, if the model can do that, and else when
+    /// all have; on the CPU kernels it changes no result.
+    pub most_sentences: usize,
 }
 
 impl Default for SearchOptions {
@@ -120,6 +123,7 @@ impl Default for SearchOptions {
             scores: true,
             shortlist: None,
             sampling: None,
+            most_sentences: usize::MAX,
         }
     }
 }
@@ -128,6 +132,11 @@ impl SearchOptions {
     /// How the translation of a sentence begins.
     pub(super) fn beginning(&self, source: &super::Source) -> super::Beginning {
         source.beginning.unwrap_or(super::Beginning { start: self.start_token, first: self.force_begin })
+    }
+
+    /// Whether the attention of a sentence is kept while it is under way, if any is: for whoever asked, or for its coverage.
+    pub(super) fn keeps_attention(&self, source: &super::Source) -> bool {
+        !source.unrecorded || self.coverage_penalty.is_some()
     }
 
     /// The most tokens a sentence may generate, sentence end included; from the sentence alone, never from its batch.

@@ -320,6 +320,14 @@ fn batches_and_threads_change_no_bit(fixture: &Fixture) {
                 "{name}: batches of {batch_size} on {threads} threads differ from single sentences"
             );
         }
+        // Sentences that begin as others end, or when all have.
+        let mut options = fixture.options(&expected.options);
+        for most in [1, 2, 3, 5] {
+            options.most_sentences = most;
+            let sources = fixture.sources(expected.hypotheses.len());
+            let found = search(&*fixture.model, &sources, &options, EVERYTHING, &mut Workspace::new(1)).unwrap();
+            assert!(found == alone, "{name}: {most} sentences at once differ from single ones");
+        }
     }
 }
 

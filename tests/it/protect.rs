@@ -1,6 +1,9 @@
 //! What has to come back as it was, through the real program and the built-in models.
 
 use serde_json::Value;
+use translate::model::Record;
+use translate::protect::Protection;
+use translate::{Precision, Request, Translator, Workspace};
 
 use crate::program::Program;
 
@@ -191,4 +194,52 @@ fn a_line_of_nothing_but_openings_costs_no_more_than_its_length() {
             Program::with_model("gru").args(["--quiet", "--beam-size", "1", "--max-length", "5"]).run(line + "\n");
         assert_eq!((outcome.status, outcome.stdout.lines().count()), (0, 1), "{part}: {}", outcome.stderr);
     }
+}
+
+#[test]
+fn it_makes_no_difference_how_many_ways_are_tried_at_once() {
+    let translator = Translator::load("gru", Precision::F32).unwrap();
+    let protection = Protection::parse(&["default"]).unwrap().unwrap();
+    let lines = [
+        "Die Datei bericht_2019.pdf liegt in C:\\Alt\\Neu und in ~/x/y.tar.gz.",
+        "Ruf 0171/2345678 oder +49 30 1234567 an, Kennwort %s-%d, Nr. 77/4-b.",
+        "Zwei Kinder spielen am Strand.",
+        "Er nennt sie @mara_88, sie ihn ${kosename}, beide nennen den Hund 海の犬.",
+        "Version 10.4.7-rc2 braucht 12.345,67 Punkte am 3.4.2021 um 7.45 Uhr.",
+    ];
+    let requests: Vec<Request> = lines.iter().map(|&line| line.into()).collect();
+    let mut options = translator.search_options();
+    options.beam_size = 1;
+    let translate = |together: usize| {
+        let (mut calls, mut sent) = (0, 0);
+        let found = protection.translate(&translator, &requests, together, |requests, finish| {
+            let mut waiting: Vec<(usize, Request)> = requests.into_iter().enumerate().collect();
+            sent = waiting.len();
+            while !waiting.is_empty() {
+                calls += 1;
+                let batch: Vec<Request> = waiting.iter().map(|(_, request)| request.clone()).collect();
+                let record = Record { cross: true, ..Record::default() };
+                let done = translator.translate(&batch, &options, record, &mut Workspace::new(1))?;
+                let mut next = Vec::new();
+                for ((number, _), translation) in waiting.into_iter().zip(done) {
+                    for request in finish(number, translation)? {
+                        next.push((sent, request));
+                        sent += 1;
+                    }
+                }
+                waiting = next;
+            }
+            Ok(())
+        });
+        let texts = found.unwrap().into_iter().map(|own| (own.translation.text().to_owned(), own.lost));
+        (texts.collect::<Vec<_>>(), calls, sent)
+    };
+    let (one, calls_of_one, sent_of_one) = translate(1);
+    for together in [8, 64] {
+        let (several, calls, sent) = translate(together);
+        assert_eq!(several, one, "{together} together");
+        assert!(calls <= calls_of_one && sent >= sent_of_one, "{calls} of {calls_of_one} calls");
+    }
+    let (_, calls, _) = translate(64);
+    assert!(calls < calls_of_one, "{calls} of {calls_of_one} calls: nothing was tried ahead");
 }

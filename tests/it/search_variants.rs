@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 use translate::model::Record;
-use translate::search::{EarlyStopping, SearchOptions, Source, search};
-use translate::{Precision, Translator, Workspace};
+use translate::search::{EarlyStopping, Sampling, SearchOptions, Source, search, search_on};
+use translate::{Precision, Request, Translator, Workspace};
 
 use crate::tiny_model::{END, TinyModel};
 
@@ -149,5 +149,98 @@ mod program {
         assert!(problem(&["--mbr", "chrf", "--beam-size", "1"]).contains("chooses among several"));
         assert!(problem(&["--mbr", "chrf", "--beam-size", "4", "--n-best", "5"]).contains("more than the 4"));
         problem(&["--diversity", "1"]);
+    }
+}
+
+/// A model whose sentences can join others, and one whose cannot.
+const JOINING: [&str; 2] = ["transformer", "gru"];
+
+#[test]
+fn what_comes_of_a_translation_is_translated_as_if_it_had_been_there_from_the_start() {
+    for model in JOINING {
+        let translator = Translator::load(model, Precision::F32).unwrap();
+        let texts = ["Ein Hund läuft.", "Zwei Kinder spielen am Strand.", "Hallo!", "Die Frau liest ein Buch im Park."];
+        let mut variants = vec![("greedy", translator.search_options()); 4];
+        for (at, (name, options)) in variants.iter_mut().enumerate() {
+            options.beam_size = 1;
+            match at {
+                1 => (*name, options.beam_size, options.n_best) = ("beam", 3, 2),
+                2 => (*name, options.beam_size, options.n_best, options.beam_groups) = ("groups", 4, 2, 2),
+                3 => {
+                    (*name, options.n_best) = ("samples", 3);
+                    options.sampling = Some(Sampling { seed: 7, top_k: 5, top_p: 1.0, temperature: 1.0 });
+                }
+                _ => {}
+            }
+        }
+        for (name, mut options) in variants {
+            let workspace = &mut Workspace::new(1);
+            let alone = |text: &str, workspace: &mut Workspace| {
+                translator.translate(&[text.into()], &options, Record::default(), workspace).unwrap().remove(0)
+            };
+            let whole: Vec<_> = texts.iter().map(|text| alone(text, workspace)).collect();
+            options.most_sentences = 2;
+            // Of the first two sentences a blank one and both others come, of one of these a last one.
+            let first: Vec<Request> = texts[..2].iter().map(|&text| text.into()).collect();
+            let mut found = Vec::new();
+            let mut sent = 2;
+            let mut come = |number: usize, translation| {
+                found.push((number, translation));
+                let further: Vec<Request> = match number {
+                    0 => vec![" ".into(), texts[2].into(), texts[3].into()],
+                    _ if found.len() == 5 => vec![texts[0].into()],
+                    _ => Vec::new(),
+                };
+                sent += further.len();
+                Ok(further)
+            };
+            translator.translate_on(&first, &options, Record::default(), workspace, &mut come).unwrap();
+            found.sort_by_key(|&(number, _)| number);
+            let expected = [Some(0), Some(1), None, Some(2), Some(3), Some(0)];
+            assert_eq!((found.len(), sent), (expected.len(), expected.len()), "{model}, {name}");
+            for ((at, (number, translation)), expected) in found.into_iter().enumerate().zip(expected) {
+                assert_eq!(at, number);
+                match expected {
+                    Some(text) => assert!(translation == whole[text], "{model}, {name}: {}", translation.text()),
+                    None => assert_eq!(translation.text(), ""),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn constraints_go_along_with_what_comes_of_a_translation() {
+    let translator = Translator::load("transformer", Precision::F32).unwrap();
+    let request = |text: &str, word: &str| Request { force: vec![vec![word.to_owned()]], ..text.into() };
+    let (first, second) = (request("Ein Hund läuft.", "hound"), request("Zwei Kinder spielen.", "kids"));
+    let (options, workspace) = (translator.search_options(), &mut Workspace::new(1));
+    let mut texts = vec![String::new(); 3];
+    let mut come = |number: usize, own: translate::Translation| {
+        texts[number] = own.text().to_owned();
+        Ok(if number == 1 { vec![second.clone()] } else { Vec::new() })
+    };
+    let sent = [first, "Ein Vogel singt.".into()];
+    translator.translate_on(&sent, &options, Record::default(), workspace, &mut come).unwrap();
+    assert!(texts[0].contains("hound") && texts[2].contains("kids"), "{texts:?}");
+}
+
+#[test]
+fn the_attention_of_some_sentences_can_be_left_out() {
+    let translator = Translator::load("transformer", Precision::F32).unwrap();
+    let record = Record { cross: true, ..Record::default() };
+    for beam in [1, 3] {
+        let mut options = translator.search_options();
+        (options.beam_size, options.most_sentences) = (beam, 1);
+        let quiet = Request { unrecorded: true, ..Request::from("Ein Hund läuft.") };
+        let sent = ["Ein Hund läuft.".into(), quiet, "Zwei Kinder spielen.".into()];
+        for coverage in [None, Some(translate::search::CoveragePenalty { form: Default::default(), weight: 0.2 })] {
+            options.coverage_penalty = coverage;
+            let found = translator.translate(&sent, &options, record, &mut Workspace::new(1)).unwrap();
+            let has = |at: usize| found[at].best().unwrap().hypothesis.cross_attention.is_some();
+            assert_eq!([0, 1, 2].map(has), [true, false, true], "beam {beam}");
+            let score = |at: usize| found[at].best().unwrap().hypothesis.score;
+            assert_eq!(score(0), score(1), "a coverage penalty has its attention all the same");
+        }
     }
 }

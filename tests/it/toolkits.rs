@@ -213,6 +213,11 @@ fn batches_and_threads_change_no_bit_and_attention_sums_to_one() {
             let together = translate(&translator, &texts, &options, EVERYTHING, &mut Workspace::new(threads));
             assert!(alone == together, "{name}: a batch on {threads} threads differs from single sentences");
         }
+        for most in [1, 4] {
+            let mut options = options.clone();
+            options.most_sentences = most;
+            assert!(alone == translate(&translator, &texts, &options, EVERYTHING, one), "{name}: {most} at once");
+        }
         for translation in &alone {
             let best = &translation.best().unwrap().hypothesis;
             let sums_to_one = |attention: &Attention| {

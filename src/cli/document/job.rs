@@ -87,6 +87,7 @@ impl Outcome {
         let problem = match translated {
             translated if translated.truncated() => Some("the translation is truncated at a length limit"),
             translated if translated.looping() => Some("the translation repeats itself over and over"),
+            translated if translated.has_unlikely_length() => Some("the translation is empty or far too long"),
             _ => None,
         };
         let unmet = &translated.unmet;

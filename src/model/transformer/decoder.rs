@@ -51,9 +51,13 @@ pub(super) struct TransformerDecoder<'m, B: Backend> {
     model: &'m Transformer<B>,
     /// For each layer the cross-attention keys and values, once per sentence.
     memory: Vec<B::Memory>,
+    /// Sentences so far.
+    begun: usize,
     /// The sentence each row translates.
     sentences: Vec<usize>,
     spare_sentences: Vec<usize>,
+    /// How many tokens each row was fed.
+    positions: Vec<usize>,
     encoder_attention: Vec<Attention>,
     /// The keys and values of the tokens fed so far.
     past: B::Past,
@@ -79,12 +83,7 @@ impl<'m, B: Backend> TransformerDecoder<'m, B> {
         workspace: &mut Workspace,
     ) -> Result<Self> {
         let (backend, heads, head_width) = (&model.backend, model.decoder.heads, model.decoder.head_width);
-        let mut projected = B::Rows::default();
-        let project = |layer: &DecoderLayer<B>| {
-            layer.cross_memory.forward(backend, workspace, encoded, Activation::Identity, &mut projected)?;
-            backend.dot_memory(heads, head_width, lengths, &projected, true)
-        };
-        let memory = model.decoder_layers.iter().map(project).collect::<Result<_>>()?;
+        let memory = memories(model, encoded, lengths, workspace)?;
         let rows = lengths.len();
         // What stands in the place of self-attention cannot be looked at.
         let without = model.decoder_layers.iter().filter(|layer| !layer.past.is_attention()).count();
@@ -97,7 +96,9 @@ impl<'m, B: Backend> TransformerDecoder<'m, B> {
             states: States::new(without),
             cross: recorded(record.cross),
             own: recorded(record.decoder),
+            begun: rows,
             sentences: (0..rows).collect(),
+            positions: vec![0; rows],
             spare_sentences: Vec::new(),
             encoder_attention,
             hidden: B::Rows::default(),
@@ -106,6 +107,22 @@ impl<'m, B: Backend> TransformerDecoder<'m, B> {
             proposer: Proposer::default(),
         })
     }
+}
+
+/// What the cross-attention of each layer reads of sentences, `encoded` `[Σ lengths, width]`.
+fn memories<B: Backend>(
+    model: &Transformer<B>,
+    encoded: &B::Rows,
+    lengths: &[usize],
+    workspace: &mut Workspace,
+) -> Result<Vec<B::Memory>> {
+    let (backend, heads, head_width) = (&model.backend, model.decoder.heads, model.decoder.head_width);
+    let mut projected = B::Rows::default();
+    let project = |layer: &DecoderLayer<B>| {
+        layer.cross_memory.forward(backend, workspace, encoded, Activation::Identity, &mut projected)?;
+        backend.dot_memory(heads, head_width, lengths, &projected, true)
+    };
+    model.decoder_layers.iter().map(project).collect()
 }
 
 /// Appends the weights of each row to what is kept of it.
@@ -119,13 +136,15 @@ impl<B: Backend> Decoder for TransformerDecoder<'_, B> {
     }
 
     fn step(&mut self, tokens: &[u32], workspace: &mut Workspace) -> Result<()> {
-        let Self { model, memory, sentences, past, states, hidden, record, cross, own, scratch, .. } = self;
+        let Self { model, memory, sentences, positions, past, states, hidden, record, cross, own, scratch, .. } = self;
         let backend = &model.backend;
-        let position = backend.past_length(past);
+        // Where nothing joins it is the same for all rows.
+        let position = positions.first().copied().unwrap_or_default();
         match position {
             0 if model.starts_from_zero => model.decoder_input.zeros(backend, tokens, hidden)?,
-            _ => model.decoder_input.forward(backend, tokens, |_| position, hidden)?,
+            _ => model.decoder_input.forward(backend, tokens, |row| positions[row], hidden)?,
         }
+        positions.iter_mut().for_each(|position| *position += 1);
         backend.advance(past);
         cross.iter_mut().chain(own.iter_mut()).for_each(Vec::clear);
 
@@ -191,7 +210,30 @@ impl<B: Backend> Decoder for TransformerDecoder<'_, B> {
         (self.model.decoder.layers, self.model.decoder.heads)
     }
 
+    fn join(&mut self, sources: &[&[u32]], workspace: &mut Workspace) -> Result<bool> {
+        let model = self.model;
+        let is_attention = |layer: &DecoderLayer<B>| layer.past.is_attention();
+        if !B::JOINS || model.starts_from_zero || !model.decoder_layers.iter().all(is_attention) {
+            return Ok(false);
+        }
+        let (encoded, lengths, attention) = model.encode(sources, self.record.encoder, workspace)?;
+        let further = memories(model, &encoded, &lengths, workspace)?;
+        for (memory, further) in self.memory.iter_mut().zip(further) {
+            model.backend.join_memory(memory, further, &self.sentences);
+        }
+        model.backend.join_past(&mut self.past, lengths.len());
+        self.sentences.extend(self.begun..self.begun + lengths.len());
+        self.positions.resize(self.sentences.len(), 0);
+        self.begun += lengths.len();
+        self.encoder_attention.extend(attention);
+        for (kept, wanted) in [(&mut self.cross, self.record.cross), (&mut self.own, self.record.decoder)] {
+            kept.resize(if wanted { self.sentences.len() } else { 0 }, Vec::new());
+        }
+        Ok(true)
+    }
+
     fn select(&mut self, rows: &[usize]) -> Result<()> {
+        self.positions = rows.iter().map(|&row| self.positions[row]).collect();
         self.spare_sentences.clear();
         self.spare_sentences.extend(rows.iter().map(|&row| self.sentences[row]));
         std::mem::swap(&mut self.sentences, &mut self.spare_sentences);

@@ -1,5 +1,7 @@
 //! The hypotheses of one sentence: which go on, which are finished, and when that is enough.
 
+use std::rc::Rc;
+
 use crate::model::{Candidate, best_candidates};
 use crate::search::constraints::{Progress, allocation};
 use crate::search::history::{Finished, History};
@@ -28,9 +30,12 @@ pub(super) struct Running {
 
 /// The beam of one sentence, or of one group of its hypotheses.
 #[derive(Debug)]
-pub(super) struct Beam<'s> {
+pub(super) struct Beam {
+    /// The number of its sentence.
     pub(super) index: usize,
-    pub(super) source: &'s Source,
+    pub(super) source: Rc<Source>,
+    /// Steps so far.
+    pub(super) at: usize,
     /// How many run, and how many finished ones are kept.
     pub(super) width: usize,
     capacity: usize,
@@ -85,20 +90,21 @@ impl Offers {
     }
 }
 
-impl<'s> Beam<'s> {
-    pub(super) fn new(index: usize, row: usize, source: &'s Source, options: &SearchOptions) -> Self {
+impl Beam {
+    pub(super) fn new(index: usize, row: usize, source: Rc<Source>, options: &SearchOptions) -> Self {
         let constraints = &source.constraints;
         let start = constraints.start();
         // Every token of a constraint gets a place of its own, so that as many others run as without.
         let width = options.beam_size / options.groups() + constraints.needed(&start).min(MOST_CONSTRAINED);
         Self {
             index,
-            source,
+            at: 0,
             width,
             capacity: options.capacity(),
             running: vec![Running { node: None, log_prob: 0.0, penalty: 0.0, row, progress: 0 }],
             finished: Vec::new(),
             progress: vec![start],
+            source,
             longest: 0,
         }
     }
@@ -311,12 +317,12 @@ mod tests {
 
     #[test]
     fn a_very_wide_beam_does_not_wait_for_hundreds_of_hypotheses() {
-        let source = Source { ids: vec![5, 6, 2], ..Source::default() };
+        let source = Rc::new(Source { ids: vec![5, 6, 2], ..Source::default() });
         let decided = |beam_size, early_stopping, log_prob| {
             let options =
                 SearchOptions { beam_size, early_stopping, max_length: 256, length_penalty: 1.0, ..Default::default() };
             let ending = Ending { ended: true, truncated: false };
-            let mut beam = Beam::new(0, 0, &source, &options);
+            let mut beam = Beam::new(0, 0, Rc::clone(&source), &options);
             beam.finished.push(Finished { node: 0, ending, log_prob: -5.0, score: -1.0, unmet: 0 });
             beam.running[0].log_prob = log_prob;
             // The sixth token.
