@@ -237,14 +237,24 @@ def report_symbols(program, made):
 
 
 def report_odd(program, options):
+    """Faults, and those of them that the program does not warn of.
+
+    It warns of truncated translations and of those that repeat themselves; its JSON says the same of each line, where
+    the warnings name only the first.
+    """
     lines = odd_lines(options.run, options.odd)
-    outputs = program(lines)
+    found = [json.loads(output) for output in program(lines, "--format", "json")]
+    outputs = [line["translation"] for line in found]
+    warned = [line["truncated"] or line["looping"] for line in found]
     faults = [fault(line, output) for line, output in zip(lines, outputs)]
     for kind in ("empty", "repeated", "runaway"):
-        print(f"| odd lines, {kind} | {len(lines)} | {faults.count(kind)} |", flush=True)
-    for line, output, found in zip(lines, outputs, faults):
-        if found and options.verbose:
-            print(f"    {found}: {line}\n        {output[:200]}")
+        silent = sum(what == kind and not said for what, said in zip(faults, warned))
+        result = f"{faults.count(kind)}, {silent} of them not reported"
+        print(f"| odd lines, {kind} | {len(lines)} | {result} |", flush=True)
+    print(f"| odd lines, reported | {len(lines)} | {sum(warned)} |", flush=True)
+    for line, output, what, said in zip(lines, outputs, faults, warned):
+        if what and options.verbose:
+            print(f"    {what}, {'reported' if said else 'not reported'}: {line}\n        {output[:200]}")
 
 
 def main():
