@@ -4,7 +4,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from training import corpus
+from training.data import corpus
 
 
 def kept(pairs, held_out=(), marked=False):

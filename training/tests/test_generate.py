@@ -5,7 +5,7 @@ import re
 import unittest
 from itertools import islice
 
-from training import generate
+from training.data import generate
 
 
 def digits(text):

@@ -5,8 +5,8 @@ import unittest
 import torch
 from torch import nn
 
-from training.gru import GruModel
-from training.search import beam, greedy
+from training.models.gru import GruModel
+from training.models.search import beam, greedy
 
 VOCABULARY = 40
 PAD = VOCABULARY - 1

@@ -3,7 +3,7 @@
 import random
 import unittest
 
-from training import noise
+from training.data import noise
 
 PAIR = (
     "Am Samstag, glaube ich, ist die große Küche geöffnet.",

@@ -4,9 +4,9 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from training import phrases
-from training.corpus import DEVELOPMENT_SETS, TEST_SETS
-from training.tatoeba import normalised
+from training.data import phrases
+from training.data.corpus import DEVELOPMENT_SETS, TEST_SETS
+from training.data.tatoeba import normalised
 
 
 class Phrases(unittest.TestCase):

@@ -4,7 +4,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from training import quality
+from training.tools import quality
 
 
 class QualityTest(unittest.TestCase):

@@ -3,8 +3,8 @@
 import unittest
 from collections import Counter
 
-from training.choose import Dictionary, choose, plausible
-from training.rare import RARE, rare_pairs
+from training.data.choose import Dictionary, choose, plausible
+from training.data.rare import RARE, rare_pairs
 
 
 class RarePairs(unittest.TestCase):

@@ -3,7 +3,7 @@
 import unittest
 from collections import Counter
 
-from training.spellings import choose, is_careless, key, usual
+from training.data.spellings import choose, is_careless, key, usual
 
 
 class SpellingsTest(unittest.TestCase):

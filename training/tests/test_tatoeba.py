@@ -4,8 +4,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from training import tatoeba
-from training.corpus import DEVELOPMENT_SETS, TEST_SETS
+from training.data import tatoeba
+from training.data.corpus import DEVELOPMENT_SETS, TEST_SETS
 
 
 def write(path, *lines):

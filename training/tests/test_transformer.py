@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from transformers import MarianMTModel
 
-from training.export import export
-from training.search import beam, greedy
-from training.transformer import Transformer
+from training.tools.export import export
+from training.models.search import beam, greedy
+from training.models.transformer import Transformer
 
 VOCABULARY = 50
 PAD = VOCABULARY - 1

@@ -1,6 +1,6 @@
 """More everyday sentences, from CoVoST 2: what people read out for Common Voice, and its translations.
 
-    python -m training.covost LIST.tsv... RUN_DIRECTORY
+    python -m training covost LIST.tsv... RUN_DIRECTORY
 
 The lists `covost_v2.de_en.*.tsv` have the columns `sentence` and `translation` (CC0; Wang, Wu and Pino,
 2020; HISTORY.md names where ours come from). Written to RUN_DIRECTORY/data/covost.tsv without any

@@ -1,6 +1,6 @@
 """Writes the list of usual spellings with which the program mends German that was typed carelessly.
 
-    python -m training.spellings RUN_DIRECTORY vocab/spellings.txt
+    python -m training spellings RUN_DIRECTORY vocab/spellings.txt
 
 One word a line, as it is written within a sentence: `für`, `Haustür`, `gehen`. Lines are sorted by a key in which the
 careless ways to type a word are one: small letters without accents, `ss` for `ß`, and no `e` after `a`, `o` or `u`. Of

@@ -1,6 +1,6 @@
 """Writes a checkpoint as a model directory that `translate` (and, for the Transformer, Hugging Face) loads.
 
-    python -m training.export RUN_DIRECTORY/transformer/last.pt models/transformer
+    python -m training export RUN_DIRECTORY/transformer/last.pt models/transformer
 """
 
 import argparse
@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from .train import build
-from .vocabulary import END, UNKNOWN
+from ..models import build
+from ..data.vocabulary import END, UNKNOWN
 
 MAXIMUM_LENGTH = 256
 # What the models have seen are single, clean sentences.

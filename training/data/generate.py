@@ -1,6 +1,6 @@
 """Made-up lessons: numbers, dates, prices and clock times; addresses, placeholders and tags that are copied.
 
-    python -m training.generate RUN_DIRECTORY
+    python -m training generate RUN_DIRECTORY
 
 Writes to RUN_DIRECTORY/data, the same lines every time:
 

@@ -1,6 +1,6 @@
 """Translates sentences with one or several checkpoints: teacher labels and back-translations.
 
-    python -m training.relabel CHECKPOINT... --vocabulary vocab --input FILE --output FILE.tsv
+    python -m training relabel CHECKPOINT... --vocabulary vocab --input FILE --output FILE.tsv
 
 Several checkpoints are an ensemble: their probabilities are averaged at every step. The output has
 the two columns of a training source, German first; `--reverse` is for a model that translates
@@ -14,10 +14,10 @@ from pathlib import Path
 
 import torch
 
-from .batches import pad
+from ..data.batches import pad
 from .export import load_model
-from .search import beam, greedy
-from .vocabulary import Vocabulary
+from ..models.search import beam, greedy
+from ..data.vocabulary import Vocabulary
 
 
 class Ensemble:

@@ -1,6 +1,6 @@
 """More everyday sentences, from Tatoeba's test sets and lists of pairs in all languages.
 
-    python -m training.tatoeba TESTSETS PAIRS RUN_DIRECTORY
+    python -m training tatoeba TESTSETS PAIRS RUN_DIRECTORY
 
 TESTSETS is the Tatoeba directory of the repository Helsinki-NLP/OPUS-MT-testsets (CC BY 2.0 FR). In
 the directory PAIRS lie other extracts of Tatoeba, as far as one has them (HISTORY.md names ours):

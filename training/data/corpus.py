@@ -1,6 +1,6 @@
 """Reads the parallel corpora, cleans them and writes one tab-separated file per source.
 
-python -m training.corpus CORPORA_DIRECTORY RUN_DIRECTORY
+python -m training corpus CORPORA_DIRECTORY RUN_DIRECTORY
 """
 
 import gzip

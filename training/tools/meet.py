@@ -1,6 +1,6 @@
 """Runs of one model on different cores meet: each goes on from the mean of all of them.
 
-    python -m training.meet RUN_DIRECTORY NAME NAME …
+    python -m training meet RUN_DIRECTORY NAME NAME …
 
 Between two meetings every run draws its own batches (another --seed), so that two cores see twice the
 sentences: local SGD (Stich, 2019). Stop the runs with SIGTERM, let them meet, and continue each with

@@ -1,6 +1,6 @@
 """A Transformer checkpoint with more encoder layers and wider feed-forward layers, same outputs.
 
-    python -m training.grow CHECKPOINT RUN_DIRECTORY NEW_CHECKPOINT --encoder-layers 6 --decoder-ffn 2048
+    python -m training grow CHECKPOINT RUN_DIRECTORY NEW_CHECKPOINT --encoder-layers 6 --decoder-ffn 2048
 
 A larger model begins with what a smaller one has learnt instead of from random weights. After every
 old encoder layer comes a new one that hands its input on: its sublayers add zero, and its layer
@@ -15,11 +15,11 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from .batches import pad
-from .corpus import load_pairs
+from ..data.batches import pad
+from ..data.corpus import load_pairs
 from .export import load_model
-from .transformer import Layer
-from .vocabulary import Vocabulary
+from ..models.transformer import Layer
+from ..data.vocabulary import Vocabulary
 
 
 def widen(layer, units):

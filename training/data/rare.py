@@ -1,6 +1,6 @@
 """Pairs that teach a rare German word, as training sources of their own that can weigh more.
 
-    python -m training.rare RUN_DIRECTORY SOURCE...
+    python -m training rare RUN_DIRECTORY SOURCE...
 
 Half of the everyday pairs hold only words the model has long learnt; half of the sentences people
 type hold one it has hardly seen. For each SOURCE, RUN_DIRECTORY/data/SOURCE-rare.tsv gets the pairs

@@ -2,8 +2,8 @@
 
 import torch
 
-from .batches import pad
-from .vocabulary import END
+from ..data.batches import pad
+from ..data.vocabulary import END
 
 
 def _rows(memory, rows):

@@ -1,6 +1,6 @@
 """Phrases and idiomatic sentences as a training source, written for this project.
 
-    python -m training.phrases RUN_DIRECTORY
+    python -m training phrases RUN_DIRECTORY
 
 `phrases.tsv` beside this file holds greetings, wishes, signs, sayings and sentences with verbs and words that
 dictionary entries or word-by-word reading get wrong: `Frohe Weihnachten!`, `Was hast du heute vor?` Written to

@@ -1,7 +1,7 @@
 """Translations by a model of our own as a training source: teacher labels and back-translations.
 
     translate --model MODEL --beam-size 4 --n-best 4 --format json < FILE > TRANSLATIONS.json
-    python -m training.choose RUN_DIRECTORY FILE TRANSLATIONS.json OUTPUT.tsv [--reverse]
+    python -m training choose RUN_DIRECTORY FILE TRANSLATIONS.json OUTPUT.tsv [--reverse]
 
 A small model guesses at the words it has seldom seen. Of the candidates for a sentence this takes the
 one with the best score, where every rare word that is translated as the dictionary `lex-wiktionary`

@@ -1,6 +1,6 @@
 """Dictionary words in sentences: rare words put in the place of frequent ones.
 
-    python -m training.lexicon RUN_DIRECTORY
+    python -m training lexicon RUN_DIRECTORY
 
 Reads the dictionaries `lex-wiktionary` and `ding-words` and the everyday sentence pairs, and writes
 RUN_DIRECTORY/data/lexicon-sentences.tsv. Where a pair holds a word of the dictionary and its

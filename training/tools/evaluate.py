@@ -1,6 +1,6 @@
 """Prints BLEU of a model directory on development or test sets.
 
-    python -m training.evaluate RUN_DIRECTORY models/transformer --translate target/release/translate
+    python -m training evaluate RUN_DIRECTORY models/transformer --translate target/release/translate
 
 With `--translate` the program itself translates, with the beam of the model's own
 generation_config.json. Without it the PyTorch model does, which is what checkpoints are chosen by.
@@ -16,10 +16,10 @@ import sacrebleu
 import torch
 from safetensors.torch import load_file
 
-from .corpus import DEVELOPMENT_SETS, TEST_SETS, load_set
-from .search import translate
-from .train import build
-from .vocabulary import Vocabulary
+from ..data.corpus import DEVELOPMENT_SETS, TEST_SETS, load_set
+from ..models.search import translate
+from ..models import build
+from ..data.vocabulary import Vocabulary
 
 
 def load_directory(directory):

@@ -1,6 +1,6 @@
 """Prints how good a model directory is, through the program: BLEU, spoilt lines, numbers, copies, odd lines.
 
-    python -m training.quality RUN_DIRECTORY models/transformer --translate target/release/translate
+    python -m training quality RUN_DIRECTORY models/transformer --translate target/release/translate
 
 `--sentences 200` and `--only bleu numbers` make it shorter; the table says so. Numbers, copies and symbols come
 from the generators of `tests/reference/protected_spans.py`, which share no sentence with `generate.py`. They are
@@ -18,8 +18,8 @@ from pathlib import Path
 
 import sacrebleu
 
-from . import noise
-from .corpus import load_references
+from ..data import noise
+from ..data.corpus import load_references
 
 SETS = [
     "everyday-dev",
@@ -47,7 +47,7 @@ ODD_SOURCES = [
     "ding-words",
     "manpages-de-marked",
 ]
-GENERATORS = Path(__file__).parent.parent / "tests/reference/protected_spans.py"
+GENERATORS = Path(__file__).parents[2] / "tests/reference/protected_spans.py"
 BARE = ("--protect", "none")
 
 

@@ -1,6 +1,6 @@
 """Trains the shared SentencePiece vocabulary and encodes and decodes with it.
 
-python -m training.vocabulary RUN_DIRECTORY VOCABULARY_DIRECTORY --pieces 11999
+python -m training vocabulary RUN_DIRECTORY VOCABULARY_DIRECTORY --pieces 11999
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Which source piece a target piece comes from, learned from the pairs alone, to guide attention.
 
-    python -m training.alignment RUN_DIRECTORY --vocabulary vocab
+    python -m training alignment RUN_DIRECTORY --vocabulary vocab
 
 A translation model learns slowly until its attention finds the right words: until then it is only a
 language model. IBM's Model 1 with a preference for the diagonal finds them within a minute. Both

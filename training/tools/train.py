@@ -1,6 +1,6 @@
 """One training loop for both models, on a CPU core or on a GPU.
 
-python -m training.train transformer RUN_DIRECTORY --vocabulary vocab --minutes 60
+python -m training train transformer RUN_DIRECTORY --vocabulary vocab --minutes 60
 """
 
 import argparse
@@ -14,26 +14,15 @@ from pathlib import Path
 import sacrebleu
 import torch
 
-from . import gru_step, products, tiles
-from .alignment import Alignment, attention_loss
-from .batches import Stream, teacher_forcing
-from .corpus import DEVELOPMENT_SETS, load_references
-from .layers import Candidates, smoothed_cross_entropy
-from .search import translate
-from .vocabulary import Vocabulary
+from ..models import build, gru_step, products, tiles
+from ..data.alignment import Alignment, attention_loss
+from ..data.batches import Stream, teacher_forcing
+from ..data.corpus import DEVELOPMENT_SETS, load_references
+from ..models.layers import Candidates, smoothed_cross_entropy
+from ..models.search import translate
+from ..data.vocabulary import Vocabulary
 
 EMA_EVERY = 4
-
-
-def build(kind, config):
-    # Imported here so that either model can be read and used without the other.
-    if kind == "transformer":
-        from .transformer import Transformer
-
-        return Transformer(config)
-    from .gru import GruModel
-
-    return GruModel(config)
 
 
 def learning_rate(step, options):

@@ -1,6 +1,6 @@
 """Weights of a finished model, for another vocabulary: a checkpoint that a training can start from.
 
-    python -m training.transfer models/transformer NEW_VOCABULARY CHECKPOINT.pt
+    python -m training transfer models/transformer NEW_VOCABULARY CHECKPOINT.pt
 
 What a piece of the new vocabulary means, the old model knows from the pieces it would have cut it into. A piece
 that both have keeps its row of the embeddings; any other gets the mean of the rows of those old pieces, the
@@ -14,8 +14,8 @@ import torch
 
 from .evaluate import load_directory
 from .grow import save_start
-from .train import build
-from .vocabulary import Vocabulary
+from ..models import build
+from ..data.vocabulary import Vocabulary
 
 FIRST = 0.5  # the first old piece's share of a new row, besides its part in the mean
 SPACE = "▁"
