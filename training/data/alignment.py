@@ -15,8 +15,10 @@ import numpy
 import torch
 
 from .corpus import load_pairs
+from .pair import Pair
 from .vocabulary import Vocabulary
 
+# How many pairs of each source; of sources that are not named here, as many as OTHERS says.
 SAMPLE = {
     "multi30k-train": 29_000,
     "tatoeba-manythings": 90_000,
@@ -27,6 +29,7 @@ SAMPLE = {
     "mlqe-pe": 3_000,
     "lex-wiktionary": 10_000,
 }
+OTHERS = 20_000
 LONGEST = 60
 ROUNDS = 4
 DIAGONAL = 4.0
@@ -51,8 +54,7 @@ def links(pairs):
         source_total += s
         target_total += t
     return [
-        numpy.concatenate(part)
-        for part in (sources, targets, priors, source_places, target_places)
+        numpy.concatenate(part) for part in (sources, targets, priors, source_places, target_places)
     ]
 
 
@@ -72,10 +74,11 @@ def probabilities(given, produced, prior, places, size):
 def learn(run, vocabulary):
     chooser = random.Random(1)
     pairs = []
-    for name, count in SAMPLE.items():
+    for name in Pair.of(run).among(SAMPLE):
         available = load_pairs(run, name)
+        count = SAMPLE.get(name, OTHERS)
         pairs.extend(chooser.sample(available, min(count, len(available))))
-    pairs = [(vocabulary.encode(german), vocabulary.encode(english)) for german, english in pairs]
+    pairs = [(vocabulary.encode(source), vocabulary.encode(target)) for source, target in pairs]
     pairs = [pair for pair in pairs if max(map(len, pair)) <= LONGEST]
     source, target, prior, source_places, target_places = links(pairs)
     print(f"{len(pairs)} pairs, {len(source)} possible links", flush=True)

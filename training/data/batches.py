@@ -5,8 +5,10 @@ import random
 import sentencepiece
 import torch
 
-from . import noise
-from .corpus import TRAINING_SOURCES, load_lines
+from .corpus import load_lines
+from .noise import KINDS, spoil
+from .noise import kinds as noise_kinds
+from .pair import Pair
 
 POOL = 20_000
 MAXIMUM_PIECES = 120
@@ -36,8 +38,12 @@ class Stream:
         self.seed = seed
         self.sampling = sampling
         self.noise = noise
-        self.weights = {name: weight for name, (_, weight) in TRAINING_SOURCES.items()}
-        self.weights.update(weights or {})
+        pair = Pair.of(run)
+        languages = (pair.target, pair.source) if reverse else (pair.source, pair.target)
+        self.noise_kinds = noise_kinds(*languages)
+        if noise and len(self.noise_kinds) < len(KINDS):
+            print("noise: without umlauts and ß, which are German", flush=True)
+        self.weights = {**pair.weights, **(weights or {})}
         self.sources = {
             name: load_lines(run, name) for name, weight in self.weights.items() if weight > 0
         }
@@ -45,7 +51,7 @@ class Stream:
         self.position = (0, 0, 0)
 
     def target_counts(self):
-        """How often each piece occurs in a sample of the English side."""
+        """How often each piece occurs in a sample of the target side."""
         counts = torch.zeros(self.vocabulary.pad, dtype=torch.long)
         sample = self._epoch(0)[:POOL]
         targets = (self._pair(line)[1] for line in sample)
@@ -74,7 +80,7 @@ class Stream:
         encoded = []
         for source, target in map(self._pair, lines):
             if self.noise and order.random() < self.noise:
-                source, target = noise.spoil(source, target, order)
+                source, target = spoil(source, target, order, self.noise_kinds)
             # Half of the sentences keep their best segmentation, the one used when translating.
             sampling = self.sampling if self.sampling and order.random() < 0.5 else 0.0
             source = self.vocabulary.encode(source, sampling)

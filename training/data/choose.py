@@ -18,6 +18,7 @@ from pathlib import Path
 
 from .corpus import keep, load_pairs
 from .lexicon import SOURCES
+from .pair import Pair
 
 RARE, UNKNOWN = 30, 3
 BONUS = 0.5  # in log-probability a piece
@@ -38,7 +39,12 @@ def repeats(sentence):
 
 def plausible(german, english):
     short, long = sorted((len(german), len(english)))
-    return keep(german, english) and long < 3 * short + 20 and not repeats(german) and not repeats(english)
+    return (
+        keep(german, english)
+        and long < 3 * short + 20
+        and not repeats(german)
+        and not repeats(english)
+    )
 
 
 def stem(word):
@@ -101,6 +107,8 @@ def main():
     parser.add_argument("output", type=Path)
     parser.add_argument("--reverse", action="store_true", help="FILE is English")
     options = parser.parse_args()
+    if Pair.of(options.run).skips("choose"):
+        return
     side = 1 if options.reverse else 0
     entries = load_pairs(options.run, "lex-wiktionary")
     if options.reverse:
@@ -123,7 +131,9 @@ def main():
             if plausible(*pair):
                 kept.append("\t".join(" ".join(part.split()) for part in pair) + "\n")
     options.output.write_text("".join(kept), encoding="utf-8")
-    print(f"{options.output}: kept {len(kept)} of {len(lines)}; {changed} are not the model's first")
+    print(
+        f"{options.output}: kept {len(kept)} of {len(lines)}; {changed} are not the model's first"
+    )
 
 
 if __name__ == "__main__":

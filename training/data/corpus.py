@@ -1,84 +1,24 @@
 """Reads the parallel corpora, cleans them and writes one tab-separated file per source.
 
-python -m training corpus CORPORA_DIRECTORY RUN_DIRECTORY
+    python -m training corpus CORPORA RUN
+    python -m training corpus CORPORA RUN --from cs --to en
+
+CORPORA holds NAME.SOURCE.gz and NAME.TARGET.gz, a sentence a line. Of German to English `de-en.toml` says which they are
+and how often each is drawn. Of any other pair NAME-dev are development sets, NAME-test test sets, NAME-mono single
+sentences, and all others are trained on, each pair once per epoch; `--sources TABLE.toml` says otherwise. In a source
+NAME-marked every pair has something to be copied. A set with two references may be a directory of its own: NAME/NAME.SOURCE,
+NAME/NAME.TARGET1 and NAME/NAME.TARGET2, not compressed.
 """
 
+import argparse
 import gzip
 import html
 import re
-import sys
+import tomllib
 from pathlib import Path
 
-# source: (tokenised?, how often each pair is drawn per epoch)
-# Captions and everyday language are what the built-in models are for, so they are drawn most. Interface
-# strings and technical handbooks are two thirds of the words; unweighted they would be most of every epoch.
-TRAINING_SOURCES = {
-    # captions
-    "multi30k-train": (False, 2.0),
-    # what people say and write every day
-    "tatoeba-manythings": (False, 1.0),
-    "tatoeba-testrest": (False, 2.0),
-    "shortphrases-excluded": (False, 2.0),
-    "bcontrast-chat": (False, 0.7),
-    "cocoa-mt": (False, 1.5),
-    "ding-sentences": (False, 2.0),
-    "everyday-apps": (False, 0.8),
-    "games-narrative": (False, 0.7),
-    "gnome-recipes": (False, 3.0),
-    "everyday-vocab": (False, 2.0),
-    # news and encyclopedia
-    "newstest2008-2018": (False, 1.5),
-    "mlqe-pe": (True, 0.7),
-    "ud-pud": (False, 1.5),
-    "mt-geneval": (False, 0.7),
-    "opennmt-wmt10k": (True, 0.7),
-    "europarl-ibm1": (True, 0.5),
-    # dictionaries: words the sentences lack
-    "lex-wiktionary": (False, 0.3),
-    "ding-words": (False, 0.3),
-    "ding-phrases": (False, 0.6),
-    "cldr-names": (False, 0.5),
-    # interfaces
-    "web-ui": (False, 0.4),
-    "desktop-ui": (False, 0.12),
-    "tech-ui": (False, 0.05),
-    # lessons in copying: every pair holds a placeholder, tag, option, path or address
-    "everyday-apps-marked": (False, 0.7),
-    "games-narrative-marked": (False, 0.4),
-    "web-ui-marked": (False, 0.4),
-    "desktop-ui-marked": (False, 0.1),
-    "tech-ui-marked": (False, 0.05),
-    "gnome-apps-help-marked": (False, 0.3),
-    "kde-docs-marked": (False, 0.3),
-    "libreoffice-help-marked": (False, 0.3),
-    "manpages-de-marked": (False, 0.03),
-    # handbooks and help
-    "appstream": (False, 1.0),
-    "gnome-help": (False, 0.3),
-    "gnome-apps-help": (False, 0.25),
-    "kde-docs": (False, 0.2),
-    "libreoffice-help": (False, 0.15),
-    "gimp-help": (False, 0.3),
-    "tutorials-hints": (False, 0.5),
-    "more-docs": (False, 0.2),
-    "debian-handbook": (False, 0.2),
-    "debian-docs": (False, 0.15),
-    "debconf": (False, 0.15),
-    "debian-descriptions": (False, 0.15),
-    "tldr-pages": (False, 0.3),
-    "manpages-de": (False, 0.04),
-}
-DEVELOPMENT_SETS = ["multi30k-val", "tatoeba-dev", "flores-dev", "everyday-dev"]
-TEST_SETS = [
-    "multi30k-test2016",
-    "multi30k-test2017flickr",
-    "multi30k-test2017mscoco",
-    "newstest2019",
-    "newstest2020",
-    "iwslt17",
-]
-TWO_REFERENCES = "everyday-dev"  # a directory of its own in CORPORA, not compressed
-CAPTIONS = "multi30k-captions-mono"  # not pairs: text for back-translation and for a teacher
+from .pair import GERMAN_ENGLISH, Pair
+
 MAXIMUM_WORDS = 90
 
 OPENING = set("([{„‚«¿¡")
@@ -129,21 +69,21 @@ def clean(line, language, tokenised, marked=False):
     return detokenise(line, language) if tokenised else line
 
 
-def keep(german, english, marked=False):
+def keep(source, target, marked=False):
     """Drops pairs that cannot be translations of each other; `marked` ones may have many signs."""
-    if not german or not english:
+    if not source or not target:
         return False
-    german_words, english_words = len(german.split()), len(english.split())
-    if max(german_words, english_words) > MAXIMUM_WORDS:
+    source_words, target_words = len(source.split()), len(target.split())
+    if max(source_words, target_words) > MAXIMUM_WORDS:
         return False
-    if max(german_words, english_words) > 4:
-        if not 0.4 <= german_words / english_words <= 2.5:
+    if max(source_words, target_words) > 4:
+        if not 0.4 <= source_words / target_words <= 2.5:
             return False
-        if german == english:
+        if source == target:
             return False
     # Lines that are mostly digits, markup or code are not sentences.
-    letters = sum(character.isalpha() or character == " " for character in german)
-    return letters >= (0.4 if marked else 0.7) * len(german)
+    letters = sum(character.isalpha() or character == " " for character in source)
+    return letters >= (0.4 if marked else 0.7) * len(source)
 
 
 def normalised(sentence):
@@ -156,71 +96,84 @@ def read_lines(path):
         return [line.rstrip("\r\n") for line in stream]
 
 
-def read_pairs(corpora, name):
-    german = read_lines(corpora / f"{name}.de.gz")
-    english = read_lines(corpora / f"{name}.en.gz")
-    assert len(german) == len(english), name
-    return list(zip(german, english))
+def read_pairs(corpora, name, pair):
+    sides = [
+        read_lines(corpora / f"{name}.{language}.gz") for language in (pair.source, pair.target)
+    ]
+    assert len(sides[0]) == len(sides[1]), name
+    return list(zip(*sides))
 
 
-def write_held_out_sets(corpora, data):
-    """Copies development and test sets to `data`: NAME.de, NAME.en, and NAME.en2 of a second reference."""
-    for name in DEVELOPMENT_SETS + TEST_SETS:
-        if name == TWO_REFERENCES:
+def write_held_out_sets(corpora, data, pair):
+    """Copies development and test sets to `data`: NAME.SOURCE, NAME.TARGET, and NAME.TARGET2 of a second reference."""
+    for name in pair.held_out:
+        own = corpora / name
+        if own.is_dir():
+            for language in (pair.source, pair.target, pair.target + "2"):
+                # The first reference may have a number.
+                for ending in (language, language + "1"):
+                    if (own / f"{name}.{ending}").exists():
+                        text = (own / f"{name}.{ending}").read_text(encoding="utf-8")
+                        (data / f"{name}.{language}").write_text(text, encoding="utf-8")
             continue
-        for index, language in enumerate(("de", "en")):
-            text = "".join(pair[index] + "\n" for pair in read_pairs(corpora, name))
+        sides = zip(*read_pairs(corpora, name, pair))
+        for language, sentences in zip((pair.source, pair.target), sides):
+            text = "".join(sentence + "\n" for sentence in sentences)
             (data / f"{name}.{language}").write_text(text, encoding="utf-8")
-    for ending, ours in (("de", "de"), ("en1", "en"), ("en2", "en2")):
-        text = (corpora / TWO_REFERENCES / f"{TWO_REFERENCES}.{ending}").read_text(encoding="utf-8")
-        (data / f"{TWO_REFERENCES}.{ours}").write_text(text, encoding="utf-8")
 
 
 def held_out_sentences(run):
     """The development and test sets in both languages, normalised."""
     texts = []
-    for name in DEVELOPMENT_SETS + TEST_SETS:
-        german, *references = load_references(run, name)
-        texts += [german, *references]
+    for name in Pair.of(run).held_out:
+        source, *references = load_references(run, name)
+        texts += [source, *references]
     return {normalised(sentence) for text in texts for sentence in text}
 
 
-def clean_pairs(pairs, tokenised, marked, held_out, seen):
+def clean_pairs(pairs, languages, tokenised, marked, held_out, seen):
     """The pairs that may be trained on; `seen` gets them all and keeps later ones from coming twice."""
-    for german, english in pairs:
-        german = clean(german, "de", tokenised, marked)
-        english = clean(english, "en", tokenised, marked)
-        if "\t" in german + english or not keep(german, english, marked):
+    for sides in pairs:
+        source, target = (
+            clean(side, language, tokenised, marked) for side, language in zip(sides, languages)
+        )
+        if "\t" in source + target or not keep(source, target, marked):
             continue
-        if normalised(german) in held_out or normalised(english) in held_out:
+        if normalised(source) in held_out or normalised(target) in held_out:
             continue
-        if (german, english) not in seen:
-            seen.add((german, english))
-            yield german, english
+        if (source, target) not in seen:
+            seen.add((source, target))
+            yield source, target
 
 
-def prepare(corpora, run):
+def prepare(corpora, run, pair):
     data = run / "data"
     data.mkdir(parents=True, exist_ok=True)
-    write_held_out_sets(corpora, data)
+    pair.save(run)
+    if not pair.development:
+        print("no development set: training will say its loss only")
+    write_held_out_sets(corpora, data, pair)
     held_out = held_out_sentences(run)
-    for language in ("de", "en"):
-        lines = dict.fromkeys(read_lines(corpora / f"{CAPTIONS}.{language}.gz"))
-        text = "".join(line + "\n" for line in lines if normalised(line) not in held_out)
-        (data / f"{CAPTIONS}.{language}").write_text(text, encoding="utf-8")
+    languages = (pair.source, pair.target)
+    for name in pair.monolingual:
+        for language in languages:
+            lines = dict.fromkeys(read_lines(corpora / f"{name}.{language}.gz"))
+            text = "".join(line + "\n" for line in lines if normalised(line) not in held_out)
+            (data / f"{name}.{language}").write_text(text, encoding="utf-8")
     seen = set()
-    for name, (tokenised, _) in TRAINING_SOURCES.items():
-        pairs = read_pairs(corpora, name)
-        kept = list(clean_pairs(pairs, tokenised, name.endswith("-marked"), held_out, seen))
-        if name == "lex-wiktionary":
-            kept = [pair for pair in kept if pair[0] != pair[1]]
-        text = "".join(f"{german}\t{english}\n" for german, english in kept)
+    for name, source in pair.training.items():
+        pairs = read_pairs(corpora, name, pair)
+        marked = name.endswith("-marked")
+        kept = list(clean_pairs(pairs, languages, source.tokenised, marked, held_out, seen))
+        if source.unequal:
+            kept = [sides for sides in kept if sides[0] != sides[1]]
+        text = "".join("\t".join(sides) + "\n" for sides in kept)
         (data / f"{name}.tsv").write_text(text, encoding="utf-8")
         print(f"{name}: kept {len(kept)} of {len(pairs)} pairs", flush=True)
 
 
 def load_lines(run, name):
-    """The pairs of a source as lines `German TAB English`: half the memory of pairs."""
+    """The pairs of a source as lines `source TAB target`: half the memory of pairs."""
     return (run / "data" / f"{name}.tsv").read_text(encoding="utf-8").split("\n")[:-1]
 
 
@@ -230,7 +183,9 @@ def load_pairs(run, name):
 
 def load_references(run, name):
     """A development or test set: its sentences, then one list for each reference there is."""
-    paths = [run / "data" / f"{name}.{ending}" for ending in ("de", "en", "en2")]
+    pair = Pair.of(run)
+    endings = (pair.source, pair.target, pair.target + "2")
+    paths = [run / "data" / f"{name}.{ending}" for ending in endings]
     return [path.read_text(encoding="utf-8").split("\n")[:-1] for path in paths if path.exists()]
 
 
@@ -239,5 +194,30 @@ def load_set(run, name):
     return tuple(load_references(run, name)[:2])
 
 
+def described(options):
+    """The pair that the options ask for."""
+    languages = options.source, options.target
+    table = options.sources
+    if table is None and sorted(languages) == ["de", "en"]:
+        table = GERMAN_ENGLISH
+    if table is None:
+        return Pair.found_in(options.corpora, *languages)
+    keys = tomllib.loads(table.read_text(encoding="utf-8"))
+    return Pair.of_table({**keys, "source": languages[0], "target": languages[1]})
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("corpora", type=Path, help="directory with the parallel text")
+    parser.add_argument("run", type=Path, help="directory to prepare; checkpoints go there too")
+    parser.add_argument("--from", dest="source", default="de", help="source language")
+    parser.add_argument("--to", dest="target", default="en", help="target language")
+    parser.add_argument("--sources", type=Path, help="TOML like de-en.toml: which texts, how often")
+    options = parser.parse_args()
+    prepare(options.corpora, options.run, described(options))
+
+
 if __name__ == "__main__":
-    prepare(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()

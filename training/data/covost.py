@@ -3,12 +3,12 @@
     python -m training covost LIST.tsv... RUN_DIRECTORY
 
 The lists `covost_v2.de_en.*.tsv` have the columns `sentence` and `translation` (CC0; Wang, Wu and Pino,
-2020; HISTORY.md names where ours come from). Written to RUN_DIRECTORY/data/covost.tsv without any
+2020; HISTORY.md names where ours come from; of another pair, its own lists). Written to RUN_DIRECTORY/data/covost.tsv without any
 sentence of the development and test sets.
 """
 
+import argparse
 import csv
-import sys
 from pathlib import Path
 
 from .corpus import held_out_sentences, keep, normalised
@@ -31,6 +31,15 @@ def prepare(lists, run):
     print(f"covost: kept {len(kept)} of {total} pairs")
 
 
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("lists", type=Path, nargs="+", help="covost_v2.*.tsv")
+    parser.add_argument("run", type=Path, help="directory with the prepared data")
+    options = parser.parse_args()
+    prepare(options.lists, options.run)
+
+
 if __name__ == "__main__":
-    *lists, run = map(Path, sys.argv[1:])
-    prepare(lists, run)
+    main()

@@ -9,20 +9,24 @@ Writes to RUN_DIRECTORY/data, the same lines every time:
     copies.tsv     pairs of the corpora and sentences of our own with something to be copied
 
 The sentences of our own stand in `lessons.tsv`: the kind of what is put in, German and English with X for it.
-No line is one of the development and test sets.
+No line is one of the development and test sets. Of other pairs than German-English the corpora's pairs alone get numbers,
+whole ones without signs between the digits, and something to be copied.
 """
 
+import argparse
 import random
 import re
-import sys
 from collections import defaultdict
+from itertools import islice
 from pathlib import Path
 
 from .corpus import held_out_sentences, load_pairs, normalised
+from .pair import Pair
 
 LESSONS = Path(__file__).with_name("lessons.tsv")
 SEED = 19
 NUMBERS, EXCHANGED, COPIES = 40_000, 40_000, 40_000
+TRIES = 20  # for each line: small corpora do not have so many
 EVERYDAY = [
     "tatoeba-manythings",
     "newstest2008-2018",
@@ -194,6 +198,11 @@ def year(order):
     return (str(order.randrange(1400, 2060)),) * 2
 
 
+def plain(order):
+    """A whole number that is written alike in both languages."""
+    return (str(order.randrange(2, 1000)),) * 2
+
+
 NUMBER_KINDS = [
     count,
     integer,
@@ -231,20 +240,20 @@ def numbers(order):
 NUMBER = re.compile(r"(?<![\w.,:/-])\d+(?![\w.,:/-]*\d|\w|\.\s|-)")
 
 
-def exchanged(pairs, order):
+def exchanged(pairs, order, kinds=(count, count, decimal)):
     """Pairs that hold one whole number, the same on both sides, get another one."""
     useful = []
-    for german, english in pairs:
-        found = NUMBER.findall(german), NUMBER.findall(english)
-        digits = sum(map(str.isdigit, german)), sum(map(str.isdigit, english))
+    for source, target in pairs:
+        found = NUMBER.findall(source), NUMBER.findall(target)
+        digits = sum(map(str.isdigit, source)), sum(map(str.isdigit, target))
         if found[0] == found[1] and len(found[0]) == 1 and digits == (len(found[0][0]),) * 2:
             if int(found[0][0]) > 2:
-                useful.append((german, english))
-    while True:
-        german, english = order.choice(useful)
-        is_year = re.search(r"(?<!\d)(1[4-9]|20)\d\d(?!\d)", german)
-        new = year(order) if is_year else order.choice([count, count, decimal])(order)
-        yield NUMBER.sub(new[0], german), NUMBER.sub(new[1], english)
+                useful.append((source, target))
+    while useful:
+        source, target = order.choice(useful)
+        is_year = re.search(r"(?<!\d)(1[4-9]|20)\d\d(?!\d)", source)
+        new = year(order) if is_year else order.choice(kinds)(order)
+        yield NUMBER.sub(new[0], source), NUMBER.sub(new[1], target)
 
 
 def copy(order):
@@ -308,28 +317,27 @@ def copy(order):
     )
 
 
-def copies(pairs, order):
+def copies(pairs, order, sentences):
     """Sentences of our own with something to copy, and sentences of the corpora with it before or behind."""
     short = [pair for pair in pairs if 3 <= len(pair[0].split()) <= 14]
-    sentences = lessons()
-    while True:
+    while short:
         kind, what = copy(order)
-        if order.random() < 0.6:
+        if order.random() < 0.6 and sentences:
             german, english = order.choice(sentences[kind])
             yield german.replace("X", what), english.replace("X", what)
             continue
-        german, english = order.choice(short)
+        source, target = order.choice(short)
         form = order.choice(
             ["{0} {1}", "{0} ({1})", "{1}: {0}", "{1} {0}", "{0}: {1}", "{1} – {0}"]
         )
-        yield form.format(german, what), form.format(english, what)
+        yield form.format(source, what), form.format(target, what)
 
 
 def write(run, name, pairs, number, held_out):
     lines = {}
-    for german, english in pairs:
-        if not held_out & {normalised(german), normalised(english)}:
-            lines[f"{german}\t{english}\n"] = None
+    for sides in islice(pairs, TRIES * number):
+        if not held_out & set(map(normalised, sides)):
+            lines["\t".join(sides) + "\n"] = None
         if len(lines) == number:
             break
     (run / "data" / f"{name}.tsv").write_text("".join(lines), encoding="utf-8")
@@ -337,12 +345,28 @@ def write(run, name, pairs, number, held_out):
 
 
 def prepare(run):
+    pair = Pair.of(run)
     held_out = held_out_sentences(run)
-    pairs = [pair for name in EVERYDAY for pair in load_pairs(run, name)]
-    write(run, "numbers", numbers(random.Random(SEED)), NUMBERS, held_out)
-    write(run, "exchanged", exchanged(pairs, random.Random(SEED)), EXCHANGED, held_out)
-    write(run, "copies", copies(pairs, random.Random(SEED)), COPIES, held_out)
+    pairs = [sides for name in pair.among(EVERYDAY) for sides in load_pairs(run, name)]
+    sentences, kinds = {}, (plain,)
+    if not pair.skips("numbers, and sentences of our own"):
+        sentences, kinds = lessons(), (count, count, decimal)
+        write(run, "numbers", numbers(random.Random(SEED)), NUMBERS, held_out)
+    # A small corpus is not to be drowned in them.
+    most = len(pairs)
+    new = exchanged(pairs, random.Random(SEED), kinds)
+    write(run, "exchanged", new, min(EXCHANGED, most), held_out)
+    new = copies(pairs, random.Random(SEED), sentences)
+    write(run, "copies", new, min(COPIES, most), held_out)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path, help="directory with the prepared data")
+    prepare(parser.parse_args().run)
 
 
 if __name__ == "__main__":
-    prepare(Path(sys.argv[1]))
+    main()

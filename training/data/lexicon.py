@@ -11,13 +11,14 @@ rare in German and known in English. The sentences need not make sense. (Fadaee,
 a dictionary.)
 """
 
+import argparse
 import random
 import re
-import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 
 from .corpus import held_out_sentences, load_pairs, normalised
+from .pair import Pair
 
 SOURCES = [
     "tatoeba-manythings",
@@ -178,5 +179,15 @@ def prepare(run):
     print(f"lexicon-sentences: {len(lines)} sentences with {len(used)} rare words")
 
 
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path, help="directory with the prepared data")
+    run = parser.parse_args().run
+    if not Pair.of(run).skips("lexicon"):
+        prepare(run)
+
+
 if __name__ == "__main__":
-    prepare(Path(sys.argv[1]))
+    main()

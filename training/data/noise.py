@@ -3,6 +3,7 @@
 Capitals, no capitals, umlauts as `ae` or without their dots, no commas, soft hyphens, slips of the finger, an
 emoji, a bullet, quotation marks around. The translation follows where people expect it: of a line in capitals it
 is in capitals, and marks are in it where they were. All chance comes from the `random.Random` that is given.
+`kinds` has what fits a language pair: umlauts and `ß` are German, and quotation marks those of German and English.
 """
 
 import re
@@ -32,81 +33,87 @@ SOFT_HYPHEN = "\u00ad"
 LONG_WORD = re.compile(r"[^\W\d_]{7,}")
 
 
-def capitals(german, english, _):
-    return german.replace("ß", "ss").upper(), english.upper()
+def capitals(source, target, _):
+    return source.replace("ß", "ss").upper(), target.upper()
 
 
-def lower_case(german, english, _):
-    return german.lower(), english
+def lower_case(source, target, _):
+    return source.lower(), target
 
 
-def as_capitals_are_read(german, english, _):
+def as_capitals_are_read(source, target, _):
     """The program reads a line in capitals in small letters; its `ß` was `SS`."""
-    return german.lower().replace("ß", "ss"), english
+    return source.lower().replace("ß", "ss"), target
 
 
-def umlauts_as_two_letters(german, english, _):
-    return german.translate(UMLAUTS), english
+def umlauts_as_two_letters(source, target, _):
+    return source.translate(UMLAUTS), target
 
 
-def umlauts_without_dots(german, english, _):
-    return german.translate(NO_DOTS), english
+def umlauts_without_dots(source, target, _):
+    return source.translate(NO_DOTS), target
 
 
-def sharp_s_as_two_letters(german, english, _):
-    return german.replace("ß", "ss"), english
+def sharp_s_as_two_letters(source, target, _):
+    return source.replace("ß", "ss"), target
 
 
-def no_commas(german, english, _):
-    return re.sub(r",(?=\s)", "", german), english
+def no_commas(source, target, _):
+    return re.sub(r",(?=\s)", "", source), target
 
 
-def no_full_stop(german, english, _):
+def no_full_stop(source, target, _):
     """Neither side has one; questions keep their sign in English."""
-    if german.endswith("?"):
-        return german[:-1], english
-    return re.sub(r"[.!]$", "", german), re.sub(r"[.!]$", "", english)
+    if source.endswith("?"):
+        return source[:-1], target
+    return re.sub(r"[.!]$", "", source), re.sub(r"[.!]$", "", target)
 
 
-def in_a_hurry(german, english, order):
+def in_a_hurry(source, target, order):
     """As people type in a chat: no capitals, no commas, no full stop."""
-    german, english = no_full_stop(*no_commas(german, english, order), order)
-    return german.lower(), english
+    source, target = no_full_stop(*no_commas(source, target, order), order)
+    return source.lower(), target
 
 
-def soft_hyphens(german, english, order):
+def soft_hyphens(source, target, order):
     def cut(word):
         place = order.randrange(3, len(word[0]) - 2)
         return word[0][:place] + SOFT_HYPHEN + word[0][place:]
 
-    return LONG_WORD.sub(cut, german), english
+    return LONG_WORD.sub(cut, source), target
 
 
-def slip(german, english, order):
+def slip(source, target, order):
     """In one long word two letters change places, or one is missing or twice."""
-    words = list(LONG_WORD.finditer(german))
+    words = list(LONG_WORD.finditer(source))
     if not words:
-        return german, english
+        return source, target
     word = order.choice(words)
     place = word.start() + order.randrange(1, len(word[0]) - 2)
-    before, pair, after = german[:place], german[place : place + 2], german[place + 2 :]
+    before, pair, after = source[:place], source[place : place + 2], source[place + 2 :]
     spoilt = order.choice([pair[::-1], pair[0], pair[0] + pair])
-    return before + spoilt + after, english
+    return before + spoilt + after, target
 
 
-def with_emoji(german, english, order):
+def with_emoji(source, target, order):
     emoji = order.choice(EMOJI) * order.choice([1, 1, 1, 2, 3])
-    return f"{german} {emoji}", f"{english} {emoji}"
+    return f"{source} {emoji}", f"{target} {emoji}"
 
 
-def with_start(german, english, order):
+def with_start(source, target, order):
     start = order.choice(STARTS)
-    return start + german, start + english
+    return start + source, start + target
 
 
-def between_marks(german, english, order):
-    left, right, english_left, english_right = order.choice(PAIRS)
-    return left + german + right, english_left + english + english_right
+def between_marks(source, target, order):
+    left, right, target_left, target_right = order.choice(PAIRS)
+    return left + source + right, target_left + target + target_right
+
+
+def between_equal_marks(source, target, order):
+    """Marks that all languages share."""
+    left, right = order.choice([marks[:2] for marks in PAIRS if marks[:2] == marks[2:]])
+    return left + source + right, left + target + right
 
 
 KINDS = {
@@ -128,8 +135,22 @@ KINDS = {
 }
 
 
-def spoil(german, english, order):
+OF_GERMAN = (umlauts_as_two_letters, umlauts_without_dots, sharp_s_as_two_letters)
+
+
+def kinds(source, target):
+    """The kinds that fit two languages, each with how often it comes."""
+    if (source, target) == ("de", "en"):
+        return KINDS
+    found = {
+        kind: share for kind, share in KINDS.items() if source == "de" or kind not in OF_GERMAN
+    }
+    found[between_equal_marks] = found.pop(between_marks)
+    return found
+
+
+def spoil(source, target, order, kinds=KINDS):
     """The pair with one kind of noise, sometimes two, or as it was where that kind finds nothing to do."""
-    for kind in order.choices(list(KINDS), KINDS.values(), k=1 + (order.random() < 0.2)):
-        german, english = kind(german, english, order)
-    return german, english
+    for kind in order.choices(list(kinds), kinds.values(), k=1 + (order.random() < 0.2)):
+        source, target = kind(source, target, order)
+    return source, target

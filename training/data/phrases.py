@@ -7,10 +7,11 @@ dictionary entries or word-by-word reading get wrong: `Frohe Weihnachten!`, `Was
 RUN_DIRECTORY/data/phrases.tsv without any sentence of the development and test sets.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 from .corpus import held_out_sentences, normalised
+from .pair import Pair
 
 PHRASES = Path(__file__).with_suffix(".tsv")
 SHORT = 4
@@ -41,5 +42,15 @@ def prepare(run):
     print(f"phrases: {len(kept)} pairs from {len(phrases())} lines")
 
 
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path, help="directory with the prepared data")
+    run = parser.parse_args().run
+    if not Pair.of(run).skips("phrases"):
+        prepare(run)
+
+
 if __name__ == "__main__":
-    prepare(Path(sys.argv[1]))
+    main()

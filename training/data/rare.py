@@ -8,13 +8,14 @@ whose rarest German word occurs in at most 50 sentences that people wrote. Words
 holds do not count: a model that translates back makes words up.
 """
 
-import sys
+import argparse
 from collections import Counter
 from pathlib import Path
 
 from .choose import words
 from .corpus import load_pairs
 from .lexicon import SOURCES
+from .pair import Pair
 
 GERMAN_TEXT = "tatoeba-mono.de"
 RARE = 50
@@ -41,5 +42,16 @@ def prepare(run, sources):
         print(f"{name}-rare: {len(rare)} of {len(pairs)} pairs")
 
 
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path, help="directory with the prepared data")
+    parser.add_argument("sources", nargs="+", help="training sources")
+    options = parser.parse_args()
+    if not Pair.of(options.run).skips("rare"):
+        prepare(options.run, options.sources)
+
+
 if __name__ == "__main__":
-    prepare(Path(sys.argv[1]), sys.argv[2:])
+    main()

@@ -14,7 +14,8 @@ import unicodedata
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from .corpus import TRAINING_SOURCES, load_lines
+from .corpus import load_lines
+from .pair import Pair
 
 # Made-up sentences say nothing of how words are written.
 MADE_UP = {"copies", "numbers", "exchanged", "lexicon-sentences"}
@@ -59,11 +60,17 @@ def is_careless(typed, word):
 def count(run):
     """How often each German spelling stands within a sentence, and each English word, every source with its weight."""
     german, english = Counter(), Counter()
+    weights = Pair.of(run).weights
     for path in sorted((run / "data").glob("*.tsv")):
         name = path.stem
-        if name in MADE_UP | LEFT_OUT or name.startswith("teacher-") or "-back" in name or name.endswith("-marked"):
+        if (
+            name in MADE_UP | LEFT_OUT
+            or name.startswith("teacher-")
+            or "-back" in name
+            or name.endswith("-marked")
+        ):
             continue
-        weight = TRAINING_SOURCES.get(name, (False, 1.0))[1]
+        weight = weights.get(name, 1.0)
         pattern = WORD if name in DICTIONARIES else WITHIN
         own = Counter(), Counter()
         for line in load_lines(run, name):
@@ -134,6 +141,8 @@ def main():
     parser.add_argument("list", type=Path, help="file to write")
     parser.add_argument("--largest", type=int, default=LARGEST, help="so many bytes at most")
     options = parser.parse_args()
+    if Pair.of(options.run).skips("spellings", target=None):
+        return
     words = choose(usual(*count(options.run)), options.largest)
     options.list.write_text("".join(f"{word}\n" for word, _ in words), encoding="utf-8")
     rarest = min(words, key=lambda entry: entry[1])

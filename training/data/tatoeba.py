@@ -19,12 +19,13 @@ what the other sources have:
     tatoeba-mono.en     English sentences alone, for back-translation
 """
 
+import argparse
 import json
-import sys
 from collections import defaultdict
 from pathlib import Path
 
 from .corpus import held_out_sentences, keep, load_pairs, normalised
+from .pair import Pair
 
 KNOWN = ["tatoeba-manythings", "tatoeba-testrest", "shortphrases-excluded", "bcontrast-chat"]
 
@@ -139,5 +140,17 @@ def prepare(testsets, others, run):
         print(f"tatoeba-mono.{language}: kept {len(lines)} of {len(sentences)}", flush=True)
 
 
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("testsets", type=Path, help="Tatoeba's directory of OPUS-MT-testsets")
+    parser.add_argument("pairs", type=Path, help="directory with other extracts of Tatoeba")
+    parser.add_argument("run", type=Path, help="directory with the prepared data")
+    options = parser.parse_args()
+    if not Pair.of(options.run).skips("tatoeba"):
+        prepare(options.testsets, options.pairs, options.run)
+
+
 if __name__ == "__main__":
-    prepare(*map(Path, sys.argv[1:]))
+    main()

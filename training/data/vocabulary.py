@@ -11,7 +11,8 @@ from pathlib import Path
 
 import sentencepiece
 
-from .corpus import TRAINING_SOURCES, load_pairs
+from .corpus import load_pairs
+from .pair import Pair
 
 PIECES = 5999  # with <pad> the vocabulary has 6,000 entries
 # Of each source as much as its training weight says, but of these: everyday words before those of interfaces.
@@ -73,8 +74,8 @@ def sample(run, weights, order):
 
 def train(run, directory, pieces):
     directory.mkdir(parents=True, exist_ok=True)
-    weights = {name: weight for name, (_, weight) in TRAINING_SOURCES.items()}
-    sentences = sample(run, weights, random.Random(1))
+    pair = Pair.of(run)
+    sentences = sample(run, pair.weights, random.Random(1))
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(sentences),
         model_prefix=str(directory / "shared"),
@@ -102,10 +103,12 @@ def train(run, directory, pieces):
     (directory / "vocab.json").write_text(
         json.dumps(ids, ensure_ascii=False, indent=0) + "\n", encoding="utf-8"
     )
-    (directory / "tokenizer_config.json").write_text(
-        json.dumps({"source_lang": "de", "target_lang": "en", "tokenizer_class": "MarianTokenizer"})
-        + "\n"
-    )
+    config = {
+        "source_lang": pair.source,
+        "target_lang": pair.target,
+        "tokenizer_class": "MarianTokenizer",
+    }
+    (directory / "tokenizer_config.json").write_text(json.dumps(config) + "\n")
 
 
 def main():

@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 
 from training.data.batches import Stream
-from training.data.corpus import TRAINING_SOURCES
+from training.data.pair import Pair
 from training.data.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parent.parent.parent
-NO_OTHERS = dict.fromkeys(TRAINING_SOURCES, 0)
+NO_OTHERS = dict.fromkeys(Pair.german_english().training, 0)
 
 
 class StreamTest(unittest.TestCase):

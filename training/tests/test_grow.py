@@ -4,9 +4,9 @@ import unittest
 
 import torch
 
+from training.models.transformer import Transformer
 from training.tools.grow import grow
 from training.tools.meet import meet
-from training.models.transformer import Transformer
 
 PAD = 49
 

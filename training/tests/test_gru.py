@@ -71,7 +71,9 @@ class EqualsPlainModules(unittest.TestCase):
             self.assertEqual(alone[0], together[row])
 
     def test_beam_of_one_is_greedy(self):
-        self.assertEqual(beam(self.model, self.source, 12, 1, 1.0), greedy(self.model, self.source, 12))
+        self.assertEqual(
+            beam(self.model, self.source, 12, 1, 1.0), greedy(self.model, self.source, 12)
+        )
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from training.models import tiles
 from training.data.alignment import attention_loss
+from training.models import tiles
 from training.models.layers import Candidates, smoothed_cross_entropy
 from training.models.transformer import Transformer
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
-from training.tools.transfer import Cutter, exchange, transfer
 from training.data.vocabulary import Vocabulary
+from training.tools.transfer import Cutter, exchange, transfer
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -16,10 +16,11 @@ import sacrebleu
 import torch
 from safetensors.torch import load_file
 
-from ..data.corpus import DEVELOPMENT_SETS, TEST_SETS, load_set
-from ..models.search import translate
-from ..models import build
+from ..data.corpus import load_set
+from ..data.pair import Pair
 from ..data.vocabulary import Vocabulary
+from ..models import build
+from ..models.search import translate
 
 
 def load_directory(directory):
@@ -54,7 +55,7 @@ def main():
     parser.add_argument("run", help="directory with the prepared data")
     parser.add_argument("model", help="model directory")
     parser.add_argument("--translate", help="path of the `translate` program")
-    parser.add_argument("--sets", nargs="*", default=DEVELOPMENT_SETS)
+    parser.add_argument("--sets", nargs="*", help="default: the development sets")
     parser.add_argument("--tests", action="store_true", help="the test sets too, once per release")
     parser.add_argument("--beam", type=int, help="default: what generation_config.json says")
     parser.add_argument("--length-penalty", type=float)
@@ -63,6 +64,8 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(1)
 
+    pair = Pair.of(options.run)
+    sets = pair.development if options.sets is None else options.sets
     generation = json.loads((Path(options.model) / "generation_config.json").read_text())
     beams = options.beam or generation["num_beams"]
     penalty = options.length_penalty
@@ -75,23 +78,25 @@ def main():
     chrf = sacrebleu.CHRF()
     print("| set | sentences | BLEU | chrF | seconds |")
     print("|---|---:|---:|---:|---:|")
-    for name in options.sets + (TEST_SETS if options.tests else []):
-        german, english = load_set(Path(options.run), name)
-        german, english = german[: options.sentences], english[: options.sentences]
+    for name in sets + (pair.test if options.tests else []):
+        source, reference = load_set(Path(options.run), name)
+        source, reference = source[: options.sentences], reference[: options.sentences]
         begun = time.time()
         if options.translate:
-            outputs = with_program(options.translate, options.model, german, options.beam)
+            outputs = with_program(options.translate, options.model, source, options.beam)
         else:
-            outputs = translate(model, vocabulary, german, beams, penalty)
+            outputs = translate(model, vocabulary, source, beams, penalty)
         seconds = time.time() - begun
-        assert len(outputs) == len(german), (len(outputs), len(german))
-        score = bleu.corpus_score(outputs, [english]).score
-        letters = chrf.corpus_score(outputs, [english]).score
-        print(f"| {name} | {len(german)} | {score:.2f} | {letters:.2f} | {seconds:.0f} |", flush=True)
+        assert len(outputs) == len(source), (len(outputs), len(source))
+        score = bleu.corpus_score(outputs, [reference]).score
+        letters = chrf.corpus_score(outputs, [reference]).score
+        print(
+            f"| {name} | {len(source)} | {score:.2f} | {letters:.2f} | {seconds:.0f} |", flush=True
+        )
         if options.save:
             Path(options.save).mkdir(parents=True, exist_ok=True)
             text = "".join(output + "\n" for output in outputs)
-            (Path(options.save) / f"{name}.en").write_text(text, encoding="utf-8")
+            (Path(options.save) / f"{name}.{pair.target}").write_text(text, encoding="utf-8")
     print(f"\nbeam {beams}, length penalty {penalty}; {bleu.get_signature()}")
 
 

@@ -1,6 +1,6 @@
 """Writes a checkpoint as a model directory that `translate` (and, for the Transformer, Hugging Face) loads.
 
-    python -m training export RUN_DIRECTORY/transformer/last.pt models/transformer
+python -m training export RUN_DIRECTORY/transformer/last.pt models/transformer
 """
 
 import argparse
@@ -11,16 +11,17 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from ..models import build
 from ..data.vocabulary import END, UNKNOWN
+from ..models import build
 
 MAXIMUM_LENGTH = 256
+SPELLINGS = "spellings.txt"
 # What the models have seen are single, clean sentences.
 TEXT_DEFAULTS = {
     "split_sentences": True,
     "normalize": True,
     "capitals": True,
-    "spellings": "../../vocab/spellings.txt",
+    "spellings": None,
     "protect": "default",
 }
 
@@ -39,6 +40,28 @@ def load_model(checkpoints, averaged=True):
         for parameter, value in zip(model.parameters(), sums):
             parameter.copy_(value / len(states))
     return states[0]["kind"], model.eval()
+
+
+def languages(checkpoint):
+    """What a checkpoint translates from and to. One that does not say is older than other pairs."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=False)
+    return tuple(state.get("languages", ("de", "en")))
+
+
+def list_of_spellings(source, directory, vocabulary, own):
+    """The list of usual spellings as config.json names it, or None. `translate` refuses a name without a file.
+
+    It lies in the vocabulary's directory, or for German in that of the built-in models.
+    """
+    if own is not None:
+        if (Path(own) / SPELLINGS).exists():
+            return SPELLINGS
+        vocabulary = "../../vocab"
+    name = f"{vocabulary}/{SPELLINGS}"
+    if source == "de" and (Path(directory) / name).exists():
+        return name
+    print(f"no {SPELLINGS}: text that was typed carelessly is translated as it is")
+    return None
 
 
 def transformer_tensors(model):
@@ -90,7 +113,7 @@ def transformer_config(model, vocabulary):
         "decoder_start_token_id": model.pad,
         "torch_dtype": "float16",
         "vocabulary": vocabulary,
-        "text_defaults": TEXT_DEFAULTS,
+        "text_defaults": dict(TEXT_DEFAULTS),
         # The first head of every layer is guided towards alignments; the last layer's knows most.
         "alignment": {"layer": own["decoder_layers"] - 1, "head": 0},
     }
@@ -112,7 +135,7 @@ def gru_config(model, vocabulary):
         "max_length": MAXIMUM_LENGTH,
         "torch_dtype": "float16",
         "vocabulary": vocabulary,
-        "text_defaults": TEXT_DEFAULTS,
+        "text_defaults": dict(TEXT_DEFAULTS),
     }
 
 
@@ -140,7 +163,7 @@ def write_json(path, value):
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
-def export(kind, model, directory, vocabulary, beams, length_penalty):
+def export(kind, model, directory, vocabulary, beams, length_penalty, spellings=None):
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     if kind == "transformer":
@@ -149,11 +172,16 @@ def export(kind, model, directory, vocabulary, beams, length_penalty):
         tensors, config = gru_tensors(model), gru_config(model, vocabulary)
     if vocabulary is None:
         del config["vocabulary"]
-        config["text_defaults"] = {**TEXT_DEFAULTS, "spellings": "spellings.txt"}
+    if spellings is None:
+        del config["text_defaults"]["spellings"]
+    else:
+        config["text_defaults"]["spellings"] = spellings
     halves = {name: tensor.detach().half().contiguous() for name, tensor in tensors.items()}
     save_file(halves, directory / "model.safetensors", metadata={"format": "pt"})
     write_json(directory / "config.json", config)
-    write_json(directory / "generation_config.json", generation_config(model, beams, length_penalty))
+    write_json(
+        directory / "generation_config.json", generation_config(model, beams, length_penalty)
+    )
 
 
 def main():
@@ -170,9 +198,13 @@ def main():
     kind, model = load_model(options.paths[:-1], not options.raw)
     own = options.with_vocabulary
     vocabulary = options.vocabulary if own is None else None
-    export(kind, model, options.paths[-1], vocabulary, options.beams, options.length_penalty)
+    directory = options.paths[-1]
+    Path(directory).mkdir(parents=True, exist_ok=True)
+    source, _ = languages(options.paths[0])
+    spellings = list_of_spellings(source, directory, vocabulary, own)
+    export(kind, model, directory, vocabulary, options.beams, options.length_penalty, spellings)
     for path in sorted(Path(own).iterdir()) if own else []:
-        shutil.copy(path, options.paths[-1])
+        shutil.copy(path, directory)
 
 
 if __name__ == "__main__":

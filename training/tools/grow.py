@@ -17,9 +17,10 @@ from torch.nn import functional as F
 
 from ..data.batches import pad
 from ..data.corpus import load_pairs
-from .export import load_model
-from ..models.transformer import Layer
+from ..data.pair import Pair
 from ..data.vocabulary import Vocabulary
+from ..models.transformer import Layer
+from .export import load_model
 
 
 def widen(layer, units):
@@ -110,7 +111,8 @@ def main():
     torch.manual_seed(1)
     _, model = load_model([options.checkpoint])
     vocabulary = Vocabulary(options.vocabulary)
-    sources = ("multi30k-train", "tatoeba-manythings")
+    # Captions and what people say: sentences like those that the model translates.
+    sources = Pair.of(options.run).among(("multi30k-train", "tatoeba-manythings"))
     sentences = [pair[0] for name in sources for pair in load_pairs(options.run, name)[::100]]
     source = pad([vocabulary.encode(sentence) for sentence in sentences], vocabulary.pad)
     layers = options.encoder_layers or model.config["encoder_layers"]

@@ -8,8 +8,8 @@ sentences: local SGD (Stich, 2019). Stop the runs with SIGTERM, let them meet, a
 place in the data stay each run's own.
 """
 
+import argparse
 import os
-import sys
 from pathlib import Path
 
 import torch
@@ -37,8 +37,8 @@ def meet(states):
         yield {**state, **shared, "optimiser": optimiser}
 
 
-def main(run, names):
-    paths = [Path(run) / name / "last.pt" for name in names]
+def together(run, names):
+    paths = [run / name / "last.pt" for name in names]
     states = [torch.load(path, map_location="cpu", weights_only=False) for path in paths]
     for path, state in zip(paths, meet(states)):
         torch.save(state, path.with_name("new.pt"))
@@ -46,5 +46,15 @@ def main(run, names):
     print(f"{' and '.join(names)} met; step {state['step']}")
 
 
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path, help="directory with the checkpoints")
+    parser.add_argument("names", nargs="+", help="of the runs")
+    options = parser.parse_args()
+    together(options.run, options.names)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    main()

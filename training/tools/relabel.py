@@ -3,7 +3,7 @@
     python -m training relabel CHECKPOINT... --vocabulary vocab --input FILE --output FILE.tsv
 
 Several checkpoints are an ensemble: their probabilities are averaged at every step. The output has
-the two columns of a training source, German first; `--reverse` is for a model that translates
+the two columns of a training source, the pair's source language first; `--reverse` is for a model that translates
 English into German. `--sample` draws from the model instead of taking its best translation, which
 makes back-translations varied. An interrupted run continues where it stopped.
 """
@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 
 from ..data.batches import pad
-from .export import load_model
-from ..models.search import beam, greedy
 from ..data.vocabulary import Vocabulary
+from ..models.search import beam, greedy
+from .export import load_model
 
 
 class Ensemble:
@@ -66,7 +66,7 @@ def main():
     parser.add_argument("--vocabulary", default="vocab")
     parser.add_argument("--input", required=True, help="one sentence a line")
     parser.add_argument("--output", required=True)
-    parser.add_argument("--reverse", action="store_true", help="input is English")
+    parser.add_argument("--reverse", action="store_true", help="input is the target language")
     parser.add_argument("--beam", type=int, default=1)
     parser.add_argument("--sample", type=float, default=0.0, help="temperature, 0 = best")
     parser.add_argument("--tokens", type=int, default=4000, help="source tokens in a batch")
@@ -106,8 +106,8 @@ def main():
                 results[index] = " ".join(vocabulary.decode(ids).split())
         with open(output, "a", encoding="utf-8") as stream:
             for sentence, result in zip(part, results):
-                german, english = (result, sentence) if options.reverse else (sentence, result)
-                stream.write(f"{german}\t{english}\n")
+                source, target = (result, sentence) if options.reverse else (sentence, result)
+                stream.write(f"{source}\t{target}\n")
         print(f"{done + start + len(part)} of {done + len(sentences)}", flush=True)
 
 

@@ -14,13 +14,14 @@ from pathlib import Path
 import sacrebleu
 import torch
 
-from ..models import build, gru_step, products, tiles
 from ..data.alignment import Alignment, attention_loss
 from ..data.batches import Stream, teacher_forcing
-from ..data.corpus import DEVELOPMENT_SETS, load_references
+from ..data.corpus import load_references
+from ..data.pair import Pair
+from ..data.vocabulary import Vocabulary
+from ..models import build, gru_step, products, tiles
 from ..models.layers import Candidates, smoothed_cross_entropy
 from ..models.search import translate
-from ..data.vocabulary import Vocabulary
 
 EMA_EVERY = 4
 
@@ -38,6 +39,7 @@ class Trainer:
     def __init__(self, options):
         self.options = options
         self.run = Path(options.run)
+        self.pair = Pair.of(self.run)
         self.directory = self.run / (options.name or options.kind)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -92,6 +94,12 @@ class Trainer:
         self.adam = tiles.Adam(self.tiles.flat, self.optimiser, self.average)
 
     @property
+    def languages(self):
+        """What the model translates from and to."""
+        languages = (self.pair.source, self.pair.target)
+        return languages[::-1] if self.options.reverse else languages
+
+    @property
     def checkpoint(self):
         return self.directory / "last.pt"
 
@@ -108,6 +116,7 @@ class Trainer:
             "targets_seen": self.targets_seen,
             "seconds": self.seconds,
             "options": vars(self.options),
+            "languages": self.languages,
         }
         # Written beside and renamed, so that a kill in the middle never costs the old one.
         torch.save(state, self.directory / "new.pt")
@@ -222,37 +231,39 @@ class Trainer:
         """Development loss and greedy BLEU of the averaged weights."""
         self.swap_average()
         self.model.eval()
-        for name in DEVELOPMENT_SETS:
+        for name in self.pair.development:
             if self.stopping:
                 break
-            german, *references = load_references(self.run, name)
+            source, *references = load_references(self.run, name)
             if self.options.reverse:
-                german, references = references[0], [german]
+                source, references = references[0], [source]
             limit = self.options.evaluate_sentences if name != "flores-dev" else 50
             # Every so many-th sentence: everyday-dev is sorted by kind.
-            every = max(len(german) // limit, 1)
-            german, *references = (text[::every][:limit] for text in (german, *references))
-            english = references[0]
+            every = max(len(source) // limit, 1)
+            source, *references = (text[::every][:limit] for text in (source, *references))
             pairs = [
-                (self.vocabulary.encode(g), self.vocabulary.encode(e))
-                for g, e in zip(german, english)
+                tuple(map(self.vocabulary.encode, sides)) for sides in zip(source, references[0])
             ]
             pairs.sort(key=lambda pair: len(pair[0]))
             total = count = 0
             for start in range(0, len(pairs), 64):
                 batch = teacher_forcing(pairs[start : start + 64], self.vocabulary)
-                source, target_in, target_out = (part.to(self.device) for part in batch)
+                source_in, target_in, target_out = (part.to(self.device) for part in batch)
                 real = target_out != self.vocabulary.pad
                 weight, bias = self.model.output_layer()
                 _, likelihood = smoothed_cross_entropy(
-                    self.model(source, target_in)[real].float(), weight, bias, target_out[real], 0.0
+                    self.model(source_in, target_in)[real].float(),
+                    weight,
+                    bias,
+                    target_out[real],
+                    0.0,
                 )
                 total += float(likelihood) * int(real.sum())
                 count += int(real.sum())
-            outputs = translate(self.model, self.vocabulary, german)
+            outputs = translate(self.model, self.vocabulary, source)
             bleu = sacrebleu.corpus_bleu(outputs, references).score
             self.log(
-                set=name, sentences=len(german), loss=round(total / count, 4), bleu=round(bleu, 2)
+                set=name, sentences=len(source), loss=round(total / count, 4), bleu=round(bleu, 2)
             )
         self.model.train()
         self.swap_average()
@@ -312,7 +323,9 @@ def arguments():
     )
     parser.add_argument("--embeddings-from", help="GRU: a Transformer checkpoint to begin with")
     parser.add_argument("--config", default="{}", help="JSON, overrides the model's sizes")
-    parser.add_argument("--reverse", action="store_true", help="train English to German")
+    parser.add_argument(
+        "--reverse", action="store_true", help="train from the target to the source language"
+    )
     parser.add_argument("--weights", default="{}", help="JSON, draws per epoch of each source")
     parser.add_argument("--tokens", type=int, default=2000, help="padded tokens in a batch")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
@@ -331,9 +344,7 @@ def arguments():
     parser.add_argument(
         "--half-products", action="store_true", help="on a CPU with AVX512-FP16: faster products"
     )
-    parser.add_argument(
-        "--tiles", action="store_true", help="on a CPU with AMX: much the fastest"
-    )
+    parser.add_argument("--tiles", action="store_true", help="on a CPU with AMX: much the fastest")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=1e9)

@@ -12,10 +12,10 @@ import math
 
 import torch
 
+from ..data.vocabulary import Vocabulary
+from ..models import build
 from .evaluate import load_directory
 from .grow import save_start
-from ..models import build
-from ..data.vocabulary import Vocabulary
 
 FIRST = 0.5  # the first old piece's share of a new row, besides its part in the mean
 SPACE = "▁"

@@ -5,11 +5,14 @@ import unittest
 from pathlib import Path
 
 from training.data import corpus
+from training.data.pair import Pair
+
+GERMAN_ENGLISH = Pair.german_english()
 
 
 def kept(pairs, held_out=(), marked=False):
     held_out = {corpus.normalised(sentence) for sentence in held_out}
-    return list(corpus.clean_pairs(pairs, False, marked, held_out, set()))
+    return list(corpus.clean_pairs(pairs, ("de", "en"), False, marked, held_out, set()))
 
 
 class CorpusTest(unittest.TestCase):
@@ -25,10 +28,10 @@ class CorpusTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as directory:
             run = Path(directory)
             (run / "data").mkdir()
-            for name in corpus.DEVELOPMENT_SETS + corpus.TEST_SETS:
+            for name in GERMAN_ENGLISH.held_out:
                 for ending in ("de", "en"):
                     (run / "data" / f"{name}.{ending}").write_text("Eins.\n", encoding="utf-8")
-            second = run / "data" / f"{corpus.TWO_REFERENCES}.en2"
+            second = run / "data" / "everyday-dev.en2"
             second.write_text("One, then!\n", encoding="utf-8")
             self.assertEqual(corpus.held_out_sentences(run), {"eins", "onethen"})
 
@@ -48,9 +51,7 @@ class CorpusTest(unittest.TestCase):
         )
 
     def test_no_training_source_is_a_held_out_set(self):
-        self.assertFalse(
-            set(corpus.TRAINING_SOURCES) & set(corpus.DEVELOPMENT_SETS + corpus.TEST_SETS)
-        )
+        self.assertFalse(set(GERMAN_ENGLISH.training) & set(GERMAN_ENGLISH.held_out))
 
 
 if __name__ == "__main__":

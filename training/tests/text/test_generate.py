@@ -58,9 +58,19 @@ class GenerateTest(unittest.TestCase):
     def test_what_is_copied_stands_on_both_sides(self):
         order = random.Random(4)
         pairs = [("Das ist ein Hund.", "This is a dog.")]
-        for (german, english), _ in zip(generate.copies(pairs, order), range(500)):
+        for (german, english), _ in zip(
+            generate.copies(pairs, order, generate.lessons()), range(500)
+        ):
             marks = set(re.findall(r"[^\s\w.,:;!?–…-]+", german))
             self.assertTrue(all(mark in english for mark in marks), (german, english))
+
+    def test_other_languages_get_copies_in_sentences_of_the_corpora_alone(self):
+        pairs = [("Xa lo mi pe 7.", "Ep im ol ax 7.")]
+        for source, _ in islice(generate.copies(pairs, random.Random(4), {}), 100):
+            self.assertIn("Xa lo mi pe 7.", source)
+        changed = list(islice(generate.exchanged(pairs, random.Random(4), [generate.plain]), 100))
+        self.assertTrue(all(digits(source) == digits(target) for source, target in changed))
+        self.assertEqual(list(generate.exchanged([], random.Random(4))), [])
 
     def test_the_same_lines_come_every_time(self):
         once, again = (list(islice(generate.numbers(random.Random(5)), 20)) for _ in range(2))

@@ -5,7 +5,7 @@ import unittest
 from pathlib import Path
 
 from training.data import lexicon
-from training.data.corpus import DEVELOPMENT_SETS, TEST_SETS
+from training.data.pair import Pair
 
 
 def write(path, *lines):
@@ -17,7 +17,7 @@ class Lexicon(unittest.TestCase):
     def sentences(self, dictionary, pairs, known, more=()):
         with tempfile.TemporaryDirectory() as directory:
             run = Path(directory)
-            for name in DEVELOPMENT_SETS + TEST_SETS:
+            for name in Pair.german_english().held_out:
                 write(run / "data" / f"{name}.de", "Das ist eine Schnecke.")
                 write(run / "data" / f"{name}.en", "This is a snail.")
             for name in lexicon.SOURCES:

@@ -5,7 +5,7 @@ import unittest
 from pathlib import Path
 
 from training.data import covost
-from training.data.corpus import DEVELOPMENT_SETS, TEST_SETS
+from training.data.pair import Pair
 
 
 def write(path, *lines):
@@ -17,11 +17,16 @@ class Covost(unittest.TestCase):
     def test_a_quoted_pair_stays_and_a_held_out_sentence_goes(self):
         with tempfile.TemporaryDirectory() as directory:
             run, path = Path(directory) / "run", Path(directory) / "covost_v2.de_en.dev.tsv"
-            for name in DEVELOPMENT_SETS + TEST_SETS:
+            for name in Pair.german_english().held_out:
                 write(run / "data" / f"{name}.de", "Wie alt bist du?")
                 write(run / "data" / f"{name}.en", "How old are you?")
             quoted = 'a.mp3\t"Er rief: ""Halt!"""\t"He cried: ""Stop!"""'
-            write(path, "path\tsentence\ttranslation", quoted, "b.mp3\tWie alt bist du\tWhat is your age?")
+            write(
+                path,
+                "path\tsentence\ttranslation",
+                quoted,
+                "b.mp3\tWie alt bist du\tWhat is your age?",
+            )
             covost.prepare([path], run)
             written = (run / "data" / "covost.tsv").read_text(encoding="utf-8")
             self.assertEqual(written, 'Er rief: "Halt!"\tHe cried: "Stop!"\n')

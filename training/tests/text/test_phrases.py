@@ -5,8 +5,8 @@ import unittest
 from pathlib import Path
 
 from training.data import phrases
-from training.data.corpus import DEVELOPMENT_SETS, TEST_SETS
-from training.data.tatoeba import normalised
+from training.data.corpus import normalised
+from training.data.pair import Pair
 
 
 class Phrases(unittest.TestCase):
@@ -14,12 +14,16 @@ class Phrases(unittest.TestCase):
         with tempfile.TemporaryDirectory() as directory:
             run = Path(directory)
             (run / "data").mkdir()
-            for name in DEVELOPMENT_SETS + TEST_SETS:
+            for name in Pair.german_english().held_out:
                 (run / "data" / f"{name}.de").write_text("Bis bald.\n", encoding="utf-8")
                 (run / "data" / f"{name}.en").write_text("See you later!\n", encoding="utf-8")
             phrases.prepare(run)
             written = (run / "data" / "phrases.tsv").read_text(encoding="utf-8").splitlines()
-        for pair in ("Frohe Ostern!\tHappy Easter!", "Frohe Ostern\tHappy Easter", "frohe ostern\tHappy Easter"):
+        for pair in (
+            "Frohe Ostern!\tHappy Easter!",
+            "Frohe Ostern\tHappy Easter",
+            "frohe ostern\tHappy Easter",
+        ):
             self.assertIn(pair, written)
         for german in ("Bis bald!", "Bis später!"):
             self.assertNotIn(german, [line.split("\t")[0] for line in written])
@@ -31,7 +35,7 @@ class Phrases(unittest.TestCase):
         self.assertEqual(sorted(set(german)), sorted(german))
 
     def test_no_phrase_is_one_of_the_everyday_examples(self):
-        examples = Path(__file__).parents[2] / "examples" / "everyday.de"
+        examples = Path(__file__).parents[3] / "examples" / "everyday.de"
         everyday = set(map(normalised, examples.read_text(encoding="utf-8").splitlines()))
         self.assertEqual(everyday & {normalised(german) for german, _ in phrases.phrases()}, set())
 

@@ -5,7 +5,7 @@ import unittest
 from pathlib import Path
 
 from training.data import tatoeba
-from training.data.corpus import DEVELOPMENT_SETS, TEST_SETS
+from training.data.pair import Pair
 
 
 def write(path, *lines):
@@ -19,7 +19,7 @@ class Tatoeba(unittest.TestCase):
         self.addCleanup(directory.cleanup)
         self.root = Path(directory.name)
         self.data = self.root / "data"
-        for name in DEVELOPMENT_SETS + TEST_SETS:
+        for name in Pair.german_english().held_out:
             write(self.data / f"{name}.de", "Tom ist da.")
             write(self.data / f"{name}.en", "Tom is there.")
         for name in tatoeba.KNOWN:
@@ -35,8 +35,16 @@ class Tatoeba(unittest.TestCase):
         return (self.data / name).read_text(encoding="utf-8").split("\n")[:-1]
 
     def test_a_third_language_joins_german_and_english(self):
-        self.set("deu-fra", ["Es regnet.", "Tom ist da!", "Nur deutsch."], ["Il pleut.", "Tom est là.", "Rien."])
-        self.set("eng-fra", ["It is raining.", "Tom has come.", "English only."], ["Il pleut.", "Tom est là.", "Non."])
+        self.set(
+            "deu-fra",
+            ["Es regnet.", "Tom ist da!", "Nur deutsch."],
+            ["Il pleut.", "Tom est là.", "Rien."],
+        )
+        self.set(
+            "eng-fra",
+            ["It is raining.", "Tom has come.", "English only."],
+            ["Il pleut.", "Tom est là.", "Non."],
+        )
         self.set("deu-eng", ["Ich weiß!", "Guten Tag."], ["I know!", "Good day."])
         tatoeba.prepare(self.root, self.root / "none", self.root)
         self.assertEqual(self.read("tatoeba-older.tsv"), ["Guten Tag.\tGood day."])
