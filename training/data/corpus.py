@@ -3,8 +3,8 @@
     python -m training corpus CORPORA RUN
     python -m training corpus CORPORA RUN --from cs --to en
 
-CORPORA holds NAME.SOURCE.gz and NAME.TARGET.gz, a sentence a line. Of German to English `de-en.toml` says which they are
-and how often each is drawn. Of any other pair NAME-dev are development sets, NAME-test test sets, NAME-mono single
+CORPORA holds NAME.SOURCE.gz and NAME.TARGET.gz, a sentence a line. Of the German-English corpora `de-en.toml` says which
+they are and how often each is drawn. Of any others NAME-dev are development sets, NAME-test test sets, NAME-mono single
 sentences, and all others are trained on, each pair once per epoch; `--sources TABLE.toml` says otherwise. In a source
 NAME-marked every pair has something to be copied. A set with two references may be a directory of its own: NAME/NAME.SOURCE,
 NAME/NAME.TARGET1 and NAME/NAME.TARGET2, not compressed.
@@ -203,7 +203,20 @@ def described(options):
     if table is None:
         return Pair.found_in(options.corpora, *languages)
     keys = tomllib.loads(table.read_text(encoding="utf-8"))
-    return Pair.of_table({**keys, "source": languages[0], "target": languages[1]})
+    pair = Pair.of_table({**keys, "source": languages[0], "target": languages[1]})
+    names = [*pair.training, *pair.held_out, *pair.monolingual]
+    lacking = [name for name in names if not is_there(options.corpora, name, pair.source)]
+    if lacking == names and options.sources is None:
+        # Somebody else's German-English corpora.
+        return Pair.found_in(options.corpora, *languages)
+    if lacking:
+        text = ", ".join(lacking)
+        raise SystemExit(f"{options.corpora} lacks {text}; --sources TABLE.toml describes others")
+    return pair
+
+
+def is_there(corpora, name, language):
+    return (corpora / f"{name}.{language}.gz").exists() or (corpora / name).is_dir()
 
 
 def main():

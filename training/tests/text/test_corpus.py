@@ -2,6 +2,7 @@
 
 import tempfile
 import unittest
+from argparse import Namespace
 from pathlib import Path
 
 from training.data import corpus
@@ -49,6 +50,24 @@ class CorpusTest(unittest.TestCase):
         self.assertEqual(
             kept([("Müll &amp; Co. ist da", "Müll &amp; Co. is here")])[0][0], "Müll & Co. ist da"
         )
+
+    def described(self, corpora, *words, table=None):
+        options = Namespace(corpora=corpora, source=words[0], target=words[1], sources=table)
+        return corpus.described(options)
+
+    def test_german_english_corpora_are_those_of_the_table_or_others_but_not_a_part(self):
+        with tempfile.TemporaryDirectory() as directory:
+            corpora = Path(directory)
+            for language in ("de", "en"):
+                (corpora / f"mine.{language}.gz").touch()
+            self.assertEqual(list(self.described(corpora, "de", "en").training), ["mine"])
+            (corpora / "ud-pud.en.gz").touch()
+            with self.assertRaisesRegex(SystemExit, "lacks multi30k-train, .*--sources"):
+                self.described(corpora, "en", "de")
+            table = corpora / "table.toml"
+            table.write_text("development = []\n[training]\nmine = 0.5\n", encoding="utf-8")
+            pair = self.described(corpora, "en", "de", table=table)
+            self.assertEqual((pair.source, pair.target, pair.weights), ("en", "de", {"mine": 0.5}))
 
     def test_no_training_source_is_a_held_out_set(self):
         self.assertFalse(set(GERMAN_ENGLISH.training) & set(GERMAN_ENGLISH.held_out))

@@ -10,6 +10,8 @@ from pathlib import Path
 from training.data import noise
 from training.data.pair import Pair, Source
 
+ROOT = Path(__file__).parents[3]
+
 
 class PairTest(unittest.TestCase):
     def setUp(self):
@@ -26,6 +28,13 @@ class PairTest(unittest.TestCase):
     def test_a_run_that_does_not_say_is_german_english(self):
         self.assertEqual(Pair.of(self.root), Pair.german_english())
         self.assertEqual(Pair.german_english().training["mlqe-pe"], Source(0.7, tokenised=True))
+
+    def test_the_card_says_the_licence_of_every_source(self):
+        card = (ROOT / "models/transformer/README.md").read_text(encoding="utf-8")
+        table = card[card.index("| source |") : card.index("`vocab/spellings.txt`")]
+        pair = Pair.german_english()
+        for name in [*pair.training, *pair.monolingual]:
+            self.assertIn(f"`{name.removesuffix('-marked')}`", table)
 
     def test_names_of_files_say_what_a_text_is_for(self):
         for name in ("news", "talks-dev", "talks-test", "web-mono"):
