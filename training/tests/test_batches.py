@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
-from training.batches import Stream
-from training.corpus import TRAINING_SOURCES
-from training.vocabulary import Vocabulary
+from training.data.batches import Stream
+from training.data.pair import Pair
+from training.data.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parent.parent.parent
-NO_OTHERS = dict.fromkeys(TRAINING_SOURCES, 0)
+NO_OTHERS = dict.fromkeys(Pair.german_english().training, 0)
 
 
 class StreamTest(unittest.TestCase):

@@ -4,9 +4,9 @@ import unittest
 
 import torch
 
-from training.grow import grow
-from training.meet import meet
-from training.transformer import Transformer
+from training.models.transformer import Transformer
+from training.tools.grow import grow
+from training.tools.meet import meet
 
 PAD = 49
 

@@ -5,8 +5,8 @@ import unittest
 import torch
 from torch import nn
 
-from training.gru import GruModel
-from training.search import beam, greedy
+from training.models.gru import GruModel
+from training.models.search import beam, greedy
 
 VOCABULARY = 40
 PAD = VOCABULARY - 1
@@ -71,7 +71,9 @@ class EqualsPlainModules(unittest.TestCase):
             self.assertEqual(alone[0], together[row])
 
     def test_beam_of_one_is_greedy(self):
-        self.assertEqual(beam(self.model, self.source, 12, 1, 1.0), greedy(self.model, self.source, 12))
+        self.assertEqual(
+            beam(self.model, self.source, 12, 1, 1.0), greedy(self.model, self.source, 12)
+        )
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ import unittest
 
 import torch
 
-from training import gru_step, tiles
-from training.gru import GruModel
-from training.layers import Candidates, smoothed_cross_entropy
+from training.models import gru_step, tiles
+from training.models.gru import GruModel
+from training.models.layers import Candidates, smoothed_cross_entropy
 from training.tests.test_tiles import PAD, VOCABULARY, batch
 
 CONFIG = {

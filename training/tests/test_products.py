@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from training import products
+from training.models import products
 
 ABLE = "avx512_fp16" in Path("/proc/cpuinfo").read_text() and shutil.which("cc")
 SHAPES = [(24, 1, 1), (37, 300, 70), (300, 128, 64), (253, 129, 65), (64, 2000, 15)]

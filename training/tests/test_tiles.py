@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from training import tiles
-from training.alignment import attention_loss
-from training.layers import Candidates, smoothed_cross_entropy
-from training.transformer import Transformer
+from training.data.alignment import attention_loss
+from training.models import tiles
+from training.models.layers import Candidates, smoothed_cross_entropy
+from training.models.transformer import Transformer
 
 VOCABULARY = 203
 PAD = VOCABULARY - 1

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
-from training.transfer import Cutter, exchange, transfer
-from training.vocabulary import Vocabulary
+from training.data.vocabulary import Vocabulary
+from training.tools.transfer import Cutter, exchange, transfer
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -53,7 +53,7 @@ class TransferTest(unittest.TestCase):
     def test_with_its_own_vocabulary_a_model_stays_what_it_was(self):
         moved, made = transfer(ROOT / "models/transformer", ROOT / "models/transformer")
         self.assertEqual(made, 0)
-        from training.evaluate import load_directory
+        from training.tools.evaluate import load_directory
 
         model, _ = load_directory(ROOT / "models/transformer")
         for (name, before), after in zip(model.state_dict().items(), moved.state_dict().values()):

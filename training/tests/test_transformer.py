@@ -1,6 +1,6 @@
 """The Transformer of training equals transformers.MarianMTModel: logits and translations.
 
-    python -m unittest discover -s training/tests -t .
+python -m unittest discover -s training/tests -t .
 """
 
 import json
@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from transformers import MarianMTModel
 
-from training.export import export
-from training.search import beam, greedy
-from training.transformer import Transformer
+from training.models.search import beam, greedy
+from training.models.transformer import Transformer
+from training.tools.export import export
 
 VOCABULARY = 50
 PAD = VOCABULARY - 1

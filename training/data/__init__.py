@@ -1,0 +1,1 @@
+"""What a model learns from: parallel text, made-up lessons, noise, the vocabulary, batches."""
