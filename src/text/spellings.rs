@@ -74,7 +74,7 @@ impl Spellings {
     /// If it is not UTF-8, or a line is not in order or not one word.
     pub fn parse(bytes: Cow<'static, [u8]>, path: impl AsRef<Path>) -> Result<Self> {
         let wrong = |line: usize, problem: &str| {
-            Error::model(&path, format!("line {line}: {problem}; `python -m training.spellings` writes such a list"))
+            Error::model(&path, format!("line {line}: {problem}; `python -m training spellings` writes such a list"))
         };
         let text = match bytes {
             Cow::Borrowed(bytes) => {
