@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use translate::model::Record;
-use translate::search::{EarlyStopping, Sampling, SearchOptions, Source, search, search_on};
+use translate::search::{EarlyStopping, Sampling, SearchOptions, Source, search};
 use translate::{Precision, Request, Translator, Workspace};
 
 use crate::tiny_model::{END, TinyModel};
@@ -234,7 +234,7 @@ fn the_attention_of_some_sentences_can_be_left_out() {
         (options.beam_size, options.most_sentences) = (beam, 1);
         let quiet = Request { unrecorded: true, ..Request::from("Ein Hund läuft.") };
         let sent = ["Ein Hund läuft.".into(), quiet, "Zwei Kinder spielen.".into()];
-        for coverage in [None, Some(translate::search::CoveragePenalty { form: Default::default(), weight: 0.2 })] {
+        for coverage in [None, Some(translate::search::CoveragePenalty { weight: 0.2 })] {
             options.coverage_penalty = coverage;
             let found = translator.translate(&sent, &options, record, &mut Workspace::new(1)).unwrap();
             let has = |at: usize| found[at].best().unwrap().hypothesis.cross_attention.is_some();
