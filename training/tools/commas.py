@@ -124,7 +124,8 @@ class Network(nn.Module):
             nn.init.normal_(table.weight, std=0.3)
         self.reader = nn.GRU(WIDTH, HIDDEN, bidirectional=True, batch_first=True)
         self.heads = nn.ModuleList(
-            nn.Sequential(nn.Linear(2 * HIDDEN, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1)) for _ in range(2)
+            nn.Sequential(nn.Linear(2 * HIDDEN, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1))
+            for _ in range(2)
         )
 
     def forward(self, words, endings, cases):
@@ -144,7 +145,9 @@ def by_length(lines, encoder):
             group = groups.setdefault(len(rows), ([], []))
             group[0].append(np.array(rows, np.int16))
             group[1].append(weight)
-    return {length: (np.stack(rows), np.array(weights)) for length, (rows, weights) in groups.items()}
+    return {
+        length: (np.stack(rows), np.array(weights)) for length, (rows, weights) in groups.items()
+    }
 
 
 def wanted(rows, is_small):
@@ -210,7 +213,9 @@ def report(network, groups):
             found = scores > sure
             good = float((found & truth).sum())
             shares = 100 * good / max(int(found.sum()), 1), 100 * good / int(truth.sum())
-            print(f"{case}, surer than {sure}: precision {shares[0]:.1f} %, recall {shares[1]:.1f} %")
+            print(
+                f"{case}, surer than {sure}: precision {shares[0]:.1f} %, recall {shares[1]:.1f} %"
+            )
         if len(right):
             print(f"{case}: {100 * right.mean():.2f} % of words have their case")
 
@@ -249,7 +254,10 @@ def main():
     encoder = Encoder(words)
     is_kept_back = {line: zlib.crc32(line.encode()) % HELD_OUT == 0 for line in lines}
     kept_back = by_length(((line, w) for line, w in lines.items() if is_kept_back[line]), encoder)
-    network = train(by_length(((line, w) for line, w in lines.items() if not is_kept_back[line]), encoder), options.epochs)
+    network = train(
+        by_length(((line, w) for line, w in lines.items() if not is_kept_back[line]), encoder),
+        options.epochs,
+    )
     write(options.file, network, words)
     report(network, kept_back)
 
