@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// What a translation needs; model cards and the like stay outside the binary.
-const EXTENSIONS: [&str; 4] = ["json", "safetensors", "spm", "txt"];
+const EXTENSIONS: [&str; 5] = ["bin", "json", "safetensors", "spm", "txt"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -16,7 +16,7 @@ use crate::spec::{AlignmentHead, Spec};
 use crate::store;
 use crate::store::hub::HubSettings;
 use crate::text::{
-    Frame, Languages, ModelLanguages, Normalized, Part, Segmentation, Spellings, TokenBoundaries, Vocabularies,
+    Commas, Frame, Languages, ModelLanguages, Normalized, Part, Segmentation, Spellings, TokenBoundaries, Vocabularies,
     is_in_capitals, join_sentences, normalize, split_sentences, without_capitals,
 };
 use crate::{Error, Result};
@@ -50,6 +50,8 @@ pub struct Translator {
     text_defaults: TextDefaults,
     /// How words are usually written, for lines that were typed carelessly.
     spellings: Option<Spellings>,
+    /// Where a careless writer leaves out commas and capitals.
+    commas: Option<Commas>,
     notes: Vec<String>,
     vocabularies: Vocabularies,
     languages: ModelLanguages,
@@ -204,6 +206,7 @@ impl TranslatorBuilder {
         let vocabularies = if self.pieces { vocabularies.of_pieces() } else { vocabularies };
         let is_normalized = self.normalize.unwrap_or(opened.text_defaults.normalize && !self.pieces);
         let spellings = if is_normalized { opened.spellings(&files)? } else { None };
+        let commas = if is_normalized { opened.commas(&files)? } else { None };
         let model = model::load(&opened.spec, &opened.parameters, &compute)?.into();
         let unused = opened.parameters.unused_note();
         let Opened { spec, alignment, generation, mut text_defaults, mut notes, .. } = opened;
@@ -213,6 +216,7 @@ impl TranslatorBuilder {
         text_defaults.capitals &= text_defaults.normalize;
         if !text_defaults.normalize {
             text_defaults.spellings = None;
+            text_defaults.commas = None;
         }
         notes.extend(languages.notes(from, to));
         notes.extend(vocabularies.notes.iter().cloned());
@@ -228,6 +232,7 @@ impl TranslatorBuilder {
             generation,
             text_defaults,
             spellings,
+            commas,
             notes,
             vocabularies,
             languages,
@@ -487,9 +492,18 @@ impl Translator {
         Ok(sentences.into_iter().map(line).collect())
     }
 
-    /// A text without what nobody sees, if the model wants it so, and with the umlauts and accents that its words have lost, if
-    /// the model has a list of [`Spellings`].
+    /// A text without what nobody sees, if the model wants it so, with the umlauts and accents that its words have lost, if the
+    /// model has a list of [`Spellings`], and with the commas it lacks, if the model has [`Commas`].
     pub fn normalized(&self, text: &str) -> Normalized {
+        let spelled = self.spelled(text);
+        match &self.commas {
+            Some(commas) => commas.restored(spelled),
+            None => spelled,
+        }
+    }
+
+    /// [`Translator::normalized`] for what is no sentence, such as a term of a glossary: without commas it does not have.
+    pub fn spelled(&self, text: &str) -> Normalized {
         if !self.text_defaults.normalize {
             return Normalized { text: text.to_owned(), ..Normalized::default() };
         }
@@ -503,7 +517,7 @@ impl Translator {
     /// A text in small letters or, if `in_capitals`, in capitals as the model reads it; nothing if it reads it as it is.
     fn in_usual_case(&self, text: &str, in_capitals: bool) -> Option<String> {
         let small = if in_capitals { Cow::Owned(without_capitals(text)) } else { Cow::Borrowed(text) };
-        let usual = self.spellings.as_ref().map(|spellings| spellings.with_capitals(&small));
+        let usual = self.spellings.as_ref().map(|spellings| spellings.with_capitals(&small, self.commas.as_ref()));
         match usual {
             Some(Cow::Owned(usual)) => Some(usual),
             _ => in_capitals.then(|| small.into_owned()),

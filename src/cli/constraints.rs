@@ -37,7 +37,7 @@ impl GlossaryArgument {
         let Some(path) = &self.glossary else { return Ok(None) };
         let text = std::fs::read_to_string(path).map_err(|error| Error::io(path, error))?;
         let name = format!("--glossary {}", path.display());
-        Glossary::parse(&text, &name, |term| translator.normalized(term).text).map(Some)
+        Glossary::parse(&text, &name, |term| translator.spelled(term).text).map(Some)
     }
 }
 

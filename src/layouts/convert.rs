@@ -15,7 +15,7 @@ use crate::model::EmbeddingNames;
 use crate::nn;
 use crate::nn::stored_int8;
 use crate::spec::{Positions, Spec, Transformer};
-use crate::store::{SPELLINGS, VOCABULARY_FILES};
+use crate::store::{TEXT_FILES, VOCABULARY_FILES};
 use crate::text::{self, PieceList, compact};
 use crate::{Error, Result};
 
@@ -59,9 +59,13 @@ pub fn convert(files: &ModelFiles, out: &Path, dtype: Dtype, form: Form) -> Resu
         // Nothing of how text is cut rests on where its files lay.
         config.insert("segmentation".to_owned(), opened.vocabularies(files)?.segmentation.to_json());
     }
-    let spellings = opened.spellings_file(files)?.map(|(_, list)| list);
-    if let Some(own) = config.get_mut("text_defaults").and_then(Value::as_object_mut).filter(|_| spellings.is_some()) {
-        own.insert("spellings".to_owned(), json!(SPELLINGS));
+    let mut text_files = Vec::new();
+    for (key, name) in TEXT_FILES {
+        let Some((_, contents)) = opened.text_file(files, key)? else { continue };
+        if let Some(own) = config.get_mut("text_defaults").and_then(Value::as_object_mut) {
+            own.insert(key.to_owned(), json!(name));
+        }
+        text_files.push((name, contents));
     }
     let mut planned = plan(&opened.parameters, &opened.spec, &mut config)?;
     if form == Form::Marian
@@ -103,9 +107,9 @@ pub fn convert(files: &ModelFiles, out: &Path, dtype: Dtype, form: Form) -> Resu
     config.insert("torch_dtype".to_owned(), json!(name));
     write_json(&partial.path.join("config.json"), &Value::Object(config))?;
     write_json(&partial.path.join("generation_config.json"), &generation.to_json())?;
-    if let Some(list) = spellings {
-        let path = partial.path.join(SPELLINGS);
-        fs::write(&path, list).map_err(|error| Error::io(path, error))?;
+    for (name, contents) in text_files {
+        let path = partial.path.join(name);
+        fs::write(&path, contents).map_err(|error| Error::io(path, error))?;
     }
     let mut copied = 0;
     for (name, contents) in vocabulary_files(files, &opened, form)? {

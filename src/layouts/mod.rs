@@ -55,7 +55,7 @@ pub use text_defaults::TextDefaults;
 
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
 use crate::spec::{AlignmentHead, Spec};
-use crate::text::{Frame, Kind, Part, PieceList, Segmentation, Spellings, Task, Vocabularies};
+use crate::text::{Commas, Frame, Kind, Part, PieceList, Segmentation, Spellings, Task, Vocabularies};
 use crate::{Error, Result};
 use rules::Rule;
 
@@ -303,16 +303,26 @@ impl Opened {
     /// # Errors
     /// If it is missing or not in order.
     pub fn spellings(&self, files: &ModelFiles) -> Result<Option<Spellings>> {
-        let list = self.spellings_file(files)?;
+        let list = self.text_file(files, "spellings")?;
         list.map(|(path, bytes)| Spellings::parse(bytes, path)).transpose()
     }
 
-    /// The list of usual spellings and how to name it in a message.
-    fn spellings_file(&self, files: &ModelFiles) -> Result<Option<(PathBuf, Cow<'static, [u8]>)>> {
-        let Some(name) = &self.text_defaults.spellings else { return Ok(None) };
+    /// Opens the network that puts in commas and capitals, if it has one.
+    ///
+    /// # Errors
+    /// If it is missing or not such a network.
+    pub fn commas(&self, files: &ModelFiles) -> Result<Option<Commas>> {
+        let network = self.text_file(files, "commas")?;
+        network.map(|(path, bytes)| Commas::parse(bytes, path)).transpose()
+    }
+
+    /// The file that a key of `text_defaults` names and how to name it in a message.
+    fn text_file(&self, files: &ModelFiles, key: &str) -> Result<Option<(PathBuf, Cow<'static, [u8]>)>> {
+        let own = &self.text_defaults;
+        let Some(name) = (if key == "commas" { &own.commas } else { &own.spellings }) else { return Ok(None) };
         let path = files.path(name);
         let problem =
-            "no such file, but config.json names it as `spellings` in `text_defaults`; add it, or remove the key";
+            format!("no such file, but config.json names it as `{key}` in `text_defaults`; add it, or remove the key");
         let bytes = files.read(name)?.ok_or_else(|| Error::model(&path, problem))?;
         Ok(Some((path, bytes)))
     }

@@ -17,12 +17,14 @@ pub struct TextDefaults {
     pub capitals: bool,
     /// The list of usual spellings with which lines that were typed carelessly are read, relative to the model's directory.
     pub spellings: Option<String>,
+    /// The network that puts in what a careless writer leaves out, relative to the model's directory.
+    pub commas: Option<String>,
     /// What is carried into the translation character by character (`default`, `numbers`, …).
     pub protect: Option<String>,
 }
 
 impl TextDefaults {
-    const KEYS: [&str; 5] = ["split_sentences", "normalize", "capitals", "spellings", "protect"];
+    const KEYS: [&str; 6] = ["split_sentences", "normalize", "capitals", "spellings", "commas", "protect"];
 
     /// Reads the key of a configuration, in which names it does not know are noted.
     ///
@@ -40,6 +42,7 @@ impl TextDefaults {
             normalize: own.flag("normalize", false)?,
             capitals: own.flag("capitals", false)?,
             spellings: own.string("spellings")?,
+            commas: own.string("commas")?,
             protect: own.string("protect")?,
         })
     }

@@ -41,8 +41,8 @@ pub const VOCABULARY_FILES: [&str; 25] = [
     "target_vocabulary.txt",
 ];
 
-/// The list of usual spellings that a model may have beside it.
-pub const SPELLINGS: &str = "spellings.txt";
+/// Keys of `text_defaults` that name a file, and what it is called where it lies beside a model.
+pub const TEXT_FILES: [(&str, &str); 2] = [("spellings", "spellings.txt"), ("commas", "commas.bin")];
 
 /// Where a model was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

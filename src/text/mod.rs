@@ -8,6 +8,7 @@
 mod boundaries;
 mod capitals;
 mod characters;
+mod commas;
 pub mod compact;
 mod frame;
 pub mod glossary;
@@ -38,6 +39,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::boundaries::{Place, TokenBoundaries};
 pub use self::capitals::{is_in_capitals, without_capitals};
+pub use self::commas::Commas;
 pub use self::frame::{Frame, Part};
 pub use self::glossary::Glossary;
 pub use self::languages::{Language, Languages, ModelLanguages, Side, Task, language_tag, same_language};

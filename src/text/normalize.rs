@@ -33,7 +33,8 @@ pub struct Offsets {
 }
 
 impl Normalized {
-    /// The same with other text in the place of some bytes, which are in order and not empty; what is new stands where they stood.
+    /// The same with other text in the place of some bytes, which are in order and not empty. The first character of what is new
+    /// stands where they stood, the others at their end.
     pub(super) fn replaced(&self, edits: &[(Range<usize>, String)]) -> Self {
         let mut new = Self::default();
         let mut done = 0;
@@ -46,7 +47,12 @@ impl Normalized {
         for (bytes, text) in edits {
             keep(&mut new, done..bytes.start);
             new.offsets.push(new.text.len(), self.offsets.original(bytes.start));
-            new.text.push_str(text);
+            let first = text.chars().next().map_or(0, char::len_utf8);
+            new.text.push_str(&text[..first]);
+            if first < text.len() {
+                new.offsets.push(new.text.len(), self.offsets.original(bytes.end));
+                new.text.push_str(&text[first..]);
+            }
             done = bytes.end;
         }
         keep(&mut new, done..self.text.len());

@@ -5,7 +5,8 @@
 //! they lie in the file. Of words with one key the more frequent stands first.
 //!
 //! - [`Spellings::restored`] gives words their umlauts, accents and `ß`, where their writer used none: `fuer`, `fur` → `für`.
-//! - [`Spellings::with_capitals`] gives nouns, names and the beginning of a sentence their capitals, where there are none.
+//! - [`Spellings::with_capitals`] gives nouns, names and the beginning of a sentence their capitals, where there are none. [`Commas`]
+//!   tell from the words around which those are, better than a list can (`essen`, `Essen`; `sie`, `Sie`).
 //!
 //! Neither touches a text of which the list knows less than [`KNOWN`], as it is in another language.
 
@@ -16,7 +17,7 @@ use std::path::Path;
 
 use unicode_normalization_alignments::UnicodeNormalization;
 
-use super::Normalized;
+use super::{Commas, Normalized};
 use crate::{Error, Result};
 
 /// So many words of a text must be known, in tenths.
@@ -231,8 +232,8 @@ impl Spellings {
     }
 
     /// A text in small letters with the capitals of its words, and at its beginning if it is a sentence. Each letter has as many
-    /// bytes as before, so that places in the text stay what they are.
-    pub fn with_capitals<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    /// bytes as before, so that places in the text stay what they are. Where there are [`Commas`], they decide on whole words.
+    pub fn with_capitals<'t>(&self, text: &'t str, commas: Option<&Commas>) -> Cow<'t, str> {
         let mut places = words(text);
         let has_capital = |place: &Range<usize>| text[place.clone()].contains(char::is_uppercase);
         if places.iter().any(has_capital) {
@@ -249,6 +250,7 @@ impl Spellings {
         if found.iter().flatten().count() * 10 < places.len() * KNOWN {
             return text.into();
         }
+        let decided = commas.map_or_else(Vec::new, |commas| commas.capitals(text));
         let mut written = text.to_owned();
         let mut write = |place: Range<usize>, spelling: &str| {
             if spelling.len() == place.len() {
@@ -261,10 +263,16 @@ impl Spellings {
                 let parts = self.compound(typed, Lost::default());
                 parts.is_some_and(|[_, (_, last)]| last.starts_with(char::is_uppercase))
             };
+            let is_decided = decided.binary_search_by_key(&place.start, |(place, _)| place.start);
+            let decided = is_decided.ok().map(|at| &decided[at]).filter(|(whole, _)| whole == place);
             match found {
-                Some(word) => write(place.clone(), word),
-                None if is_compound() => write(place.clone(), &capitalised(typed)),
-                None => {}
+                // Of a name such as `USA` only the list knows.
+                Some(word) if decided.is_none() || word.chars().skip(1).any(char::is_uppercase) => {
+                    write(place.clone(), word);
+                }
+                _ if decided.is_some_and(|&(_, is_capital)| is_capital) => write(place.clone(), &capitalised(typed)),
+                None if decided.is_none() && is_compound() => write(place.clone(), &capitalised(typed)),
+                _ => {}
             }
         }
         if places.len() >= SENTENCE && !text[..places[0].start].contains(char::is_alphanumeric) {
@@ -456,7 +464,7 @@ mod tests {
     }
 
     fn with_capitals(text: &str) -> String {
-        list().with_capitals(text).into_owned()
+        list().with_capitals(text, None).into_owned()
     }
 
     #[test]
@@ -523,6 +531,21 @@ mod tests {
     }
 
     #[test]
+    fn words_around_tell_which_have_a_capital() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("vocab/commas.bin");
+        let commas = Commas::parse(Cow::Owned(std::fs::read(path).unwrap()), "vocab/commas.bin").unwrap();
+        let bytes = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("vocab/spellings.txt")).unwrap();
+        let list = Spellings::parse(Cow::Owned(bytes), "vocab/spellings.txt").unwrap();
+        for (typed, written) in [
+            ("können sie mir bitte helfen?", "Können Sie mir bitte helfen?"),
+            ("das essen in den usa ist gut", "Das Essen in den USA ist gut"),
+            ("wir essen um sieben", "Wir essen um sieben"),
+        ] {
+            assert_eq!(list.with_capitals(typed, Some(&commas)), written);
+        }
+    }
+
+    #[test]
     fn places_lead_back_to_the_text_as_it_was_given() {
         let given = "die\u{ad} Tuer fuer\u{a0}die strasse der Schlu\u{ad}essel";
         let restored = list().restored(normalize(given));
@@ -577,6 +600,6 @@ mod tests {
         }
         let text = list.restored(normalize("ich moechte am Samstag ueber die Strasse")).text;
         assert_eq!(text, "ich möchte am Samstag über die Straße");
-        assert_eq!(list.with_capitals("wo ist die haustür?"), "Wo ist die Haustür?");
+        assert_eq!(list.with_capitals("wo ist die haustür?", None), "Wo ist die Haustür?");
     }
 }

@@ -308,6 +308,21 @@ fn a_list_of_spellings_that_is_not_there_or_not_in_order() {
 }
 
 #[test]
+fn a_network_for_commas_that_is_not_there_or_none() {
+    let scratch = Scratch::copy("commas", "safetensors");
+    let config = std::fs::read_to_string(scratch.files().path("config.json")).unwrap();
+    let with = r#"{"text_defaults": {"normalize": true, "commas": "own.bin"},"#;
+    scratch.write("config.json", config.replacen('{', with, 1));
+    let opened = Opened::open(&scratch.files()).unwrap();
+    let error = || one_line(&opened.commas(&scratch.files()).unwrap_err());
+    says(&error(), &["own.bin", "no such file", "`commas`"]);
+    scratch.write("own.bin", "am\nfür\n");
+    says(&error(), &["own.bin", "does not begin with `commas 1`", "training commas"]);
+    scratch.write("own.bin", include_bytes!("../../vocab/commas.bin"));
+    assert!(opened.commas(&scratch.files()).unwrap().is_some());
+}
+
+#[test]
 fn a_vocabulary_directory_that_is_not_there() {
     let scratch = Scratch::copy("vocabulary", "safetensors");
     let error = scratch.files().directory("../vocab-of-nobody").unwrap_err();

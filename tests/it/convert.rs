@@ -46,14 +46,15 @@ fn a_converted_model_is_the_same_model() {
 }
 
 #[test]
-fn a_list_of_spellings_goes_along() {
-    let scratch = Scratch::copy("convert-spellings", "safetensors");
+fn spellings_and_commas_go_along() {
+    let scratch = Scratch::copy("convert-text-files", "safetensors");
     let config = std::fs::read_to_string(scratch.files().path("config.json")).unwrap();
-    let with = r#"{"text_defaults": {"normalize": true, "spellings": "lists/own.txt"},"#;
+    let with = r#"{"text_defaults": {"normalize": true, "spellings": "lists/own.txt", "commas": "lists/own.bin"},"#;
     scratch.write("config.json", config.replacen('{', with, 1));
     scratch.write("vocab.txt", "<unk>\n<pad>\n<sos>\n<eos>\n");
     std::fs::create_dir(scratch.0.join("lists")).unwrap();
     scratch.write("lists/own.txt", "am\nfür\n");
+    scratch.write("lists/own.bin", include_bytes!("../../vocab/commas.bin"));
     let out = scratch.0.join("out");
     let outcome = run(&["convert", scratch.0.to_str().unwrap(), out.to_str().unwrap()], "");
     assert_eq!(outcome.status, 0, "{}", outcome.stderr);
@@ -61,6 +62,8 @@ fn a_list_of_spellings_goes_along() {
     let opened = Opened::open(&files).unwrap();
     assert_eq!(opened.text_defaults.spellings.as_deref(), Some("spellings.txt"));
     assert!(opened.spellings(&files).unwrap().is_some());
+    assert_eq!(opened.text_defaults.commas.as_deref(), Some("commas.bin"));
+    assert!(opened.commas(&files).unwrap().is_some());
 }
 
 /// What the program makes of two lines of pieces, with their scores, and what it says.

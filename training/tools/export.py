@@ -16,6 +16,7 @@ from ..models import build
 
 MAXIMUM_LENGTH = 256
 SPELLINGS = "spellings.txt"
+COMMAS = "commas.bin"
 # What the models have seen are single, clean sentences.
 TEXT_DEFAULTS = {
     "split_sentences": True,
@@ -176,6 +177,10 @@ def export(kind, model, directory, vocabulary, beams, length_penalty, spellings=
         del config["text_defaults"]["spellings"]
     else:
         config["text_defaults"]["spellings"] = spellings
+        # The network for commas and capitals lies beside the list, if there is one.
+        commas = spellings.removesuffix(SPELLINGS) + COMMAS
+        if (directory / commas).exists():
+            config["text_defaults"]["commas"] = commas
     halves = {name: tensor.detach().half().contiguous() for name, tensor in tensors.items()}
     save_file(halves, directory / "model.safetensors", metadata={"format": "pt"})
     write_json(directory / "config.json", config)

@@ -15,7 +15,7 @@ use ureq::{Agent, Body};
 
 use super::{Announcement, HubSettings, Progress, not_cached, shard_names};
 use crate::checkpoint::WEIGHT_FILES;
-use crate::store::{SPELLINGS, VOCABULARY_FILES};
+use crate::store::{TEXT_FILES, VOCABULARY_FILES};
 use crate::{Error, Result};
 
 /// Attempts in a row with next to nothing new before giving up.
@@ -49,7 +49,9 @@ pub(super) fn download(name: &str, settings: &HubSettings, progress: &mut dyn Fn
         let names = WEIGHT_FILES.join(", ");
         return Err(Error::model(name, format!("has no weights on the hub that we can read: none of {names}")));
     };
-    for file in VOCABULARY_FILES.into_iter().chain(["generation_config.json", SPELLINGS]).filter(|file| has(file)) {
+    let text_files = TEXT_FILES.map(|(_, file)| file);
+    let others = VOCABULARY_FILES.into_iter().chain(text_files).chain(["generation_config.json"]);
+    for file in others.filter(|file| has(file)) {
         fetch(file)?;
     }
     let mut parts = vec![weights.to_owned()];
