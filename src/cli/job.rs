@@ -19,8 +19,9 @@ use translate::{CandidateTranslation, Request, Result, SOURCE_LIMIT, Translation
 
 use super::request::{Fields, InputFormat, LineRequest};
 
-/// Batches that a worker gets at once where they do not have to be translated one by one.
+/// Batches that a worker gets at once where spans are protected, and else where sentences begin as others end.
 const TOGETHER: usize = 8;
+const FLOWING: usize = 2;
 
 /// Letters that a character of Chinese or Japanese may become.
 const LETTERS_OF_AN_IDEOGRAPH: usize = 3;
@@ -497,9 +498,13 @@ impl BatchTranslator for TranslationJob {
     type Output = Translated;
 
     fn batches_at_once(&self) -> usize {
-        // Sentences that have to be translated again make batches of their own, which should not be of one or two; and where sentences
-        // begin as others end, there should be many.
-        if self.protection.is_some() || self.flows() { TOGETHER } else { 1 }
+        // Where sentences begin as others end there should be many, above all if some have to be translated again; but nothing is
+        // written before all of a call are done.
+        match (&self.protection, self.flows()) {
+            (Some(_), _) => TOGETHER,
+            (None, true) => FLOWING,
+            (None, false) => 1,
+        }
     }
 
     fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<Translated>>> {
@@ -617,6 +622,6 @@ impl Translated {
         let letters = |character: char| if character < '\u{2e80}' { 1 } else { LETTERS_OF_AN_IDEOGRAPH };
         let source: usize = self.text.trim().chars().map(letters).sum();
         let target = self.text(0).trim().chars().count();
-        source > 0 && (target == 0 || target > 3 * source + 40)
+        (target == 0 && self.text.contains(char::is_alphanumeric)) || target > 3 * source + 40
     }
 }

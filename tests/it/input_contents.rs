@@ -104,8 +104,7 @@ fn a_file_that_is_no_text_is_refused_by_its_kind_before_anything_is_written() {
 fn nul_characters_are_named() {
     let outcome = Program::with_model(model("marian_relu")).run("w010\nw0\x0011\nw012\0\n");
     assert_eq!((outcome.status, outcome.stdout.lines().count()), (0, 3));
-    let named = "translate: NUL characters (is this text?) in 2 lines: standard input line 2, 3\n";
-    assert!(outcome.stderr.ends_with(named), "{}", outcome.stderr);
+    assert_eq!(outcome.stderr, "translate: NUL characters (is this text?) in 2 lines: standard input line 2, 3\n");
 }
 
 #[test]
@@ -178,4 +177,18 @@ fn a_translation_that_repeats_itself_is_named_in_text_as_well() {
     let warnings = translate(&[]).stderr;
     assert!(warnings.contains(&format!("{loops} translations repeat themselves over and over")), "{warnings}");
     assert_eq!(translate(&["--quiet"]).stderr, "");
+}
+
+#[test]
+fn translations_of_an_unlikely_length_are_named() {
+    let arguments = ["--beam-size", "1", "--no-repeat-ngram", "3"];
+    let input = crate::pipeline::lines(100);
+    let translate = |more: &[&str]| Program::with_model(model("marian_relu")).args(arguments).args(more).run(&input);
+    let unlikely = translate(&["--format", "json"]).stdout.matches("\"unlikely_length\":true").count();
+    assert!(unlikely > 1, "the test needs some");
+    let said = translate(&[]).odd_lengths;
+    assert!(said.starts_with(&format!("translate: {unlikely} translations are empty or far longer")), "{said}");
+    assert_eq!(translate(&["--quiet"]).odd_lengths, "");
+    let likely = Program::new().run("Ein Hund.\n\u{200b}\n=\n");
+    assert_eq!((likely.odd_lengths, likely.stdout.lines().count()), (String::new(), 3));
 }

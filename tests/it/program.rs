@@ -12,6 +12,8 @@ pub(crate) struct Program(Command);
 pub(crate) struct Outcome {
     pub stdout: String,
     pub stderr: String,
+    /// What it says of translations of an unlikely length, which random models have again and again.
+    pub odd_lengths: String,
     pub status: i32,
 }
 
@@ -93,9 +95,13 @@ impl Outcome {
     /// Waits for the end of a program and takes what is left in its streams.
     pub(crate) fn of(child: Child) -> Self {
         let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        let (odd_lengths, stderr) =
+            stderr.split_inclusive('\n').partition(|line| line.ends_with("; look at what was translated\n"));
         Self {
             stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
+            stderr,
+            odd_lengths,
             status: output.status.code().unwrap(),
         }
     }

@@ -58,6 +58,7 @@ pub(super) struct TransformerDecoder<'m, B: Backend> {
     spare_sentences: Vec<usize>,
     /// How many tokens each row was fed.
     positions: Vec<usize>,
+    spare_positions: Vec<usize>,
     encoder_attention: Vec<Attention>,
     /// The keys and values of the tokens fed so far.
     past: B::Past,
@@ -99,6 +100,7 @@ impl<'m, B: Backend> TransformerDecoder<'m, B> {
             begun: rows,
             sentences: (0..rows).collect(),
             positions: vec![0; rows],
+            spare_positions: Vec::new(),
             spare_sentences: Vec::new(),
             encoder_attention,
             hidden: B::Rows::default(),
@@ -233,7 +235,9 @@ impl<B: Backend> Decoder for TransformerDecoder<'_, B> {
     }
 
     fn select(&mut self, rows: &[usize]) -> Result<()> {
-        self.positions = rows.iter().map(|&row| self.positions[row]).collect();
+        self.spare_positions.clear();
+        self.spare_positions.extend(rows.iter().map(|&row| self.positions[row]));
+        std::mem::swap(&mut self.positions, &mut self.spare_positions);
         self.spare_sentences.clear();
         self.spare_sentences.extend(rows.iter().map(|&row| self.sentences[row]));
         std::mem::swap(&mut self.sentences, &mut self.spare_sentences);
