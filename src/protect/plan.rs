@@ -70,7 +70,6 @@ pub(super) struct Plan {
 }
 
 /// What became of a text that was tried.
-#[expect(clippy::large_enum_variant, reason = "taken apart at once")]
 pub(super) enum Judged {
     Done(Protected),
     Again(Plan),

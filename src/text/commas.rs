@@ -423,7 +423,7 @@ mod tests {
         let capitals = built_in().capitals(text);
         let large: Vec<Range<usize>> =
             capitals.into_iter().filter(|(_, is_capital)| *is_capital).map(|(place, _)| place).collect();
-        assert_eq!(large, [13..18]);
+        assert_eq!((large.len(), &large[0]), (1, &(13..18)));
     }
 
     #[test]
