@@ -176,8 +176,9 @@ impl TranslationJob {
                     let wanted = |request: &Request| record != Record::default() || !request.unrecorded;
                     let batch: Vec<Request> =
                         batch.into_iter().map(|own| Request { unrecorded: !wanted(&own), ..own }).collect();
-                    // What is put back by attention needs it, whether it is asked for or not.
-                    let cross = record.cross || self.protection.is_some() && batch.iter().any(|own| !own.unrecorded);
+                    // What is put back by attention needs it, whether it is asked for or not; so may what joins the search later.
+                    let is_wanted = || self.flows() || batch.iter().any(|own| !own.unrecorded);
+                    let cross = record.cross || self.protection.is_some() && is_wanted();
                     let flows = self.flows();
                     let mut texts: Vec<String> = match self.replace_unknown {
                         true => batch.iter().map(|request| request.text.clone()).collect(),
