@@ -719,7 +719,7 @@ impl Translator {
         workspace: &mut Workspace,
     ) -> Result<Vec<Translation>> {
         let mut translations = vec![Translation::default(); requests.len()];
-        self.translate_on(requests, options, record, workspace, &mut |place, translation| {
+        self.translate_on(requests.to_vec(), options, record, workspace, &mut |place, translation| {
             translations[place] = translation;
             Ok(Vec::new())
         })?;
@@ -733,7 +733,7 @@ impl Translator {
     /// As [`Self::translate`], and those of `finish`.
     pub fn translate_on(
         &self,
-        requests: &[Request],
+        requests: Vec<Request>,
         options: &SearchOptions,
         record: Record,
         workspace: &mut Workspace,
@@ -761,7 +761,7 @@ impl Translator {
                 }
                 Ok::<_, Error>(sources)
             };
-        let sources = begin(requests.to_vec(), &mut pending, finish)?;
+        let sources = begin(requests, &mut pending, finish)?;
         if sources.is_empty() {
             return Ok(());
         }

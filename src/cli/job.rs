@@ -1,15 +1,13 @@
 //! Between lines and the translator: what a line of input asks for, and translating several at once.
 
-use std::cmp::Reverse;
 use std::ops::Range;
 
 use translate::Workspace;
 use translate::inspect::align::{Link, Rule};
 use translate::inspect::{AttentionMap, Kind, Selection};
-use translate::metrics::{Chrf, rank_by_agreement};
 use translate::model::Record;
-use translate::pipeline::{BATCH_WEIGHT, BatchTranslator, Line, Tokens, in_batches};
-use translate::protect::{Finish, Protected, Protection};
+use translate::pipeline::{BatchTranslator, Line, Tokens};
+use translate::protect::{Protected, Protection};
 use translate::search::{Hypothesis, SearchOptions};
 use translate::text::{
     Glossary, Languages, Normalized, Offsets, glossary, join_sentences_at, split_sentences, word_ranges,
@@ -25,9 +23,6 @@ const FLOWING: usize = 2;
 
 /// Letters that a character of Chinese or Japanese may become.
 const LETTERS_OF_AN_IDEOGRAPH: usize = 3;
-
-/// So many hypotheses take a step together in about the time that one alone takes: weights are read once for all.
-const WORTH_ONE: usize = 16;
 
 /// Lines to be translated: everything that stays the same over a run.
 pub(super) struct TranslationJob {
@@ -131,103 +126,6 @@ impl TranslationJob {
         }
     }
 
-    /// Whether the search lets sentences begin as others end, so that it may get any number of them.
-    fn flows(&self) -> bool {
-        self.options.sampling.is_none() && self.options.beam_groups <= 1
-    }
-
-    /// The places of requests of about the same length, a batch at a time; those whose attention is recorded are together. Where all
-    /// can flow they are one batch, but for those whose attention all would be kept.
-    fn batches(&self, requests: &[(usize, Request)], record: Record) -> Vec<Vec<usize>> {
-        let mut places: Vec<usize> = (0..requests.len()).collect();
-        places.sort_by_key(|&place| Reverse(requests[place].1.text.len()));
-        let weigh = |place: usize| self.weigh(&requests[place].1.text);
-        let flows = |&place: &usize| {
-            self.flows() && record == Record::default() && weigh(place) * self.batch_size <= BATCH_WEIGHT
-        };
-        let (flowing, mut others): (Vec<usize>, Vec<usize>) = places.into_iter().partition(flows);
-        others.sort_by_key(|&place| requests[place].1.unrecorded);
-        let others = others.into_iter().map(|place| (place, weigh(place)));
-        let mut batches = in_batches(others, self.batch_size, BATCH_WEIGHT);
-        if !flowing.is_empty() {
-            batches.push(flowing);
-        }
-        batches
-    }
-
-    /// Translates requests, one result for each, in order.
-    fn translate_requests(
-        &self,
-        requests: &[Request],
-        record: Record,
-        workspace: &mut Workspace,
-    ) -> Result<Vec<Protected>> {
-        let mut options = self.options.clone();
-        options.most_sentences = self.batch_size;
-        let mut translate = |requests: Vec<Request>, finish: &mut Finish<'_>| -> Result<()> {
-            let mut count = requests.len();
-            let mut waiting: Vec<(usize, Request)> = requests.into_iter().enumerate().collect();
-            while !waiting.is_empty() {
-                let mut next = Vec::new();
-                for places in self.batches(&waiting, record) {
-                    let (mut numbers, batch): (Vec<usize>, Vec<Request>) =
-                        places.into_iter().map(|place| waiting[place].clone()).unzip();
-                    // Whoever asks for attention asks for all of it.
-                    let wanted = |request: &Request| record != Record::default() || !request.unrecorded;
-                    let batch: Vec<Request> =
-                        batch.into_iter().map(|own| Request { unrecorded: !wanted(&own), ..own }).collect();
-                    // What is put back by attention needs it, whether it is asked for or not; so may what joins the search later.
-                    let is_wanted = || self.flows() || batch.iter().any(|own| !own.unrecorded);
-                    let cross = record.cross || self.protection.is_some() && is_wanted();
-                    let flows = self.flows();
-                    let mut texts: Vec<String> = match self.replace_unknown {
-                        true => batch.iter().map(|request| request.text.clone()).collect(),
-                        false => Vec::new(),
-                    };
-                    let record = Record { cross, ..record };
-                    self.translator.translate_on(
-                        &batch,
-                        &options,
-                        record,
-                        workspace,
-                        &mut |own, mut translation| {
-                            if let Some(count) = self.n_best {
-                                keep_agreed(&mut translation, count);
-                            }
-                            if self.replace_unknown {
-                                self.replace_unknown(&texts[own], &mut translation);
-                            }
-                            let further = finish(numbers[own], translation)?;
-                            let first = count;
-                            count += further.len();
-                            if flows {
-                                numbers.extend(first..count);
-                                texts.extend(
-                                    further.iter().filter(|_| self.replace_unknown).map(|own| own.text.clone()),
-                                );
-                                return Ok(further);
-                            }
-                            next.extend((first..count).zip(further));
-                            Ok(Vec::new())
-                        },
-                    )?;
-                }
-                waiting = next;
-            }
-            Ok(())
-        };
-        if let Some(protection) = &self.protection {
-            let together = (WORTH_ONE / self.options.beam_size.max(1)).min(self.batch_size);
-            return protection.translate(&self.translator, requests, together, translate);
-        }
-        let mut results = vec![Protected::default(); requests.len()];
-        translate(requests.to_vec(), &mut |number, translation| {
-            results[number] = translation.into();
-            Ok(Vec::new())
-        })?;
-        Ok(results)
-    }
-
     /// What is wrong with a prefix, if anything: decoding along one costs the square of its length.
     pub(super) fn prefix_problem(&self, prefix: &str) -> Option<String> {
         let limit = self.options.max_length.max(self.translator.search_options().max_length).min(SOURCE_LIMIT);
@@ -254,7 +152,7 @@ impl TranslationJob {
     }
 
     /// Puts source words in the place of unknown pieces.
-    fn replace_unknown(&self, source: &str, translation: &mut Translation) {
+    pub(super) fn replace_unknown(&self, source: &str, translation: &mut Translation) {
         for rank in 0..translation.candidates.len() {
             let hypothesis = &translation.candidates[rank].hypothesis;
             let text = self.translator.text_replacing_unknown(source, translation, hypothesis);
@@ -330,14 +228,6 @@ pub(super) fn check_scores(line: &Line, translation: &Translation) -> Result<()>
         return Err(line.error(problem));
     }
     Ok(())
-}
-
-/// Keeps the translations that the others agree with most, best first.
-fn keep_agreed(translation: &mut Translation, count: usize) {
-    let texts: Vec<&str> = translation.candidates.iter().map(|candidate| candidate.text.as_str()).collect();
-    let ranked = rank_by_agreement(&Chrf::default(), &texts);
-    let kept = ranked.iter().take(count).map(|&(place, _)| translation.candidates[place].clone());
-    translation.candidates = kept.collect();
 }
 
 /// Whether one to four words stand in a text four times on end.

@@ -5,6 +5,7 @@
 mod advice;
 mod attention;
 mod attn_dump;
+mod batches;
 mod bench;
 mod browser;
 mod complete;

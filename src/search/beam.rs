@@ -27,7 +27,7 @@ pub(super) fn search(
     let record = options.record(record);
     let is_constrained = sources.iter().any(|source| !source.constraints.is_empty());
     let groups = options.groups();
-    let mut flow = Flow::new(model, sources, options, record, groups == 1, workspace)?;
+    let mut flow = Flow::new(model, sources, options, record, groups, workspace)?;
     let mut history = History::new(record, &*flow.decoder);
     // Sentences with the groups of them that have ended, and the best of those.
     let mut results: Vec<(usize, usize, Vec<Hypothesis>)> = Vec::new();
@@ -44,9 +44,6 @@ pub(super) fn search(
 
     let mut next: Vec<usize> = flow.first().collect();
     while !beams.is_empty() || !next.is_empty() {
-        if groups > 1 && beams.is_empty() {
-            flow.decoder.select(&(0..next.len() * groups).map(|row| row / groups).collect::<Vec<_>>())?;
-        }
         for sentence in next.iter().flat_map(|&sentence| std::iter::repeat_n(sentence, groups)) {
             let source = flow.source(sentence);
             let start = options.beginning(&source).start;
@@ -135,7 +132,7 @@ pub(super) fn search(
             }
             flow.add(finish(sentence, found)?);
         }
-        next = flow.begin(beams.len().div_ceil(groups), workspace)?;
+        next = flow.begin(beams.len(), workspace)?;
     }
     Ok(())
 }

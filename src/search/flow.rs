@@ -17,6 +17,8 @@ pub(super) struct Flow<'m> {
     record: Record,
     /// The most sentences that are under way.
     most: usize,
+    /// Rows that each sentence begins with.
+    copies: usize,
     sources: Vec<Rc<Source>>,
     /// Those that have not begun, the next first.
     waiting: VecDeque<usize>,
@@ -29,32 +31,33 @@ pub(super) struct Flow<'m> {
 }
 
 impl<'m> Flow<'m> {
-    /// Begins with as many of the sentences, of which there is one at least, as `options` let. Others may join if each is `alone` in
-    /// having one row at first.
+    /// Begins with as many of the sentences, of which there is one at least, as `options` let; each with `copies` rows. Where that is
+    /// one row others may join.
     pub(super) fn new(
         model: &'m dyn Seq2Seq,
         sources: Vec<Source>,
         options: &SearchOptions,
         record: Record,
-        alone: bool,
+        copies: usize,
         workspace: &mut Workspace,
     ) -> Result<Self> {
         let sources: Vec<Rc<Source>> = sources.into_iter().map(Rc::new).collect();
         let most = options.most_sentences.max(1);
         let begun = sources.len().min(most);
         let first: Vec<&Source> = sources[..begun].iter().map(|source| &**source).collect();
-        let decoder = start(model, &first, record, workspace)?;
+        let decoder = start_copies(model, &first, copies, record, workspace)?;
         let waiting = (begun..sources.len()).collect();
         Ok(Self {
             model,
             record,
             most,
+            copies,
             waiting,
             places: (0..sources.len()).collect(),
             sources,
             decoder,
             begun,
-            can_join: alone,
+            can_join: copies == 1,
         })
     }
 
@@ -82,8 +85,9 @@ impl<'m> Flow<'m> {
         }
     }
 
-    /// The sentences that begin now, while others are `under_way`; their rows follow those of the others.
-    pub(super) fn begin(&mut self, under_way: usize, workspace: &mut Workspace) -> Result<Vec<usize>> {
+    /// The sentences that begin now, while `rows` or groups of them are under way; their rows follow those of the others.
+    pub(super) fn begin(&mut self, rows: usize, workspace: &mut Workspace) -> Result<Vec<usize>> {
+        let under_way = rows.div_ceil(self.copies);
         let count = self.waiting.len().min(self.most.saturating_sub(under_way));
         // A few that are left over wait until there are about as few others.
         let is_worth_it =
@@ -94,7 +98,7 @@ impl<'m> Flow<'m> {
         let next: Vec<usize> = self.waiting.iter().copied().take(count).collect();
         let sources: Vec<&Source> = next.iter().map(|&number| &*self.sources[number]).collect();
         if under_way == 0 {
-            self.decoder = start(self.model, &sources, self.record, workspace)?;
+            self.decoder = start_copies(self.model, &sources, self.copies, self.record, workspace)?;
             self.begun = 0;
         } else {
             let ids: Vec<&[u32]> = sources.iter().map(|source| &source.ids[..]).collect();
@@ -111,4 +115,19 @@ impl<'m> Flow<'m> {
         self.waiting.drain(..count);
         Ok(next)
     }
+}
+
+/// Starts decoding sentences with so many rows of each.
+fn start_copies<'m>(
+    model: &'m dyn Seq2Seq,
+    sources: &[&Source],
+    copies: usize,
+    record: Record,
+    workspace: &mut Workspace,
+) -> Result<Box<dyn Decoder + 'm>> {
+    let mut decoder = start(model, sources, record, workspace)?;
+    if copies > 1 {
+        decoder.select(&(0..sources.len() * copies).map(|row| row / copies).collect::<Vec<_>>())?;
+    }
+    Ok(decoder)
 }

@@ -34,7 +34,7 @@ pub(super) fn search(
 ) -> Result<()> {
     let samples = if options.sampling.is_some() { options.n_best.max(1) } else { 1 };
     let record = options.record(record);
-    let mut flow = Flow::new(model, sources, options, record, samples == 1, workspace)?;
+    let mut flow = Flow::new(model, sources, options, record, samples, workspace)?;
     let mut history = History::new(record, &*flow.decoder);
     let mut results: Vec<(usize, Vec<(usize, Hypothesis)>)> = Vec::new();
     let normalise = match (options.scores, options.renormalise) {
@@ -47,9 +47,6 @@ pub(super) fn search(
     let mut survivors = Vec::new();
     let mut next: Vec<usize> = flow.first().collect();
     while !rows.is_empty() || !next.is_empty() {
-        if samples > 1 && rows.is_empty() {
-            flow.decoder.select(&(0..next.len() * samples).map(|row| row / samples).collect::<Vec<_>>())?;
-        }
         for (sentence, sample) in next.iter().flat_map(|&sentence| (0..samples).map(move |sample| (sentence, sample))) {
             let source = flow.source(sentence);
             let random = Random::new(options.sampling.map_or(0, |sampling| sampling.seed), &source.ids, sample);
@@ -109,7 +106,7 @@ pub(super) fn search(
             drawn.sort_by_key(|&(sample, _)| sample);
             flow.add(finish(sentence, drawn.into_iter().map(|(_, hypothesis)| hypothesis).collect())?);
         }
-        next = flow.begin(rows.len().div_ceil(samples), workspace)?;
+        next = flow.begin(rows.len(), workspace)?;
     }
     Ok(())
 }

@@ -248,3 +248,23 @@ fn it_makes_no_difference_how_many_ways_are_tried_at_once() {
         }
     }
 }
+
+#[test]
+fn what_is_translated_again_has_its_attention_whatever_is_beside_it() {
+    // Of the first the hour is cut out in the end, of the second a word gets a stand-in, the third has a sign to put back at once.
+    let lines = [
+        "Gegen 14 Uhr kam es am Montag am Flugplatz in Kottendorf zu einem Streit.",
+        "Wir haben vergessen, Nattō zu holen.",
+        "Ein Hund 👍 rennt.",
+    ];
+    let greedy =
+        |more: &[&str], lines: &[&str]| translate("transformer", &[&["--beam-size", "1"], more].concat(), lines);
+    let together = greedy(&[], &lines);
+    let alone: Vec<String> = lines.iter().flat_map(|line| greedy(&[], &[line])).collect();
+    assert_eq!(alone, together);
+    assert!(together[0].contains("14 "), "the hour is beside a word and not at the end: {}", together[0]);
+    for line in greedy(&["--format", "json", "--alignments"], &lines) {
+        let line: Value = serde_json::from_str(&line).unwrap();
+        assert!(!line["alignment"].as_array().unwrap().is_empty(), "{line}");
+    }
+}

@@ -194,7 +194,7 @@ fn what_comes_of_a_translation_is_translated_as_if_it_had_been_there_from_the_st
                 sent += further.len();
                 Ok(further)
             };
-            translator.translate_on(&first, &options, Record::default(), workspace, &mut come).unwrap();
+            translator.translate_on(first, &options, Record::default(), workspace, &mut come).unwrap();
             found.sort_by_key(|&(number, _)| number);
             let expected = [Some(0), Some(1), None, Some(2), Some(3), Some(0)];
             assert_eq!((found.len(), sent), (expected.len(), expected.len()), "{model}, {name}");
@@ -221,7 +221,7 @@ fn constraints_go_along_with_what_comes_of_a_translation() {
         Ok(if number == 1 { vec![second.clone()] } else { Vec::new() })
     };
     let sent = [first, "Ein Vogel singt.".into()];
-    translator.translate_on(&sent, &options, Record::default(), workspace, &mut come).unwrap();
+    translator.translate_on(sent.to_vec(), &options, Record::default(), workspace, &mut come).unwrap();
     assert!(texts[0].contains("hound") && texts[2].contains("kids"), "{texts:?}");
 }
 

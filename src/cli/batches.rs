@@ -1,0 +1,115 @@
+//! The requests of a job, a batch at a time, and those that come of their translations.
+
+use std::cmp::Reverse;
+
+use translate::metrics::{Chrf, rank_by_agreement};
+use translate::model::Record;
+use translate::pipeline::{BATCH_WEIGHT, BatchTranslator, in_batches};
+use translate::protect::{Finish, Protected};
+use translate::{Request, Result, Translation, Workspace};
+
+use super::job::TranslationJob;
+
+/// So many hypotheses take a step together in about the time that one alone takes: weights are read once for all.
+const WORTH_ONE: usize = 16;
+
+impl TranslationJob {
+    /// Whether the search lets sentences begin as others end, so that it may get any number of them.
+    pub(super) fn flows(&self) -> bool {
+        self.options.sampling.is_none() && self.options.beam_groups <= 1
+    }
+
+    /// Translates requests, one result for each, in order.
+    pub(super) fn translate_requests(
+        &self,
+        requests: &[Request],
+        record: Record,
+        workspace: &mut Workspace,
+    ) -> Result<Vec<Protected>> {
+        if let Some(protection) = &self.protection {
+            let together = (WORTH_ONE / self.options.beam_size.max(1)).min(self.batch_size);
+            return protection.translate(&self.translator, requests, together, |requests, finish| {
+                self.translate_all(requests, record, workspace, finish)
+            });
+        }
+        let mut results = vec![Protected::default(); requests.len()];
+        self.translate_all(requests.to_vec(), record, workspace, &mut |number, translation| {
+            results[number] = translation.into();
+            Ok(Vec::new())
+        })?;
+        Ok(results)
+    }
+
+    /// Translates requests and those that `finish` makes of their translations, numbered on from those so far.
+    fn translate_all(
+        &self,
+        requests: Vec<Request>,
+        record: Record,
+        workspace: &mut Workspace,
+        finish: &mut Finish<'_>,
+    ) -> Result<()> {
+        let mut options = self.options.clone();
+        options.most_sentences = self.batch_size;
+        let flows = self.flows();
+        // Whoever asks for attention asks for all of it.
+        let is_asked = record != Record::default();
+        let as_asked = |own: Request| Request { unrecorded: own.unrecorded && !is_asked, ..own };
+        // By number.
+        let mut sent: Vec<Request> = requests.into_iter().map(as_asked).collect();
+        let mut waiting: Vec<usize> = (0..sent.len()).collect();
+        while !waiting.is_empty() {
+            let mut next = Vec::new();
+            for mut numbers in self.batches(&sent, waiting, is_asked) {
+                let batch: Vec<Request> = numbers.iter().map(|&number| sent[number].clone()).collect();
+                // What is put back by attention needs it, whether it is asked for or not; so may what joins the search later.
+                let is_wanted = || flows || batch.iter().any(|own| !own.unrecorded);
+                let cross = record.cross || (self.protection.is_some() && is_wanted());
+                let record = Record { cross, ..record };
+                self.translator.translate_on(batch, &options, record, workspace, &mut |own, mut translation| {
+                    let number = numbers[own];
+                    if let Some(count) = self.n_best {
+                        keep_agreed(&mut translation, count);
+                    }
+                    if self.replace_unknown {
+                        self.replace_unknown(&sent[number].text, &mut translation);
+                    }
+                    let further: Vec<Request> = finish(number, translation)?.into_iter().map(as_asked).collect();
+                    let new = sent.len()..sent.len() + further.len();
+                    sent.extend_from_slice(&further);
+                    if flows {
+                        numbers.extend(new);
+                        return Ok(further);
+                    }
+                    next.extend(new);
+                    Ok(Vec::new())
+                })?;
+            }
+            waiting = next;
+        }
+        Ok(())
+    }
+
+    /// The numbers of requests of about the same length, a batch at a time; those whose attention is recorded are together. All that
+    /// can flow are one batch, unless attention is asked for, as that of all would be kept.
+    fn batches(&self, sent: &[Request], mut waiting: Vec<usize>, is_asked: bool) -> Vec<Vec<usize>> {
+        waiting.sort_by_key(|&number| Reverse(sent[number].text.len()));
+        let weigh = |number: usize| self.weigh(&sent[number].text);
+        let flows = |&number: &usize| self.flows() && !is_asked && weigh(number) * self.batch_size <= BATCH_WEIGHT;
+        let (flowing, mut others): (Vec<usize>, Vec<usize>) = waiting.into_iter().partition(flows);
+        others.sort_by_key(|&number| sent[number].unrecorded);
+        let others = others.into_iter().map(|number| (number, weigh(number)));
+        let mut batches = in_batches(others, self.batch_size, BATCH_WEIGHT);
+        if !flowing.is_empty() {
+            batches.push(flowing);
+        }
+        batches
+    }
+}
+
+/// Keeps the translations that the others agree with most, best first.
+fn keep_agreed(translation: &mut Translation, count: usize) {
+    let texts: Vec<&str> = translation.candidates.iter().map(|candidate| candidate.text.as_str()).collect();
+    let ranked = rank_by_agreement(&Chrf::default(), &texts);
+    let kept = ranked.iter().take(count).map(|&(place, _)| translation.candidates[place].clone());
+    translation.candidates = kept.collect();
+}
