@@ -186,28 +186,35 @@ impl TranslatorBuilder {
         };
         let mut compute = Compute { threads: self.threads, ..self.compute };
         let backend = compute.backend()?;
-        let Understood { opened, frame, vocabularies, languages } =
-            Understood::open(&files, self.target_in_source, self.source_prefix, self.segmentation)?;
+        let mut opened = Opened::open(&files)?;
+        opened.segmentation = self.segmentation.or(opened.segmentation);
         let is_int8 = || opened.parameters.weights().is_int8() && backend == BackendName::Kernels;
         compute.precision = self.precision.unwrap_or_else(|| if is_int8() { Precision::Int8 } else { Precision::F32 });
-        let sizes = opened.spec.vocabulary_sizes();
         let (from, to) = (self.languages.0.as_deref(), self.languages.1.as_deref());
-        // That a language is missing is no error before a sentence misses it.
-        let chosen = match from.or(to) {
-            Some(_) => Some(languages.choose(from, to)?),
-            None => languages.choose(None, None).ok(),
-        };
-        let around = frame.around(&*vocabularies.source, &chosen.clone().unwrap_or_default());
-        if let Some(id) = around.0.iter().chain(&around.1).find(|&&id| id as usize >= sizes.0) {
-            let problem =
-                format!("token {id}, which stands around every sentence, is outside the vocabulary of {}", sizes.0);
-            return Err(Error::model(files.path("config.json"), problem));
-        }
-        let vocabularies = if self.pieces { vocabularies.of_pieces() } else { vocabularies };
         let is_normalized = self.normalize.unwrap_or(opened.text_defaults.normalize && !self.pieces);
-        let spellings = if is_normalized { opened.spellings(&files)? } else { None };
-        let commas = if is_normalized { opened.commas(&files)? } else { None };
-        let model = model::load(&opened.spec, &opened.parameters, &compute)?.into();
+        let load = || model::load(&opened.spec, &opened.parameters, &compute);
+        let read = || -> Result<_> {
+            let understood = Understood::new(&opened, &files, self.target_in_source, self.source_prefix)?;
+            let chosen = understood.choose(&opened, &files, from, to)?;
+            let spellings = if is_normalized { opened.spellings(&files)? } else { None };
+            let commas = if is_normalized { opened.commas(&files)? } else { None };
+            Ok((understood, chosen, spellings, commas))
+        };
+        // Reading vocabularies takes as long as packing the weights of a small model. What is wrong with a large one is told before
+        // its weights are loaded.
+        let (texts, model) = if opened.parameters.weights().size().1 <= LOADED_BESIDE {
+            std::thread::scope(|scope| {
+                let model = scope.spawn(load);
+                (read(), model.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            })
+        } else {
+            let texts = read()?;
+            (Ok(texts), load())
+        };
+        let (Understood { frame, vocabularies, languages }, chosen, spellings, commas) = texts?;
+        let model = model?.into();
+        let vocabularies = if self.pieces { vocabularies.of_pieces() } else { vocabularies };
+        files.release();
         let unused = opened.parameters.unused_note();
         let Opened { spec, alignment, generation, mut text_defaults, mut notes, .. } = opened;
         // Pieces are what the model gets, and nobody else's affair.
@@ -246,23 +253,15 @@ impl TranslatorBuilder {
     }
 }
 
-/// All that the files of a model say, but the values of its tensors.
+/// What the files of a model say about its text.
 struct Understood {
-    opened: Opened,
     frame: Frame,
     vocabularies: Vocabularies,
     languages: ModelLanguages,
 }
 
 impl Understood {
-    fn open(
-        files: &ModelFiles,
-        target_in_source: bool,
-        source_prefix: Option<String>,
-        segmentation: Segmentation,
-    ) -> Result<Self> {
-        let mut opened = Opened::open(files)?;
-        opened.segmentation = segmentation.or(opened.segmentation);
+    fn new(opened: &Opened, files: &ModelFiles, target_in_source: bool, source_prefix: Option<String>) -> Result<Self> {
         let vocabularies = opened.vocabularies(files)?;
         let mut frame = opened.frame.clone();
         if target_in_source {
@@ -279,7 +278,30 @@ impl Understood {
             has_fixed_target: frame.target.is_some(),
             source_prefix: source_prefix.map(Into::into),
         };
-        Ok(Self { opened, frame, vocabularies, languages })
+        Ok(Self { frame, vocabularies, languages })
+    }
+
+    /// The languages that are asked for, if the model can say them.
+    fn choose(
+        &self,
+        opened: &Opened,
+        files: &ModelFiles,
+        from: Option<&str>,
+        to: Option<&str>,
+    ) -> Result<Option<Languages>> {
+        // That a language is missing is no error before a sentence misses it.
+        let chosen = match from.or(to) {
+            Some(_) => Some(self.languages.choose(from, to)?),
+            None => self.languages.choose(None, None).ok(),
+        };
+        let around = self.frame.around(&*self.vocabularies.source, &chosen.clone().unwrap_or_default());
+        let size = opened.spec.vocabulary_sizes().0;
+        if let Some(id) = around.0.iter().chain(&around.1).find(|&&id| id as usize >= size) {
+            let problem =
+                format!("token {id}, which stands around every sentence, is outside the vocabulary of {size}");
+            return Err(Error::model(files.path("config.json"), problem));
+        }
+        Ok(chosen)
     }
 }
 
@@ -288,7 +310,7 @@ impl Understood {
 /// # Errors
 /// If its files cannot be read or understood.
 pub fn languages_of(files: &ModelFiles) -> Result<ModelLanguages> {
-    Understood::open(files, false, None, Segmentation::default()).map(|understood| understood.languages)
+    Understood::new(&Opened::open(files)?, files, false, None).map(|understood| understood.languages)
 }
 
 /// One sentence to translate, and what is special about it.
@@ -370,6 +392,9 @@ impl Translation {
         self.source_truncated || self.best().is_some_and(|best| best.hypothesis.truncated)
     }
 }
+
+/// Bytes of weights up to which vocabularies are read at the same time.
+const LOADED_BESIDE: u64 = 256 << 20;
 
 /// Sentences that [`Translator::translate_text`] and [`Translator::translate_lines`] translate together.
 const TOGETHER: usize = 32;

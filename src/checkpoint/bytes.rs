@@ -2,12 +2,16 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use super::archive::check_regular;
 use super::files::{LFS_POINTER, ModelFiles, lfs_pointer};
 use crate::{Error, Result};
+
+/// Bytes of the binary that are read before they are released.
+const RELEASED: u64 = 1 << 20;
 
 /// A readable range of bytes. Nothing is kept in memory but what a caller asked for.
 pub(super) struct Bytes {
@@ -122,17 +126,38 @@ impl Bytes {
         Ok(())
     }
 
-    /// `len` bytes from `offset`, where they lie if they are in memory, and otherwise read into `buffer`.
+    /// Hands the bytes of a range to `sink`, at most `step` at a time. What is compiled into the binary is handed on where it
+    /// lies, and takes no memory of this process any more once it has been read.
     ///
     /// # Errors
-    /// As [`Bytes::read_at`].
-    pub(super) fn view<'a>(&'a self, offset: u64, len: usize, buffer: &'a mut Vec<u8>) -> Result<&'a [u8]> {
-        if let Some(bytes) = self.storage.in_memory() {
-            return self.within(bytes, offset, len);
+    /// As [`Bytes::read_at`], and those of `sink`.
+    pub(super) fn read_in_steps(
+        &self,
+        range: Range<u64>,
+        step: usize,
+        sink: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let (mut buffer, mut start, mut kept) = (Vec::new(), range.start, range.start);
+        while start < range.end {
+            let len = (range.end - start).min(step as u64) as usize;
+            match self.storage.in_memory() {
+                Some(bytes) => sink(self.within(bytes, start, len)?)?,
+                None => {
+                    buffer.resize(len, 0);
+                    self.read_at(start, &mut buffer)?;
+                    sink(&buffer)?;
+                }
+            }
+            start += len as u64;
+            if start - kept >= RELEASED || start == range.end {
+                #[cfg(unix)]
+                if let Storage::Memory(bytes) = self.storage {
+                    super::mapping::release(self.within(bytes, kept, (start - kept) as usize)?);
+                }
+                kept = start;
+            }
         }
-        buffer.resize(len, 0);
-        self.read_at(offset, buffer)?;
-        Ok(buffer)
+        Ok(())
     }
 
     /// A part of bytes in memory.

@@ -76,6 +76,17 @@ impl ModelFiles {
         }
     }
 
+    /// Takes out of memory what only loading needs: the files of a built-in model, and code.
+    pub(crate) fn release(&self) {
+        #[cfg(unix)]
+        {
+            if let Self::Builtin { files, vocabulary, .. } = self {
+                files.iter().chain(*vocabulary).for_each(|(_, bytes)| super::mapping::release(bytes));
+            }
+            super::mapping::release_code();
+        }
+    }
+
     /// Whether there is a file of this name.
     pub fn has(&self, name: impl AsRef<Path>) -> bool {
         match self {

@@ -237,17 +237,18 @@ impl Weights {
             sink(&self.read(tensor)?[rows.start * width..rows.end * width]);
             return Ok(());
         };
-        let step = (CHUNK / (width * dtype.size()).max(1)).max(1);
-        let (mut buffer, mut values) = (Vec::new(), Vec::new());
-        for row in rows.clone().step_by(step) {
-            let offset = offset + (row * width * dtype.size()) as u64;
-            let size = step.min(rows.end - row) * width * dtype.size();
+        let size = (width * dtype.size()) as u64;
+        let step = (CHUNK / size.max(1) as usize).max(1) * size as usize;
+        let (mut row, mut values) = (rows.start, Vec::new());
+        let bytes = offset + rows.start as u64 * size..offset + rows.end as u64 * size;
+        self.files[tensor.file].read_in_steps(bytes, step, &mut |chunk| {
             values.clear();
-            dtype.extend_f32(self.files[tensor.file].view(offset, size, &mut buffer)?, &mut values);
+            dtype.extend_f32(chunk, &mut values);
             self.divide(tensor, row, width, &mut values)?;
+            row += values.len() / width;
             sink(&values);
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Makes the numbers of integers that have a divisor; `values` are whole rows from `first` on, `[…, width]`.
@@ -522,12 +523,11 @@ fn may_be_weights(name: &str) -> bool {
 
 /// `count` values from a byte offset. The range was checked when the header was read.
 fn read_values(file: &Bytes, dtype: Dtype, offset: u64, count: usize) -> Result<Vec<f32>> {
-    let len = count * dtype.size();
-    let (mut buffer, mut values) = (Vec::new(), Vec::with_capacity(count));
-    for start in (0..len).step_by(CHUNK) {
-        let chunk = file.view(offset + start as u64, CHUNK.min(len - start), &mut buffer)?;
+    let mut values = Vec::with_capacity(count);
+    file.read_in_steps(offset..offset + (count * dtype.size()) as u64, CHUNK, &mut |chunk| {
         dtype.extend_f32(chunk, &mut values);
-    }
+        Ok(())
+    })?;
     Ok(values)
 }
 

@@ -614,6 +614,8 @@ impl Backend for Kernels {
         Past { slots: Slots::new(rows), layers, heads, width: heads * head_width }
     }
 
+    // Their activations, of some megabytes, stay in the cache from one product to the next.
+    const ENCODED_TOGETHER: usize = 512;
     const JOINS: bool = true;
 
     fn join_memory(&self, memory: &mut Memory, more: Memory, used: &[usize]) {

@@ -459,6 +459,9 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized {
     /// An empty past of `rows` hypotheses.
     fn past(&self, layers: usize, rows: usize, heads: usize, head_width: usize) -> Self::Past;
 
+    /// Source tokens that an encoder works through at a time, about: where more only take more memory.
+    const ENCODED_TOGETHER: usize = usize::MAX;
+
     /// Whether sentences can join others that are under way ([`Self::join_memory`], [`Self::join_past`]); pasts are of different
     /// lengths then.
     const JOINS: bool = false;

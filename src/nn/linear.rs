@@ -67,6 +67,11 @@ impl<B: Backend> Linear<B> {
         backend.outputs(&self.matrix)
     }
 
+    /// Columns of its input.
+    pub fn inputs(&self, backend: &B) -> usize {
+        backend.inputs(&self.matrix)
+    }
+
     /// `x` `[rows, inputs]` to `out` `[rows, outputs]`.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
 /// Addresses, names of files and variables, placeholders: what stands in a sentence as a word does.
 const WORDS: &str = r#"(?x)
@@ -64,8 +64,11 @@ static WORD: LazyLock<Regex> = LazyLock::new(|| compile(WORDS));
 static MARK: LazyLock<Regex> = LazyLock::new(|| compile(MARKS));
 static NUMBER: LazyLock<Regex> = LazyLock::new(|| compile(NUMBERS));
 
+/// What one of them may remember of the states it was in, for each thread.
+const REMEMBERED: usize = 256 << 10;
+
 fn compile(pattern: &str) -> Regex {
-    Regex::new(pattern).expect("a valid pattern")
+    RegexBuilder::new(pattern).dfa_size_limit(REMEMBERED).build().expect("a valid pattern")
 }
 
 /// Whether [`WORDS`] may find something: whether there is one of the signs that each of its alternatives has. Most lines have

@@ -210,20 +210,25 @@ impl Vocabularies {
     }
 
     fn open_marian(files: &ModelFiles, clean_up: bool) -> Result<Self> {
-        let model = |name| SentencePiece::parse(&require(files, name)?, files.path(name)).map(Arc::new);
         let table = |name| VocabularyTable::parse(&require(files, name)?, files.path(name)).map(Arc::new);
         let source_table = table("vocab.json")?;
         let target_table = match files.read("target_vocab.json")? {
             Some(_) => table("target_vocab.json")?,
             None => Arc::clone(&source_table),
         };
-        let side = |name, table| -> Result<_> {
-            let vocabulary = SentencePieceVocabulary::new(model(name)?, table).with_language_in_text();
+        let side = |name, bytes: &[u8], table: &Arc<VocabularyTable>| -> Result<_> {
+            let model = SentencePiece::parse(bytes, files.path(name)).map(Arc::new)?;
+            let vocabulary = SentencePieceVocabulary::new(model, Arc::clone(table)).with_language_in_text();
             Ok(Arc::new(vocabulary.with_clean_up_spaces(clean_up)))
         };
+        let (source_model, target_model) = (require(files, "source.spm")?, require(files, "target.spm")?);
+        let source = side("source.spm", &source_model, &source_table)?;
+        // Where both languages have one vocabulary, the files are copies, as Hugging Face's tokenizer wants them.
+        let is_shared = target_model == source_model && Arc::ptr_eq(&source_table, &target_table);
+        let target = if is_shared { Arc::clone(&source) } else { side("target.spm", &target_model, &target_table)? };
         Ok(Self {
-            source: side("source.spm", source_table)?,
-            target: side("target.spm", target_table)?,
+            source,
+            target,
             pair: None,
             notes: Vec::new(),
             files: Vec::new(),

@@ -9,12 +9,14 @@ use super::tiles::{Factors, SUMS, TILE_GROUPS, Tiles};
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count};
 
+/// The request to `arch_prctl` for more register state.
+const REQUEST_PERMISSION: libc::c_long = 0x1023;
+
 /// Whether this processor has 8-bit tiles of the usual size and the system lets this process use them.
 ///
 /// Linux gives the larger register state to processes that ask for it, and for all their threads at once; it refuses, among
 /// others, where a thread has too small a stack for signals.
 pub(super) fn is_permitted() -> bool {
-    const REQUEST_PERMISSION: libc::c_long = 0x1023;
     const TILE_DATA: libc::c_long = 18;
     let (tiles, int8) = (1 << 24, 1 << 25);
     // SAFETY: every x86-64 processor has the instruction. (It needs no `unsafe` in later versions of Rust.)
@@ -157,5 +159,46 @@ impl Drop for AmxTiles {
     fn drop(&mut self) {
         // SAFETY: gives up what `configure` made ready.
         unsafe { asm!("tilerelease", options(nomem, nostack, preserves_flags)) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Has the system refuse this thread the request from now on, and nothing else: by a filter of system calls, as containers and
+    /// services are run with (seccomp(2)).
+    fn refuse_permission() {
+        const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+        const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+        const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+        // Where the number of a call and its first argument lie in `seccomp_data`.
+        const NUMBER: u32 = 0;
+        const FIRST: u32 = 16;
+        let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+        let mut steps = [
+            step(LOAD, 0, 0, NUMBER),
+            step(IF_EQUAL, 0, 3, libc::SYS_arch_prctl as u32),
+            step(LOAD, 0, 0, FIRST),
+            step(IF_EQUAL, 0, 1, REQUEST_PERMISSION as u32),
+            step(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+            step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
+        ];
+        let program = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_mut_ptr() };
+        // SAFETY: both calls concern this thread alone; the system copies the program.
+        let done = unsafe {
+            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+                && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program) == 0
+        };
+        assert!(done, "no filter: {}", std::io::Error::last_os_error());
+    }
+
+    #[test]
+    fn there_are_no_tiles_where_the_system_refuses_them() {
+        let refused = std::thread::spawn(|| {
+            refuse_permission();
+            !is_permitted()
+        });
+        assert!(refused.join().unwrap());
     }
 }
