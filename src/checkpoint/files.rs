@@ -76,14 +76,11 @@ impl ModelFiles {
         }
     }
 
-    /// Takes out of memory what only loading needs: the files of a built-in model, and code.
+    /// Takes the files of a built-in model out of memory: whoever read them has made of them what it needs.
     pub(crate) fn release(&self) {
         #[cfg(unix)]
-        {
-            if let Self::Builtin { files, vocabulary, .. } = self {
-                files.iter().chain(*vocabulary).for_each(|(_, bytes)| super::mapping::release(bytes));
-            }
-            super::mapping::release_code();
+        if let Self::Builtin { files, vocabulary, .. } = self {
+            files.iter().chain(*vocabulary).for_each(|(_, bytes)| super::mapping::release(bytes));
         }
     }
 

@@ -15,24 +15,10 @@ pub(super) fn release(bytes: &'static [u8]) {
     let start = (bytes.as_ptr() as usize).next_multiple_of(page);
     let end = (bytes.as_ptr() as usize + bytes.len()) / page * page;
     if start < end && files_in_memory().iter().any(|file| file.start <= start && end <= file.end) {
-        forget(start..end);
+        // SAFETY: whole pages of a file that this process cannot write to, mapped for itself, so what is read there later is the
+        // file's again. Where the system refuses nothing is lost.
+        unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED) };
     }
-}
-
-/// Takes this program's code out of the memory of the process: what a start needs is more than what translates, which comes back as
-/// it is called. Not where a debugger may have put breakpoints into it.
-pub(super) fn release_code() {
-    let here = release_code as *const () as usize;
-    if let Some(code) = files_in_memory().iter().find(|file| file.contains(&here) && !cfg!(debug_assertions)) {
-        forget(code.clone());
-    }
-}
-
-/// Takes pages of [`files_in_memory`] out of it.
-fn forget(pages: Range<usize>) {
-    // SAFETY: whole pages of a file that this process cannot write to, mapped for itself, so what is read there later is the file's
-    // again. Where the system refuses nothing is lost.
-    unsafe { libc::madvise(pages.start as *mut libc::c_void, pages.len(), libc::MADV_DONTNEED) };
 }
 
 /// Where files lie that this process only reads, as Linux tells; a binary that unpacked itself is not among them. Nothing
