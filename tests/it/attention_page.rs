@@ -241,6 +241,17 @@ fn every_view_has_the_numbers_of_the_command_line() {
 }
 
 #[test]
+fn an_address_counts_even_if_the_page_writes_its_own_before_it_is_told() {
+    let Some((browser, _directory)) = open(&[vec![whole(1, "", &ENGLISH)]]) else { return };
+    browser.run("document.getElementById('numbers-box').open = true");
+    let [pieces, words] = ["", "&words=1"].map(|more| format!("line=1&kind=decoder&layer=0&head=2{more}"));
+    go(&browser, &pieces);
+    let of_pieces = numbers(&browser).len();
+    redraw(&browser, &format!("location.hash = {words:?}; history.replaceState(null, '', '#{pieces}')"));
+    assert!(numbers(&browser).len() < of_pieces);
+}
+
+#[test]
 fn the_page_works_from_the_keyboard() {
     let lines: Vec<Vec<View>> = (1..=5).map(|line| vec![dog(line)]).collect();
     let Some((browser, _directory)) = open(&lines) else { return };

@@ -390,8 +390,8 @@ function writeAddress() {
   }
 }
 
-function recall() {
-  const parts = new URLSearchParams(location.hash.slice(1));
+function recall(hash = location.hash) {
+  const parts = new URLSearchParams(hash.slice(1));
   if (!parts.has("line")) return;
   const index = [...scripts].findIndex((script) => script.dataset.line === parts.get("line"));
   if (index >= 0) state.index = index;
@@ -504,8 +504,10 @@ function listenToWindow() {
     if (innerWidth !== last && !printing) draw();
     last = innerWidth;
   });
-  addEventListener("hashchange", () => {
-    recall();
+  addEventListener("hashchange", (event) => {
+    // What was on show until now may have written its own address meanwhile.
+    clearTimeout(remember.timer);
+    recall(new URL(event.newURL).hash);
     choose(state.index);
   });
   // A printer has white paper and no scroll bars.
