@@ -66,7 +66,7 @@ class Page(unittest.TestCase):
         page = report.page(self.results)
         self.assertIn("- OPUS-MT size, f32 beam 4, batch 32: 1.25 times CTranslate2 f32, where 1.4 must be reached.", page)
         most = next(row.must for row in rows.every() if row.name == "start-builtin-int8")
-        self.assertIn(f"int8: 1,000 ms to the first translation, where {most} are the most allowed.", page)
+        self.assertIn(f"int8: 1000 ms to the first translation, where {most} are the most allowed.", page)
         self.assertIn("0.6 of the peer's is the most allowed: OPUS-MT size, f32 greedy, batch 64 0.70.", page)
 
     def test_a_row_says_what_it_does_not_share_with_the_others(self):
