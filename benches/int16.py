@@ -7,7 +7,7 @@ With --outliers FACTOR the model is changed first, to one that computes the same
 the first channel of each attention's values is FACTOR times as large, and the layer behind it divides by FACTOR. Only a Marian
 directory in safetensors can be changed so.
 
-A line with another token goes on differently, so equal tokens are those of the longest common parts, one after the other.
+It needs numpy and safetensors. A line with another token goes on differently, so equal tokens are those of the longest common parts, one after the other.
 """
 
 import argparse
