@@ -13,7 +13,7 @@ use super::{
     Activation, Backend, Comparison, LogSumExp, NormKind, Precision, Recorder, Relative, RelativeBias, RelativeVectors,
     RowSink, Score, Scored, StoredInt8, Workspace, spans,
 };
-use crate::kernels::{self, AttentionMemory, KeysAndValues, PackedMatrix, Packer, Screen};
+use crate::kernels::{self, AttentionMemory, BLOCK, KeysAndValues, PackedMatrix, Packer, Screen};
 use crate::{Error, Result};
 
 /// Positions whose attention is computed at a time: bounds the memory that a long sentence's weights take.
@@ -154,54 +154,58 @@ pub enum Memory {
 #[derive(Debug)]
 pub struct Past {
     slots: Slots,
-    layers: Vec<Cache>,
+    cache: Cache,
+    layers: usize,
     heads: usize,
     width: usize,
 }
 
-/// The self-attention keys and the values of one layer, each `[slots, width]`: in int8 models in half precision, since all of
-/// a hypothesis' past is read at every step.
+/// The self-attention keys and values of all layers: for each block of slots and each layer the keys `[BLOCK, width]` and then the
+/// values. In int8 models in half precision, since all of a hypothesis' past is read at every step.
 #[derive(Debug)]
 enum Cache {
-    F32(Vec<f32>, Vec<f32>),
-    F16(Vec<f16>, Vec<f16>),
+    F32(Vec<Box<[f32]>>),
+    F16(Vec<Box<[f16]>>),
 }
 
 impl Cache {
     fn new(precision: kernels::Precision) -> Self {
         match precision {
-            kernels::Precision::F32 | kernels::Precision::Int16 => Self::F32(Vec::new(), Vec::new()),
-            kernels::Precision::Int8 => Self::F16(Vec::new(), Vec::new()),
+            kernels::Precision::F32 | kernels::Precision::Int16 => Self::F32(Vec::new()),
+            kernels::Precision::Int8 => Self::F16(Vec::new()),
         }
     }
 
-    /// Makes room for `size` elements of keys and of values.
-    fn resize(&mut self, size: usize) {
+    /// Where in a block the keys and the values of a layer begin.
+    fn places(layer: usize, width: usize) -> [usize; 2] {
+        [2 * layer * BLOCK * width, (2 * layer + 1) * BLOCK * width]
+    }
+
+    /// Makes it so many blocks, of `size` elements each.
+    fn extend(&mut self, blocks: usize, size: usize) {
         match self {
-            Self::F32(keys, values) => [keys, values].into_iter().for_each(|store| store.resize(size, 0.0)),
-            Self::F16(keys, values) => [keys, values].into_iter().for_each(|store| store.resize(size, f16::ZERO)),
+            Self::F32(store) => store.resize_with(blocks, || vec![0.0; size].into()),
+            Self::F16(store) => store.resize_with(blocks, || vec![f16::ZERO; size].into()),
         }
     }
 
-    /// Puts a key and a value, each `[width]`, into a slot.
-    fn write(&mut self, slot: usize, key: &[f32], value: &[f32]) {
-        let place = slot * key.len()..(slot + 1) * key.len();
-        match self {
-            Self::F32(keys, values) => {
-                keys[place.clone()].copy_from_slice(key);
-                values[place].copy_from_slice(value);
-            }
-            Self::F16(keys, values) => {
-                kernels::to_f16(key, &mut keys[place.clone()]);
-                kernels::to_f16(value, &mut values[place]);
+    /// Puts a key and a value of a layer, each `[width]`, into a slot.
+    fn write(&mut self, layer: usize, slot: usize, key: &[f32], value: &[f32]) {
+        let width = key.len();
+        for (start, x) in Self::places(layer, width).into_iter().zip([key, value]) {
+            let place = start + slot % BLOCK * width;
+            match self {
+                Self::F32(store) => store[slot / BLOCK][place..place + width].copy_from_slice(x),
+                Self::F16(store) => kernels::to_f16(x, &mut store[slot / BLOCK][place..place + width]),
             }
         }
     }
 
-    /// Attention to the given slots.
+    /// Attention of a layer to the given slots.
     #[allow(clippy::too_many_arguments)]
     fn attend(
         &self,
+        layer: usize,
         query: &[f32],
         rows: &[u32],
         heads: usize,
@@ -210,14 +214,14 @@ impl Cache {
         weights: &mut [f32],
         out: &mut [f32],
     ) {
-        let stride = query.len();
+        let [keys, values] = Self::places(layer, query.len());
         match self {
-            Self::F32(keys, values) => {
-                let memory = KeysAndValues { keys, values, stride, rows, scale, bias };
+            Self::F32(blocks) => {
+                let memory = KeysAndValues { blocks, keys, values, rows, scale, bias };
                 kernels::attend(query, memory, heads, weights, out);
             }
-            Self::F16(keys, values) => {
-                let memory = KeysAndValues { keys, values, stride, rows, scale, bias };
+            Self::F16(blocks) => {
+                let memory = KeysAndValues { blocks, keys, values, rows, scale, bias };
                 kernels::attend_f16(query, memory, heads, weights, out);
             }
         }
@@ -610,27 +614,31 @@ impl Backend for Kernels {
     }
 
     fn past(&self, layers: usize, rows: usize, heads: usize, head_width: usize) -> Past {
-        let layers = (0..layers).map(|_| Cache::new(self.precision)).collect();
-        Past { slots: Slots::new(rows), layers, heads, width: heads * head_width }
+        let (slots, cache) = (Slots::new(rows), Cache::new(self.precision));
+        Past { slots, cache, layers, heads, width: heads * head_width }
     }
 
     // Their activations, of some megabytes, stay in the cache from one product to the next.
     const ENCODED_TOGETHER: usize = 512;
     const JOINS: bool = true;
 
-    fn join_memory(&self, memory: &mut Memory, more: Memory, used: &[usize]) {
+    fn join_memory(&self, memory: &mut Memory, more: Memory) {
         let (Memory::Dot { memories, count, .. }, Memory::Dot { memories: more, count: further, .. }) = (memory, more)
         else {
             unreachable!("only what dot products read is joined");
         };
+        memories.extend(more.into_iter().map(|(first, memory)| (*count + first, memory)));
+        *count += further;
+    }
+
+    fn forget(&self, memory: &mut Memory, used: &[usize]) {
+        let Memory::Dot { memories, count, .. } = memory else { return };
         let ends: Vec<usize> = memories.iter().skip(1).map(|&(first, _)| first).chain([*count]).collect();
         for ((first, memory), end) in memories.iter_mut().zip(ends) {
-            if !used.iter().any(|sentence| (*first..end).contains(sentence)) {
+            if memory.is_some() && !used.iter().any(|sentence| (*first..end).contains(sentence)) {
                 *memory = None;
             }
         }
-        memories.extend(more.into_iter().map(|(first, memory)| (*count + first, memory)));
-        *count += further;
     }
 
     fn join_past(&self, past: &mut Past, rows: usize) {
@@ -653,10 +661,11 @@ impl Backend for Kernels {
         mut record: Option<Recorder<'_>>,
     ) -> Result<()> {
         let _running = profile::running(Step::Past);
-        let Past { slots, layers, heads, width } = past;
-        let (cache, heads, width) = (&mut layers[layer], *heads, *width);
+        let Past { slots, cache, layers, heads, width } = past;
+        let (heads, width) = (*heads, *width);
         let (weights, distances) = workspace.attention();
-        cache.resize(slots.count() * width);
+        // Here, because a decoder without self-attention needs none.
+        cache.extend(slots.blocks(), *layers * 2 * BLOCK * width);
         out.overwrite(projected.count(), width);
         for (row, (projected, out)) in projected.iter().zip(out.values.chunks_exact_mut(width)).enumerate() {
             let (query, key_value) = projected.split_at(width);
@@ -664,15 +673,15 @@ impl Backend for Kernels {
             let past = slots.past(row);
             let length = past.len();
             weights.resize(heads * length, 0.0);
-            cache.write(past[length - 1] as usize, key, value);
+            cache.write(layer, past[length - 1] as usize, key, value);
             match relative {
-                Relative::None => cache.attend(query, past, heads, scale, None, weights, out),
-                Relative::Bias(bias) => cache.attend(query, past, heads, scale, Some(bias.into()), weights, out),
+                Relative::None => cache.attend(layer, query, past, heads, scale, None, weights, out),
+                Relative::Bias(bias) => cache.attend(layer, query, past, heads, scale, Some(bias.into()), weights, out),
                 Relative::Vectors(vectors) => {
                     let vectors = kernels::RelativeVectors::from(vectors);
                     vectors.scores(query, heads, scale, distances);
                     let bias = kernels::RelativeBias { values: distances, reach: vectors.reach };
-                    cache.attend(query, past, heads, scale, Some(bias), weights, out);
+                    cache.attend(layer, query, past, heads, scale, Some(bias), weights, out);
                     vectors.add_seen(weights, heads, length - 1, out);
                 }
             }

@@ -459,17 +459,21 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized {
     /// An empty past of `rows` hypotheses.
     fn past(&self, layers: usize, rows: usize, heads: usize, head_width: usize) -> Self::Past;
 
-    /// Source tokens that an encoder works through at a time, about: where more only take more memory.
+    /// Source tokens that an encoder works through at a time, about: where more only take more memory. Fewer than all need
+    /// [`Self::join_memory`].
     const ENCODED_TOGETHER: usize = usize::MAX;
 
     /// Whether sentences can join others that are under way ([`Self::join_memory`], [`Self::join_past`]); pasts are of different
     /// lengths then.
     const JOINS: bool = false;
 
-    /// Adds the sentences of `more` behind those of a memory, of which nobody but `used` is asked for any more.
-    fn join_memory(&self, _memory: &mut Self::Memory, _more: Self::Memory, _used: &[usize]) {
+    /// Adds the sentences of `more` behind those of a memory.
+    fn join_memory(&self, _memory: &mut Self::Memory, _more: Self::Memory) {
         unreachable!("nothing joins where `JOINS` is false");
     }
+
+    /// Says that a memory is asked for no other sentences than `used` any more.
+    fn forget(&self, _memory: &mut Self::Memory, _used: &[usize]) {}
 
     /// Adds `rows` hypotheses with nothing in their past behind the others.
     fn join_past(&self, _past: &mut Self::Past, _rows: usize) {

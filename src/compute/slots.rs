@@ -1,9 +1,9 @@
 //! Which entries of a self-attention cache belong to which hypothesis.
 
-/// Consecutive slots handed out together, so that one hypothesis reads its past in long runs.
-const BLOCK: usize = 8;
+use crate::kernels::BLOCK;
 
-/// Assigns cache entries (slots) to the rows of a decoder and remembers each row's past as a list of slots.
+/// Assigns cache entries (slots) to the rows of a decoder and remembers each row's past as a list of slots. They are handed out in
+/// blocks of [`BLOCK`], so that one hypothesis reads its past in long runs.
 ///
 /// Hypotheses with a common past share its slots; when rows are selected only these lists are copied. Slots that no
 /// row's past contains any more are handed out again, so the cache of a beam search stays about as small as that of its
@@ -46,9 +46,9 @@ impl Slots {
         self.cursors.resize(self.cursors.len() + rows, Cursor::default());
     }
 
-    /// Number of slots the cache must have room for.
-    pub(super) fn count(&self) -> usize {
-        self.blocks * BLOCK
+    /// Number of blocks the cache must have.
+    pub(super) fn blocks(&self) -> usize {
+        self.blocks
     }
 
     /// The slots of a row's past, oldest first.
@@ -129,7 +129,7 @@ mod tests {
         let mut histories: Vec<Vec<(usize, usize)>> = vec![Vec::new(); rows];
         for step in 0..steps {
             slots.push();
-            cache.resize(slots.count(), (0, 0));
+            cache.resize(slots.blocks() * BLOCK, (0, 0));
             for (row, history) in histories.iter_mut().enumerate() {
                 cache[slots.past(row)[history.len()] as usize] = (step, row);
                 history.push((step, row));
@@ -144,7 +144,7 @@ mod tests {
             slots.join(joining(step));
             histories.resize(histories.len() + joining(step), Vec::new());
         }
-        slots.count()
+        slots.blocks() * BLOCK
     }
 
     #[test]
@@ -172,8 +172,8 @@ mod tests {
         let mut slots = Slots::new(10);
         slots.push();
         slots.select(&[9]);
-        let before = slots.count();
+        let before = slots.blocks();
         (0..3 * BLOCK).for_each(|_| slots.push());
-        assert_eq!(slots.count(), before);
+        assert_eq!(slots.blocks(), before);
     }
 }

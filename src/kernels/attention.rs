@@ -6,21 +6,35 @@ use super::relative_bias::RelativeBias;
 use super::simd::{Element, InstructionSet, LANES, Simd, dispatch};
 use half::f16;
 
-/// Keys and values kept as rows of `f32` or [`struct@f16`]: row `r` of either is the `width` elements from `r · stride`.
+/// Rows in a block of [`KeysAndValues`].
+pub const BLOCK: usize = 8;
+
+/// Keys and values kept as rows of `f32` or [`struct@f16`] in blocks, so that there can be more of them at any time without any of
+/// them being moved.
 #[derive(Clone, Copy, Debug)]
 pub struct KeysAndValues<'a, E> {
-    /// Keys.
-    pub keys: &'a [E],
-    /// Values; may lie in the same store as the keys, a few columns further.
-    pub values: &'a [E],
-    /// Distance between the starts of two rows.
-    pub stride: usize,
-    /// The rows that are attended to, in order: the ancestors of a beam hypothesis.
+    /// Each holds the keys of [`BLOCK`] rows, `[BLOCK, width]`, and their values, and perhaps those of other layers.
+    pub blocks: &'a [Box<[E]>],
+    /// Where the keys begin in a block.
+    pub keys: usize,
+    /// Where the values begin in a block.
+    pub values: usize,
+    /// The rows that are attended to, in order: the ancestors of a beam hypothesis. Row `r` is the one with number `r % BLOCK` in
+    /// block `r / BLOCK`.
     pub rows: &'a [u32],
     /// What products of queries and keys are multiplied by, `1/√d_head` as a rule.
     pub scale: f32,
     /// What is added then, the query standing where the last key stands.
     pub bias: Option<RelativeBias<'a>>,
+}
+
+impl<'a, E> KeysAndValues<'a, E> {
+    /// A row of what begins at `start` in its block.
+    #[inline(always)]
+    fn row(&self, row: u32, start: usize, width: usize) -> &'a [E] {
+        let row = row as usize;
+        &self.blocks[row / BLOCK][start + row % BLOCK * width..][..width]
+    }
 }
 
 /// Attention of one query over `memory`, for every head: `softmax(scale · q Kᵀ + bias) V` (Vaswani et al. 2017, equation 1;
@@ -100,7 +114,7 @@ fn attend_generic<S: Simd, E: Element>(
     weights: &mut [f32],
     out: &mut [f32],
 ) {
-    let KeysAndValues { values, stride, rows, .. } = memory;
+    let rows = memory.rows;
     let (width, length) = (query.len(), rows.len());
     let head_dim = width / heads;
     let weights = &mut weights[..heads * length];
@@ -113,7 +127,7 @@ fn attend_generic<S: Simd, E: Element>(
     }
     if !head_dim.is_multiple_of(LANES) || !width.is_multiple_of(WIDE * LANES) {
         for (head, (weights, out)) in weights.chunks_exact(length).zip(out.chunks_exact_mut(head_dim)).enumerate() {
-            let row = |position: usize| &values[rows[position] as usize * stride + head * head_dim..][..head_dim];
+            let row = |at: usize| &memory.row(rows[at], memory.values, width)[head * head_dim..][..head_dim];
             weighted_sum(simd, weights, row, out);
         }
         return;
@@ -124,7 +138,7 @@ fn attend_generic<S: Simd, E: Element>(
         let head_weights: [&[f32]; WIDE] = std::array::from_fn(head);
         let mut sums = [simd.splat(0.0); WIDE];
         for (position, &row) in rows.iter().enumerate() {
-            let row = &values[row as usize * stride + column..][..WIDE * LANES];
+            let row = &memory.row(row, memory.values, width)[column..][..WIDE * LANES];
             for (vector, (sum, weights)) in sums.iter_mut().zip(head_weights).enumerate() {
                 *sum = simd.fma(simd.splat(weights[position]), E::read(simd, &row[vector * LANES..]), *sum);
             }
@@ -147,25 +161,27 @@ fn scores<S: Simd, E: Element>(
     head_dim: usize,
     weights: &mut [f32],
 ) {
-    let KeysAndValues { keys, stride, rows, .. } = memory;
-    let (heads, length) = (query.len() / head_dim, rows.len());
+    let KeysAndValues { keys, rows, .. } = memory;
+    let (width, length) = (query.len(), rows.len());
+    let heads = width / head_dim;
     let scale = simd.splat(memory.scale);
     // Sixteen pairs of a key and a head at a time, so that the sums across lanes are shared.
     let (mut position, mut head) = (0, 0);
     let mut pairs = [(0, 0); LANES];
     let mut left = heads * length;
+    let mut row = rows.first().map_or(&[][..], |&row| memory.row(row, keys, width));
     while left > 0 {
         let count = left.min(LANES);
         left -= count;
         let mut products = [simd.splat(0.0); LANES];
         for (product, pair) in products.iter_mut().zip(&mut pairs).take(count) {
             let columns = head * head_dim..(head + 1) * head_dim;
-            let key = &keys[rows[position] as usize * stride..][columns.clone()];
-            *product = dot_lanes(simd, &query[columns], key);
+            *product = dot_lanes(simd, &query[columns.clone()], &row[columns]);
             *pair = (head, position);
             head += 1;
             if head == heads {
                 (position, head) = (position + 1, 0);
+                row = rows.get(position).map_or(row, |&row| memory.row(row, keys, width));
             }
         }
         let mut sums = [0.0; LANES];

@@ -4,8 +4,8 @@ use super::attention::{attend_additive_on, attend_f16_on, attend_on, to_f16_on};
 use super::elementwise::{gru_gates_on, layer_norm_on, log_sum_exp_on, rms_norm_on, sigmoid_on, softmax_on, ssru_on};
 use super::screen::Effort;
 use super::{
-    Activation, AttentionMemory, InstructionSet, KeysAndValues, LogSumExp, PackedMatrix, Precision, RelativeBias,
-    Scored, Screen, SharedBytes, StoredInt8, Workspace, plain,
+    Activation, AttentionMemory, BLOCK, InstructionSet, KeysAndValues, LogSumExp, PackedMatrix, Precision,
+    RelativeBias, Scored, Screen, SharedBytes, StoredInt8, Workspace, plain,
 };
 use std::sync::Arc;
 
@@ -447,13 +447,25 @@ fn distance_value(values: &[f32], head: usize, query: usize, key: usize) -> f32 
     values[head * (2 * REACH + 1) + (distance + REACH as isize) as usize]
 }
 
+/// Rows of keys and of values in blocks, behind something else.
+fn in_blocks<E: Copy + Default>(keys: &[E], values: &[E], width: usize, behind: usize) -> Vec<Box<[E]>> {
+    let block = |(keys, values): (&[E], &[E])| {
+        let mut block = vec![E::default(); behind + 2 * BLOCK * width];
+        block[behind..][..keys.len()].copy_from_slice(keys);
+        block[behind + BLOCK * width..][..values.len()].copy_from_slice(values);
+        block.into()
+    };
+    keys.chunks(BLOCK * width).zip(values.chunks(BLOCK * width)).map(block).collect()
+}
+
 #[test]
 fn attention_matches_over_listed_rows() {
     for set in InstructionSet::available() {
         // Widths of whole blocks of columns and others, the last of them with heads of whole vectors.
-        for (width, heads, stride) in [(64, 4, 64), (512, 8, 1536), (12, 2, 20), (96, 1, 96), (192, 2, 192)] {
+        for (width, heads, behind) in [(64, 4, 0), (512, 8, 1536), (12, 2, 20), (96, 1, 0), (192, 2, 0)] {
             let stored = 40;
-            let (query, keys, values) = (random(width, 25), random(stored * stride, 26), random(stored * stride, 27));
+            let (query, keys, values) = (random(width, 25), random(stored * width, 26), random(stored * width, 27));
+            let blocks = &in_blocks(&keys, &values, width, behind)[..];
             let (span, list): (Vec<u32>, _) = ((3..36).collect(), [39, 0, 17, 17, 5]);
             // The last width is not scaled but has a bias, as in T5.
             let scale = if width == 192 { 1.0 } else { ((width / heads) as f32).sqrt().recip() };
@@ -461,9 +473,10 @@ fn attention_matches_over_listed_rows() {
             let bias = (width == 192).then_some(RelativeBias { values: &by_distance, reach: REACH });
             for rows in [&span[..], &list, &list[..1]] {
                 let added = |head, at| bias.map_or(0.0, |_| distance_value(&by_distance, head, rows.len() - 1, at));
-                let (weights, expected) = plain::attend(&query, &keys, &values, stride, rows, heads, scale, &added);
+                let (weights, expected) = plain::attend(&query, &keys, &values, width, rows, heads, scale, &added);
                 let mut found = (vec![0.0; weights.len()], vec![f32::NAN; width]);
-                let memory = KeysAndValues { keys: &keys, values: &values, stride, rows, scale, bias };
+                let (keys, values) = (behind, behind + BLOCK * width);
+                let memory = KeysAndValues { blocks, keys, values, rows, scale, bias };
                 attend_on(set, &query, memory, heads, &mut found.0, &mut found.1);
                 assert_close(&found.0, &weights, 1e-6, &format!("{set}: weights"));
                 assert_close(&found.1, &expected, 1e-6, &format!("{set}: result"));
@@ -503,7 +516,8 @@ fn half_precision_attention_is_that_of_the_rounded_store() {
             let (weights, expected) =
                 plain::attend(&query, keys_seen, values_seen, width, rows, heads, scale, &|_, _| 0.0);
             let mut found = (vec![0.0; weights.len()], vec![f32::NAN; width]);
-            let memory = KeysAndValues { keys: &keys, values: &values, stride: width, rows, scale, bias: None };
+            let blocks = &in_blocks(&keys, &values, width, 0)[..];
+            let memory = KeysAndValues { blocks, keys: 0, values: BLOCK * width, rows, scale, bias: None };
             attend_f16_on(set, &query, memory, heads, &mut found.0, &mut found.1);
             assert_close(&found.0, &weights, 1e-6, &format!("{set}: weights"));
             assert_close(&found.1, &expected, 1e-6, &format!("{set}: result"));

@@ -346,8 +346,7 @@ impl<B: Backend> Seq2Seq for Transformer<B> {
         record: Record,
         workspace: &mut Workspace,
     ) -> Result<Box<dyn Decoder + 'm>> {
-        let (memory, lengths, attention) = self.encode(sources, record.encoder, workspace)?;
-        Ok(Box::new(TransformerDecoder::new(self, &memory, &lengths, attention, record, workspace)?))
+        Ok(Box::new(TransformerDecoder::new(self, sources, record, workspace)?))
     }
 }
 

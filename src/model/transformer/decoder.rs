@@ -74,18 +74,16 @@ pub(super) struct TransformerDecoder<'m, B: Backend> {
 }
 
 impl<'m, B: Backend> TransformerDecoder<'m, B> {
-    /// `encoded` is the encoder's output `[Σ lengths, width]`.
     pub(super) fn new(
         model: &'m Transformer<B>,
-        encoded: &B::Rows,
-        lengths: &[usize],
-        encoder_attention: Vec<Attention>,
+        sources: &[&[u32]],
         record: Record,
         workspace: &mut Workspace,
     ) -> Result<Self> {
         let (backend, heads, head_width) = (&model.backend, model.decoder.heads, model.decoder.head_width);
-        let memory = memories(model, encoded, lengths, workspace)?;
-        let rows = lengths.len();
+        let mut memory = Vec::new();
+        let encoder_attention = encode_into(model, sources, record.encoder, &mut memory, workspace)?;
+        let rows = sources.len();
         // What stands in the place of self-attention cannot be looked at.
         let without = model.decoder_layers.iter().filter(|layer| !layer.past.is_attention()).count();
         let record = Record { decoder: record.decoder && without == 0, ..record };
@@ -111,20 +109,45 @@ impl<'m, B: Backend> TransformerDecoder<'m, B> {
     }
 }
 
-/// What the cross-attention of each layer reads of sentences, `encoded` `[Σ lengths, width]`.
-fn memories<B: Backend>(
+/// Encodes sentences, a group at a time, and adds what the cross-attention of each layer reads of them to `memory`, which has one
+/// for each layer or is empty. Returns the self-attention of each sentence (none unless `record`).
+fn encode_into<B: Backend>(
     model: &Transformer<B>,
-    encoded: &B::Rows,
-    lengths: &[usize],
+    sources: &[&[u32]],
+    record: bool,
+    memory: &mut Vec<B::Memory>,
     workspace: &mut Workspace,
-) -> Result<Vec<B::Memory>> {
+) -> Result<Vec<Attention>> {
     let (backend, heads, head_width) = (&model.backend, model.decoder.heads, model.decoder.head_width);
-    let mut projected = B::Rows::default();
-    let project = |layer: &DecoderLayer<B>| {
-        layer.cross_memory.forward(backend, workspace, encoded, Activation::Identity, &mut projected)?;
-        backend.dot_memory(heads, head_width, lengths, &projected, true)
-    };
-    model.decoder_layers.iter().map(project).collect()
+    let (mut scratch, mut projected, mut attention) = (Scratch::default(), B::Rows::default(), Vec::new());
+    for group in groups(sources, B::ENCODED_TOGETHER) {
+        let (encoded, lengths, recorded) = model.encode(group, record, &mut scratch, workspace)?;
+        attention.extend(recorded);
+        for (index, layer) in model.decoder_layers.iter().enumerate() {
+            layer.cross_memory.forward(backend, workspace, &encoded, Activation::Identity, &mut projected)?;
+            let more = backend.dot_memory(heads, head_width, &lengths, &projected, true)?;
+            match memory.get_mut(index) {
+                Some(memory) => backend.join_memory(memory, more),
+                None => memory.push(more),
+            }
+        }
+    }
+    Ok(attention)
+}
+
+/// Neighbouring sentences in groups of about as many tokens, with few more than `most`; one at least.
+fn groups<'s, 't>(sources: &'s [&'t [u32]], most: usize) -> Vec<&'s [&'t [u32]]> {
+    let tokens: usize = sources.iter().map(|source| source.len()).sum();
+    let share = tokens.div_ceil(tokens.div_ceil(most).max(1));
+    let (mut groups, mut first, mut count) = (Vec::new(), 0, 0);
+    for (at, source) in sources.iter().enumerate() {
+        count += source.len();
+        if count >= share || at + 1 == sources.len() {
+            groups.push(&sources[first..=at]);
+            (first, count) = (at + 1, 0);
+        }
+    }
+    if groups.is_empty() { vec![sources] } else { groups }
 }
 
 /// Appends the weights of each row to what is kept of it.
@@ -218,15 +241,11 @@ impl<B: Backend> Decoder for TransformerDecoder<'_, B> {
         if !B::JOINS || model.starts_from_zero || !model.decoder_layers.iter().all(is_attention) {
             return Ok(false);
         }
-        let (encoded, lengths, attention) = model.encode(sources, self.record.encoder, workspace)?;
-        let further = memories(model, &encoded, &lengths, workspace)?;
-        for (memory, further) in self.memory.iter_mut().zip(further) {
-            model.backend.join_memory(memory, further, &self.sentences);
-        }
-        model.backend.join_past(&mut self.past, lengths.len());
-        self.sentences.extend(self.begun..self.begun + lengths.len());
+        let attention = encode_into(model, sources, self.record.encoder, &mut self.memory, workspace)?;
+        model.backend.join_past(&mut self.past, sources.len());
+        self.sentences.extend(self.begun..self.begun + sources.len());
         self.positions.resize(self.sentences.len(), 0);
-        self.begun += lengths.len();
+        self.begun += sources.len();
         self.encoder_attention.extend(attention);
         for (kept, wanted) in [(&mut self.cross, self.record.cross), (&mut self.own, self.record.decoder)] {
             kept.resize(if wanted { self.sentences.len() } else { 0 }, Vec::new());
@@ -241,6 +260,9 @@ impl<B: Backend> Decoder for TransformerDecoder<'_, B> {
         self.spare_sentences.clear();
         self.spare_sentences.extend(rows.iter().map(|&row| self.sentences[row]));
         std::mem::swap(&mut self.sentences, &mut self.spare_sentences);
+        if self.sentences.len() < self.spare_sentences.len() {
+            self.memory.iter_mut().for_each(|memory| self.model.backend.forget(memory, &self.sentences));
+        }
         self.model.backend.select_past(&mut self.past, rows)?;
         self.states.select(&self.model.backend, rows)?;
         if self.record.cross {
@@ -250,5 +272,29 @@ impl<B: Backend> Decoder for TransformerDecoder<'_, B> {
             self.own.resize(rows.len(), Vec::new());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_are_about_equal_and_hold_every_sentence_once() {
+        let sentences: Vec<Vec<u32>> = (1..=40).map(|length| vec![0; length]).collect();
+        let sources: Vec<&[u32]> = sentences.iter().map(Vec::as_slice).collect();
+        let groups = groups(&sources, 100);
+        let tokens: Vec<usize> = groups.iter().map(|group| group.iter().map(|source| source.len()).sum()).collect();
+        assert_eq!(groups.concat(), sources);
+        assert_eq!(tokens.len(), 8, "{tokens:?}");
+        assert!(tokens.iter().all(|&tokens| tokens < 140), "{tokens:?}");
+    }
+
+    #[test]
+    fn few_sentences_are_one_group() {
+        let sources: Vec<&[u32]> = vec![&[1, 2], &[3]];
+        assert_eq!(groups(&sources, 3).len(), 1);
+        assert_eq!(groups(&sources, usize::MAX).len(), 1);
+        assert_eq!(groups(&[], 3), [&[] as &[&[u32]]]);
     }
 }

@@ -36,34 +36,9 @@ impl<B: Backend> EncoderLayer<B> {
 }
 
 impl<B: Backend> Transformer<B> {
-    /// Encodes `sources` laid end to end: the memory `[Σ lengths, width]`, each sentence's length, and the recorded
-    /// self-attention of each sentence (empty unless `record`).
+    /// Encodes `sources` laid end to end: the encoder's output `[Σ lengths, width]`, each sentence's length, and the recorded
+    /// self-attention of each sentence (none unless `record`).
     pub(super) fn encode(
-        &self,
-        sources: &[&[u32]],
-        record: bool,
-        workspace: &mut Workspace,
-    ) -> Result<(B::Rows, Vec<usize>, Vec<Attention>)> {
-        let mut scratch = Scratch::default();
-        let groups = groups(sources, B::ENCODED_TOGETHER);
-        if let [all] = groups[..] {
-            return self.encode_group(all, record, &mut scratch, workspace);
-        }
-        let rows = sources.iter().map(|source| source.len()).sum();
-        let (mut memory, mut lengths, mut attention, mut first) = (B::Rows::default(), Vec::new(), Vec::new(), 0);
-        for group in groups {
-            let (encoded, own, recorded) = self.encode_group(group, record, &mut scratch, workspace)?;
-            let places: Vec<usize> = (first..first + own.iter().sum::<usize>()).collect();
-            first += places.len();
-            self.backend.scatter(&encoded, &places, 0, (rows, self.output.inputs(&self.backend)), &mut memory)?;
-            lengths.extend(own);
-            attention.extend(recorded);
-        }
-        Ok((memory, lengths, attention))
-    }
-
-    /// Encodes sentences at once.
-    fn encode_group(
         &self,
         sources: &[&[u32]],
         record: bool,
@@ -121,44 +96,5 @@ impl<B: Backend> Transformer<B> {
             norm.forward(backend, &mut x, None)?;
         }
         Ok((x, lengths, attention))
-    }
-}
-
-/// Neighbouring sentences in groups of about as many tokens, with few more than `most`.
-fn groups<'s, 't>(sources: &'s [&'t [u32]], most: usize) -> Vec<&'s [&'t [u32]]> {
-    let tokens: usize = sources.iter().map(|source| source.len()).sum();
-    let share = tokens.div_ceil(tokens.div_ceil(most).max(1));
-    let (mut groups, mut first, mut count) = (Vec::new(), 0, 0);
-    for (at, source) in sources.iter().enumerate() {
-        count += source.len();
-        if count >= share || at + 1 == sources.len() {
-            groups.push(&sources[first..=at]);
-            (first, count) = (at + 1, 0);
-        }
-    }
-    groups
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn groups_are_about_equal_and_hold_every_sentence_once() {
-        let sentences: Vec<Vec<u32>> = (1..=40).map(|length| vec![0; length]).collect();
-        let sources: Vec<&[u32]> = sentences.iter().map(Vec::as_slice).collect();
-        let groups = groups(&sources, 100);
-        let tokens: Vec<usize> = groups.iter().map(|group| group.iter().map(|source| source.len()).sum()).collect();
-        assert_eq!(groups.concat(), sources);
-        assert_eq!(tokens.len(), 8, "{tokens:?}");
-        assert!(tokens.iter().all(|&tokens| tokens < 140), "{tokens:?}");
-    }
-
-    #[test]
-    fn few_sentences_are_one_group() {
-        let sources: Vec<&[u32]> = vec![&[1, 2], &[3]];
-        assert_eq!(groups(&sources, 3).len(), 1);
-        assert_eq!(groups(&sources, usize::MAX).len(), 1);
-        assert_eq!(groups(&[], 3).len(), 0);
     }
 }
