@@ -7,6 +7,10 @@
 //! The product of two rows of two digits is `255² Σ high·high + 255 Σ (high·low + low·high) + Σ low·low`. Each of the three
 //! sums is an exact 32-bit integer; they are put together in `f32` in one order of operations, so that the result is the same
 //! whoever computed them.
+//!
+//! Activations of one digit are seen from the middle between the least and the largest of their row, `x = shift + scale · q`: after
+//! a rectifier or where one number stands out on one side, steps are up to half as large. The product then has `shift · Σ w` added,
+//! where `Σ w` is that of the integers the weights were rounded to.
 
 use super::simd::{InstructionSet, LANES, Simd, dispatch};
 use super::tile::{Operands, Output, Upcoming, product};
@@ -26,6 +30,13 @@ pub(super) const fn largest(digits: usize) -> f32 {
 /// `high·low + low·high` is at most `2 · 128 · 127` for each input.
 pub(super) const fn most_inputs(digits: usize) -> usize {
     (1 << 17) / digits
+}
+
+/// How the integers of a row are read: `x = shift + scale · q`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Steps {
+    pub(super) scale: f32,
+    pub(super) shift: f32,
 }
 
 /// The integer of these digits.
@@ -52,7 +63,7 @@ pub(super) struct Int8Operands<'a> {
     pub(super) digits: usize,
     pub(super) x: &'a [u8],
     /// One for each row.
-    pub(super) row_scales: &'a [f32],
+    pub(super) steps: &'a [Steps],
     pub(super) weights: &'a [i8],
     /// One for each output of a whole number of panels.
     pub(super) scales: &'a [f32],
@@ -68,6 +79,15 @@ impl Int8Operands<'_> {
     pub(super) fn address(self, panel: usize) -> *const u8 {
         self.weights.as_ptr().wrapping_add(panel * self.digits * self.groups * 4 * LANES).cast()
     }
+}
+
+/// `Σ w` of sixteen outputs of one digit, from their corrections and scales.
+#[inline(always)]
+pub(super) fn weight_sums<S: Simd>(simd: S, corrections: &[i32], scales: &[f32]) -> S::F {
+    assert!(corrections.len() >= LANES);
+    // SAFETY: there are as many as lanes.
+    let sums = simd.convert(unsafe { simd.load_i32(corrections.as_ptr()) });
+    simd.mul(simd.mul(sums, simd.splat(-1.0 / 128.0)), simd.read(scales))
 }
 
 /// Computes `rows` by `panels` of a product.
@@ -108,8 +128,8 @@ impl<const DIGITS: usize> Operands for OfDigits<'_, DIGITS> {
         panel: usize,
         upcoming: Upcoming,
     ) -> [[S::F; P]; M] {
-        let Int8Operands { x, row_scales, weights, scales, corrections, groups, .. } = self.0;
-        debug_assert!((row + M) * DIGITS * groups * 4 <= x.len() && row + M <= row_scales.len());
+        let Int8Operands { x, steps, weights, scales, corrections, groups, .. } = self.0;
+        debug_assert!((row + M) * DIGITS * groups * 4 <= x.len() && row + M <= steps.len());
         debug_assert!((panel + P) * DIGITS * groups * 4 * LANES <= weights.len());
         let stride = groups * 4 * LANES;
         // Of one digit there is but the first sum.
@@ -149,10 +169,18 @@ impl<const DIGITS: usize> Operands for OfDigits<'_, DIGITS> {
                 }
             }
             for p in 0..P {
-                let scale = simd.load(scales.as_ptr().add((panel + p) * LANES));
+                let at = (panel + p) * LANES;
+                let scale = simd.load(scales.as_ptr().add(at));
                 for (m, (out, sums)) in out.iter_mut().zip(&acc).enumerate() {
-                    let row_scale = simd.splat(*row_scales.get_unchecked(row + m));
+                    let row_scale = simd.splat(steps.get_unchecked(row + m).scale);
                     out[p] = simd.mul(value(simd, &sums[p][..Self::SUMS]), simd.mul(scale, row_scale));
+                }
+                if DIGITS == 1 {
+                    let weight_sums = weight_sums(simd, &corrections[at..], &scales[at..]);
+                    for (m, out) in out.iter_mut().enumerate() {
+                        let shift = simd.splat(steps.get_unchecked(row + m).shift);
+                        out[p] = simd.add(out[p], simd.mul(shift, weight_sums));
+                    }
                 }
             }
         }
@@ -170,11 +198,12 @@ impl<const DIGITS: usize> Operands for OfDigits<'_, DIGITS> {
     }
 }
 
-dispatch!(pub(super) fn quantise_rows(x: &[f32], inputs: usize, digits: usize, offset: u8, quantised: &mut [u8], scales: &mut [f32]) = quantise_rows_generic);
+dispatch!(pub(super) fn quantise_rows(x: &[f32], inputs: usize, digits: usize, offset: u8, quantised: &mut [u8], steps: &mut [Steps]) = quantise_rows_generic);
+dispatch!(pub(super) fn quantise_shifted_rows(x: &[f32], inputs: usize, offset: u8, quantised: &mut [u8], steps: &mut [Steps]) = quantise_shifted_rows_generic);
 
 /// Quantises each row of `x` `[rows, inputs]` to `round(largest · x / max |x|)`, in digits
-/// `[rows, digits, inputs rounded up to 4]` with zeros behind the last input in `quantised`, and keeps `max |x| / largest`
-/// in `scales` `[rows]`.
+/// `[rows, digits, inputs rounded up to 4]` with zeros behind the last input in `quantised`; keeps `max |x| / largest`, and no shift,
+/// in `steps` `[rows]`.
 #[inline(always)]
 fn quantise_rows_generic<S: Simd>(
     simd: S,
@@ -183,10 +212,10 @@ fn quantise_rows_generic<S: Simd>(
     digits: usize,
     offset: u8,
     quantised: &mut [u8],
-    scales: &mut [f32],
+    steps: &mut [Steps],
 ) {
     let padded = inputs.next_multiple_of(4);
-    for ((x, quantised), scale) in x.chunks_exact(inputs).zip(quantised.chunks_exact_mut(digits * padded)).zip(scales) {
+    for ((x, quantised), steps) in x.chunks_exact(inputs).zip(quantised.chunks_exact_mut(digits * padded)).zip(steps) {
         let (chunks, tail) = x.as_chunks::<LANES>();
         let mut max = simd.splat(0.0);
         for chunk in chunks {
@@ -196,7 +225,7 @@ fn quantise_rows_generic<S: Simd>(
             max = simd.max(max, simd.abs(simd.read_tail(tail, 0.0)));
         }
         let max = simd.reduce_max(max);
-        *scale = max / largest(digits);
+        *steps = Steps { scale: max / largest(digits), shift: 0.0 };
         let inverse = simd.splat(if max > 0.0 { largest(digits) / max } else { 0.0 });
         if digits == 1 {
             write_digit(simd, x, quantised, offset, |x| simd.mul(x, inverse));
@@ -205,6 +234,39 @@ fn quantise_rows_generic<S: Simd>(
             write_digit(simd, x, high, offset, |x| split(simd, simd.mul(x, inverse))[0]);
             write_digit(simd, x, low, offset, |x| split(simd, simd.mul(x, inverse))[1]);
         }
+    }
+}
+
+/// The same in one digit, from the middle of each row's numbers.
+#[inline(always)]
+fn quantise_shifted_rows_generic<S: Simd>(
+    simd: S,
+    x: &[f32],
+    inputs: usize,
+    offset: u8,
+    quantised: &mut [u8],
+    steps: &mut [Steps],
+) {
+    let padded = inputs.next_multiple_of(4);
+    for ((x, quantised), steps) in x.chunks_exact(inputs).zip(quantised.chunks_exact_mut(padded)).zip(steps) {
+        let (chunks, tail) = x.as_chunks::<LANES>();
+        let zero = simd.splat(0.0);
+        let (mut max, mut least) = (simd.splat(x[0]), simd.sub(zero, simd.splat(x[0])));
+        for chunk in chunks {
+            let x = simd.read(chunk);
+            (max, least) = (simd.max(max, x), simd.max(least, simd.sub(zero, x)));
+        }
+        if !tail.is_empty() {
+            let x = simd.read_tail(tail, x[0]);
+            (max, least) = (simd.max(max, x), simd.max(least, simd.sub(zero, x)));
+        }
+        let (max, min) = (simd.reduce_max(max), -simd.reduce_max(least));
+        let shift = 0.5 * (max + min);
+        // Of the differences as they are rounded, so that none becomes more than the largest digit.
+        let reach = (max - shift).max(shift - min);
+        *steps = Steps { scale: reach / LARGEST_DIGIT, shift };
+        let (shift, inverse) = (simd.splat(shift), simd.splat(if reach > 0.0 { LARGEST_DIGIT / reach } else { 0.0 }));
+        write_digit(simd, x, quantised, offset, |x| simd.mul(simd.sub(x, shift), inverse));
     }
 }
 

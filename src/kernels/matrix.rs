@@ -311,7 +311,7 @@ impl PackedMatrix {
         let rows = self.rows_of(x, bias);
         assert_eq!(out.len(), rows * self.outputs, "out is not [rows, outputs]");
         let Workspace { set, pool, scratch, .. } = workspace;
-        let lhs = self.prepare(*set, x, rows, scratch);
+        let lhs = self.prepare(*set, x, rows, Rounding::FromTheMiddle, scratch);
         let output = Output::whole(out, self.outputs, bias, activation);
         let panels = self.panels();
         let tasks = match rows * self.outputs * self.inputs {
@@ -344,6 +344,7 @@ impl PackedMatrix {
         set: InstructionSet,
         x: &'a [f32],
         rows: usize,
+        rounding: Rounding,
         scratch: &'a mut Scratch,
     ) -> LeftHandSide<'a> {
         let Weights::Integers { digits, .. } = self.weights else { return LeftHandSide::F32(x) };
@@ -351,9 +352,14 @@ impl PackedMatrix {
         let behind = if set == InstructionSet::Amx { 16 } else { 0 };
         let size = (rows + behind) * digits * self.inputs.next_multiple_of(4);
         let quantised = at_least(&mut scratch.quantised, size);
-        let scales = at_least(&mut scratch.row_scales, rows);
-        digits::quantise_rows(set, x, self.inputs, digits, set.activation_offset(), quantised, scales);
-        LeftHandSide::Integers(quantised, scales)
+        let steps = at_least(&mut scratch.steps, rows);
+        let offset = set.activation_offset();
+        if digits == 1 && rounding == Rounding::FromTheMiddle {
+            digits::quantise_shifted_rows(set, x, self.inputs, offset, quantised, steps);
+        } else {
+            digits::quantise_rows(set, x, self.inputs, digits, offset, quantised, steps);
+        }
+        LeftHandSide::Integers(quantised, steps)
     }
 
     /// Computes `rows` by `panels` of the product into `output`.
@@ -377,11 +383,10 @@ impl PackedMatrix {
             }
             (
                 &Weights::Integers { digits, ref lines, ref scales, ref corrections },
-                LeftHandSide::Integers(x, row_scales),
+                LeftHandSide::Integers(x, steps),
             ) => {
                 let groups = self.inputs.div_ceil(4);
-                let operands =
-                    Int8Operands { digits, x, row_scales, weights: lines.as_i8(), scales, corrections, groups };
+                let operands = Int8Operands { digits, x, steps, weights: lines.as_i8(), scales, corrections, groups };
                 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
                 if set == InstructionSet::Amx
                     && rows.len() >= tile_products::WORTH_TILES
@@ -410,10 +415,14 @@ impl PackedMatrix {
         assert!(self.panels().is_multiple_of(2), "what is left over would not be in tiles");
         let (rows, set) = (x.len() / self.inputs, InstructionSet::detect());
         let mut quantised = vec![0; (rows + 16) * digits * self.inputs];
-        let mut row_scales = vec![0.0; rows];
-        digits::quantise_rows(set, x, self.inputs, digits, 128, &mut quantised, &mut row_scales);
-        let (x, row_scales, weights) = (&quantised[..], &row_scales[..], lines.as_i8());
-        let operands = Int8Operands { digits, x, row_scales, weights, scales, corrections, groups: self.inputs / 4 };
+        let mut steps = vec![digits::Steps::default(); rows];
+        if digits == 1 {
+            digits::quantise_shifted_rows(set, x, self.inputs, 128, &mut quantised, &mut steps);
+        } else {
+            digits::quantise_rows(set, x, self.inputs, digits, 128, &mut quantised, &mut steps);
+        }
+        let (x, steps, weights) = (&quantised[..], &steps[..], lines.as_i8());
+        let operands = Int8Operands { digits, x, steps, weights, scales, corrections, groups: self.inputs / 4 };
         let mut out = vec![f32::NAN; rows * self.outputs];
         let output = Output::whole(&mut out, self.outputs, Some(bias), activation);
         let tiles = super::simd::tiles::PlainTiles;
@@ -431,8 +440,17 @@ pub(super) const WORTH_FORKING: usize = 1 << 16;
 pub(super) enum LeftHandSide<'a> {
     /// `[rows, inputs]`.
     F32(&'a [f32]),
-    /// `[rows, digits, inputs rounded up to 4]` and the scale of each row.
-    Integers(&'a [u8], &'a [f32]),
+    /// `[rows, digits, inputs rounded up to 4]` and how each row is read.
+    Integers(&'a [u8], &'a [digits::Steps]),
+}
+
+/// How activations of one digit are rounded.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Rounding {
+    /// In steps from the middle of the row's numbers, which are the smaller.
+    FromTheMiddle,
+    /// In steps from zero, which bounds are known of.
+    FromZero,
 }
 
 /// The first `size` elements of a buffer that grows as needed and never shrinks.
@@ -491,8 +509,9 @@ impl Packer {
                     panel.iter_mut().zip(row).for_each(|(line, &w)| line.0[lane] = w);
                 }
                 &mut Weights::Integers { digits, ref mut lines, ref mut scales, ref mut corrections } => {
-                    let scale = &mut scales[self.filled..=self.filled];
-                    digits::quantise_rows(InstructionSet::detect(), row, inputs, digits, 0, &mut self.quantised, scale);
+                    let (set, mut steps) = (InstructionSet::detect(), [digits::Steps::default()]);
+                    digits::quantise_rows(set, row, inputs, digits, 0, &mut self.quantised, &mut steps);
+                    scales[self.filled] = steps[0].scale;
                     let Panels::Own(lines) = lines else { unreachable!("a packer packs into lines of its own") };
                     let panel = &mut as_i8_mut(lines)[panel_index * self.quantised.len() * LANES..];
                     let mut groups = panel.as_chunks_mut::<64>().0.iter_mut();

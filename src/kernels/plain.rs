@@ -20,15 +20,17 @@ pub(super) fn multiply(
     out
 }
 
-/// The same in 8 bits: weights and activations are rounded to 127 steps of the largest magnitude of their row.
+/// The same in 8 bits: weights are rounded to 127 steps of the largest magnitude of their row, activations to 127 steps on either side of
+/// the middle of their row.
 pub(super) fn multiply_int8(x: &[f32], weight: &[f32], inputs: usize, bias: Option<&[f32]>) -> Vec<f32> {
     let mut out = Vec::new();
     for x in x.chunks_exact(inputs) {
-        let (x, x_scale) = quantise(x);
+        let (x, x_scale, shift) = quantise_shifted(x);
         for (o, weight) in weight.chunks_exact(inputs).enumerate() {
             let (weight, scale) = quantise(weight);
             let sum: i32 = x.iter().zip(&weight).map(|(x, w)| x * w).sum();
-            out.push(sum as f32 * (scale * x_scale) + bias.map_or(0.0, |bias| bias[o]));
+            let weight_sum = weight.iter().sum::<i32>() as f32 * scale;
+            out.push(sum as f32 * (scale * x_scale) + shift * weight_sum + bias.map_or(0.0, |bias| bias[o]));
         }
     }
     out
@@ -71,6 +73,17 @@ pub(super) fn quantise(row: &[f32]) -> (Vec<i32>, f32) {
     let max = row.iter().fold(0.0f32, |max, x| max.max(x.abs()));
     let inverse = if max > 0.0 { 127.0 / max } else { 0.0 };
     (row.iter().map(|x| (x * inverse).round_ties_even() as i32).collect(), max / 127.0)
+}
+
+/// Integers in -127..=127, their scale, and what they are added to.
+pub(super) fn quantise_shifted(row: &[f32]) -> (Vec<i32>, f32, f32) {
+    let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let min = row.iter().copied().fold(f32::INFINITY, f32::min);
+    let shift = 0.5 * (max + min);
+    let reach = (max - shift).max(shift - min);
+    let inverse = if reach > 0.0 { 127.0 / reach } else { 0.0 };
+    let integers = row.iter().map(|x| ((x - shift) * inverse).round_ties_even() as i32).collect();
+    (integers, reach / 127.0, shift)
 }
 
 /// An activation of one value, in double precision.

@@ -159,11 +159,29 @@ fn rows_of_int8_values_as_other_tools_store_them_are_packed_as_they_are() {
         let mut out = vec![0.0; 2 * outputs];
         matrix.multiply(&mut Workspace::new(1), &x, None, Activation::Identity, &mut out);
         let expected = x.chunks(inputs).flat_map(|x| {
-            let (x, x_scale) = plain::quantise(x);
+            let (x, x_scale, shift) = plain::quantise_shifted(x);
             let dot = move |row: &[i8]| x.iter().zip(row).map(|(x, &w)| x * i32::from(w)).sum::<i32>() as f32;
-            values.chunks(inputs).zip(&scales).map(move |(row, scale)| dot(row) * (scale * x_scale))
+            let sum = |row: &[i8]| row.iter().map(|&w| i32::from(w)).sum::<i32>() as f32;
+            values
+                .chunks(inputs)
+                .zip(&scales)
+                .map(move |(row, scale)| dot(row) * (scale * x_scale) + shift * (sum(row) * scale))
         });
         assert_eq!(out, expected.collect::<Vec<_>>(), "{sizes:?}");
+    }
+}
+
+#[test]
+fn int8_activations_of_one_sign_are_rounded_in_steps_half_as_large() {
+    // Each output is one of the inputs, which are whole steps of 255 that cover them.
+    let inputs = 255;
+    let weight: Vec<f32> = (0..inputs * inputs).map(|at| f32::from(at % inputs == at / inputs)).collect();
+    let x: Vec<f32> = (0..inputs).map(|step| step as f32 / 254.0).collect();
+    let matrix = PackedMatrix::pack(&weight, inputs, inputs, Precision::Int8);
+    for set in InstructionSet::available() {
+        let mut out = vec![f32::NAN; inputs];
+        matrix.multiply(&mut Workspace::with_instruction_set(1, set), &x, None, Activation::Identity, &mut out);
+        assert_close(&out, &x, 1e-6, &set.to_string());
     }
 }
 

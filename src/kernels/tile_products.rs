@@ -1,7 +1,7 @@
 //! 8-bit products of many rows in tiles: which tiles, in which order, and what becomes of their sums.
 
 use super::Activation;
-use super::digits::{self, Int8Operands};
+use super::digits::{self, Int8Operands, Steps, weight_sums};
 use super::math::{LaneFunction, Relu};
 use super::simd::tiles::{Factors, SUMS, TILE_GROUPS, TILE_ROWS, Tiles};
 use super::simd::{InstructionSet, LANES, Simd, dispatch};
@@ -16,8 +16,9 @@ struct TileSums<'a> {
     sums: &'a [i32; 2 * SUMS],
     first_row: usize,
     first_panel: usize,
-    row_scales: &'a [f32],
+    steps: &'a [Steps],
     scales: &'a [f32],
+    corrections: &'a [i32],
 }
 
 impl TileSums<'_> {
@@ -58,7 +59,15 @@ impl Operands for TileSums<'_> {
                 } else {
                     self.value::<S, 2>(simd, r, column)
                 };
-                out[p] = simd.mul(value, simd.mul(scale, simd.splat(self.row_scales[row + m])));
+                out[p] = simd.mul(value, simd.mul(scale, simd.splat(self.steps[row + m].scale)));
+            }
+            if self.digits == 1 {
+                let at = (panel + p) * LANES;
+                let weight_sums = weight_sums(simd, &self.corrections[at..], &self.scales[at..]);
+                for (m, out) in out.iter_mut().enumerate() {
+                    let shift = simd.splat(self.steps[row + m].shift);
+                    out[p] = simd.add(out[p], simd.mul(shift, weight_sums));
+                }
             }
         }
         out
@@ -118,11 +127,18 @@ unsafe fn store_sums<S: Simd, const DIGITS: usize>(
     let first = sums.first_panel * LANES;
     let of_panels = |values: &[f32]| [simd.read(&values[first..]), simd.read(&values[first + LANES..])];
     let (scales, bias) = (of_panels(sums.scales), output.bias.map(of_panels));
-    for (row, &row_scale) in rows.clone().zip(&sums.row_scales[rows]) {
-        let row_scale = simd.splat(row_scale);
+    let weight_sums = [first, first + LANES].map(|at| match DIGITS {
+        1 => weight_sums(simd, &sums.corrections[at..], &sums.scales[at..]),
+        _ => simd.splat(0.0),
+    });
+    for (row, steps) in rows.clone().zip(&sums.steps[rows]) {
+        let (row_scale, shift) = (simd.splat(steps.scale), simd.splat(steps.shift));
         for panel in 0..2 {
             let exact = sums.value::<S, DIGITS>(simd, row - sums.first_row, panel);
             let mut value = simd.mul(exact, simd.mul(scales[panel], row_scale));
+            if DIGITS == 1 {
+                value = simd.add(value, simd.mul(shift, weight_sums[panel]));
+            }
             if let Some(bias) = bias {
                 value = simd.add(value, bias[panel]);
             }
@@ -153,7 +169,7 @@ pub(super) unsafe fn product_in_tiles(
 ) {
     #[repr(align(64))]
     struct Sums([i32; 2 * SUMS]);
-    let Int8Operands { digits, x, row_scales, weights, scales, corrections, groups } = operands;
+    let Int8Operands { digits, x, steps, weights, scales, corrections, groups } = operands;
     // Two tiles of rows by two panels at a time, or the digits of one tile of rows by those of one panel.
     let (strip_rows, width) = (2 * TILE_ROWS / digits, 2 / digits);
     let stride = digits * groups * 4;
@@ -189,7 +205,8 @@ pub(super) unsafe fn product_in_tiles(
                     // SAFETY: the rows, with those behind the last, and the panels exist, as asserted above.
                     unsafe { tiles.multiply(factors, sums) };
                 }
-                let sums = TileSums { digits, sums: &sums.0, first_row: row, first_panel: panel, row_scales, scales };
+                let (first_row, first_panel) = (row, panel);
+                let sums = TileSums { digits, sums: &sums.0, first_row, first_panel, steps, scales, corrections };
                 // SAFETY: the caller's promise about `output`.
                 unsafe { scale_sums(set, sums, strip, output) };
             }

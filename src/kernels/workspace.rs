@@ -21,8 +21,8 @@ pub struct Workspace {
 pub(super) struct Scratch {
     /// Quantised activations, `[rows, inputs rounded up to 4]`.
     pub(super) quantised: Vec<u8>,
-    /// The scale of each quantised row.
-    pub(super) row_scales: Vec<f32>,
+    /// How each quantised row is read.
+    pub(super) steps: Vec<super::digits::Steps>,
     /// Per task: products of one block of rows and outputs.
     pub(super) block: Vec<f32>,
     /// Per task, row and rank: the best tokens so far.
