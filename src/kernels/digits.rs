@@ -71,6 +71,8 @@ pub(super) struct Int8Operands<'a> {
     pub(super) corrections: &'a [i32],
     /// Number of groups of four inputs.
     pub(super) groups: usize,
+    /// What each output has added; here and not in [`Output`], because it is part of the same rounding.
+    pub(super) bias: Option<&'a [f32]>,
 }
 
 impl Int8Operands<'_> {
@@ -81,13 +83,56 @@ impl Int8Operands<'_> {
     }
 }
 
-/// `Σ w` of sixteen outputs of one digit, from their corrections and scales.
-#[inline(always)]
-pub(super) fn weight_sums<S: Simd>(simd: S, corrections: &[i32], scales: &[f32]) -> S::F {
-    assert!(corrections.len() >= LANES);
-    // SAFETY: there are as many as lanes.
-    let sums = simd.convert(unsafe { simd.load_i32(corrections.as_ptr()) });
-    simd.mul(simd.mul(sums, simd.splat(-1.0 / 128.0)), simd.read(scales))
+/// What makes numbers of the exact sums of sixteen outputs.
+#[derive(Clone, Copy)]
+pub(super) struct Outputs<F> {
+    scale: F,
+    /// Zeros where there is none.
+    bias: F,
+    /// `Σ w` of the rounded weights, of one digit.
+    weight_sum: F,
+}
+
+impl<F: Copy> Outputs<F> {
+    /// Those of a panel, which has this scale and these corrections for each output.
+    #[inline(always)]
+    pub(super) fn new<S: Simd<F = F>>(
+        simd: S,
+        panel: usize,
+        digits: usize,
+        scales: &[f32],
+        corrections: &[i32],
+        bias: Option<&[f32]>,
+    ) -> Self {
+        let first = panel * LANES;
+        let scale = simd.read(&scales[first..]);
+        let bias = match bias.map(|bias| &bias[first..]) {
+            Some(bias) if bias.len() >= LANES => simd.read(bias),
+            Some(bias) => simd.read_tail(bias, 0.0),
+            None => simd.splat(0.0),
+        };
+        let weight_sum = if digits == 1 {
+            let corrections = &corrections[first..first + LANES];
+            // SAFETY: a slice of sixteen numbers.
+            let sums = simd.convert(unsafe { simd.load_i32(corrections.as_ptr()) });
+            simd.mul(simd.mul(sums, simd.splat(-1.0 / 128.0)), scale)
+        } else {
+            simd.splat(0.0)
+        };
+        Self { scale, bias, weight_sum }
+    }
+
+    /// The numbers of exact sums of `DIGITS` digits ([`value`]) of a row: `scale · sum + (shift · Σ w + bias)` of one digit, each `+`
+    /// rounded once with its product; `scale · sum + bias` of two.
+    #[inline(always)]
+    pub(super) fn of_row<S: Simd<F = F>, const DIGITS: usize>(&self, simd: S, steps: Steps, sum: F) -> F {
+        let scale = simd.mul(self.scale, simd.splat(steps.scale));
+        if DIGITS == 1 {
+            simd.fused(sum, scale, simd.fused(simd.splat(steps.shift), self.weight_sum, self.bias))
+        } else {
+            simd.add(simd.mul(sum, scale), self.bias)
+        }
+    }
 }
 
 /// Computes `rows` by `panels` of a product.
@@ -128,7 +173,7 @@ impl<const DIGITS: usize> Operands for OfDigits<'_, DIGITS> {
         panel: usize,
         upcoming: Upcoming,
     ) -> [[S::F; P]; M] {
-        let Int8Operands { x, steps, weights, scales, corrections, groups, .. } = self.0;
+        let Int8Operands { x, steps, weights, scales, corrections, groups, bias, .. } = self.0;
         debug_assert!((row + M) * DIGITS * groups * 4 <= x.len() && row + M <= steps.len());
         debug_assert!((panel + P) * DIGITS * groups * 4 * LANES <= weights.len());
         let stride = groups * 4 * LANES;
@@ -169,18 +214,10 @@ impl<const DIGITS: usize> Operands for OfDigits<'_, DIGITS> {
                 }
             }
             for p in 0..P {
-                let at = (panel + p) * LANES;
-                let scale = simd.load(scales.as_ptr().add(at));
+                let outputs = Outputs::new(simd, panel + p, DIGITS, scales, corrections, bias);
                 for (m, (out, sums)) in out.iter_mut().zip(&acc).enumerate() {
-                    let row_scale = simd.splat(steps.get_unchecked(row + m).scale);
-                    out[p] = simd.mul(value(simd, &sums[p][..Self::SUMS]), simd.mul(scale, row_scale));
-                }
-                if DIGITS == 1 {
-                    let weight_sums = weight_sums(simd, &corrections[at..], &scales[at..]);
-                    for (m, out) in out.iter_mut().enumerate() {
-                        let shift = simd.splat(steps.get_unchecked(row + m).shift);
-                        out[p] = simd.add(out[p], simd.mul(shift, weight_sums));
-                    }
+                    let sum = value(simd, &sums[p][..Self::SUMS]);
+                    out[p] = outputs.of_row::<S, DIGITS>(simd, *steps.get_unchecked(row + m), sum);
                 }
             }
         }
@@ -250,23 +287,33 @@ fn quantise_shifted_rows_generic<S: Simd>(
     let padded = inputs.next_multiple_of(4);
     for ((x, quantised), steps) in x.chunks_exact(inputs).zip(quantised.chunks_exact_mut(padded)).zip(steps) {
         let (chunks, tail) = x.as_chunks::<LANES>();
-        let zero = simd.splat(0.0);
-        let (mut max, mut least) = (simd.splat(x[0]), simd.sub(zero, simd.splat(x[0])));
-        for chunk in chunks {
-            let x = simd.read(chunk);
-            (max, least) = (simd.max(max, x), simd.max(least, simd.sub(zero, x)));
+        // Two of each, since one would wait for itself.
+        let (mut max, mut min) = (simd.splat(x[0]), simd.splat(x[0]));
+        let (mut other_max, mut other_min) = (max, min);
+        let (pairs, left) = chunks.as_chunks::<2>();
+        for [first, second] in pairs {
+            let (x, y) = (simd.read(first), simd.read(second));
+            (max, min) = (simd.max(max, x), simd.min(min, x));
+            (other_max, other_min) = (simd.max(other_max, y), simd.min(other_min, y));
         }
+        for chunk in left {
+            let x = simd.read(chunk);
+            (max, min) = (simd.max(max, x), simd.min(min, x));
+        }
+        (max, min) = (simd.max(max, other_max), simd.min(min, other_min));
         if !tail.is_empty() {
             let x = simd.read_tail(tail, x[0]);
-            (max, least) = (simd.max(max, x), simd.max(least, simd.sub(zero, x)));
+            (max, min) = (simd.max(max, x), simd.min(min, x));
         }
-        let (max, min) = (simd.reduce_max(max), -simd.reduce_max(least));
+        let (max, min) = (simd.reduce_max(max), -simd.reduce_max(simd.sub(simd.splat(0.0), min)));
         let shift = 0.5 * (max + min);
-        // Of the differences as they are rounded, so that none becomes more than the largest digit.
-        let reach = (max - shift).max(shift - min);
-        *steps = Steps { scale: reach / LARGEST_DIGIT, shift };
-        let (shift, inverse) = (simd.splat(shift), simd.splat(if reach > 0.0 { LARGEST_DIGIT / reach } else { 0.0 }));
-        write_digit(simd, x, quantised, offset, |x| simd.mul(simd.sub(x, shift), inverse));
+        let reach = 0.5 * (max - min);
+        // Nearer together than this, what `shift · inverse` is rounded by could carry a number beyond the largest digit; and 12 bits
+        // of such numbers are told by the shift alone.
+        let inverse = if reach > shift.abs() * (1.0 / 4096.0) { LARGEST_DIGIT / reach } else { 0.0 };
+        *steps = Steps { scale: if inverse > 0.0 { reach / LARGEST_DIGIT } else { 0.0 }, shift };
+        let (inverse, start) = (simd.splat(inverse), simd.splat(-shift * inverse));
+        write_digit(simd, x, quantised, offset, |x| simd.fused(x, inverse, start));
     }
 }
 

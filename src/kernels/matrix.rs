@@ -386,7 +386,9 @@ impl PackedMatrix {
                 LeftHandSide::Integers(x, steps),
             ) => {
                 let groups = self.inputs.div_ceil(4);
-                let operands = Int8Operands { digits, x, steps, weights: lines.as_i8(), scales, corrections, groups };
+                let (weights, bias) = (lines.as_i8(), output.bias);
+                let operands = Int8Operands { digits, x, steps, weights, scales, corrections, groups, bias };
+                let output = Output { bias: None, ..output };
                 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
                 if set == InstructionSet::Amx
                     && rows.len() >= tile_products::WORTH_TILES
@@ -422,9 +424,10 @@ impl PackedMatrix {
             digits::quantise_rows(set, x, self.inputs, digits, 128, &mut quantised, &mut steps);
         }
         let (x, steps, weights) = (&quantised[..], &steps[..], lines.as_i8());
-        let operands = Int8Operands { digits, x, steps, weights, scales, corrections, groups: self.inputs / 4 };
+        let (groups, bias) = (self.inputs / 4, Some(bias));
+        let operands = Int8Operands { digits, x, steps, weights, scales, corrections, groups, bias };
         let mut out = vec![f32::NAN; rows * self.outputs];
-        let output = Output::whole(&mut out, self.outputs, Some(bias), activation);
+        let output = Output::whole(&mut out, self.outputs, None, activation);
         let tiles = super::simd::tiles::PlainTiles;
         // SAFETY: `out` is `[rows, outputs]`.
         unsafe { tile_products::product_in_tiles(&tiles, set, operands, 0..rows, 0..self.panels(), output) };

@@ -30,7 +30,8 @@ pub(super) fn multiply_int8(x: &[f32], weight: &[f32], inputs: usize, bias: Opti
             let (weight, scale) = quantise(weight);
             let sum: i32 = x.iter().zip(&weight).map(|(x, w)| x * w).sum();
             let weight_sum = weight.iter().sum::<i32>() as f32 * scale;
-            out.push(sum as f32 * (scale * x_scale) + shift * weight_sum + bias.map_or(0.0, |bias| bias[o]));
+            let added = shift.mul_add(weight_sum, bias.map_or(0.0, |bias| bias[o]));
+            out.push((sum as f32).mul_add(scale * x_scale, added));
         }
     }
     out
@@ -79,10 +80,12 @@ pub(super) fn quantise(row: &[f32]) -> (Vec<i32>, f32) {
 pub(super) fn quantise_shifted(row: &[f32]) -> (Vec<i32>, f32, f32) {
     let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let min = row.iter().copied().fold(f32::INFINITY, f32::min);
-    let shift = 0.5 * (max + min);
-    let reach = (max - shift).max(shift - min);
-    let inverse = if reach > 0.0 { 127.0 / reach } else { 0.0 };
-    let integers = row.iter().map(|x| ((x - shift) * inverse).round_ties_even() as i32).collect();
+    let (shift, reach) = (0.5 * (max + min), 0.5 * (max - min));
+    if reach <= shift.abs() / 4096.0 {
+        return (vec![0; row.len()], 0.0, shift);
+    }
+    let inverse = 127.0 / reach;
+    let integers = row.iter().map(|x| x.mul_add(inverse, -shift * inverse).round_ties_even() as i32).collect();
     (integers, reach / 127.0, shift)
 }
 

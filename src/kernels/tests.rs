@@ -165,7 +165,7 @@ fn rows_of_int8_values_as_other_tools_store_them_are_packed_as_they_are() {
             values
                 .chunks(inputs)
                 .zip(&scales)
-                .map(move |(row, scale)| dot(row) * (scale * x_scale) + shift * (sum(row) * scale))
+                .map(move |(row, scale)| dot(row).mul_add(scale * x_scale, shift * (sum(row) * scale)))
         });
         assert_eq!(out, expected.collect::<Vec<_>>(), "{sizes:?}");
     }

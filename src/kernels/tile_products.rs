@@ -1,7 +1,7 @@
 //! 8-bit products of many rows in tiles: which tiles, in which order, and what becomes of their sums.
 
 use super::Activation;
-use super::digits::{self, Int8Operands, Steps, weight_sums};
+use super::digits::{self, Int8Operands, Outputs, Steps};
 use super::math::{LaneFunction, Relu};
 use super::simd::tiles::{Factors, SUMS, TILE_GROUPS, TILE_ROWS, Tiles};
 use super::simd::{InstructionSet, LANES, Simd, dispatch};
@@ -19,6 +19,7 @@ struct TileSums<'a> {
     steps: &'a [Steps],
     scales: &'a [f32],
     corrections: &'a [i32],
+    bias: Option<&'a [f32]>,
 }
 
 impl TileSums<'_> {
@@ -51,23 +52,15 @@ impl Operands for TileSums<'_> {
     ) -> [[S::F; P]; M] {
         let mut out = [[simd.splat(0.0); P]; M];
         for p in 0..P {
-            let scale = simd.read(&self.scales[(panel + p) * LANES..]);
+            let Self { scales, corrections, bias, .. } = self;
+            let outputs = Outputs::new(simd, panel + p, self.digits, scales, corrections, bias);
             for (m, out) in out.iter_mut().enumerate() {
-                let (r, column) = (row + m - self.first_row, panel + p - self.first_panel);
-                let value = if self.digits == 1 {
-                    self.value::<S, 1>(simd, r, column)
+                let (r, column, steps) = (row + m - self.first_row, panel + p - self.first_panel, self.steps[row + m]);
+                out[p] = if self.digits == 1 {
+                    outputs.of_row::<S, 1>(simd, steps, self.value::<S, 1>(simd, r, column))
                 } else {
-                    self.value::<S, 2>(simd, r, column)
+                    outputs.of_row::<S, 2>(simd, steps, self.value::<S, 2>(simd, r, column))
                 };
-                out[p] = simd.mul(value, simd.mul(scale, simd.splat(self.steps[row + m].scale)));
-            }
-            if self.digits == 1 {
-                let at = (panel + p) * LANES;
-                let weight_sums = weight_sums(simd, &self.corrections[at..], &self.scales[at..]);
-                for (m, out) in out.iter_mut().enumerate() {
-                    let shift = simd.splat(self.steps[row + m].shift);
-                    out[p] = simd.add(out[p], simd.mul(shift, weight_sums));
-                }
             }
         }
         out
@@ -124,26 +117,18 @@ unsafe fn store_sums<S: Simd, const DIGITS: usize>(
     output: Output<'_>,
     activation: impl Fn(S::F) -> S::F,
 ) {
-    let first = sums.first_panel * LANES;
-    let of_panels = |values: &[f32]| [simd.read(&values[first..]), simd.read(&values[first + LANES..])];
-    let (scales, bias) = (of_panels(sums.scales), output.bias.map(of_panels));
-    let weight_sums = [first, first + LANES].map(|at| match DIGITS {
-        1 => weight_sums(simd, &sums.corrections[at..], &sums.scales[at..]),
-        _ => simd.splat(0.0),
-    });
-    for (row, steps) in rows.clone().zip(&sums.steps[rows]) {
-        let (row_scale, shift) = (simd.splat(steps.scale), simd.splat(steps.shift));
-        for panel in 0..2 {
+    let TileSums { first_panel: first, scales, corrections, bias, .. } = sums;
+    // Not in a closure, which would be compiled without the instruction set.
+    let outputs = [
+        Outputs::new(simd, first, DIGITS, scales, corrections, bias),
+        Outputs::new(simd, first + 1, DIGITS, scales, corrections, bias),
+    ];
+    for (row, &steps) in rows.clone().zip(&sums.steps[rows]) {
+        for (panel, outputs) in outputs.iter().enumerate() {
             let exact = sums.value::<S, DIGITS>(simd, row - sums.first_row, panel);
-            let mut value = simd.mul(exact, simd.mul(scales[panel], row_scale));
-            if DIGITS == 1 {
-                value = simd.add(value, simd.mul(shift, weight_sums[panel]));
-            }
-            if let Some(bias) = bias {
-                value = simd.add(value, bias[panel]);
-            }
+            let value = outputs.of_row::<S, DIGITS>(simd, steps, exact);
             // SAFETY: the caller's promise.
-            unsafe { simd.store(output.at(row, first + panel * LANES), activation(value)) };
+            unsafe { simd.store(output.at(row, (first + panel) * LANES), activation(value)) };
         }
     }
 }
@@ -169,7 +154,7 @@ pub(super) unsafe fn product_in_tiles(
 ) {
     #[repr(align(64))]
     struct Sums([i32; 2 * SUMS]);
-    let Int8Operands { digits, x, steps, weights, scales, corrections, groups } = operands;
+    let Int8Operands { digits, x, steps, weights, scales, corrections, groups, bias } = operands;
     // Two tiles of rows by two panels at a time, or the digits of one tile of rows by those of one panel.
     let (strip_rows, width) = (2 * TILE_ROWS / digits, 2 / digits);
     let stride = digits * groups * 4;
@@ -206,7 +191,8 @@ pub(super) unsafe fn product_in_tiles(
                     unsafe { tiles.multiply(factors, sums) };
                 }
                 let (first_row, first_panel) = (row, panel);
-                let sums = TileSums { digits, sums: &sums.0, first_row, first_panel, steps, scales, corrections };
+                let sums = &sums.0;
+                let sums = TileSums { digits, sums, first_row, first_panel, steps, scales, corrections, bias };
                 // SAFETY: the caller's promise about `output`.
                 unsafe { scale_sums(set, sums, strip, output) };
             }

@@ -81,6 +81,7 @@ impl PackedMatrix {
     ///
     /// # Panics
     /// If `k` is zero or above the number of outputs, or a slice has the wrong size.
+    #[allow(clippy::too_many_arguments)]
     pub(super) fn rank_blocks(
         &self,
         workspace: &mut Workspace,

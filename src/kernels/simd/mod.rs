@@ -150,6 +150,11 @@ pub(super) trait Simd: Copy {
     fn div(self, a: Self::F, b: Self::F) -> Self::F;
     /// `a · b + c`, rounded once where the machine can.
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// `a · b + c`, rounded once on every machine, however long that takes.
+    #[inline(always)]
+    fn fused(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        self.fma(a, b, c)
+    }
     /// The larger of each pair; `b` where either is not a number.
     fn max(self, a: Self::F, b: Self::F) -> Self::F;
     /// The smaller of each pair; `b` where either is not a number.

@@ -59,6 +59,10 @@ impl Simd for Portable {
         }
     }
     #[inline(always)]
+    fn fused(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        std::array::from_fn(|i| a[i].mul_add(b[i], c[i]))
+    }
+    #[inline(always)]
     fn max(self, a: Self::F, b: Self::F) -> Self::F {
         Self::map(a, b, |a, b| if a > b { a } else { b })
     }
