@@ -265,11 +265,11 @@ fn quantise_rows_generic<S: Simd>(
         *steps = Steps { scale: max / largest(digits), shift: 0.0 };
         let inverse = simd.splat(if max > 0.0 { largest(digits) / max } else { 0.0 });
         if digits == 1 {
-            write_digit(simd, x, quantised, offset, |x| simd.mul(x, inverse));
+            write_digit(simd, x, 0.0, quantised, offset, |x| simd.mul(x, inverse));
         } else {
             let (high, low) = quantised.split_at_mut(padded);
-            write_digit(simd, x, high, offset, |x| split(simd, simd.mul(x, inverse))[0]);
-            write_digit(simd, x, low, offset, |x| split(simd, simd.mul(x, inverse))[1]);
+            write_digit(simd, x, 0.0, high, offset, |x| split(simd, simd.mul(x, inverse))[0]);
+            write_digit(simd, x, 0.0, low, offset, |x| split(simd, simd.mul(x, inverse))[1]);
         }
     }
 }
@@ -306,14 +306,13 @@ fn quantise_shifted_rows_generic<S: Simd>(
             (max, min) = (simd.max(max, x), simd.min(min, x));
         }
         let (max, min) = (simd.reduce_max(max), -simd.reduce_max(simd.sub(simd.splat(0.0), min)));
-        let shift = 0.5 * (max + min);
-        let reach = 0.5 * (max - min);
-        // Nearer together than this, what `shift · inverse` is rounded by could carry a number beyond the largest digit; and 12 bits
-        // of such numbers are told by the shift alone.
-        let inverse = if reach > shift.abs() * (1.0 / 4096.0) { LARGEST_DIGIT / reach } else { 0.0 };
-        *steps = Steps { scale: if inverse > 0.0 { reach / LARGEST_DIGIT } else { 0.0 }, shift };
-        let (inverse, start) = (simd.splat(inverse), simd.splat(-shift * inverse));
-        write_digit(simd, x, quantised, offset, |x| simd.fused(x, inverse, start));
+        let (middle, reach) = (0.5 * (max + min), 0.5 * (max - min));
+        // Nearer together than this, what `middle · inverse` is rounded by could carry a number beyond the largest digit; and 12 bits
+        // of such numbers are told by the middle alone.
+        let inverse = if reach > middle.abs() * (1.0 / 4096.0) { LARGEST_DIGIT / reach } else { 0.0 };
+        *steps = Steps { scale: if inverse > 0.0 { reach / LARGEST_DIGIT } else { 0.0 }, shift: middle };
+        let (inverse, start) = (simd.splat(inverse), simd.splat(-middle * inverse));
+        write_digit(simd, x, middle, quantised, offset, |x| simd.fused(x, inverse, start));
     }
 }
 
@@ -329,9 +328,9 @@ fn split<S: Simd>(simd: S, x: S::F) -> [S::F; 2] {
     [high, simd.sub(integer, simd.mul(high, simd.splat(BASE)))]
 }
 
-/// Writes one digit of each number of a row, `digit(x)` rounded, and zeros in what is left of `bytes`.
+/// Writes one digit of each number of a row, `digit(x)` rounded, and that of `behind` in what is left of `bytes`.
 #[inline(always)]
-fn write_digit<S: Simd>(simd: S, x: &[f32], bytes: &mut [u8], offset: u8, digit: impl Fn(S::F) -> S::F) {
+fn write_digit<S: Simd>(simd: S, x: &[f32], behind: f32, bytes: &mut [u8], offset: u8, digit: impl Fn(S::F) -> S::F) {
     let (chunks, tail) = x.as_chunks::<LANES>();
     for (chunk, bytes) in chunks.iter().zip(bytes.as_chunks_mut::<LANES>().0) {
         // SAFETY: `bytes` is an array of sixteen bytes.
@@ -340,7 +339,7 @@ fn write_digit<S: Simd>(simd: S, x: &[f32], bytes: &mut [u8], offset: u8, digit:
     if !tail.is_empty() {
         let mut last = [0; LANES];
         // SAFETY: as above.
-        unsafe { simd.store_quantised(last.as_mut_ptr(), digit(simd.read_tail(tail, 0.0)), offset) };
+        unsafe { simd.store_quantised(last.as_mut_ptr(), digit(simd.read_tail(tail, behind)), offset) };
         let bytes = &mut bytes[x.len() - tail.len()..];
         bytes.copy_from_slice(&last[..bytes.len()]);
     }
