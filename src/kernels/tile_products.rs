@@ -134,6 +134,7 @@ unsafe fn store_sums<S: Simd, const DIGITS: usize>(
 }
 
 /// Rows from which on tiles are faster than vectors; below, both wait for the weights.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 pub(super) const WORTH_TILES: usize = 8;
 
 /// Bytes of quantised rows used for all panels before moving on, so that they stay in the second-level cache.

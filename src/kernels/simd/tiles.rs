@@ -25,6 +25,10 @@ pub(in crate::kernels) struct Factors {
     /// Two times sixteen numbers.
     pub(in crate::kernels) corrections: *const i32,
     /// As many bytes as the two panels hold, to be brought into the second-level cache meanwhile.
+    #[cfg_attr(
+        not(all(target_arch = "x86_64", target_os = "linux")),
+        expect(dead_code, reason = "plain tiles do not prefetch")
+    )]
     pub(in crate::kernels) upcoming: Option<*const u8>,
 }
 
