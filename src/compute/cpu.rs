@@ -633,11 +633,12 @@ impl Backend for Kernels {
 
     fn forget(&self, memory: &mut Memory, used: &[usize]) {
         let Memory::Dot { memories, count, .. } = memory else { return };
-        let ends: Vec<usize> = memories.iter().skip(1).map(|&(first, _)| first).chain([*count]).collect();
-        for ((first, memory), end) in memories.iter_mut().zip(ends) {
+        let mut end = *count;
+        for (first, memory) in memories.iter_mut().rev() {
             if memory.is_some() && !used.iter().any(|sentence| (*first..end).contains(sentence)) {
                 *memory = None;
             }
+            end = *first;
         }
     }
 

@@ -56,6 +56,8 @@ pub struct PackedMatrix {
     outputs: usize,
     inputs: usize,
     weights: Weights,
+    /// Whether activations of one digit are rounded in steps from zero, and not from the middle of their row.
+    rounds_from_zero: bool,
 }
 
 #[derive(Debug)]
@@ -227,7 +229,8 @@ impl PackedMatrix {
             }
             Panels::Own(lines)
         };
-        Self { outputs, inputs, weights: Weights::Integers { digits: 1, lines, scales, corrections } }
+        let weights = Weights::Integers { digits: 1, lines, scales, corrections };
+        Self { outputs, inputs, weights, rounds_from_zero: false }
     }
 
     /// What a file is to keep of an int8 matrix: panels, scales and sums as in [`StoredInt8`]; `None` of any other.
@@ -311,7 +314,7 @@ impl PackedMatrix {
         let rows = self.rows_of(x, bias);
         assert_eq!(out.len(), rows * self.outputs, "out is not [rows, outputs]");
         let Workspace { set, pool, scratch, .. } = workspace;
-        let lhs = self.prepare(*set, x, rows, Rounding::FromTheMiddle, scratch);
+        let lhs = self.prepare(*set, x, rows, scratch);
         let output = Output::whole(out, self.outputs, bias, activation);
         let panels = self.panels();
         let tasks = match rows * self.outputs * self.inputs {
@@ -344,7 +347,6 @@ impl PackedMatrix {
         set: InstructionSet,
         x: &'a [f32],
         rows: usize,
-        rounding: Rounding,
         scratch: &'a mut Scratch,
     ) -> LeftHandSide<'a> {
         let Weights::Integers { digits, .. } = self.weights else { return LeftHandSide::F32(x) };
@@ -353,13 +355,30 @@ impl PackedMatrix {
         let size = (rows + behind) * digits * self.inputs.next_multiple_of(4);
         let quantised = at_least(&mut scratch.quantised, size);
         let steps = at_least(&mut scratch.steps, rows);
-        let offset = set.activation_offset();
-        if digits == 1 && rounding == Rounding::FromTheMiddle {
+        self.quantise(set, x, digits, set.activation_offset(), quantised, steps);
+        LeftHandSide::Integers(quantised, steps)
+    }
+
+    /// Activations as integers of so many digits.
+    fn quantise(
+        &self,
+        set: InstructionSet,
+        x: &[f32],
+        digits: usize,
+        offset: u8,
+        quantised: &mut [u8],
+        steps: &mut [digits::Steps],
+    ) {
+        if digits == 1 && !self.rounds_from_zero {
             digits::quantise_shifted_rows(set, x, self.inputs, offset, quantised, steps);
         } else {
             digits::quantise_rows(set, x, self.inputs, digits, offset, quantised, steps);
         }
-        LeftHandSide::Integers(quantised, steps)
+    }
+
+    /// The same matrix, but for activations of one digit, which are rounded in steps from zero: of those, bounds are known.
+    pub(super) fn rounding_from_zero(self) -> Self {
+        Self { rounds_from_zero: true, ..self }
     }
 
     /// Computes `rows` by `panels` of the product into `output`.
@@ -418,11 +437,7 @@ impl PackedMatrix {
         let (rows, set) = (x.len() / self.inputs, InstructionSet::detect());
         let mut quantised = vec![0; (rows + 16) * digits * self.inputs];
         let mut steps = vec![digits::Steps::default(); rows];
-        if digits == 1 {
-            digits::quantise_shifted_rows(set, x, self.inputs, 128, &mut quantised, &mut steps);
-        } else {
-            digits::quantise_rows(set, x, self.inputs, digits, 128, &mut quantised, &mut steps);
-        }
+        self.quantise(set, x, digits, 128, &mut quantised, &mut steps);
         let (x, steps, weights) = (&quantised[..], &steps[..], lines.as_i8());
         let (groups, bias) = (self.inputs / 4, Some(bias));
         let operands = Int8Operands { digits, x, steps, weights, scales, corrections, groups, bias };
@@ -445,15 +460,6 @@ pub(super) enum LeftHandSide<'a> {
     F32(&'a [f32]),
     /// `[rows, digits, inputs rounded up to 4]` and how each row is read.
     Integers(&'a [u8], &'a [digits::Steps]),
-}
-
-/// How activations of one digit are rounded.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Rounding {
-    /// In steps from the middle of the row's numbers, which are the smaller.
-    FromTheMiddle,
-    /// In steps from zero, which bounds are known of.
-    FromZero,
 }
 
 /// The first `size` elements of a buffer that grows as needed and never shrinks.
@@ -493,7 +499,8 @@ impl Packer {
                 corrections: vec![0; panels * digits * LANES],
             },
         };
-        Self { matrix: PackedMatrix { outputs, inputs, weights }, filled: 0, quantised: vec![0; digits * groups * 4] }
+        let matrix = PackedMatrix { outputs, inputs, weights, rounds_from_zero: false };
+        Self { matrix, filled: 0, quantised: vec![0; digits * groups * 4] }
     }
 
     /// Adds the next rows, `[any number, inputs]`.

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::matrix::{LeftHandSide, Packer, Rounding, at_least};
+use super::matrix::{LeftHandSide, Packer, at_least};
 use super::ranking::{EMPTY, ban, fill_up, insert};
 use super::screen_buffers::{CAPACITY, Candidate, List, RowNorms, ScreenBuffers};
 use super::simd::{LANES, Simd, dispatch};
@@ -79,7 +79,7 @@ impl Screen {
             matrix.row(output, &mut exact);
             packer.push(&exact);
         }
-        let rounded = packer.finish();
+        let rounded = packer.finish().rounding_from_zero();
         let mut weight_error = vec![0.0; matrix.panels() * LANES];
         let mut weight_norm = weight_error.clone();
         // An f32 sum of `n` products is off by at most `n · 2⁻²³ · ‖x‖ · ‖w‖`, fused or not.
@@ -177,17 +177,9 @@ impl Screen {
             let norms = at_least(norms, rows);
             row_norms(set, x, inputs, norms);
             let norms = &*norms;
-            self.rounded.rank_blocks(
-                workspace,
-                x,
-                Rounding::FromZero,
-                bias,
-                k,
-                best,
-                |Block { task, row, first, scores, ranking }| {
-                    visit(task, row, first, scores, ranking, norms[row]);
-                },
-            );
+            self.rounded.rank_blocks(workspace, x, bias, k, best, |Block { task, row, first, scores, ranking }| {
+                visit(task, row, first, scores, ranking, norms[row]);
+            });
             return;
         }
 
@@ -197,30 +189,21 @@ impl Screen {
         row_norms(set, digits, inputs, norms);
         let (norms, digits) = (&*norms, &*digits);
         let shared_digit = Shared(at_least(first_digit, tasks * BLOCK).as_mut_ptr());
-        self.rounded.rank_blocks(
-            workspace,
-            digits,
-            Rounding::FromZero,
-            None,
-            k,
-            best,
-            |Block { task, row, first, scores, ranking }| {
-                // SAFETY: each task has its own stretch.
-                let first_digit =
-                    unsafe { std::slice::from_raw_parts_mut(shared_digit.get().add(task * BLOCK), BLOCK) };
-                let first_digit = &mut first_digit[..scores.len()];
-                if row.is_multiple_of(2) {
-                    return first_digit.copy_from_slice(scores);
-                }
-                scores.iter_mut().zip(first_digit).for_each(|(score, first)| *score += *first);
-                if let Some(bias) = bias {
-                    scores.iter_mut().zip(&bias[first..]).for_each(|(score, bias)| *score += bias);
-                }
-                let (x, rest) = (norms[row - 1].x, norms[row].error);
-                // The parts are rounded in proportion to themselves, which may exceed their sum.
-                visit(task, row / 2, first, scores, ranking, RowNorms { x, error: rest + 4.0 * ROOM * x });
-            },
-        );
+        self.rounded.rank_blocks(workspace, digits, None, k, best, |Block { task, row, first, scores, ranking }| {
+            // SAFETY: each task has its own stretch.
+            let first_digit = unsafe { std::slice::from_raw_parts_mut(shared_digit.get().add(task * BLOCK), BLOCK) };
+            let first_digit = &mut first_digit[..scores.len()];
+            if row.is_multiple_of(2) {
+                return first_digit.copy_from_slice(scores);
+            }
+            scores.iter_mut().zip(first_digit).for_each(|(score, first)| *score += *first);
+            if let Some(bias) = bias {
+                scores.iter_mut().zip(&bias[first..]).for_each(|(score, bias)| *score += bias);
+            }
+            let (x, rest) = (norms[row - 1].x, norms[row].error);
+            // The parts are rounded in proportion to themselves, which may exceed their sum.
+            visit(task, row / 2, first, scores, ranking, RowNorms { x, error: rest + 4.0 * ROOM * x });
+        });
         for row in 0..rows {
             best.copy_within((2 * row + 1) * k..(2 * row + 2) * k, row * k);
         }
@@ -360,14 +343,14 @@ fn collect_generic<S: Simd>(
 
 /// How the 8-bit product rounds a row.
 #[derive(Clone, Copy)]
-struct RoundedRow<F> {
+struct Rounding<F> {
     inverse: F,
     scale: F,
     /// Added and taken away again, it rounds to the nearest integer, ties to even.
     rounder: F,
 }
 
-impl<F: Copy> RoundedRow<F> {
+impl<F: Copy> Rounding<F> {
     #[inline(always)]
     fn new<S: Simd<F = F>>(simd: S, max: f32) -> Self {
         Self {
@@ -406,7 +389,7 @@ fn row_norms_generic<S: Simd>(simd: S, x: &[f32], inputs: usize, norms: &mut [Ro
     for (x, norms) in x.chunks_exact(inputs).zip(norms) {
         let (chunks, last) = lanes_of(x);
         let max = largest(simd, chunks, &last);
-        let rounding = RoundedRow::new(simd, max);
+        let rounding = Rounding::new(simd, max);
         let (mut squares, mut errors) = (simd.splat(0.0), simd.splat(0.0));
         for x in chunks.iter().chain([&last]) {
             let x = simd.read(x);
@@ -428,7 +411,7 @@ fn split_rows_generic<S: Simd>(simd: S, x: &[f32], inputs: usize, digits: &mut [
         let (first, rest) = digits.split_at_mut(inputs);
         first.copy_from_slice(x);
         let (chunks, last) = lanes_of(x);
-        let rounding = RoundedRow::new(simd, largest(simd, chunks, &last));
+        let rounding = Rounding::new(simd, largest(simd, chunks, &last));
         let mut error = [0.0; LANES];
         for (x, rest) in chunks.iter().chain([&last]).zip(rest.chunks_mut(LANES)) {
             simd.write(&mut error, rounding.error(simd, simd.read(x)));

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::elementwise::{max_of, sum_of_exp};
-use super::matrix::{Rounding, at_least};
+use super::matrix::at_least;
 use super::ranking::{EMPTY, LogSumExp, MERGED, Scored, ban, fill_up, insert, merge};
 use super::simd::{LANES, Simd, dispatch};
 use super::tile::{Output, PANEL_BLOCK};
@@ -42,28 +42,20 @@ impl PackedMatrix {
         let sums = at_least(&mut sums_buffer, if normalise == LogSumExp::None { 0 } else { rows * blocks });
         let shared = Shared(sums.as_mut_ptr());
         let set = workspace.set;
-        self.rank_blocks(
-            workspace,
-            x,
-            Rounding::FromTheMiddle,
-            bias,
-            k,
-            best,
-            |Block { row, first, scores, ranking, .. }| {
-                let sum = |scores: &[f32]| {
-                    // SAFETY: `(row, block)` is visited once.
-                    unsafe { *shared.get().add(row * blocks + first / BLOCK) = sum_block(set, scores) };
-                };
-                if normalise == LogSumExp::All {
-                    sum(scores);
-                }
-                ban(scores, first, banned);
-                if normalise == LogSumExp::Allowed {
-                    sum(scores);
-                }
-                rank_block(set, scores, first as u32, ranking);
-            },
-        );
+        self.rank_blocks(workspace, x, bias, k, best, |Block { row, first, scores, ranking, .. }| {
+            let sum = |scores: &[f32]| {
+                // SAFETY: `(row, block)` is visited once.
+                unsafe { *shared.get().add(row * blocks + first / BLOCK) = sum_block(set, scores) };
+            };
+            if normalise == LogSumExp::All {
+                sum(scores);
+            }
+            ban(scores, first, banned);
+            if normalise == LogSumExp::Allowed {
+                sum(scores);
+            }
+            rank_block(set, scores, first as u32, ranking);
+        });
         log_sum_exp.clear();
         if normalise != LogSumExp::None {
             log_sum_exp.extend(sums.chunks_exact(blocks).map(merge_sums));
@@ -81,12 +73,10 @@ impl PackedMatrix {
     ///
     /// # Panics
     /// If `k` is zero or above the number of outputs, or a slice has the wrong size.
-    #[allow(clippy::too_many_arguments)]
     pub(super) fn rank_blocks(
         &self,
         workspace: &mut Workspace,
         x: &[f32],
-        rounding: Rounding,
         bias: Option<&[f32]>,
         k: usize,
         best: &mut Vec<Scored>,
@@ -98,7 +88,7 @@ impl PackedMatrix {
         let mut block_buffer = std::mem::take(&mut workspace.scratch.block);
         let mut ranking_buffer = std::mem::take(&mut workspace.scratch.best);
         let Workspace { set, pool, scratch, .. } = workspace;
-        let (set, lhs) = (*set, self.prepare(*set, x, rows, rounding, scratch));
+        let (set, lhs) = (*set, self.prepare(*set, x, rows, scratch));
         let blocks = self.outputs().div_ceil(BLOCK);
 
         at_least(&mut block_buffer, tasks * ROWS * BLOCK);

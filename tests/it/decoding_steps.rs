@@ -50,9 +50,11 @@ fn a_decoding_step_allocates_nothing_and_no_attention_is_kept_unasked() {
 
 #[test]
 fn what_stands_in_the_place_of_self_attention_allocates_nothing_either() {
-    for model in ["marian/ssru", "marian/average", "ctranslate2/relative_positions"] {
+    for (model, most) in [("marian/ssru", 10), ("marian/average", 10), ("ctranslate2/relative_positions", WITH_A_PAST)]
+    {
         let steps = allocating_steps(&format!("{FIXTURES}../{model}"), Precision::F32, Normalise::All, 4).unwrap();
-        assert!(steps <= WITH_A_PAST, "{model}: {steps} of 64 steps allocate");
+        // The lists of slots grow by doubling.
+        assert!(steps <= most, "{model}: {steps} of 64 steps allocate");
     }
 }
 

@@ -1,5 +1,6 @@
 //! The decoder: one token a row and step, over a cache that beams share through ancestor tables.
 
+use super::encoder::groups;
 use super::past::{Past, States};
 use super::{Around, FeedForward, Loader, Scratch, Transformer};
 use crate::Result;
@@ -135,21 +136,6 @@ fn encode_into<B: Backend>(
     Ok(attention)
 }
 
-/// Neighbouring sentences in groups of about as many tokens, with few more than `most`; one at least.
-fn groups<'s, 't>(sources: &'s [&'t [u32]], most: usize) -> Vec<&'s [&'t [u32]]> {
-    let tokens: usize = sources.iter().map(|source| source.len()).sum();
-    let share = tokens.div_ceil(tokens.div_ceil(most).max(1));
-    let (mut groups, mut first, mut count) = (Vec::new(), 0, 0);
-    for (at, source) in sources.iter().enumerate() {
-        count += source.len();
-        if count >= share || at + 1 == sources.len() {
-            groups.push(&sources[first..=at]);
-            (first, count) = (at + 1, 0);
-        }
-    }
-    if groups.is_empty() { vec![sources] } else { groups }
-}
-
 /// Appends the weights of each row to what is kept of it.
 fn keeper(kept: &mut [Vec<f32>]) -> impl FnMut(usize, &[f32]) {
     |row, weights| kept[row].extend_from_slice(weights)
@@ -272,29 +258,5 @@ impl<B: Backend> Decoder for TransformerDecoder<'_, B> {
             self.own.resize(rows.len(), Vec::new());
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn groups_are_about_equal_and_hold_every_sentence_once() {
-        let sentences: Vec<Vec<u32>> = (1..=40).map(|length| vec![0; length]).collect();
-        let sources: Vec<&[u32]> = sentences.iter().map(Vec::as_slice).collect();
-        let groups = groups(&sources, 100);
-        let tokens: Vec<usize> = groups.iter().map(|group| group.iter().map(|source| source.len()).sum()).collect();
-        assert_eq!(groups.concat(), sources);
-        assert_eq!(tokens.len(), 8, "{tokens:?}");
-        assert!(tokens.iter().all(|&tokens| tokens < 140), "{tokens:?}");
-    }
-
-    #[test]
-    fn few_sentences_are_one_group() {
-        let sources: Vec<&[u32]> = vec![&[1, 2], &[3]];
-        assert_eq!(groups(&sources, 3).len(), 1);
-        assert_eq!(groups(&sources, usize::MAX).len(), 1);
-        assert_eq!(groups(&[], 3), [&[] as &[&[u32]]]);
     }
 }
