@@ -377,6 +377,15 @@ impl Translation {
         if self.in_capitals { text.to_uppercase() } else { text }
     }
 
+    /// Drops the attention that was recorded.
+    pub fn forget_attention(&mut self) {
+        for CandidateTranslation { hypothesis, .. } in &mut self.candidates {
+            hypothesis.cross_attention = None;
+            hypothesis.decoder_attention = None;
+            hypothesis.encoder_attention = None;
+        }
+    }
+
     /// The best translation.
     pub fn text(&self) -> &str {
         self.candidates.first().map_or("", |candidate| &candidate.text)
@@ -730,6 +739,11 @@ impl Translator {
             Some(prefix) => format!("{prefix}{text}").into(),
             None => text.into(),
         }
+    }
+
+    /// Whether [`Self::translate_on`] can begin with further requests as others end, so that it is worth giving it more of them.
+    pub fn joins(&self) -> bool {
+        self.model.joins()
     }
 
     /// Translates a batch; one translation for each request, in order. Blank requests give empty translations.

@@ -17,7 +17,7 @@ use translate::inspect::{
     pharaoh, svg, text,
 };
 use translate::model::{Candidate, Record};
-use translate::pipeline::{BatchTranslator, Done, End, Input, Line, Output, ShardOptions, Sink, Tokens};
+use translate::pipeline::{BatchTranslator, Done, End, Exchange, Input, Line, Output, ShardOptions, Sink, Tokens};
 use translate::search::{Hypothesis, SearchOptions};
 use translate::text::{Normalized, spelled};
 use translate::{Error, Request, Result, SOURCE_LIMIT, Translation, Translator};
@@ -699,7 +699,12 @@ impl AttentionJob {
 impl BatchTranslator for AttentionJob {
     type Output = Vec<View>;
 
-    fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<Vec<View>>>> {
+    fn translate(
+        &self,
+        lines: Vec<Line>,
+        exchange: &mut dyn Exchange<Vec<View>>,
+        workspace: &mut Workspace,
+    ) -> Result<()> {
         let mut good = Vec::new();
         let mut read = |line| {
             let (given, target) = self.pair(line)?;
@@ -719,9 +724,11 @@ impl BatchTranslator for AttentionJob {
         }
         let mut views = views.into_iter();
         let of_line = |(outcome, line): (Result<()>, &Line)| {
-            outcome.and_then(|()| views.next().unwrap_or_else(|| Err(line.error("no translation"))))
+            let views = outcome.and_then(|()| views.next().unwrap_or_else(|| Err(line.error("no translation"))));
+            exchange.done(line.index, views);
         };
-        Ok(outcomes.into_iter().zip(lines).map(of_line).collect())
+        outcomes.into_iter().zip(&lines).for_each(of_line);
+        Ok(())
     }
 
     fn tokens(&self, views: &Vec<View>) -> Tokens {

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use translate::metrics::{Chrf, rank_by_agreement};
 use translate::model::Record;
 use translate::pipeline::{BATCH_WEIGHT, BatchTranslator, in_batches};
-use translate::protect::{Finish, Protected};
+use translate::protect::{Finish, FinishProtected};
 use translate::{Request, Result, Translation, Workspace};
 
 use super::job::TranslationJob;
@@ -19,25 +19,28 @@ impl TranslationJob {
         self.options.sampling.is_none() && self.options.beam_groups <= 1
     }
 
-    /// Translates requests, one result for each, in order.
+    /// Translates requests: each result goes to `done` with the number of its request, and the requests that `done` returns are
+    /// translated, too, numbered on from those so far.
     pub(super) fn translate_requests(
         &self,
-        requests: &[Request],
+        requests: Vec<Request>,
         record: Record,
         workspace: &mut Workspace,
-    ) -> Result<Vec<Protected>> {
-        if let Some(protection) = &self.protection {
-            let together = (WORTH_ONE / self.options.beam_size.max(1)).min(self.batch_size);
-            return protection.translate(&self.translator, requests, together, |requests, finish| {
-                self.translate_all(requests, record, workspace, finish)
-            });
-        }
-        let mut results = vec![Protected::default(); requests.len()];
-        self.translate_all(requests.to_vec(), record, workspace, &mut |number, translation| {
-            results[number] = translation.into();
-            Ok(Vec::new())
-        })?;
-        Ok(results)
+        done: &mut FinishProtected<'_>,
+    ) -> Result<()> {
+        let Some(protection) = &self.protection else {
+            let done = &mut |number, translation: Translation| done(number, translation.into());
+            return self.translate_all(requests, record, workspace, done);
+        };
+        let together = (WORTH_ONE / self.options.beam_size.max(1)).min(self.batch_size);
+        let translate = |requests, finish: &mut Finish<'_>| self.translate_all(requests, record, workspace, finish);
+        protection.translate(&self.translator, requests, together, translate, &mut |number, mut protected| {
+            if record == Record::default() {
+                // It has done its work, and many translations may wait for an earlier one to be written.
+                protected.translation.forget_attention();
+            }
+            done(number, protected)
+        })
     }
 
     /// Translates requests and those that `finish` makes of their translations, numbered on from those so far.
@@ -54,7 +57,7 @@ impl TranslationJob {
         // Whoever asks for attention asks for all of it.
         let is_asked = record != Record::default();
         let as_asked = |own: Request| Request { unrecorded: own.unrecorded && !is_asked, ..own };
-        // By number.
+        // By number; nothing of those that are done.
         let mut sent: Vec<Request> = requests.into_iter().map(as_asked).collect();
         let mut waiting: Vec<usize> = (0..sent.len()).collect();
         while !waiting.is_empty() {
@@ -67,21 +70,24 @@ impl TranslationJob {
                 let record = Record { cross, ..record };
                 self.translator.translate_on(batch, &options, record, workspace, &mut |own, mut translation| {
                     let number = numbers[own];
+                    let request = std::mem::take(&mut sent[number]);
                     if let Some(count) = self.n_best {
                         keep_agreed(&mut translation, count);
                     }
                     if self.replace_unknown {
-                        self.replace_unknown(&sent[number].text, &mut translation);
+                        self.replace_unknown(&request.text, &mut translation);
                     }
-                    let further: Vec<Request> = finish(number, translation)?.into_iter().map(as_asked).collect();
-                    let new = sent.len()..sent.len() + further.len();
-                    sent.extend_from_slice(&further);
-                    if flows {
-                        numbers.extend(new);
-                        return Ok(further);
+                    let mut joining = Vec::new();
+                    for request in finish(number, translation)?.into_iter().map(as_asked) {
+                        if flows && (is_asked || self.is_light(&request)) {
+                            numbers.push(sent.len());
+                            joining.push(request.clone());
+                        } else {
+                            next.push(sent.len());
+                        }
+                        sent.push(request);
                     }
-                    next.extend(new);
-                    Ok(Vec::new())
+                    Ok(joining)
                 })?;
             }
             waiting = next;
@@ -89,15 +95,19 @@ impl TranslationJob {
         Ok(())
     }
 
+    /// Whether a batch of such requests is no heavier than batches may be.
+    fn is_light(&self, request: &Request) -> bool {
+        self.weigh(&request.text) * self.batch_size <= BATCH_WEIGHT
+    }
+
     /// The numbers of requests of about the same length, a batch at a time; those whose attention is recorded are together. All that
     /// can flow are one batch, unless attention is asked for, as that of all would be kept.
     fn batches(&self, sent: &[Request], mut waiting: Vec<usize>, is_asked: bool) -> Vec<Vec<usize>> {
         waiting.sort_by_key(|&number| Reverse(sent[number].text.len()));
-        let weigh = |number: usize| self.weigh(&sent[number].text);
-        let flows = |&number: &usize| self.flows() && !is_asked && weigh(number) * self.batch_size <= BATCH_WEIGHT;
+        let flows = |&number: &usize| self.flows() && !is_asked && self.is_light(&sent[number]);
         let (flowing, mut others): (Vec<usize>, Vec<usize>) = waiting.into_iter().partition(flows);
         others.sort_by_key(|&number| sent[number].unrecorded);
-        let others = others.into_iter().map(|number| (number, weigh(number)));
+        let others = others.into_iter().map(|number| (number, self.weigh(&sent[number].text)));
         let mut batches = in_batches(others, self.batch_size, BATCH_WEIGHT);
         if !flowing.is_empty() {
             batches.push(flowing);

@@ -6,7 +6,7 @@ use translate::Workspace;
 use translate::inspect::align::{Link, Rule};
 use translate::inspect::{AttentionMap, Kind, Selection};
 use translate::model::Record;
-use translate::pipeline::{BatchTranslator, Line, Tokens};
+use translate::pipeline::{BatchTranslator, Exchange, Line, Tokens};
 use translate::protect::{Protected, Protection};
 use translate::search::{Hypothesis, SearchOptions};
 use translate::text::{
@@ -20,6 +20,8 @@ use super::request::{Fields, InputFormat, LineRequest};
 /// Batches that a worker gets at once where spans are protected, and else where sentences begin as others end.
 const TOGETHER: usize = 8;
 const FLOWING: usize = 2;
+/// Lines of one call: a little of each is kept to its end.
+const MOST_LINES: usize = 1 << 11;
 
 /// Letters that a character of Chinese or Japanese may become.
 const LETTERS_OF_AN_IDEOGRAPH: usize = 3;
@@ -243,145 +245,206 @@ fn word_at(words: &[Range<usize>], byte: usize) -> usize {
     words.partition_point(|word| word.end <= byte).min(words.len().saturating_sub(1))
 }
 
+/// A line whose translations are not all there.
+struct UnderWay {
+    line: Line,
+    translated: Translated,
+    texts: Vec<String>,
+    /// For each of its sentences, and how many are missing.
+    found: Vec<Option<Protected>>,
+    missing: usize,
+}
+
+/// Lines on their way.
+struct Lines<'j, A> {
+    job: &'j TranslationJob,
+    /// Whether the attention of a line is looked at.
+    is_attended: A,
+    /// Lines so far; nothing of those that are done.
+    lines: Vec<Option<Box<UnderWay>>>,
+    /// For each request that was made, whose line it is of and which sentence of it.
+    requests: Vec<(usize, usize)>,
+    /// Requests that are not done.
+    open: usize,
+}
+
+impl<A: Fn(&Line) -> bool> Lines<'_, A> {
+    /// Begins with further lines; those that cannot be translated are done.
+    fn begin(&mut self, lines: Vec<Line>, exchange: &mut dyn Exchange<Translated>) -> Vec<Request> {
+        let mut all = Vec::new();
+        for line in lines {
+            let (translated, requests) = match self.job.read_line(&line) {
+                Ok(read) => read,
+                Err(error) => {
+                    exchange.done(line.index, Err(error));
+                    continue;
+                }
+            };
+            self.requests.extend((0..requests.len()).map(|sentence| (self.lines.len(), sentence)));
+            self.open += requests.len();
+            let texts = requests.iter().map(|request| request.text.clone()).collect();
+            let (found, missing) = (vec![None; requests.len()], requests.len());
+            self.lines.push(Some(Box::new(UnderWay { line, translated, texts, found, missing })));
+            all.extend(requests);
+        }
+        all
+    }
+
+    /// Takes the translation of a request by its number. The last one of a line makes it done.
+    fn take(&mut self, number: usize, protected: Protected, exchange: &mut dyn Exchange<Translated>) {
+        let (at, sentence) = self.requests[number];
+        self.open -= 1;
+        let is_done = |own: &mut Box<UnderWay>| {
+            own.found[sentence] = Some(protected);
+            own.missing -= 1;
+            own.missing == 0
+        };
+        if let Some(own) = self.lines[at].take_if(is_done) {
+            let UnderWay { line, translated, texts, found, .. } = *own;
+            let found = found.into_iter().flatten();
+            let result = self.job.put_together(&line, translated, &texts, found, (self.is_attended)(&line));
+            exchange.done(line.index, result);
+        }
+    }
+}
+
 impl TranslationJob {
-    /// Translates lines, with the attention only of those that `is_attended` names: nothing is recorded where there are none.
+    /// Whether further lines may join those under way, where no attention is asked for.
+    pub(super) fn may_go_on(&self) -> bool {
+        self.flows() && self.translator.joins()
+    }
+
+    /// Translates lines, with the attention only of those that `is_attended` names: nothing is recorded where there are none, and only
+    /// then are there further lines, if it `goes_on`.
     pub(super) fn translate_attending(
         &self,
-        lines: &[Line],
+        lines: Vec<Line>,
         is_attended: impl Fn(&Line) -> bool,
+        goes_on: bool,
+        exchange: &mut dyn Exchange<Translated>,
         workspace: &mut Workspace,
-    ) -> Result<Vec<Result<Translated>>> {
+    ) -> Result<()> {
         let record = if lines.iter().any(&is_attended) { self.record } else { Record::default() };
-        let mut requests = Vec::with_capacity(lines.len());
-        let mut outcomes = Vec::with_capacity(lines.len());
-        for line in lines {
-            let parsed = LineRequest::parse(line, self.input);
-            let LineRequest { fields, text, prefix, max_length, languages, mut force } = match parsed {
-                Ok(parsed) => parsed,
-                Err(error) => {
-                    outcomes.push(Err(error));
-                    continue;
-                }
-            };
-            let shown = self.translator.normalized(&text);
-            let usable = self.line_languages(&languages).and_then(|languages| {
-                self.translator.check_text(&shown.text)?;
-                languages.map_or_else(|| self.translator.chosen_languages(), Ok)
-            });
-            let languages = match usable {
-                Ok(languages) => languages,
-                Err(error) => {
-                    outcomes.push(Err(line.error(error.to_string())));
-                    continue;
-                }
-            };
-            if let Some(problem) = self.force_problem(&force) {
-                outcomes.push(Err(line.error(problem)));
-                continue;
+        let goes_on = goes_on && record == Record::default();
+        let mut under_way = Lines { job: self, is_attended, lines: Vec::new(), requests: Vec::new(), open: 0 };
+        let first = under_way.begin(lines, exchange);
+        self.translate_requests(first, record, workspace, &mut |number, protected| {
+            under_way.take(number, protected, exchange);
+            // As soon as there is room for what is worth joining.
+            if !goes_on || under_way.lines.len() >= MOST_LINES || under_way.open > self.batch_size * 3 / 4 {
+                return Ok(Vec::new());
             }
-            force.extend_from_slice(&self.force);
-            // What a line's own prefix begins may be more than its first sentence, and a word may belong to any of them.
-            let kept_whole = self.split_sentences && (prefix.is_some() || !force.is_empty());
-            let split = self.split_sentences && !kept_whole;
-            let prefix = prefix.or_else(|| self.prefix.clone());
-            if let Some(problem) = prefix.as_deref().and_then(|prefix| self.prefix_problem(prefix)) {
-                outcomes.push(Err(line.error(problem)));
-                continue;
-            }
-            let Normalized { text: shown, offsets } = shown;
-            // Split into sentences, a line's own language token holds for each of them.
-            let (own, rest) = match split && languages.target.is_none() {
-                true => self.translator.own_language(&shown),
-                false => (None, &shown[..]),
-            };
-            let languages = own.unwrap_or(languages);
-            let sentences = match split && !rest.trim().is_empty() {
-                true => split_sentences(rest.trim(), self.translator.languages().source_of(&languages)),
-                false => Vec::new(),
-            };
-            if sentences.len() > MOST_SENTENCES {
-                let problem = format!("it has more than {MOST_SENTENCES} sentences; put line breaks into the text");
-                outcomes.push(Err(line.error(problem)));
-                continue;
-            }
-            let first = requests.len();
-            let (mut sources, mut starts, mut words) = (Vec::new(), Vec::new(), Vec::new());
-            let mut start = shown.len() - rest.len();
-            let mut push = |sentence: &str, start: usize| {
-                // A prefix for every line begins its translation, so only its first sentence.
-                let target_prefix = if requests.len() == first { prefix.clone() } else { None };
-                let terms = self.glossary.as_ref().map(|glossary| glossary.constraints(sentence)).unwrap_or_default();
-                let force = [terms, force.clone()].concat();
-                words.extend_from_slice(&force);
-                requests.push(Request {
-                    text: sentence.to_owned(),
-                    target_prefix,
-                    max_length,
-                    languages: Some(languages.clone()),
-                    force,
-                    ..Request::default()
-                });
-                starts.push(start);
-            };
-            if rest.trim().is_empty() {
-                requests.push(Request { text: rest.to_owned(), max_length, ..Request::default() });
-                starts.push(start);
-            } else if split {
-                start += rest.len() - rest.trim_start().len();
-                for sentence in sentences {
-                    sources.push(sentence.to_owned());
-                    push(sentence.trim(), start + sentence.len() - sentence.trim_start().len());
-                    start += sentence.len();
-                }
-            } else {
-                push(rest, start);
-            }
-            let count = requests.len() - first;
-            let line_truncated = line.truncated;
-            let translated = Translated {
-                fields,
-                text,
-                offsets,
-                languages,
-                kept_whole,
-                sources,
-                starts,
-                words,
-                line_truncated,
-                ..Translated::default()
-            };
-            outcomes.push(Ok((translated, count)));
+            Ok(under_way.begin(exchange.more(), exchange))
+        })
+    }
+
+    /// What a line asks for, and its sentences.
+    fn read_line(&self, line: &Line) -> Result<(Translated, Vec<Request>)> {
+        let LineRequest { fields, text, prefix, max_length, languages, mut force } =
+            LineRequest::parse(line, self.input)?;
+        let shown = self.translator.normalized(&text);
+        let usable = self.line_languages(&languages).and_then(|languages| {
+            self.translator.check_text(&shown.text)?;
+            languages.map_or_else(|| self.translator.chosen_languages(), Ok)
+        });
+        let languages = usable.map_err(|error| line.error(error.to_string()))?;
+        if let Some(problem) = self.force_problem(&force) {
+            return Err(line.error(problem));
         }
-        let translations = self.translate_requests(&requests, record, workspace)?;
-        let mut translations = translations.into_iter();
-        let mut requests = requests.into_iter();
-        Ok(outcomes
-            .into_iter()
-            .zip(lines)
-            .map(|(outcome, line)| {
-                outcome.and_then(|(mut translated, count)| {
-                    let mut texts = Vec::new();
-                    let mut scores = Ok(());
-                    for (request, protected) in requests.by_ref().zip(translations.by_ref()).take(count) {
-                        let Protected { translation, spans, lost, links } = protected;
-                        scores = scores.and_then(|()| check_scores(line, &translation));
-                        translated.sentences.push(translation);
-                        translated.protected.extend(spans);
-                        translated.lost.extend(lost);
-                        translated.links.push(links);
-                        texts.push(request.text);
-                    }
-                    scores?;
-                    let is_ranked = self.options.sampling.is_some() || self.n_best.is_some();
-                    translated.combine(self.options.n_best, is_ranked);
-                    translated.find_unmet();
-                    if is_attended(line) {
-                        self.use_attention(line, &texts, &mut translated)?;
-                    }
-                    Ok(translated)
-                })
-            })
-            .collect())
+        force.extend_from_slice(&self.force);
+        // What a line's own prefix begins may be more than its first sentence, and a word may belong to any of them.
+        let kept_whole = self.split_sentences && (prefix.is_some() || !force.is_empty());
+        let split = self.split_sentences && !kept_whole;
+        let prefix = prefix.or_else(|| self.prefix.clone());
+        if let Some(problem) = prefix.as_deref().and_then(|prefix| self.prefix_problem(prefix)) {
+            return Err(line.error(problem));
+        }
+        let Normalized { text: shown, offsets } = shown;
+        // Split into sentences, a line's own language token holds for each of them.
+        let (own, rest) = match split && languages.target.is_none() {
+            true => self.translator.own_language(&shown),
+            false => (None, &shown[..]),
+        };
+        let languages = own.unwrap_or(languages);
+        let sentences = match split && !rest.trim().is_empty() {
+            true => split_sentences(rest.trim(), self.translator.languages().source_of(&languages)),
+            false => Vec::new(),
+        };
+        if sentences.len() > MOST_SENTENCES {
+            return Err(
+                line.error(format!("it has more than {MOST_SENTENCES} sentences; put line breaks into the text"))
+            );
+        }
+        let (mut requests, mut sources, mut starts, mut words) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut start = shown.len() - rest.len();
+        let mut push = |sentence: &str, start: usize| {
+            // A prefix for every line begins its translation, so only its first sentence.
+            let target_prefix = if requests.is_empty() { prefix.clone() } else { None };
+            let terms = self.glossary.as_ref().map(|glossary| glossary.constraints(sentence)).unwrap_or_default();
+            let force = [terms, force.clone()].concat();
+            words.extend_from_slice(&force);
+            requests.push(Request {
+                text: sentence.to_owned(),
+                target_prefix,
+                max_length,
+                languages: Some(languages.clone()),
+                force,
+                ..Request::default()
+            });
+            starts.push(start);
+        };
+        if rest.trim().is_empty() {
+            requests.push(Request { text: rest.to_owned(), max_length, ..Request::default() });
+            starts.push(start);
+        } else if split {
+            start += rest.len() - rest.trim_start().len();
+            for sentence in sentences {
+                sources.push(sentence.to_owned());
+                push(sentence.trim(), start + sentence.len() - sentence.trim_start().len());
+                start += sentence.len();
+            }
+        } else {
+            push(rest, start);
+        }
+        let line_truncated = line.truncated;
+        let translated = Translated {
+            fields,
+            text,
+            offsets,
+            languages,
+            kept_whole,
+            sources,
+            starts,
+            words,
+            line_truncated,
+            ..Translated::default()
+        };
+        Ok((translated, requests))
+    }
+
+    /// Makes a line of what its sentences, whose texts are given, became.
+    fn put_together(
+        &self,
+        line: &Line,
+        mut translated: Translated,
+        texts: &[String],
+        sentences: impl Iterator<Item = Protected>,
+        is_attended: bool,
+    ) -> Result<Translated> {
+        for Protected { translation, spans, lost, links } in sentences {
+            check_scores(line, &translation)?;
+            translated.sentences.push(translation);
+            translated.protected.extend(spans);
+            translated.lost.extend(lost);
+            translated.links.push(links);
+        }
+        let is_ranked = self.options.sampling.is_some() || self.n_best.is_some();
+        translated.combine(self.options.n_best, is_ranked);
+        translated.find_unmet();
+        if is_attended {
+            self.use_attention(line, texts, &mut translated)?;
+        }
+        Ok(translated)
     }
 }
 
@@ -389,17 +452,23 @@ impl BatchTranslator for TranslationJob {
     type Output = Translated;
 
     fn batches_at_once(&self) -> usize {
-        // Where sentences begin as others end there should be many, above all if some have to be translated again; but nothing is
-        // written before all of a call are done.
+        // Where sentences begin as others end there should be many, above all if some have to be translated again; but there
+        // further lines may join.
         match (&self.protection, self.flows()) {
+            _ if self.may_go_on() && self.record == Record::default() => 1,
             (Some(_), _) => TOGETHER,
             (None, true) => FLOWING,
             (None, false) => 1,
         }
     }
 
-    fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<Translated>>> {
-        self.translate_attending(lines, |_| true, workspace)
+    fn translate(
+        &self,
+        lines: Vec<Line>,
+        exchange: &mut dyn Exchange<Translated>,
+        workspace: &mut Workspace,
+    ) -> Result<()> {
+        self.translate_attending(lines, |_| true, self.may_go_on(), exchange, workspace)
     }
 
     fn tokens(&self, output: &Translated) -> Tokens {

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use translate::Workspace;
 use translate::model::Record;
-use translate::pipeline::{BatchTranslator, Done, End, Input, Line, Output, ShardOptions, Tokens};
+use translate::pipeline::{BatchTranslator, Done, End, Exchange, Input, Line, Output, ShardOptions, Tokens};
 use translate::search::SearchOptions;
 use translate::{Error, Result, SOURCE_LIMIT, Translation, Translator};
 
@@ -81,7 +81,12 @@ struct Scorer {
 impl BatchTranslator for Scorer {
     type Output = Translation;
 
-    fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<Translation>>> {
+    fn translate(
+        &self,
+        lines: Vec<Line>,
+        exchange: &mut dyn Exchange<Translation>,
+        workspace: &mut Workspace,
+    ) -> Result<()> {
         let is_scorable = |target: &str| self.translator.target_ids(target).len() <= SOURCE_LIMIT;
         let pair = |line: &Line| {
             let (source, target) = line.text.split_once('\t').filter(|(_, target)| is_scorable(target))?;
@@ -96,15 +101,15 @@ impl BatchTranslator for Scorer {
             self.translator.align(&whole, &self.options, Record::default(), workspace)?
         }
         .into_iter();
-        let results = lines.iter().zip(&pairs).map(|(line, pair)| {
+        for (line, pair) in lines.iter().zip(&pairs) {
             let scored = pair.as_ref().and_then(|_| scored.next());
             let scored = scored.ok_or_else(|| match line.text.contains('\t') {
                 true => line.error(format!("the translation has more than {SOURCE_LIMIT} pieces")),
                 false => line.error("there is no tab; write the source sentence, a tab and the translation"),
-            })?;
-            check_scores(line, &scored).map(|()| scored)
-        });
-        Ok(results.collect())
+            });
+            exchange.done(line.index, scored.and_then(|scored| check_scores(line, &scored).map(|()| scored)));
+        }
+        Ok(())
     }
 
     fn tokens(&self, output: &Translation) -> Tokens {

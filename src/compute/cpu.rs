@@ -131,7 +131,7 @@ pub enum Memory {
     Dot {
         /// Keys and values as the kernels read them, of the sentences that began together, with the number of the first of them.
         /// Where all of them have ended nothing is left.
-        memories: Vec<(usize, Option<AttentionMemory>)>,
+        memories: Vec<(usize, AttentionMemory)>,
         /// Number of sentences.
         count: usize,
         /// Number of heads.
@@ -461,7 +461,7 @@ impl Backend for Kernels {
         let precision = if often { self.precision } else { kernels::Precision::F32 };
         let width = heads * head_width;
         let memory = AttentionMemory::new(precision, heads, width, lengths, &projected.values);
-        Ok(Memory::Dot { memories: vec![(0, Some(memory))], count: lengths.len(), heads, width })
+        Ok(Memory::Dot { memories: vec![(0, memory)], count: lengths.len(), heads, width })
     }
 
     fn plain_memory(&self, lengths: &[usize], keys: Rows, values: Rows) -> Result<Memory> {
@@ -493,7 +493,6 @@ impl Backend for Kernels {
                     let (sentence, rows) = (block[0], first..first + block.len());
                     let group = memories.partition_point(|&(first, _)| first <= sentence) - 1;
                     let (first_sentence, memory) = &memories[group];
-                    let memory = memory.as_ref().expect("a sentence under way has a memory");
                     let sentence = sentence - first_sentence;
                     let position = block_of_sentence * together;
                     let queries = &queries.values[rows.start * stride..rows.end * stride];
@@ -633,12 +632,14 @@ impl Backend for Kernels {
 
     fn forget(&self, memory: &mut Memory, used: &[usize]) {
         let Memory::Dot { memories, count, .. } = memory else { return };
+        // From the last, which reaches to the end, to the first.
         let mut end = *count;
-        for (first, memory) in memories.iter_mut().rev() {
-            if memory.is_some() && !used.iter().any(|sentence| (*first..end).contains(sentence)) {
-                *memory = None;
+        for at in (0..memories.len()).rev() {
+            let first = memories[at].0;
+            if !used.iter().any(|sentence| (first..end).contains(sentence)) {
+                memories.remove(at);
             }
-            end = *first;
+            end = first;
         }
     }
 

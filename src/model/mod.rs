@@ -143,6 +143,11 @@ pub trait Seq2Seq: Send + Sync {
         let first: Vec<&[u32]> = sources.iter().filter_map(|own| Some(own.first()?.ids)).collect();
         self.start(&first, record, workspace)
     }
+
+    /// Whether further sentences can join those under way ([`Decoder::join`]).
+    fn joins(&self) -> bool {
+        false
+    }
 }
 
 /// A source as one member of an ensemble gets it.
@@ -211,13 +216,15 @@ pub trait Decoder {
     /// Layers and heads of the attention this decoder reports.
     fn attention_shape(&self) -> (usize, usize);
 
-    /// Begins further sentences: their rows follow those under way, and their numbers those of the sentences so far. False if
-    /// this decoder cannot do that; then nothing has changed.
+    /// Begins further sentences: their rows follow those under way, and their numbers those of the sentences so far.
     ///
     /// # Errors
     /// As [`Seq2Seq::start`].
-    fn join(&mut self, _sources: &[&[u32]], _workspace: &mut Workspace) -> Result<bool> {
-        Ok(false)
+    ///
+    /// # Panics
+    /// If the model is none that [`Seq2Seq::joins`].
+    fn join(&mut self, _sources: &[&[u32]], _workspace: &mut Workspace) -> Result<()> {
+        unreachable!("nothing joins where `joins` is false")
     }
 
     /// Keeps the given rows in the given order; a row named several times is continued several ways, one not named

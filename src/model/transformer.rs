@@ -348,6 +348,10 @@ impl<B: Backend> Seq2Seq for Transformer<B> {
     ) -> Result<Box<dyn Decoder + 'm>> {
         Ok(Box::new(TransformerDecoder::new(self, sources, record, workspace)?))
     }
+
+    fn joins(&self) -> bool {
+        B::JOINS && !self.starts_from_zero && self.decoder_layers.iter().all(DecoderLayer::joins)
+    }
 }
 
 /// The tensors a Transformer takes its three vocabulary-sized matrices from. Equal names mean one shared matrix.

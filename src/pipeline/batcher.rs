@@ -138,12 +138,8 @@ impl Queue {
             }
             if state.idle_threads > 0 {
                 // Enough batches for every idle thread, or as many as can be had.
-                while state.batches.len() < state.idle_threads && !state.waiting.is_empty() {
-                    let size = self.limits.window.min(state.waiting.len());
-                    let last = state.ended && size == state.waiting.len();
-                    let window = state.waiting.drain(..size).collect();
-                    state.batches.extend(plan(window, self.limits, last));
-                }
+                let idle = state.idle_threads;
+                state.plan_batches(idle, self.limits);
                 let threads = (state.idle_threads / state.batches.len().max(1)).max(1);
                 if let Some(lines) = state.batches.pop_front() {
                     state.idle_threads -= threads;
@@ -157,6 +153,13 @@ impl Queue {
         }
     }
 
+    /// Another batch for a worker that goes on with its threads, if there is one.
+    pub(super) fn take_more(&self) -> Option<Vec<Line>> {
+        let mut state = self.lock();
+        state.plan_batches(1, self.limits);
+        if state.closed { None } else { state.batches.pop_front() }
+    }
+
     /// Gives back the threads of a finished batch.
     pub(super) fn finish(&self, threads: usize) {
         self.lock().idle_threads += threads;
@@ -166,6 +169,18 @@ impl Queue {
     /// A panicking thread leaves counters and lines that are still whole: no lock is held while foreign code runs.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Makes batches of what waits until there are so many.
+    fn plan_batches(&mut self, count: usize, limits: Limits) {
+        while self.batches.len() < count && !self.waiting.is_empty() {
+            let size = limits.window.min(self.waiting.len());
+            let last = self.ended && size == self.waiting.len();
+            let window = self.waiting.drain(..size).collect();
+            self.batches.extend(plan(window, limits, last));
+        }
     }
 }
 

@@ -96,6 +96,15 @@ pub struct Tokens {
     pub target: usize,
 }
 
+/// Where a translator gets further lines, and where it gives its results.
+pub trait Exchange<O> {
+    /// More lines to translate, none blank; none at all if none are there yet.
+    fn more(&mut self) -> Vec<Line>;
+
+    /// Takes the result of a line, which is named by its [`Line::index`]. An error is about that line; the others go on.
+    fn done(&mut self, index: u64, result: Result<O>);
+}
+
 /// What the pipeline drives: something that translates several lines at once.
 ///
 /// The result for a line must not depend on the lines it is translated with, on their order or on the number of
@@ -110,17 +119,23 @@ pub trait BatchTranslator: Send + Sync + 'static {
         text.len()
     }
 
-    /// How many batches a worker gets in one call of [`BatchTranslator::translate`] while there are enough for all workers: more
-    /// than one for a translator that makes batches of its own and does part of the work again.
+    /// How many batches a worker gets at once while there are enough for all workers: more than one for a translator that makes
+    /// batches of its own and does part of the work again, but does not ask for more.
     fn batches_at_once(&self) -> usize {
         1
     }
 
-    /// Translates `lines` (none blank, at least one) with the threads of `workspace`; one result for each line, in order.
+    /// Translates `lines` (none blank, at least one) with the threads of `workspace`, and gives `exchange` a result for each, in
+    /// any order. Where lines can begin as others end, it may ask `exchange` for more of them.
     ///
     /// # Errors
-    /// An inner error is about one line; the others go on. The outer error ends the whole run.
-    fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<Self::Output>>>;
+    /// What ends the whole run.
+    fn translate(
+        &self,
+        lines: Vec<Line>,
+        exchange: &mut dyn Exchange<Self::Output>,
+        workspace: &mut Workspace,
+    ) -> Result<()>;
 
     /// What [`Summary`] and [`Progress`] count for a result.
     fn tokens(&self, output: &Self::Output) -> Tokens;

@@ -21,7 +21,12 @@ struct Upper {
 impl BatchTranslator for Upper {
     type Output = String;
 
-    fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<String>>> {
+    fn translate(
+        &self,
+        lines: Vec<Line>,
+        exchange: &mut dyn Exchange<String>,
+        workspace: &mut Workspace,
+    ) -> Result<()> {
         self.batches.lock().unwrap().push((lines.len(), workspace.threads()));
         self.weights.lock().unwrap().push(lines.iter().map(|line| self.weigh(&line.text)).collect());
         assert!(lines.iter().all(|line| !line.is_blank()), "a blank line reached the translator");
@@ -30,7 +35,35 @@ impl BatchTranslator for Upper {
             let share = lines[0].index.wrapping_mul(2_654_435_761) % 100;
             std::thread::sleep(self.delay * share as u32 / 100);
         }
-        Ok(lines.iter().map(upper).collect())
+        lines.iter().for_each(|line| exchange.done(line.index, upper(line)));
+        Ok(())
+    }
+
+    fn tokens(&self, output: &String) -> Tokens {
+        Tokens { source: output.len(), target: 1 }
+    }
+}
+
+/// The same, the last line of several first, going on with further lines whenever there is room for them. Counts its calls.
+#[derive(Default)]
+struct GoesOn(AtomicUsize);
+
+impl BatchTranslator for GoesOn {
+    type Output = String;
+
+    fn translate(&self, lines: Vec<Line>, exchange: &mut dyn Exchange<String>, _: &mut Workspace) -> Result<()> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        let mut open = lines;
+        while let Some(line) = open.pop() {
+            // Some lines have no result.
+            if !line.text.starts_with("LOSE") {
+                exchange.done(line.index, upper(&line));
+            }
+            if open.len() < 3 {
+                open.splice(0..0, exchange.more());
+            }
+        }
+        Ok(())
     }
 
     fn tokens(&self, output: &String) -> Tokens {
@@ -146,11 +179,49 @@ proptest! {
         batch_weight in 1usize..100,
     ) {
         let settings = Settings { batch_weight, ..settings(threads, batch_size, window) };
-        let (output, summary) = translated(Upper::default(), input.clone(), settings);
-        let output = String::from_utf8(output).unwrap();
-        prop_assert_eq!(&output, &expected(&input));
-        prop_assert_eq!(summary.unwrap().lines, output.matches('\n').count() as u64);
+        let all_at_once = translated(Upper::default(), input.clone(), settings.clone());
+        let going_on = translated(GoesOn::default(), input.clone(), settings);
+        for (output, summary) in [all_at_once, going_on] {
+            let output = String::from_utf8(output).unwrap();
+            prop_assert_eq!(&output, &expected(&input));
+            prop_assert_eq!(summary.unwrap().lines, output.matches('\n').count() as u64);
+        }
     }
+}
+
+#[test]
+fn a_worker_of_one_core_goes_on_while_there_are_lines() {
+    let translator = Arc::new(GoesOn::default());
+    let input = "a line\n".repeat(1000);
+    let job = job(bytes(input), Output::Stream(Box::new(io::sink())), settings(2, 4, 64));
+    assert_eq!(run(translator.clone(), job, plain, |_| ()).unwrap().lines, 1000);
+    let calls = translator.0.load(Ordering::SeqCst);
+    assert!(calls < 125, "{calls} calls, as many as without going on");
+}
+
+#[test]
+fn a_translator_that_goes_on_answers_a_slow_producer_line_by_line() {
+    let (input, mut to_input) = io::pipe().unwrap();
+    let (from_output, output) = io::pipe().unwrap();
+    let runner = std::thread::spawn(move || {
+        run_plain(GoesOn::default(), job(vec![stream(input)], Output::Stream(Box::new(output)), settings(1, 32, 1024)))
+    });
+    let mut answers = BufReader::new(from_output).lines();
+    for number in 0..50 {
+        writeln!(to_input, "line {number}").unwrap();
+        assert_eq!(answers.next().unwrap().unwrap(), format!("LINE {number}"));
+    }
+    drop(to_input);
+    assert_eq!(runner.join().unwrap().unwrap().lines, 50);
+}
+
+#[test]
+fn a_line_that_fails_or_has_no_result_costs_none_of_those_that_joined_it() {
+    let lines = ["a", "FAIL b", "LOSE c", "PANIC d", "e", "f", "g"];
+    let input = lines.map(|line| format!("{line}\n")).concat();
+    let (output, summary) = translated(GoesOn::default(), input, settings(1, 2, 2));
+    assert_eq!(output, b"A\n\n\n\nE\nF\nG\n");
+    assert_eq!(summary.unwrap().failed, 3);
 }
 
 #[test]
@@ -283,10 +354,11 @@ struct Broken(AtomicUsize);
 impl BatchTranslator for Broken {
     type Output = String;
 
-    fn translate(&self, lines: &[Line], _: &mut Workspace) -> Result<Vec<Result<String>>> {
+    fn translate(&self, lines: Vec<Line>, exchange: &mut dyn Exchange<String>, _: &mut Workspace) -> Result<()> {
         let left = self.0.load(Ordering::SeqCst).checked_sub(lines.len());
         self.0.store(left.ok_or_else(|| Error::Usage("out of order".to_owned()))?, Ordering::SeqCst);
-        Ok(lines.iter().map(upper).collect())
+        lines.iter().for_each(|line| exchange.done(line.index, upper(line)));
+        Ok(())
     }
 
     fn tokens(&self, _: &String) -> Tokens {
@@ -436,13 +508,14 @@ struct FirstIsSlow {
 impl BatchTranslator for FirstIsSlow {
     type Output = String;
 
-    fn translate(&self, lines: &[Line], _: &mut Workspace) -> Result<Vec<Result<String>>> {
+    fn translate(&self, lines: Vec<Line>, exchange: &mut dyn Exchange<String>, _: &mut Workspace) -> Result<()> {
         if lines.iter().any(|line| line.index == 0) {
             std::thread::sleep(Duration::from_millis(200));
             self.overtaken.store(self.translated.load(Ordering::SeqCst), Ordering::SeqCst);
         }
         self.translated.fetch_add(lines.len(), Ordering::SeqCst);
-        Ok(lines.iter().map(upper).collect())
+        lines.iter().for_each(|line| exchange.done(line.index, upper(line)));
+        Ok(())
     }
 
     fn tokens(&self, _: &String) -> Tokens {

@@ -1,7 +1,7 @@
 //! One thread that translates batches until there are none left.
 
-use super::batcher::Queue;
-use super::{BatchTranslator, Line};
+use super::batcher::{Batch, Queue};
+use super::{BatchTranslator, Exchange, Line};
 use crate::compute::Workspace;
 use crate::error::{Error, Result};
 use std::any::Any;
@@ -30,19 +30,102 @@ pub(super) struct Shared<T: BatchTranslator> {
     pub(super) workspaces: Workspaces,
 }
 
+/// Results sent together, as each of them is a write where somebody waits for it.
+const SENT_TOGETHER: usize = 16;
+
 /// Translates batches of the queue and sends the results.
 fn work<T: BatchTranslator>(shared: &Shared<T>, results: &Sender<Message<T::Output>>) {
-    while let Some(batch) = shared.queue.take() {
-        let mut workspace = shared.workspaces.take(batch.threads);
-        let outcomes = translate(&*shared.translator, &batch.lines, &mut workspace);
+    while let Some(Batch { lines, threads }) = shared.queue.take() {
+        let mut workspace = shared.workspaces.take(threads);
+        // With several threads the others could have begun with what comes.
+        let queue = (threads == 1).then_some(&*shared.queue);
+        let mut ongoing = Ongoing { queue, results, open: lines, done: Vec::new() };
+        let ended = ongoing.translate(&*shared.translator, &mut workspace);
         shared.workspaces.give_back(workspace);
-        shared.queue.finish(batch.threads);
-        let message = match outcomes {
-            Ok(outcomes) => Message::Finished(batch.lines.into_iter().zip(outcomes).collect()),
-            Err(error) => Message::Fatal(error),
-        };
-        // Nobody listens any more once the run is over; `take` says so too.
-        let _ = results.send(message);
+        // Before the last results are seen: whoever waits for them may write the next line at once.
+        shared.queue.finish(threads);
+        ongoing.send();
+        if let Err(error) = ended {
+            let _ = results.send(Message::Fatal(error));
+        }
+    }
+}
+
+/// Lines that a worker is translating.
+struct Ongoing<'a, O> {
+    /// Where more of them come from.
+    queue: Option<&'a Queue>,
+    results: &'a Sender<Message<O>>,
+    /// Those without a result.
+    open: Vec<Line>,
+    /// Those whose result was not sent.
+    done: Vec<(Line, Result<O>)>,
+}
+
+impl<O> Exchange<O> for Ongoing<'_, O> {
+    fn more(&mut self) -> Vec<Line> {
+        let lines = self.queue.and_then(Queue::take_more).unwrap_or_default();
+        if !lines.is_empty() {
+            // Whoever waits for a line is not to wait for those behind it.
+            self.send();
+            self.open.extend_from_slice(&lines);
+        }
+        lines
+    }
+
+    fn done(&mut self, index: u64, result: Result<O>) {
+        if let Some(at) = self.open.iter().position(|line| line.index == index) {
+            self.done.push((self.open.swap_remove(at), result));
+            if self.done.len() >= SENT_TOGETHER {
+                self.send();
+            }
+        }
+    }
+}
+
+impl<O> Ongoing<'_, O> {
+    fn send(&mut self) {
+        if !self.done.is_empty() {
+            // Nobody listens any more once the run is over; `take` says so too.
+            let _ = self.results.send(Message::Finished(std::mem::take(&mut self.done)));
+        }
+    }
+
+    /// Translates what is open, and more. A defect in the translator (a panic, or no result) costs only the line that causes it:
+    /// the lines are tried again one at a time.
+    fn translate(&mut self, translator: &impl BatchTranslator<Output = O>, workspace: &mut Workspace) -> Result<()> {
+        let lines = self.open.clone();
+        if self.attempt(translator, lines, workspace)?.is_none() {
+            return Ok(());
+        }
+        self.queue = None;
+        let mut left = std::mem::take(&mut self.open);
+        left.sort_unstable_by_key(|line| line.index);
+        for line in left {
+            self.open.push(line.clone());
+            if let Some(problem) = self.attempt(translator, vec![line.clone()], workspace)? {
+                self.done(line.index, Err(line.error(format!("internal error, please report it: {problem}"))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Translates lines that are open; what was wrong if that left any of them open.
+    fn attempt(
+        &mut self,
+        translator: &impl BatchTranslator<Output = O>,
+        lines: Vec<Line>,
+        workspace: &mut Workspace,
+    ) -> Result<Option<String>> {
+        match catch_unwind(AssertUnwindSafe(|| translator.translate(lines, self, workspace))) {
+            Ok(Ok(())) => Ok((!self.open.is_empty()).then(|| "the translator gave no result".to_owned())),
+            Ok(Err(error)) => Err(error),
+            Err(panic) => {
+                // Whatever the scratch memory was in the middle of is not to be relied on.
+                *workspace = Workspace::new(workspace.threads());
+                Ok(Some(panic_message(&*panic)))
+            }
+        }
     }
 }
 
@@ -73,47 +156,6 @@ impl Workspaces {
         while idle.iter().map(Workspace::threads).sum::<usize>() > self.most_threads {
             // The one that was not wanted for longest.
             idle.remove(0);
-        }
-    }
-}
-
-/// Translates a batch. A defect in the translator (a panic, or the wrong number of results) costs only the line that
-/// causes it: the lines are tried again one at a time.
-fn translate<T: BatchTranslator>(
-    translator: &T,
-    lines: &[Line],
-    workspace: &mut Workspace,
-) -> Result<Vec<Result<T::Output>>> {
-    match attempt(translator, lines, workspace) {
-        Attempt::Done(outcomes) => outcomes,
-        Attempt::Defect(problem) => match lines {
-            [line] => Ok(vec![Err(line.error(format!("internal error, please report it: {problem}")))]),
-            _ => {
-                let mut outcomes = Vec::with_capacity(lines.len());
-                for line in lines {
-                    outcomes.extend(translate(translator, std::slice::from_ref(line), workspace)?);
-                }
-                Ok(outcomes)
-            }
-        },
-    }
-}
-
-enum Attempt<O> {
-    Done(Result<Vec<Result<O>>>),
-    Defect(String),
-}
-
-fn attempt<T: BatchTranslator>(translator: &T, lines: &[Line], workspace: &mut Workspace) -> Attempt<T::Output> {
-    match catch_unwind(AssertUnwindSafe(|| translator.translate(lines, workspace))) {
-        Ok(Ok(outcomes)) if outcomes.len() != lines.len() => {
-            Attempt::Defect(format!("{} results for {} lines", outcomes.len(), lines.len()))
-        }
-        Ok(outcomes) => Attempt::Done(outcomes),
-        Err(panic) => {
-            // Whatever the scratch memory was in the middle of is not to be relied on.
-            *workspace = Workspace::new(workspace.threads());
-            Attempt::Defect(panic_message(&*panic))
         }
     }
 }

@@ -56,13 +56,58 @@ pub struct Protected {
 /// Takes the translation of a request by its number, and says what is translated because of it.
 pub type Finish<'f> = dyn FnMut(usize, Translation) -> Result<Vec<Request>> + 'f;
 
+/// The same with what is protected in it.
+pub type FinishProtected<'f> = dyn FnMut(usize, Protected) -> Result<Vec<Request>> + 'f;
+
 /// Ways to translate one text that are tried at once: none but the text itself where nothing of it is protected.
 #[derive(Default)]
 struct Tries {
-    /// The number of the text.
-    at: usize,
+    /// The number of the text, and what was asked for.
+    number: usize,
+    request: Request,
     plans: Vec<Plan>,
     translations: Vec<Option<Translation>>,
+}
+
+/// Texts on their way.
+struct Sending<'p> {
+    protection: &'p Protection,
+    translator: &'p Translator,
+    /// For each request that was sent, which of the tries it is, and which try of them.
+    sent: Vec<(usize, usize)>,
+    tries: Vec<Tries>,
+    /// Texts so far, and those whose translation is not there.
+    count: usize,
+    open: usize,
+}
+
+impl Sending<'_> {
+    /// Begins with further texts.
+    fn begin(&mut self, requests: Vec<Request>) -> Vec<Request> {
+        let mut batch = Vec::with_capacity(requests.len());
+        for request in requests {
+            let plan = self.protection.plan(self.translator, &request);
+            batch.extend(self.send(self.count, request, plan.into_iter().collect()));
+            self.count += 1;
+            self.open += 1;
+        }
+        batch
+    }
+
+    fn send(&mut self, number: usize, request: Request, plans: Vec<Plan>) -> Vec<Request> {
+        let planned = |own: &Plan| Request {
+            text: own.variant(self.translator),
+            unrecorded: !own.needs_attention(),
+            ..request.clone()
+        };
+        let batch: Vec<Request> = match plans.is_empty() {
+            true => vec![Request { unrecorded: true, ..request.clone() }],
+            false => plans.iter().map(planned).collect(),
+        };
+        self.sent.extend((0..batch.len()).map(|own| (self.tries.len(), own)));
+        self.tries.push(Tries { number, request, plans, translations: vec![None; batch.len()] });
+        batch
+    }
 }
 
 impl Protection {
@@ -117,69 +162,49 @@ impl Protection {
         known
     }
 
-    /// Translates requests, one result for each, in order. `translate` translates any number of requests and gives each translation,
-    /// by the number of its request, to the function it gets; the requests which that returns are translated, too, numbered on from
-    /// those so far: texts whose spans were not all in their translations. Requests whose translation has to begin with something
+    /// Translates requests: each result goes to `done` when it is there, with the number of its request, and the requests that
+    /// `done` returns are translated, too, numbered on from those so far. `translate` does the same with any number of requests:
+    /// what it is told to go on with are further texts and those whose spans were not all in their translations. Requests
+    /// whose translation has to begin with something
     /// are translated as they are. Up to `together` requests take about the time of one, so that several ways to go on are tried at
     /// once where few texts are left. Nothing but what is put back by attention is to have it recorded
     /// ([`Request::unrecorded`]).
     ///
     /// # Errors
-    /// Those of `translate`.
+    /// Those of `translate` and `done`.
     pub fn translate(
         &self,
         translator: &Translator,
-        requests: &[Request],
+        requests: Vec<Request>,
         together: usize,
         translate: impl FnOnce(Vec<Request>, &mut Finish<'_>) -> Result<()>,
-    ) -> Result<Vec<Protected>> {
-        let mut results: Vec<Protected> = vec![Protected::default(); requests.len()];
-        // For each request that was sent, which tries of which text it is, and what each of these waits for.
-        let mut sent: Vec<(usize, usize)> = Vec::new();
-        let mut open = requests.len();
-        let mut groups: Vec<Tries> = Vec::new();
-        let send = |at: usize, tries: Vec<Plan>, sent: &mut Vec<(usize, usize)>, groups: &mut Vec<Tries>| {
-            let request = |own: &Plan| Request {
-                text: own.variant(translator),
-                unrecorded: !own.needs_attention(),
-                ..requests[at].clone()
-            };
-            let batch: Vec<Request> = match tries.is_empty() {
-                true => vec![Request { unrecorded: true, ..requests[at].clone() }],
-                false => tries.iter().map(request).collect(),
-            };
-            sent.extend((0..batch.len()).map(|own| (groups.len(), own)));
-            groups.push(Tries { at, plans: tries, translations: vec![None; batch.len()] });
-            batch
-        };
-        let mut first = Vec::with_capacity(requests.len());
-        for (at, request) in requests.iter().enumerate() {
-            let plan = self.plan(translator, request);
-            first.extend(send(at, plan.into_iter().collect(), &mut sent, &mut groups));
-        }
-        translate(first, &mut |number, translation| {
-            let (group, own) = sent[number];
-            groups[group].translations[own] = Some(translation);
-            if groups[group].translations.iter().any(Option::is_none) {
+        done: &mut FinishProtected<'_>,
+    ) -> Result<()> {
+        let mut sending =
+            Sending { protection: self, translator, sent: Vec::new(), tries: Vec::new(), count: 0, open: 0 };
+        let first = sending.begin(requests);
+        translate(first, &mut |sent, translation| {
+            let (tries, own) = sending.sent[sent];
+            sending.tries[tries].translations[own] = Some(translation);
+            if sending.tries[tries].translations.iter().any(Option::is_none) {
                 return Ok(Vec::new());
             }
-            let Tries { at, plans, translations } = std::mem::take(&mut groups[group]);
+            let Tries { number, request, plans, translations } = std::mem::take(&mut sending.tries[tries]);
             let mut translations = translations.into_iter().flatten();
-            if plans.is_empty() {
-                results[at] = translations.next().unwrap_or_default().into();
+            let protected = if plans.is_empty() {
+                translations.next().unwrap_or_default().into()
             } else {
                 match Plan::judge(plans, translator, translations)? {
-                    Judged::Done(done) => results[at] = done,
+                    Judged::Done(done) => done,
                     Judged::Again(plan) => {
-                        let count = (together / open.max(1)).max(1);
-                        return Ok(send(at, plan.ahead(count), &mut sent, &mut groups));
+                        let count = (together / sending.open.max(1)).max(1);
+                        return Ok(sending.send(number, request, plan.ahead(count)));
                     }
                 }
-            }
-            open -= 1;
-            Ok(Vec::new())
-        })?;
-        Ok(results)
+            };
+            sending.open -= 1;
+            Ok(sending.begin(done(number, protected)?))
+        })
     }
 
     fn plan(&self, translator: &Translator, request: &Request) -> Option<Plan> {

@@ -27,7 +27,7 @@ pub(super) fn search(
     let record = options.record(record);
     let is_constrained = sources.iter().any(|source| !source.constraints.is_empty());
     let groups = options.groups();
-    let mut flow = Flow::new(model, sources, options, record, groups, workspace)?;
+    let (mut flow, mut next) = Flow::new(model, sources, options, record, groups, workspace)?;
     let mut history = History::new(record, &*flow.decoder);
     // Sentences with the groups of them that have ended, and the best of those.
     let mut results: Vec<(usize, usize, Vec<Hypothesis>)> = Vec::new();
@@ -42,12 +42,10 @@ pub(super) fn search(
     let mut extensions = Vec::new();
     let mut offers: Vec<Offers> = Vec::new();
 
-    let mut next: Vec<usize> = flow.first().collect();
     while !beams.is_empty() || !next.is_empty() {
-        for sentence in next.iter().flat_map(|&sentence| std::iter::repeat_n(sentence, groups)) {
-            let source = flow.source(sentence);
-            let start = options.beginning(&source).start;
-            beams.push(Beam::new(sentence, tokens.len(), source, options));
+        for begun in next.iter().flat_map(|begun| std::iter::repeat_n(begun, groups)) {
+            let start = options.beginning(&begun.source).start;
+            beams.push(Beam::new(begun, tokens.len(), options));
             tokens.push(start);
         }
         let decoder = &mut *flow.decoder;
@@ -102,7 +100,7 @@ pub(super) fn search(
             }
             if beam.advance(&extensions, &mut history, options, step) {
                 let best = beam.finished.iter().take(options.n_best);
-                let attention = flow.decoder.encoder_attention(flow.place(beam.index));
+                let attention = flow.decoder.encoder_attention(beam.place);
                 let best = best.map(|finished| {
                     let mut hypothesis = history.hypothesis(finished, attention);
                     hypothesis.cross_attention.take_if(|_| source.unrecorded);
@@ -132,6 +130,7 @@ pub(super) fn search(
             }
             flow.add(finish(sentence, found)?);
         }
+        history.tidy(|visit| beams.iter_mut().for_each(|beam| beam.nodes().for_each(&mut *visit)));
         next = flow.begin(beams.len(), workspace)?;
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::flow::Flow;
+use super::flow::{Begun, Flow};
 use super::history::History;
 use super::proposals::Proposals;
 use super::step::{Choice, Step};
@@ -15,6 +15,8 @@ use crate::model::{Candidate, Normalise, Record, Seq2Seq, best_candidates};
 struct Row {
     /// Where the hypothesis goes.
     sentence: usize,
+    /// The place of its sentence in the decoder.
+    place: usize,
     sample: usize,
     source: Rc<Source>,
     /// Steps so far.
@@ -34,7 +36,7 @@ pub(super) fn search(
 ) -> Result<()> {
     let samples = if options.sampling.is_some() { options.n_best.max(1) } else { 1 };
     let record = options.record(record);
-    let mut flow = Flow::new(model, sources, options, record, samples, workspace)?;
+    let (mut flow, mut next) = Flow::new(model, sources, options, record, samples, workspace)?;
     let mut history = History::new(record, &*flow.decoder);
     let mut results: Vec<(usize, Vec<(usize, Hypothesis)>)> = Vec::new();
     let normalise = match (options.scores, options.renormalise) {
@@ -45,13 +47,13 @@ pub(super) fn search(
     let mut proposals = Proposals::new(1);
     let (mut rows, mut tokens): (Vec<Row>, Vec<u32>) = Default::default();
     let mut survivors = Vec::new();
-    let mut next: Vec<usize> = flow.first().collect();
     while !rows.is_empty() || !next.is_empty() {
-        for (sentence, sample) in next.iter().flat_map(|&sentence| (0..samples).map(move |sample| (sentence, sample))) {
-            let source = flow.source(sentence);
+        for (begun, sample) in next.iter().flat_map(|begun| (0..samples).map(move |sample| (begun, sample))) {
+            let &Begun { number: sentence, place, ref source } = begun;
+            let source = Rc::clone(source);
             let random = Random::new(options.sampling.map_or(0, |sampling| sampling.seed), &source.ids, sample);
             tokens.push(options.beginning(&source).start);
-            rows.push(Row { sentence, sample, source, at: 0, node: None, log_prob: 0.0, random });
+            rows.push(Row { sentence, place, sample, source, at: 0, node: None, log_prob: 0.0, random });
         }
         let decoder = &mut *flow.decoder;
         decoder.step(&tokens, workspace)?;
@@ -85,8 +87,7 @@ pub(super) fn search(
             row.log_prob += log_prob;
             if let Some(ending) = step.ending(token) {
                 let finished = step.finish(node, ending, row.log_prob, &history);
-                let mut hypothesis =
-                    history.hypothesis(&finished, flow.decoder.encoder_attention(flow.place(row.sentence)));
+                let mut hypothesis = history.hypothesis(&finished, flow.decoder.encoder_attention(row.place));
                 hypothesis.cross_attention.take_if(|_| row.source.unrecorded);
                 match results.iter_mut().find(|(sentence, _)| *sentence == row.sentence) {
                     Some((_, drawn)) => drawn.push((row.sample, hypothesis)),
@@ -106,6 +107,7 @@ pub(super) fn search(
             drawn.sort_by_key(|&(sample, _)| sample);
             flow.add(finish(sentence, drawn.into_iter().map(|(_, hypothesis)| hypothesis).collect())?);
         }
+        history.tidy(|visit| rows.iter_mut().filter_map(|row| row.node.as_mut()).for_each(visit));
         next = flow.begin(rows.len(), workspace)?;
     }
     Ok(())

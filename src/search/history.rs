@@ -41,7 +41,20 @@ struct StepAttention {
     decoder: Option<Box<[f32]>>,
 }
 
-/// The tree of everything generated for a batch; a hypothesis is a path from the root to a node.
+/// Nodes that are not worth tidying.
+const FEW: usize = 1 << 12;
+
+/// The place of each among those that are kept.
+fn places(kept: &[bool]) -> Vec<u32> {
+    let place = |count: &mut u32, &kept: &bool| {
+        let place = *count;
+        *count += u32::from(kept);
+        Some(place)
+    };
+    kept.iter().scan(0, place).collect()
+}
+
+/// The tree of everything generated for the sentences under way; a hypothesis is a path from the root to a node.
 #[derive(Debug)]
 pub(super) struct History {
     nodes: Vec<Node>,
@@ -49,6 +62,8 @@ pub(super) struct History {
     record: Record,
     /// Index of the first of the last step's rows in `attention`.
     step_start: usize,
+    /// The number of nodes from which on it is worth forgetting some.
+    tidy_from: usize,
     layers: usize,
     heads: usize,
 }
@@ -56,7 +71,7 @@ pub(super) struct History {
 impl History {
     pub(super) fn new(record: Record, decoder: &dyn Decoder) -> Self {
         let (layers, heads) = decoder.attention_shape();
-        Self { nodes: Vec::new(), attention: Vec::new(), record, step_start: 0, layers, heads }
+        Self { nodes: Vec::new(), attention: Vec::new(), record, step_start: 0, tidy_from: FEW, layers, heads }
     }
 
     /// Takes over the attention of the step `decoder` has just made, of the rows that want it. Does nothing when none is recorded.
@@ -87,6 +102,42 @@ impl History {
     /// The last token on the way to `node`; every running hypothesis has one.
     pub(super) fn last_token(&self, node: Option<u32>) -> u32 {
         self.path(node).next().map_or(0, |node| node.token)
+    }
+
+    /// Forgets, between two steps, what no hypothesis builds on, once that may be most of it. `nodes_in_use` calls what it gets with
+    /// every node that is still needed, which changes where that is another one now.
+    pub(super) fn tidy(&mut self, mut nodes_in_use: impl FnMut(&mut dyn FnMut(&mut u32))) {
+        if self.nodes.len() < self.tidy_from {
+            return;
+        }
+        let mut kept = vec![false; self.nodes.len()];
+        nodes_in_use(&mut |node| kept[*node as usize] = true);
+        let mut kept_attention = vec![false; self.attention.len()];
+        // A node comes after its parent.
+        for (at, node) in self.nodes.iter().enumerate().rev() {
+            if !kept[at] {
+                continue;
+            }
+            if let Some(parent) = node.parent {
+                kept[parent as usize] = true;
+            }
+            if let Some(kept) = kept_attention.get_mut(node.attention as usize) {
+                *kept = true;
+            }
+        }
+        let (nodes, attention) = (places(&kept), places(&kept_attention));
+        let renumber =
+            |number: &mut u32, places: &[u32]| *number = places.get(*number as usize).copied().unwrap_or(*number);
+        nodes_in_use(&mut |node| renumber(node, &nodes));
+        let mut is_kept = kept.iter();
+        self.nodes.retain(|_| is_kept.next().is_some_and(|kept| *kept));
+        for node in &mut self.nodes {
+            node.parent.iter_mut().for_each(|parent| renumber(parent, &nodes));
+            renumber(&mut node.attention, &attention);
+        }
+        let mut is_kept = kept_attention.iter();
+        self.attention.retain(|_| is_kept.next().is_some_and(|kept| *kept));
+        self.tidy_from = FEW.max(2 * self.nodes.len());
     }
 
     fn path(&self, node: Option<u32>) -> impl Iterator<Item = &Node> {
@@ -159,5 +210,42 @@ impl History {
             }
         }
         Attention { layers: self.layers, heads: self.heads, rows: rows.len(), columns, weights }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_still_needed_survives_tidying() {
+        let record = Record { cross: true, ..Record::default() };
+        let (nodes, attention) = (Vec::new(), Vec::new());
+        let mut history = History { nodes, attention, record, step_start: 0, tidy_from: FEW, layers: 1, heads: 1 };
+        // Two rows; the second goes on from the first once in ten steps, and the first ends there and begins anew.
+        let mut rows: [Option<u32>; 2] = [None, None];
+        let mut expected: [Vec<u32>; 2] = Default::default();
+        for step in 0..20_000 {
+            history.step_start = history.attention.len();
+            let attention = |row: u32| StepAttention { cross: Some([(2 * step + row) as f32].into()), decoder: None };
+            history.attention.extend([attention(0), attention(1)]);
+            if step % 10 == 9 {
+                rows = [None, rows[0]];
+                expected = [Vec::new(), std::mem::take(&mut expected[0])];
+            }
+            for row in 0..2 {
+                let from = if step % 10 == 9 { 1 - row } else { row };
+                rows[row] = Some(history.push(rows[row], 2 * step + row as u32, 0.0, false, from));
+                expected[row].push(2 * step + from as u32);
+            }
+            history.tidy(|visit| rows.iter_mut().filter_map(Option::as_mut).for_each(visit));
+            for (row, expected) in rows.iter().zip(&expected) {
+                let steps = history.path(*row).map(|node| &history.attention[node.attention as usize]);
+                let mut seen: Vec<u32> = steps.filter_map(|step| Some(step.cross.as_ref()?[0] as u32)).collect();
+                seen.reverse();
+                assert_eq!(&seen, expected, "step {step}");
+            }
+        }
+        assert!(history.nodes.len() <= FEW && history.attention.len() <= FEW, "{} nodes", history.nodes.len());
     }
 }

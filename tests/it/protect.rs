@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use translate::model::Record;
-use translate::protect::Protection;
+use translate::protect::{Finish, Protected, Protection};
 use translate::{Precision, Request, Translator, Workspace};
 
 use crate::program::Program;
@@ -213,7 +213,8 @@ fn it_makes_no_difference_how_many_ways_are_tried_at_once() {
     // The model, or one that never says anything but this.
     let translate = |together: usize, says: Option<&str>| {
         let (mut calls, mut sent) = (0, 0);
-        let found = protection.translate(&translator, &requests, together, |requests, finish| {
+        let mut found = vec![(String::new(), Vec::new()); requests.len()];
+        let translate = |requests: Vec<Request>, finish: &mut Finish<'_>| {
             let mut waiting: Vec<(usize, Request)> = requests.into_iter().enumerate().collect();
             sent = waiting.len();
             while !waiting.is_empty() {
@@ -234,9 +235,13 @@ fn it_makes_no_difference_how_many_ways_are_tried_at_once() {
                 waiting = next;
             }
             Ok(())
-        });
-        let texts = found.unwrap().into_iter().map(|own| (own.translation.text().to_owned(), own.lost));
-        (texts.collect::<Vec<_>>(), calls, sent)
+        };
+        let done = &mut |number: usize, own: Protected| {
+            found[number] = (own.translation.text().to_owned(), own.lost);
+            Ok(Vec::new())
+        };
+        protection.translate(&translator, requests.clone(), together, translate, done).unwrap();
+        (found, calls, sent)
     };
     for says in [None, Some("Nothing of it.")] {
         let (one, calls_of_one, sent_of_one) = translate(1, says);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use translate::documents;
-use translate::pipeline::{BatchTranslator, Done, Line, Tokens};
+use translate::pipeline::{BatchTranslator, Done, Exchange, Line, Tokens};
 use translate::text::word_ranges;
 use translate::{Error, Result, Workspace};
 
@@ -26,6 +26,11 @@ impl SegmentJob {
         let (name, number) = &self.places[line.index as usize];
         Line { name: name.clone(), number: *number, ..line.clone() }
     }
+
+    /// Whether texts may join others, of which none wants its attention.
+    fn may_go_on(&self) -> bool {
+        self.job.may_go_on() && !self.linked.contains(&true)
+    }
 }
 
 impl BatchTranslator for SegmentJob {
@@ -36,16 +41,46 @@ impl BatchTranslator for SegmentJob {
     }
 
     fn batches_at_once(&self) -> usize {
-        self.job.batches_at_once()
+        if self.may_go_on() { 1 } else { self.job.batches_at_once() }
     }
 
-    fn translate(&self, lines: &[Line], workspace: &mut Workspace) -> Result<Vec<Result<Translated>>> {
-        let lines: Vec<Line> = lines.iter().map(|line| self.place(line)).collect();
-        self.job.translate_attending(&lines, |line| self.linked[line.index as usize], workspace)
+    fn translate(
+        &self,
+        lines: Vec<Line>,
+        exchange: &mut dyn Exchange<Translated>,
+        workspace: &mut Workspace,
+    ) -> Result<()> {
+        let mut placed = Placed { job: self, exchange };
+        let lines = placed.place(lines);
+        let is_linked = |line: &Line| self.linked[line.index as usize];
+        self.job.translate_attending(lines, is_linked, self.may_go_on(), &mut placed, workspace)
     }
 
     fn tokens(&self, output: &Translated) -> Tokens {
         self.job.tokens(output)
+    }
+}
+
+/// An exchange of texts where they stand in their documents.
+struct Placed<'e> {
+    job: &'e SegmentJob,
+    exchange: &'e mut dyn Exchange<Translated>,
+}
+
+impl Placed<'_> {
+    fn place(&self, lines: Vec<Line>) -> Vec<Line> {
+        lines.iter().map(|line| self.job.place(line)).collect()
+    }
+}
+
+impl Exchange<Translated> for Placed<'_> {
+    fn more(&mut self) -> Vec<Line> {
+        let lines = self.exchange.more();
+        self.place(lines)
+    }
+
+    fn done(&mut self, index: u64, result: Result<Translated>) {
+        self.exchange.done(index, result);
     }
 }
 

@@ -41,6 +41,11 @@ impl<B: Backend> DecoderLayer<B> {
         })
     }
 
+    /// Whether a row may be at another position than its neighbours.
+    pub(super) fn joins(&self) -> bool {
+        self.past.is_attention()
+    }
+
     fn around<'a>(&self, norm: &'a Norm<B>) -> Around<'a, B> {
         Around { norm, pre_norm: self.pre_norm, residual_weight: self.residual_weight }
     }
@@ -221,12 +226,8 @@ impl<B: Backend> Decoder for TransformerDecoder<'_, B> {
         (self.model.decoder.layers, self.model.decoder.heads)
     }
 
-    fn join(&mut self, sources: &[&[u32]], workspace: &mut Workspace) -> Result<bool> {
+    fn join(&mut self, sources: &[&[u32]], workspace: &mut Workspace) -> Result<()> {
         let model = self.model;
-        let is_attention = |layer: &DecoderLayer<B>| layer.past.is_attention();
-        if !B::JOINS || model.starts_from_zero || !model.decoder_layers.iter().all(is_attention) {
-            return Ok(false);
-        }
         let attention = encode_into(model, sources, self.record.encoder, &mut self.memory, workspace)?;
         model.backend.join_past(&mut self.past, sources.len());
         self.sentences.extend(self.begun..self.begun + sources.len());
@@ -236,7 +237,7 @@ impl<B: Backend> Decoder for TransformerDecoder<'_, B> {
         for (kept, wanted) in [(&mut self.cross, self.record.cross), (&mut self.own, self.record.decoder)] {
             kept.resize(if wanted { self.sentences.len() } else { 0 }, Vec::new());
         }
-        Ok(true)
+        Ok(())
     }
 
     fn select(&mut self, rows: &[usize]) -> Result<()> {

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::model::{Candidate, best_candidates};
 use crate::search::constraints::{Progress, allocation};
+use crate::search::flow::Begun;
 use crate::search::history::{Finished, History};
 use crate::search::proposals::Proposals;
 use crate::search::step::{Choice, Step};
@@ -31,8 +32,9 @@ pub(super) struct Running {
 /// The beam of one sentence, or of one group of its hypotheses.
 #[derive(Debug)]
 pub(super) struct Beam {
-    /// The number of its sentence.
+    /// The number of its sentence, and its place in the decoder.
     pub(super) index: usize,
+    pub(super) place: usize,
     pub(super) source: Rc<Source>,
     /// Steps so far.
     pub(super) at: usize,
@@ -91,22 +93,30 @@ impl Offers {
 }
 
 impl Beam {
-    pub(super) fn new(index: usize, row: usize, source: Rc<Source>, options: &SearchOptions) -> Self {
+    pub(super) fn new(begun: &Begun, row: usize, options: &SearchOptions) -> Self {
+        let &Begun { number: index, place, ref source } = begun;
         let constraints = &source.constraints;
         let start = constraints.start();
         // Every token of a constraint gets a place of its own, so that as many others run as without.
         let width = options.beam_size / options.groups() + constraints.needed(&start).min(MOST_CONSTRAINED);
         Self {
             index,
+            place,
             at: 0,
             width,
             capacity: options.capacity(),
             running: vec![Running { node: None, log_prob: 0.0, penalty: 0.0, row, progress: 0 }],
             finished: Vec::new(),
             progress: vec![start],
-            source,
+            source: Rc::clone(source),
             longest: 0,
         }
+    }
+
+    /// What its hypotheses are in the history.
+    pub(super) fn nodes(&mut self) -> impl Iterator<Item = &mut u32> {
+        let running = self.running.iter_mut().filter_map(|running| running.node.as_mut());
+        running.chain(self.finished.iter_mut().map(|finished| &mut finished.node))
     }
 
     /// The best continuations of this sentence's running hypotheses, best first, at most `width`. Tokens that `others` have chosen
@@ -322,7 +332,8 @@ mod tests {
             let options =
                 SearchOptions { beam_size, early_stopping, max_length: 256, length_penalty: 1.0, ..Default::default() };
             let ending = Ending { ended: true, truncated: false };
-            let mut beam = Beam::new(0, 0, Rc::clone(&source), &options);
+            let begun = Begun { number: 0, place: 0, source: Rc::clone(&source) };
+            let mut beam = Beam::new(&begun, 0, &options);
             beam.finished.push(Finished { node: 0, ending, log_prob: -5.0, score: -1.0, unmet: 0 });
             beam.running[0].log_prob = log_prob;
             // The sixth token.
