@@ -13,6 +13,9 @@ use super::job::TranslationJob;
 /// So many hypotheses take a step together in about the time that one alone takes: weights are read once for all.
 const WORTH_ONE: usize = 16;
 
+/// What a token usually has at least, in bytes.
+const LETTERS_OF_A_TOKEN: usize = 4;
+
 impl TranslationJob {
     /// Whether the search lets sentences begin as others end, so that it may get any number of them.
     pub(super) fn flows(&self) -> bool {
@@ -52,7 +55,7 @@ impl TranslationJob {
         finish: &mut Finish<'_>,
     ) -> Result<()> {
         let mut options = self.options.clone();
-        options.most_sentences = self.batch_size;
+        (options.most_sentences, options.most_tokens) = (self.batch_size, BATCH_WEIGHT / LETTERS_OF_A_TOKEN);
         let flows = self.flows();
         // Whoever asks for attention asks for all of it.
         let is_asked = record != Record::default();
@@ -77,17 +80,15 @@ impl TranslationJob {
                     if self.replace_unknown {
                         self.replace_unknown(&request.text, &mut translation);
                     }
-                    let mut joining = Vec::new();
-                    for request in finish(number, translation)?.into_iter().map(as_asked) {
-                        if flows && (is_asked || self.is_light(&request)) {
-                            numbers.push(sent.len());
-                            joining.push(request.clone());
-                        } else {
-                            next.push(sent.len());
-                        }
-                        sent.push(request);
+                    let further: Vec<Request> = finish(number, translation)?.into_iter().map(as_asked).collect();
+                    let new = sent.len()..sent.len() + further.len();
+                    sent.extend_from_slice(&further);
+                    if flows {
+                        numbers.extend(new);
+                        return Ok(further);
                     }
-                    Ok(joining)
+                    next.extend(new);
+                    Ok(Vec::new())
                 })?;
             }
             waiting = next;
@@ -95,24 +96,16 @@ impl TranslationJob {
         Ok(())
     }
 
-    /// Whether a batch of such requests is no heavier than batches may be.
-    fn is_light(&self, request: &Request) -> bool {
-        self.weigh(&request.text) * self.batch_size <= BATCH_WEIGHT
-    }
-
-    /// The numbers of requests of about the same length, a batch at a time; those whose attention is recorded are together. All that
+    /// The numbers of requests of about the same length, a batch at a time; those whose attention is recorded are together. Those that
     /// can flow are one batch, unless attention is asked for, as that of all would be kept.
     fn batches(&self, sent: &[Request], mut waiting: Vec<usize>, is_asked: bool) -> Vec<Vec<usize>> {
         waiting.sort_by_key(|&number| Reverse(sent[number].text.len()));
-        let flows = |&number: &usize| self.flows() && !is_asked && self.is_light(&sent[number]);
-        let (flowing, mut others): (Vec<usize>, Vec<usize>) = waiting.into_iter().partition(flows);
-        others.sort_by_key(|&number| sent[number].unrecorded);
-        let others = others.into_iter().map(|number| (number, self.weigh(&sent[number].text)));
-        let mut batches = in_batches(others, self.batch_size, BATCH_WEIGHT);
-        if !flowing.is_empty() {
-            batches.push(flowing);
+        if self.flows() && !is_asked {
+            return vec![waiting];
         }
-        batches
+        waiting.sort_by_key(|&number| sent[number].unrecorded);
+        let weighed = waiting.into_iter().map(|number| (number, self.weigh(&sent[number].text)));
+        in_batches(weighed, self.batch_size, BATCH_WEIGHT)
     }
 }
 

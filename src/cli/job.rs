@@ -8,7 +8,7 @@ use translate::inspect::{AttentionMap, Kind, Selection};
 use translate::model::Record;
 use translate::pipeline::{BatchTranslator, Exchange, Line, Tokens};
 use translate::protect::{Protected, Protection};
-use translate::search::{Hypothesis, SearchOptions};
+use translate::search::{Hypothesis, SearchOptions, WORTH_JOINING};
 use translate::text::{
     Glossary, Languages, Normalized, Offsets, glossary, join_sentences_at, split_sentences, word_ranges,
 };
@@ -330,11 +330,12 @@ impl TranslationJob {
         let first = under_way.begin(lines, exchange);
         self.translate_requests(first, record, workspace, &mut |number, protected| {
             under_way.take(number, protected, exchange);
-            // As soon as there is room for what is worth joining.
-            if !goes_on || under_way.lines.len() >= MOST_LINES || under_way.open > self.batch_size * 3 / 4 {
+            let room = self.batch_size.saturating_sub(under_way.open);
+            // Fewer would only wait for more.
+            if !goes_on || room < self.batch_size.div_ceil(WORTH_JOINING) || under_way.lines.len() >= MOST_LINES {
                 return Ok(Vec::new());
             }
-            Ok(under_way.begin(exchange.more(), exchange))
+            Ok(under_way.begin(exchange.more(room), exchange))
         })
     }
 

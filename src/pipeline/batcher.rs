@@ -153,11 +153,20 @@ impl Queue {
         }
     }
 
-    /// Another batch for a worker that goes on with its threads, if there is one.
-    pub(super) fn take_more(&self) -> Option<Vec<Line>> {
+    /// Up to `most` lines of another batch for a worker that goes on with its threads; none if there are none yet. No more than it
+    /// can begin with, so that near the end every worker has some.
+    pub(super) fn take_more(&self, most: usize) -> Vec<Line> {
         let mut state = self.lock();
+        if state.closed {
+            return Vec::new();
+        }
         state.plan_batches(1, self.limits);
-        if state.closed { None } else { state.batches.pop_front() }
+        let Some(mut lines) = state.batches.pop_front() else { return Vec::new() };
+        if lines.len() > most {
+            let rest = lines.split_off(most);
+            state.batches.push_front(rest);
+        }
+        lines
     }
 
     /// Gives back the threads of a finished batch.
@@ -304,6 +313,18 @@ mod tests {
         queue.finish(2);
         queue.push(window(&[1; 2]));
         assert_eq!(queue.take().unwrap().threads, 2);
+    }
+
+    #[test]
+    fn a_worker_that_goes_on_takes_part_of_a_batch() {
+        let queue = queue(2);
+        queue.push(window(&[1; 5]));
+        let of = |lines: Vec<Line>| lines.iter().map(|line| line.index).collect::<Vec<_>>();
+        assert_eq!(of(queue.take().unwrap().lines), [0, 1]);
+        assert_eq!(of(queue.take_more(1)), [2]);
+        assert_eq!(of(queue.take_more(9)), [3]);
+        assert_eq!(of(queue.take_more(9)), [4]);
+        assert_eq!(of(queue.take_more(9)), Vec::<u64>::new());
     }
 
     #[test]

@@ -98,8 +98,8 @@ pub struct Tokens {
 
 /// Where a translator gets further lines, and where it gives its results.
 pub trait Exchange<O> {
-    /// More lines to translate, none blank; none at all if none are there yet.
-    fn more(&mut self) -> Vec<Line>;
+    /// Up to `most` more lines to translate, none blank; none at all if none are there yet.
+    fn more(&mut self, most: usize) -> Vec<Line>;
 
     /// Takes the result of a line, which is named by its [`Line::index`]. An error is about that line; the others go on.
     fn done(&mut self, index: u64, result: Result<O>);

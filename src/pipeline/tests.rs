@@ -60,7 +60,7 @@ impl BatchTranslator for GoesOn {
                 exchange.done(line.index, upper(&line));
             }
             if open.len() < 3 {
-                open.splice(0..0, exchange.more());
+                open.splice(0..0, exchange.more(2));
             }
         }
         Ok(())

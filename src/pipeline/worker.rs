@@ -63,8 +63,8 @@ struct Ongoing<'a, O> {
 }
 
 impl<O> Exchange<O> for Ongoing<'_, O> {
-    fn more(&mut self) -> Vec<Line> {
-        let lines = self.queue.and_then(Queue::take_more).unwrap_or_default();
+    fn more(&mut self, most: usize) -> Vec<Line> {
+        let lines = self.queue.map(|queue| queue.take_more(most)).unwrap_or_default();
         if !lines.is_empty() {
             // Whoever waits for a line is not to wait for those behind it.
             self.send();

@@ -131,7 +131,7 @@ pub(super) fn search(
             flow.add(finish(sentence, found)?);
         }
         history.tidy(|visit| beams.iter_mut().for_each(|beam| beam.nodes().for_each(&mut *visit)));
-        next = flow.begin(beams.len(), workspace)?;
+        next = flow.begin(beams.iter().map(|beam| &beam.source), workspace)?;
     }
     Ok(())
 }

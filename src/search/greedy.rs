@@ -108,7 +108,7 @@ pub(super) fn search(
             flow.add(finish(sentence, drawn.into_iter().map(|(_, hypothesis)| hypothesis).collect())?);
         }
         history.tidy(|visit| rows.iter_mut().filter_map(|row| row.node.as_mut()).for_each(visit));
-        next = flow.begin(rows.len(), workspace)?;
+        next = flow.begin(rows.iter().map(|row| &row.source), workspace)?;
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ mod scores;
 mod step;
 
 pub use constraints::{Constraints, Form};
+pub use flow::WORTH_JOINING;
 pub use forced::{Forced, force_decode, force_decode_with};
 pub use options::{CoveragePenalty, GREEDY_BEAM, Sampling, SearchOptions};
 

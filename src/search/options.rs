@@ -92,6 +92,8 @@ pub struct SearchOptions {
     /// So many sentences are under way at once at most. Those beyond begin as others end, if the model can do that, and else when
     /// all have; on the CPU kernels it changes no result.
     pub most_sentences: usize,
+    /// And no more source tokens, unless it is one sentence.
+    pub most_tokens: usize,
 }
 
 impl Default for SearchOptions {
@@ -124,6 +126,7 @@ impl Default for SearchOptions {
             shortlist: None,
             sampling: None,
             most_sentences: usize::MAX,
+            most_tokens: usize::MAX,
         }
     }
 }

@@ -74,8 +74,8 @@ impl Placed<'_> {
 }
 
 impl Exchange<Translated> for Placed<'_> {
-    fn more(&mut self) -> Vec<Line> {
-        let lines = self.exchange.more();
+    fn more(&mut self, most: usize) -> Vec<Line> {
+        let lines = self.exchange.more(most);
         self.place(lines)
     }
 
