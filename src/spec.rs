@@ -4,6 +4,8 @@ mod check;
 pub mod recurrent;
 mod widths;
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 pub use recurrent::Recurrent;
@@ -215,9 +217,40 @@ pub enum Frequencies {
 
 /// Which cross-attention describes word alignment best, as measured for a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AlignmentHead {
+pub struct AlignmentHeads {
     /// Decoder layer, counted from 0.
     pub layer: usize,
-    /// Head in that layer, or `None` for their average.
-    pub head: Option<usize>,
+    /// The heads of that layer whose mean is taken, or `None` for all.
+    pub heads: Option<HeadSet>,
+}
+
+/// One or more heads of a layer, counted from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadSet(u128);
+
+impl HeadSet {
+    /// These heads; `None` if there is none of them, or one that is 128 or more.
+    pub fn new(heads: impl IntoIterator<Item = usize>) -> Option<Self> {
+        let bit = |head: usize| 1u128.checked_shl(u32::try_from(head).ok()?);
+        let set = heads.into_iter().try_fold(0, |set, head| Some(set | bit(head)?))?;
+        (set != 0).then_some(Self(set))
+    }
+
+    /// Its heads, in order.
+    pub fn iter(self) -> impl DoubleEndedIterator<Item = usize> {
+        (0..128).filter(move |head| self.0 >> head & 1 == 1)
+    }
+
+    /// Its head, if there is but one.
+    pub fn single(self) -> Option<usize> {
+        (self.0.count_ones() == 1).then(|| self.0.trailing_zeros() as usize)
+    }
+}
+
+impl fmt::Display for HeadSet {
+    /// With commas between them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let heads: Vec<String> = self.iter().map(|head| head.to_string()).collect();
+        f.write_str(&heads.join(","))
+    }
 }

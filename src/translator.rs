@@ -12,7 +12,7 @@ use crate::compute::{BackendName, Compute, Device, Precision, Workspace};
 use crate::layouts::{self, GenerationConfig, Opened, TextDefaults};
 use crate::model::{self, Candidate, Record, Seq2Seq};
 use crate::search::{self, Beginning, Hypothesis, OtherSource, SearchOptions, Source};
-use crate::spec::{AlignmentHead, Spec};
+use crate::spec::{AlignmentHeads, Spec};
 use crate::store;
 use crate::store::hub::HubSettings;
 use crate::text::{
@@ -45,7 +45,7 @@ pub struct Translator {
     members: Vec<Translator>,
     spec: Spec,
     frame: Frame,
-    alignment: Option<AlignmentHead>,
+    alignment: Option<AlignmentHeads>,
     generation: GenerationConfig,
     text_defaults: TextDefaults,
     /// How words are usually written, for lines that were typed carelessly.
@@ -599,7 +599,7 @@ impl Translator {
     }
 
     /// The cross-attention to read alignments from, if it was measured.
-    pub fn alignment(&self) -> Option<AlignmentHead> {
+    pub fn alignment(&self) -> Option<AlignmentHeads> {
         self.alignment
     }
 

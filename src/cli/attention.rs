@@ -7,7 +7,7 @@ use translate::checkpoint::ModelFiles;
 use translate::inspect::{AttentionMap, Format, HeadChoice, Kind, LayerChoice, RenderOptions, Renderer, View};
 use translate::model::Record;
 use translate::pipeline::{Output, Sink};
-use translate::spec::{Past, Spec};
+use translate::spec::{AlignmentHeads, Past, Spec};
 use translate::{Error, Result, Translator};
 
 use super::message;
@@ -178,17 +178,17 @@ pub(super) fn shape(spec: &Spec, kind: Kind) -> Result<(usize, usize)> {
 /// The layer and head that align best, as the model's config says, or the mean of all.
 pub(super) fn best(translator: &Translator) -> (LayerChoice, HeadChoice) {
     match translator.alignment() {
-        Some(best) => (LayerChoice::Index(best.layer), best.head.map_or(HeadChoice::Mean, HeadChoice::Index)),
+        Some(best) => (LayerChoice::Index(best.layer), best.heads.into()),
         None => (LayerChoice::Mean, HeadChoice::Mean),
     }
 }
 
-/// Names a layer and a head (or the mean of its heads) in the model's `config.json`, as `"alignment": {"layer", "head"}`.
+/// Names a layer and its heads (or the mean of all) in the model's `config.json`, as `"alignment": {"layer", "head"}`.
 /// All other keys stay as they are; the file is replaced as a whole or not at all. Returns what was done, in words.
 ///
 /// # Errors
 /// If the model is built in, or its config cannot be read or written.
-pub(super) fn store(files: &ModelFiles, (layer, head): (usize, Option<usize>)) -> Result<String> {
+pub(super) fn store(files: &ModelFiles, AlignmentHeads { layer, heads }: AlignmentHeads) -> Result<String> {
     let path = files.path("config.json");
     if !matches!(files, ModelFiles::Directory(_)) {
         return Err(Error::Usage("--store needs a model directory; a built-in model cannot be changed".to_owned()));
@@ -196,10 +196,14 @@ pub(super) fn store(files: &ModelFiles, (layer, head): (usize, Option<usize>)) -
     let bytes = files.read("config.json")?.ok_or_else(|| Error::model(&path, "there is none"))?;
     let mut config: Map<String, Value> =
         serde_json::from_slice(&bytes).map_err(|error| Error::model(&path, format!("not a JSON object: {error}")))?;
+    let head = heads.map(|heads| match heads.single() {
+        Some(head) => Value::from(head),
+        None => heads.iter().collect::<Vec<_>>().into(),
+    });
     config.insert("alignment".to_owned(), json!({ "layer": layer, "head": head }));
     let (mut sink, _) = Sink::open(Output::File(path.clone()))?;
     sink.pending().extend(format!("{:#}\n", Value::Object(config)).into_bytes());
     sink.finish()?;
-    let head = head.map_or("mean".to_owned(), |head| head.to_string());
+    let head = heads.map_or("mean".to_owned(), |heads| heads.to_string());
     Ok(format!("{}: alignments are now read from layer {layer}, head {head}", path.display()))
 }

@@ -84,7 +84,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "LAYER", value_parser = parse::<LayerChoice>)]
     layer: Option<LayerChoice>,
 
-    /// Head N from 0, all, mean or max [default: the model's best, else mean]
+    /// Head N from 0, several as N,N for their mean, all, mean or max [default: the model's best, else mean]
     #[arg(long, value_name = "HEAD", value_parser = parse::<HeadChoice>)]
     head: Option<HeadChoice>,
 
@@ -148,8 +148,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(20..))]
     width: Option<u16>,
 
-    /// Rank layers and heads by how well they align, instead of writing attention
-    #[arg(long, conflicts_with_all = ["format", "kind", "layer", "head", "words", "threshold", "width", "compare", "n_best", "open"])]
+    /// Rank layers and heads (with --head N,N also their mean) by how well they align, instead of writing attention
+    #[arg(long, conflicts_with_all = ["format", "kind", "layer", "words", "threshold", "width", "compare", "n_best", "open"])]
     best_layer: bool,
 
     /// True word links of each line (0-0 1-2), to rank by F1 against them
@@ -382,7 +382,20 @@ fn format_of(output: Option<&Path>) -> Format {
 /// Ranks layers and heads over all pairs.
 fn rank(job: &Arc<AttentionJob>, inputs: Vec<Input>, arguments: Arguments) -> Result<Ending> {
     let gold = arguments.gold.as_deref().map(read_links).transpose()?;
-    let mut ranking = Ranking::new(arguments.mask_eos);
+    let several = match arguments.head {
+        Some(HeadChoice::Several(heads)) => Some(heads),
+        None => None,
+        Some(_) => {
+            let problem = "--best-layer ranks every head by itself; --head beside it names several, such as 0,2";
+            return Err(Error::Usage(problem.to_owned()));
+        }
+    };
+    if let Some(heads) = several {
+        let (layers, of_model) = shape(job.models[0].translator.spec(), Kind::Cross)?;
+        let selection = Selection { head: HeadChoice::Several(heads), ..Selection::default() };
+        selection.check(Kind::Cross, layers, of_model)?;
+    }
+    let mut ranking = Ranking::new(arguments.mask_eos, several);
     let mut failed = None;
     let ending = run_job(job, inputs, &arguments.model, |console, line, views| {
         let (Some([View { maps, .. }]), None) = (views, &failed) else { return };
@@ -410,7 +423,7 @@ fn rank(job: &Arc<AttentionJob>, inputs: Vec<Input>, arguments: Arguments) -> Re
     sink.pending().extend(rank::render(&ranks).into_bytes());
     sink.finish()?;
     if arguments.store
-        && let Some(best) = rank::best_single(&ranks)
+        && let Some(best) = rank::best_of_a_layer(&ranks)
     {
         message::say(store(&translate::store::resolve(&arguments.model.model)?, best)?);
     }

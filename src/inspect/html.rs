@@ -26,7 +26,7 @@ use super::select::{AlignOn, Axis, HeadChoice, LayerChoice, Selection};
 use super::svg::escape;
 use super::view::{TokenProbability, View};
 use crate::Result;
-use crate::spec::AlignmentHead;
+use crate::spec::AlignmentHeads;
 use crate::text::Word;
 
 const STYLE: &str = include_str!("html/page.css");
@@ -55,7 +55,7 @@ pub struct PageOptions {
     /// What it shows first (`all` begins with the mean).
     pub selection: Selection,
     /// The cross-attention to read alignments from, if the model names one: what heads are compared with.
-    pub alignment: Option<AlignmentHead>,
+    pub alignment: Option<AlignmentHeads>,
 }
 
 /// A page being written, sentence by sentence, into the caller's buffer.
@@ -179,13 +179,17 @@ impl Html {
             },
             "head": match selection.head {
                 HeadChoice::Index(index) => Value::from(index),
+                HeadChoice::Several(heads) => heads.to_string().into(),
                 HeadChoice::Max => "max".into(),
                 HeadChoice::All | HeadChoice::Mean => "mean".into(),
             },
             "words": selection.words,
             "mask": selection.mask_eos,
             "input": selection.align_on == AlignOn::Input,
-            "alignment": alignment.map(|own| json!({ "layer": own.layer, "head": own.head })),
+            "alignment": alignment.map(|own| {
+                let head = own.heads.map(|heads| heads.single().map_or_else(|| heads.to_string().into(), Value::from));
+                json!({ "layer": own.layer, "head": head })
+            }),
         });
         let (title, about) = (escape(title), in_script(&about));
         out.extend(

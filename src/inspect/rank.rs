@@ -18,6 +18,7 @@ use std::fmt::Write;
 use super::align::{Link, Rule, argmax, links, target_words};
 use super::map::AttentionMap;
 use super::select::{AlignOn, Choice, HeadChoice, LayerChoice, Matrix, Selected, Selection};
+use crate::spec::{AlignmentHeads, HeadSet};
 use crate::{Error, Result};
 
 /// How well one layer and head aligns.
@@ -50,6 +51,8 @@ struct Tally {
 /// Sums over sentences, one for each layer and head.
 pub struct Ranking {
     mask_eos: bool,
+    /// Several heads whose mean takes part, of each layer.
+    several: Option<HeadSet>,
     candidates: Vec<(LayerChoice, HeadChoice, AlignOn)>,
     tallies: Vec<Tally>,
     labels: Vec<(Choice, Choice)>,
@@ -57,9 +60,9 @@ pub struct Ranking {
 }
 
 impl Ranking {
-    /// An empty ranking. With `mask_eos`, the sentence end takes no part.
-    pub fn new(mask_eos: bool) -> Self {
-        Self { mask_eos, candidates: Vec::new(), tallies: Vec::new(), labels: Vec::new(), gold_links: None }
+    /// An empty ranking. With `mask_eos`, the sentence end takes no part; with `several`, the mean of these heads does.
+    pub fn new(mask_eos: bool, several: Option<HeadSet>) -> Self {
+        Self { mask_eos, several, candidates: Vec::new(), tallies: Vec::new(), labels: Vec::new(), gold_links: None }
     }
 
     /// Adds one sentence pair, with its true links if they are known (for all sentences or for none).
@@ -68,7 +71,7 @@ impl Ranking {
     /// As [`AttentionMap::align`]; also if a link names a word that is not there.
     pub fn add(&mut self, map: &AttentionMap, gold: Option<&[Link]>) -> Result<()> {
         if self.candidates.is_empty() {
-            self.candidates = candidates(map.attention.layers, map.attention.heads);
+            self.candidates = candidates(map.attention.layers, map.attention.heads, self.several);
             self.tallies = vec![Tally::default(); self.candidates.len()];
             self.labels = vec![(Choice::Mean, Choice::Mean); self.candidates.len()];
         }
@@ -121,8 +124,8 @@ impl Ranking {
     }
 }
 
-/// Every layer and head, the mean of each layer's heads, and the mean of all; in both readings of the rows.
-fn candidates(layers: usize, heads: usize) -> Vec<(LayerChoice, HeadChoice, AlignOn)> {
+/// Every layer and head, the mean of each layer's heads and of several, and the mean of all; in both readings of the rows.
+fn candidates(layers: usize, heads: usize, several: Option<HeadSet>) -> Vec<(LayerChoice, HeadChoice, AlignOn)> {
     let mut list = Vec::new();
     for align_on in [AlignOn::Output, AlignOn::Input] {
         for layer in 0..layers {
@@ -130,6 +133,7 @@ fn candidates(layers: usize, heads: usize) -> Vec<(LayerChoice, HeadChoice, Alig
             if heads > 1 {
                 list.push((LayerChoice::Index(layer), HeadChoice::Mean, align_on));
             }
+            list.extend(several.map(|heads| (LayerChoice::Index(layer), HeadChoice::Several(heads), align_on)));
         }
         if layers > 1 {
             list.push((LayerChoice::Mean, HeadChoice::Mean, align_on));
@@ -183,12 +187,17 @@ pub fn render(ranks: &[Rank]) -> String {
     text
 }
 
-/// The best single layer and head of a ranking, read on the output: what a model's config can name as its alignment.
-/// `None` as the head is the mean of the layer's heads.
-pub fn best_single(ranks: &[Rank]) -> Option<(usize, Option<usize>)> {
-    ranks.iter().find_map(|rank| match (rank.layer, rank.head, rank.align_on) {
-        (Choice::Index(layer), Choice::Index(head), AlignOn::Output) => Some((layer, Some(head))),
-        (Choice::Index(layer), _, AlignOn::Output) => Some((layer, None)),
+/// The best of a ranking that is of one layer and read on the output: what a model's config can name as its alignment.
+pub fn best_of_a_layer(ranks: &[Rank]) -> Option<AlignmentHeads> {
+    ranks.iter().find_map(|rank| match (rank.layer, rank.align_on) {
+        (Choice::Index(layer), AlignOn::Output) => {
+            let heads = match rank.head {
+                Choice::Index(head) => HeadSet::new([head]),
+                Choice::Several(heads) => Some(heads),
+                Choice::Mean | Choice::Max => None,
+            };
+            Some(AlignmentHeads { layer, heads })
+        }
         _ => None,
     })
 }
@@ -204,7 +213,7 @@ mod tests {
 
     #[test]
     fn the_head_that_follows_the_words_ranks_first() {
-        let mut ranking = Ranking::new(false);
+        let mut ranking = Ranking::new(false, None);
         ranking.add(&fixture::dog(), None).unwrap();
         let ranks = ranking.finish();
         let best = &ranks[0];
@@ -212,14 +221,14 @@ mod tests {
         assert_eq!(best.agreement, 1.0);
         assert!(best.entropy < 0.7, "{}", best.entropy);
         assert_eq!(best.f1, None);
-        assert_eq!(best_single(&ranks), Some((0, Some(0))));
+        assert_eq!(best_of_a_layer(&ranks), Some(AlignmentHeads { layer: 0, heads: HeadSet::new([0]) }));
     }
 
     #[test]
     fn an_even_head_has_entropy_one_over_equal_words() {
         let mut map = fixture::dog();
         map.source_words.clear();
-        let mut ranking = Ranking::new(false);
+        let mut ranking = Ranking::new(false, None);
         ranking.add(&map, None).unwrap();
         let ranks = ranking.finish();
         let even = ranks.iter().find(|r| r.layer == Choice::Index(0) && r.head == Choice::Index(1)).unwrap();
@@ -228,7 +237,7 @@ mod tests {
 
     #[test]
     fn known_links_give_f1_and_decide() {
-        let mut ranking = Ranking::new(false);
+        let mut ranking = Ranking::new(false, None);
         ranking.add(&fixture::dog(), Some(&gold())).unwrap();
         let ranks = ranking.finish();
         assert_eq!(ranks[0].f1, Some(1.0));
@@ -238,18 +247,23 @@ mod tests {
 
     #[test]
     fn links_outside_the_sentence_are_named() {
-        let mut ranking = Ranking::new(false);
+        let mut ranking = Ranking::new(false, None);
         let message = ranking.add(&fixture::dog(), Some(&[Link { source: 0, target: 9 }])).unwrap_err().to_string();
         assert_eq!(message, "alignments: line 1: 0-9 is outside the 3 source and 3 target words");
     }
 
     #[test]
     fn the_table_has_a_line_for_every_candidate() {
-        let mut ranking = Ranking::new(true);
+        let mut ranking = Ranking::new(true, None);
         ranking.add(&fixture::dog(), None).unwrap();
         let table = render(&ranking.finish());
         // Two layers of two heads and a mean each, and the mean of all; in both readings.
         assert_eq!(table.lines().count(), 1 + 2 * 7);
+        let mut ranking = Ranking::new(true, HeadSet::new([0, 1]));
+        ranking.add(&fixture::dog(), None).unwrap();
+        let several = render(&ranking.finish());
+        assert_eq!(several.lines().count(), 1 + 2 * 9);
+        assert_eq!(several.lines().filter(|line| line.split('\t').nth(2) == Some("0,1")).count(), 4);
         assert!(table.lines().all(|line| line.split('\t').count() == 6));
     }
 }

@@ -12,7 +12,7 @@ use super::printable;
 use super::select::{AlignOn, Selection};
 use super::view::View;
 use super::{json, pharaoh, svg, text, tsv};
-use crate::spec::AlignmentHead;
+use crate::spec::AlignmentHeads;
 use crate::{Error, Result};
 
 /// How attention is written.
@@ -99,7 +99,7 @@ pub struct RenderOptions {
     /// The title of the page (HTML).
     pub title: String,
     /// The cross-attention that the model names for alignments (HTML).
-    pub alignment: Option<AlignmentHead>,
+    pub alignment: Option<AlignmentHeads>,
 }
 
 /// Turns maps into one of the formats, appending to a buffer that the caller empties as it likes.

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::str::FromStr;
 
 use super::map::{AttentionMap, Kind};
+use crate::spec::HeadSet;
 use crate::text::Word;
 use crate::{Error, Result};
 
@@ -32,6 +33,8 @@ pub enum HeadChoice {
     Index(usize),
     /// Each head in a matrix of its own.
     All,
+    /// The mean over some heads.
+    Several(HeadSet),
     /// The mean over all heads.
     #[default]
     Mean,
@@ -63,10 +66,29 @@ impl FromStr for HeadChoice {
             "all" => Ok(Self::All),
             "mean" => Ok(Self::Mean),
             "max" => Ok(Self::Max),
-            _ => match text.parse() {
-                Ok(index) => Ok(Self::Index(index)),
-                Err(_) => Err(Error::Usage(format!("`{text}` is no head: use a number from 0, all, mean or max"))),
-            },
+            _ => {
+                let heads = text.split(',').map(|head| head.parse().ok()).collect::<Option<Vec<usize>>>();
+                match heads.as_deref() {
+                    Some(&[head]) => Ok(Self::Index(head)),
+                    heads => heads.and_then(|heads| HeadSet::new(heads.iter().copied())).map(Self::Several).ok_or_else(|| {
+                        Error::Usage(format!(
+                            "`{text}` is no head: use a number from 0, several with commas between them for their mean, all, mean \
+                             or max"
+                        ))
+                    }),
+                }
+            }
+        }
+    }
+}
+
+impl From<Option<HeadSet>> for HeadChoice {
+    /// The mean of these heads, of all where none are named.
+    fn from(heads: Option<HeadSet>) -> Self {
+        match heads.map(|heads| (heads, heads.single())) {
+            None => Self::Mean,
+            Some((_, Some(head))) => Self::Index(head),
+            Some((heads, None)) => Self::Several(heads),
         }
     }
 }
@@ -130,9 +152,12 @@ impl Selection {
         {
             return Err(out_of_range("layer", index, layers));
         }
-        if let HeadChoice::Index(index) = self.head
-            && index >= heads
-        {
+        let last = match self.head {
+            HeadChoice::Index(index) => Some(index),
+            HeadChoice::Several(set) => set.iter().next_back(),
+            _ => None,
+        };
+        if let Some(index) = last.filter(|&index| index >= heads) {
             return Err(out_of_range("head", index, heads));
         }
         if self.align_on == AlignOn::Input && kind == Kind::Encoder {
@@ -152,6 +177,8 @@ impl Selection {
 pub enum Choice {
     /// This one, counted from 0.
     Index(usize),
+    /// The mean over some heads.
+    Several(HeadSet),
     /// The mean over all.
     Mean,
     /// The largest of all.
@@ -162,6 +189,7 @@ impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Index(index) => write!(f, "{index}"),
+            Self::Several(heads) => write!(f, "{heads}"),
             Self::Mean => f.write_str("mean"),
             Self::Max => f.write_str("max"),
         }
@@ -169,7 +197,7 @@ impl fmt::Display for Choice {
 }
 
 impl serde::Serialize for Choice {
-    /// A number where it is one layer or head, otherwise `"mean"` or `"max"`.
+    /// A number where it is one layer or head, otherwise `"mean"`, `"max"` or the heads with commas between them.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Index(index) => serializer.serialize_u64(*index as u64),
@@ -283,6 +311,7 @@ impl AttentionMap {
         let head_choices: Vec<Choice> = match selection.head {
             HeadChoice::Index(index) => vec![Choice::Index(index)],
             HeadChoice::All => (0..heads).map(Choice::Index).collect(),
+            HeadChoice::Several(heads) => vec![Choice::Several(heads)],
             HeadChoice::Mean => vec![Choice::Mean],
             HeadChoice::Max => vec![Choice::Max],
         };
@@ -301,6 +330,7 @@ impl AttentionMap {
         let matrix = |head| self.attention.matrix(layer, head).to_vec();
         match head {
             Choice::Index(head) => matrix(head),
+            Choice::Several(heads) => mean(heads.iter().map(matrix).collect()),
             Choice::Mean => mean((0..self.attention.heads).map(matrix).collect()),
             Choice::Max => {
                 let mut largest = matrix(0);
@@ -518,6 +548,21 @@ mod tests {
         let order: Vec<_> = selected.matrices.iter().map(|m| (m.layer, m.head)).collect();
         let index = Choice::Index;
         assert_eq!(order, [(index(0), index(0)), (index(0), index(1)), (index(1), index(0)), (index(1), index(1))]);
+    }
+
+    #[test]
+    fn several_heads_are_averaged_and_named() {
+        let map = fixture::dog();
+        let several: HeadChoice = "1,0,1".parse().unwrap();
+        let selected = select(&map, Selection { head: several, ..FIRST });
+        let mean = select(&map, Selection { head: HeadChoice::Mean, ..FIRST });
+        assert_eq!(selected.matrices[0].weights, mean.matrices[0].weights);
+        assert_eq!(selected.matrices[0].head.to_string(), "0,1");
+        assert_eq!("1".parse::<HeadChoice>().unwrap(), HeadChoice::Index(1));
+        assert!(usage(&map, Selection { head: "0,2".parse().unwrap(), ..FIRST }).contains("head 2 does not exist"));
+        for none in ["0,", "0,x", "0,128", ""] {
+            assert!(none.parse::<HeadChoice>().unwrap_err().to_string().contains("is no head"), "{none}");
+        }
     }
 
     #[test]

@@ -352,8 +352,14 @@ fn alignment(weights: &Weights) -> Option<Value> {
     let layer = if layer < 0 { layer + layers as i64 } else { layer };
     let heads = said("alignment_heads").unwrap_or(1);
     let layer = usize::try_from(layer).ok().filter(|&layer| layer < layers)?;
-    // One is the first; of several, or all (0), the mean is taken.
-    Some(if heads == 1 { json!({"layer": layer, "head": 0}) } else { json!({"layer": layer}) })
+    // The mean of so many is taken, from the first; of all, where it is none.
+    Some(match heads {
+        0 => json!({"layer": layer}),
+        heads => {
+            let heads = heads.min(said("num_heads").unwrap_or(heads));
+            json!({"layer": layer, "head": (0..heads).collect::<Vec<_>>()})
+        }
+    })
 }
 
 /// The lists of pieces of both sides.

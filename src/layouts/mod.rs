@@ -54,7 +54,7 @@ pub use list::{ModelSummary, WeightSummary, list_models};
 pub use text_defaults::TextDefaults;
 
 use crate::checkpoint::{Keys, ModelFiles, Parameters, Weights};
-use crate::spec::{AlignmentHead, Spec};
+use crate::spec::{AlignmentHeads, HeadSet, Spec};
 use crate::text::{Commas, Frame, Kind, Part, PieceList, Segmentation, Spellings, Task, Vocabularies};
 use crate::{Error, Result};
 use rules::Rule;
@@ -222,7 +222,7 @@ pub struct Opened {
     /// How text is cut into these pieces.
     pub segmentation: Segmentation,
     /// The cross-attention to read alignments from, if it was measured.
-    pub alignment: Option<AlignmentHead>,
+    pub alignment: Option<AlignmentHeads>,
     /// What is done to texts before and after it unless a command says otherwise.
     pub text_defaults: TextDefaults,
     /// What the user should be told about it, one line each.
@@ -264,12 +264,22 @@ impl Opened {
             None => None,
             Some(alignment) => {
                 let layer = alignment.number("layer")?.ok_or_else(|| alignment.error("`layer` is missing"))?;
-                let head = alignment.number("head")?;
                 let (layers, heads) = spec.attention_shape();
-                if layer >= layers || head.unwrap_or(0) >= heads {
-                    return Err(keys.error("`alignment` names a layer or head the decoder does not have"));
+                let head = |head: &Value| head.as_u64().map(|head| head as usize).filter(|&head| head < heads);
+                let chosen = match alignment.value("head") {
+                    None => Some(None),
+                    Some(Value::Array(list)) => {
+                        list.iter().map(head).collect::<Option<Vec<_>>>().and_then(HeadSet::new).map(Some)
+                    }
+                    Some(value) => head(value).and_then(|head| HeadSet::new([head])).map(Some),
+                };
+                match chosen.filter(|_| layer < layers) {
+                    Some(heads) => Some(AlignmentHeads { layer, heads }),
+                    None => {
+                        let problem = "`alignment` names a layer or head the decoder does not have";
+                        return Err(keys.error(problem));
+                    }
                 }
-                Some(AlignmentHead { layer, head })
             }
         };
         let vocabulary = keys.string("vocabulary")?;

@@ -11,7 +11,7 @@ use crate::Result;
 use crate::checkpoint::Parameters;
 use crate::compute::{Backend, BackendName, Candle, Compute, Kernels, LogSumExp, Scored, Workspace, log_sum_exp};
 use crate::nn::Linear;
-use crate::spec::{AlignmentHead, Spec};
+use crate::spec::{AlignmentHeads, Spec};
 
 /// Builds the network of a spec from its tensors, on the backend that is asked for.
 ///
@@ -67,14 +67,15 @@ impl Attention {
         &self.weights[(layer * self.heads + head) * size..][..size]
     }
 
-    /// The matrix `[rows, columns]` of the layer and head that `alignment` names, the mean over its heads if it names
-    /// none, and the mean over all layers and heads without it.
-    pub fn mean(&self, alignment: Option<AlignmentHead>) -> Vec<f32> {
+    /// The mean `[rows, columns]` of the heads that `alignment` names, over all of its layer if it names none, and over all layers and
+    /// heads without it.
+    pub fn mean(&self, alignment: Option<AlignmentHeads>) -> Vec<f32> {
         let layers = alignment.map_or(0..self.layers, |alignment| alignment.layer..alignment.layer + 1);
-        let heads = alignment.and_then(|alignment| alignment.head).map_or(0..self.heads, |head| head..head + 1);
+        let heads = alignment.and_then(|alignment| alignment.heads);
+        let heads: Vec<usize> = heads.map_or_else(|| (0..self.heads).collect(), |heads| heads.iter().collect());
         let count = (layers.len() * heads.len()) as f32;
         let mut mean = vec![0.0; self.rows * self.columns];
-        for (layer, head) in layers.flat_map(|layer| heads.clone().map(move |head| (layer, head))) {
+        for (layer, &head) in layers.flat_map(|layer| heads.iter().map(move |head| (layer, head))) {
             mean.iter_mut().zip(self.matrix(layer, head)).for_each(|(mean, weight)| *mean += weight / count);
         }
         mean

@@ -327,13 +327,53 @@ fn a_file_of_attention_leaves_the_translations_as_they_are() {
     }
 }
 
-#[test]
-fn the_best_layer_is_ranked_and_stored() {
+/// A copy of a model that may be changed.
+fn copy(name: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
-    for file in std::fs::read_dir(program::model("marian_relu")).unwrap() {
+    for file in std::fs::read_dir(program::model(name)).unwrap() {
         let file = file.unwrap();
         std::fs::copy(file.path(), directory.path().join(file.file_name())).unwrap();
     }
+    directory
+}
+
+#[test]
+fn alignments_are_read_from_the_mean_of_several_heads() {
+    let directory = copy("marian_relu");
+    let model = directory.path().to_str().unwrap();
+    let rank = |more: &[&str]| {
+        let mut arguments = vec!["attn-dump", "--model", model, "--best-layer"];
+        arguments.extend(more);
+        program::run(&arguments, "w004 w005\n")
+    };
+    let ranked = rank(&["--head", "0,2"]);
+    assert_eq!(
+        ranked.stdout.lines().filter(|line| line.split('\t').nth(2) == Some("0,2")).count(),
+        4,
+        "{}",
+        ranked.stderr
+    );
+    assert_eq!((rank(&["--head", "1"]).status, rank(&["--head", "0,9"]).status), (2, 2));
+
+    let path = directory.path().join("config.json");
+    let mut config: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let mut with = |head: Value| {
+        config["alignment"] = serde_json::json!({"layer": 1, "head": head});
+        std::fs::write(&path, config.to_string()).unwrap();
+        program::run(&["attn-dump", "--model", model], "w004 w005\n")
+    };
+    let own = with(serde_json::json!([2, 0]));
+    let asked = program::run(&["attn-dump", "--model", model, "--layer", "1", "--head", "0,2"], "w004 w005\n");
+    assert_eq!((own.stdout.as_str(), objects(&own)[0]["head"].as_str()), (asked.stdout.as_str(), Some("0,2")));
+    for wrong in [serde_json::json!([0, 9]), serde_json::json!([]), serde_json::json!("0")] {
+        let outcome = with(wrong);
+        assert!(outcome.stderr.contains("names a layer or head the decoder does not have"), "{}", outcome.stderr);
+    }
+}
+
+#[test]
+fn the_best_layer_is_ranked_and_stored() {
+    let directory = copy("marian_relu");
     let gold = directory.path().join("gold");
     std::fs::write(&gold, "0-0\n1-0\n").unwrap();
     let model = directory.path().to_str().unwrap();

@@ -69,7 +69,7 @@ function fillHeads(recorded) {
   const base = { kind: state.kind, words: true, mask: state.mask, input: state.input };
   const alignment = state.kind === "cross" ? choicesOf(matrixOf(recorded, view, { ...base, ...alignmentChoice("cross") })) : null;
   $("all-note").textContent = alignment
-    ? `E: entropy of a word’s row, 0 sharp, 1 even. A: share of words whose strongest source word is that of ${about.alignment ? `layer ${about.alignment.layer}, head ${about.alignment.head ?? "mean"}, which the model names for alignment` : "the mean of all heads"}.`
+    ? `E: entropy of a word’s row, 0 sharp, 1 even. A: share of words whose strongest source word is that of ${about.alignment ? `layer ${about.alignment.layer}, ${named("head", about.alignment.head ?? "mean")}, which the model names for alignment` : "the mean of all heads"}.`
     : "E: entropy of a word’s row, 0 sharp, 1 even.";
   const turn = pending;
   const index = state.index;
@@ -103,7 +103,7 @@ function markHead() {
   const { layers, heads } = sentenceAt(state.index).views[state.view].kinds[state.kind];
   for (const button of $("multiples").querySelectorAll("button")) {
     const ofLayer = layer === Number(button.dataset.layer) || (layer === "mean" && layers === 1);
-    const ofHead = head === Number(button.dataset.head) || (typeof head === "string" && heads === 1);
+    const ofHead = String(head).split(",").includes(button.dataset.head) || (typeof head === "string" && heads === 1);
     button.setAttribute("aria-pressed", String(ofLayer && ofHead));
   }
 }

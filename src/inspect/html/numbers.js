@@ -59,14 +59,19 @@ function normaliseRows(weights, width) {
   }
 }
 
-/** The weights [rows, columns] of a layer and head (numbers, "mean" or "max") over all pieces. */
+/** The heads that a choice names ("0,2": several, whose mean is taken); all, if it names none. */
+function headsOf(choice, heads) {
+  return /^\d/.test(choice) ? String(choice).split(",").map(Number) : upTo(heads);
+}
+
+/** The weights [rows, columns] of a layer and head (numbers, "mean", "max" or several heads) over all pieces. */
 function reduce(recorded, { layers, heads, at }, rows, columns, layer, head) {
   const size = rows * columns;
   const { bytes } = recorded;
   const scales = scalesOf(recorded, at, rows, columns, layers * heads);
   const made = new Float32Array(size);
   const ofLayer = (l, into, share) => {
-    const chosen = typeof head === "number" ? [head] : upTo(heads);
+    const chosen = headsOf(head, heads);
     for (const h of chosen) {
       const matrix = l * heads + h;
       let from = at + matrix * size;

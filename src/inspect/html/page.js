@@ -43,10 +43,21 @@ let difference = null;
 function choiceOf(view) {
   const { layer, head } = state.choices[state.kind];
   const { layers, heads } = view.kinds[state.kind];
-  return { layer: layer < layers || layer === "mean" ? layer : "mean", head: head < heads || typeof head === "string" ? head : "mean" };
+  return { layer: layer < layers || layer === "mean" ? layer : "mean", head: Math.max(...headsOf(head, heads)) < heads ? head : "mean" };
 }
 
-const named = (name, value) => (value === "mean" ? `mean of all ${name}s` : value === "max" ? `strongest ${name}` : `${name} ${value}`);
+/** Several heads whose mean the command line, the model or an address asks for. */
+function severalHeads(heads) {
+  const asked = [about.head, about.alignment?.head, state.choices[state.kind].head];
+  const named = asked.filter((choice) => String(choice).includes(","));
+  return [...new Set(named)].filter((choice) => Math.max(...headsOf(choice, heads)) < heads);
+}
+
+function named(name, value) {
+  if (value === "mean") return `mean of all ${name}s`;
+  if (value === "max") return `strongest ${name}`;
+  return String(value).includes(",") ? `mean of ${name}s ${value.replaceAll(",", ", ")}` : `${name} ${value}`;
+}
 
 function titleOf(view) {
   const { layer, head } = choiceOf(view);
@@ -194,7 +205,7 @@ function showChoices(view) {
   fillPicker("kinds", "kind", offered);
   const { layers = 1, heads = 1 } = view.kinds[state.kind] ?? {};
   fillPicker("layers", "layer", layers > 1 ? ["mean", ...upTo(layers)] : [0]);
-  fillPicker("heads", "head", heads > 1 ? ["mean", "max", ...upTo(heads)] : [0]);
+  fillPicker("heads", "head", heads > 1 ? ["mean", "max", ...severalHeads(heads), ...upTo(heads)] : [0]);
   const choice = view.kinds[state.kind] ? choiceOf(view) : state.choices[state.kind];
   for (const [name, value] of [["kind", state.kind], ["layer", choice.layer], ["head", choice.head]]) {
     for (const input of document.querySelectorAll(`input[name="${name}"]`)) input.checked = input.value === String(value);
@@ -405,6 +416,8 @@ function recall(hash = location.hash) {
     if (words.includes(parts.get(name))) state.choices[state.kind][name] = parts.get(name);
     else if (number(name) !== null && number(name) < (kind?.[`${name}s`] ?? 0)) state.choices[state.kind][name] = number(name);
   }
+  const several = parts.get("head") ?? "";
+  if (/^\d+(,\d+)+$/.test(several) && Math.max(...headsOf(several)) < (kind?.heads ?? 0)) state.choices[state.kind].head = several;
   state.zoom = clamp(Number(parts.get("zoom")) || 0, -8, 8);
   for (const name of ["words", "mask", "input"]) state[name] = parts.has(name);
 }
