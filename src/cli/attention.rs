@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 use translate::checkpoint::ModelFiles;
-use translate::inspect::{AttentionMap, Format, HeadChoice, Kind, LayerChoice, RenderOptions, Renderer, View};
+use translate::inspect::{AttentionMap, Format, Kind, RenderOptions, Renderer, View};
 use translate::model::Record;
 use translate::pipeline::{Output, Sink};
 use translate::spec::{AlignmentHeads, Past, Spec};
-use translate::{Error, Result, Translator};
+use translate::{Error, Result};
 
 use super::message;
 
@@ -173,14 +173,6 @@ pub(super) fn shape(spec: &Spec, kind: Kind) -> Result<(usize, usize)> {
         (Spec::Transformer(spec), _) => (spec.decoder.layers, spec.decoder.heads),
         (Spec::Recurrent(spec), _) => spec.attention_shape(),
     })
-}
-
-/// The layer and head that align best, as the model's config says, or the mean of all.
-pub(super) fn best(translator: &Translator) -> (LayerChoice, HeadChoice) {
-    match translator.alignment() {
-        Some(best) => (LayerChoice::Index(best.layer), best.heads.into()),
-        None => (LayerChoice::Mean, HeadChoice::Mean),
-    }
 }
 
 /// Names a layer and its heads (or the mean of all) in the model's `config.json`, as `"alignment": {"layer", "head"}`.

@@ -24,7 +24,7 @@ use translate::{Error, Request, Result, SOURCE_LIMIT, Translation, Translator};
 
 use super::Ending;
 use super::advice::KeptWhole;
-use super::attention::{AttentionWriter, best, record, shape, store, why_missing};
+use super::attention::{AttentionWriter, record, shape, store, why_missing};
 use super::browser;
 use super::corpus::read_bytes;
 use super::job::check_scores;
@@ -332,26 +332,27 @@ fn check_page_options(arguments: &Arguments, format: Format) -> Result<()> {
 
 /// What is shown of cross-attention, or of the one kind that is wanted; and of self-attention, if all are.
 fn selections(arguments: &Arguments, own: &Model) -> Result<(Selection, Option<Selection>)> {
-    let selection = |best: (LayerChoice, HeadChoice)| {
+    let selection = |best: Selection| {
         let (layer, head) = match (arguments.layer, arguments.head) {
-            (None, None) => best,
+            (None, None) => (best.layer, best.head),
             (layer, head) => (layer.unwrap_or_default(), head.unwrap_or_default()),
         };
         Selection { layer, head, words: arguments.words, mask_eos: arguments.mask_eos, align_on: arguments.align_on }
     };
     let spec = own.translator.spec();
+    let best = || Selection::aligning(own.translator.alignment());
     let check = |selection: &Selection, kind: Kind| {
         let (layers, heads) = shape(spec, kind)?;
         selection.check(kind, layers, heads)
     };
     match arguments.kind {
         Kinds::One(kind) => {
-            let own = selection(if kind == Kind::Cross { best(&own.translator) } else { Default::default() });
+            let own = selection(if kind == Kind::Cross { best() } else { Default::default() });
             check(&own, kind)?;
             Ok((own, None))
         }
         Kinds::All => {
-            let cross = selection(best(&own.translator));
+            let cross = selection(best());
             let others = selection(Default::default());
             for &kind in &own.kinds.kinds {
                 let of_kind = if kind == Kind::Cross { cross } else { others };
@@ -390,11 +391,6 @@ fn rank(job: &Arc<AttentionJob>, inputs: Vec<Input>, arguments: Arguments) -> Re
             return Err(Error::Usage(problem.to_owned()));
         }
     };
-    if let Some(heads) = several {
-        let (layers, of_model) = shape(job.models[0].translator.spec(), Kind::Cross)?;
-        let selection = Selection { head: HeadChoice::Several(heads), ..Selection::default() };
-        selection.check(Kind::Cross, layers, of_model)?;
-    }
     let mut ranking = Ranking::new(arguments.mask_eos, several);
     let mut failed = None;
     let ending = run_job(job, inputs, &arguments.model, |console, line, views| {

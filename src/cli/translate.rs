@@ -14,7 +14,7 @@ use translate::{Error, Result, Translation, Translator};
 
 use super::Ending;
 use super::advice::Advice;
-use super::attention::{AttentionWriter, best, why_missing};
+use super::attention::{AttentionWriter, why_missing};
 use super::constraints::ConstraintArguments;
 use super::format::{Beside, Format, Formatter};
 use super::job::{AttentionUse, Translated, TranslationJob};
@@ -303,10 +303,7 @@ pub(super) fn run(mut arguments: Arguments) -> Result<Ending> {
         // A line of JSON may say its languages itself.
         translator.chosen_languages()?;
     }
-    let alignments = arguments.alignments.then(|| {
-        let (layer, head) = best(&translator);
-        Selection { layer, head, ..Selection::default() }
-    });
+    let alignments = arguments.alignments.then(|| Selection::aligning(translator.alignment()));
     let options_of_attention = [
         ("--replace-unk", arguments.replace_unk),
         ("--alignments", arguments.alignments),

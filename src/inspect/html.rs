@@ -169,6 +169,12 @@ impl Html {
 
     fn begin(&mut self, end_piece: &str, out: &mut Vec<u8>) {
         let PageOptions { title, selection, alignment } = &self.options;
+        let head = |choice| match choice {
+            HeadChoice::Index(index) => Value::from(index),
+            HeadChoice::Several(heads) => heads.to_string().into(),
+            HeadChoice::Max => "max".into(),
+            HeadChoice::All | HeadChoice::Mean => "mean".into(),
+        };
         let about = json!({
             "title": title,
             "end": end_piece,
@@ -177,19 +183,11 @@ impl Html {
                 LayerChoice::Last => "last".into(),
                 LayerChoice::All | LayerChoice::Mean => "mean".into(),
             },
-            "head": match selection.head {
-                HeadChoice::Index(index) => Value::from(index),
-                HeadChoice::Several(heads) => heads.to_string().into(),
-                HeadChoice::Max => "max".into(),
-                HeadChoice::All | HeadChoice::Mean => "mean".into(),
-            },
+            "head": head(selection.head),
             "words": selection.words,
             "mask": selection.mask_eos,
             "input": selection.align_on == AlignOn::Input,
-            "alignment": alignment.map(|own| {
-                let head = own.heads.map(|heads| heads.single().map_or_else(|| heads.to_string().into(), Value::from));
-                json!({ "layer": own.layer, "head": head })
-            }),
+            "alignment": alignment.map(|own| json!({ "layer": own.layer, "head": head(own.heads.into()) })),
         });
         let (title, about) = (escape(title), in_script(&about));
         out.extend(

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::str::FromStr;
 
 use super::map::{AttentionMap, Kind};
-use crate::spec::HeadSet;
+use crate::spec::{AlignmentHeads, HeadSet};
 use crate::text::Word;
 use crate::{Error, Result};
 
@@ -142,6 +142,13 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// The layer and heads that align best, as the model says, or the mean of all.
+    pub fn aligning(alignment: Option<AlignmentHeads>) -> Self {
+        let choice = |own: AlignmentHeads| (LayerChoice::Index(own.layer), own.heads.into());
+        let (layer, head) = alignment.map(choice).unwrap_or_default();
+        Self { layer, head, ..Self::default() }
+    }
+
     /// Checks that attention of `kind` with so many layers and heads offers what is selected, before there is any.
     ///
     /// # Errors

@@ -35,7 +35,7 @@ impl BatchTranslator for Upper {
             let share = lines[0].index.wrapping_mul(2_654_435_761) % 100;
             std::thread::sleep(self.delay * share as u32 / 100);
         }
-        lines.iter().for_each(|line| exchange.done(line.index, upper(line)));
+        give(&lines, exchange);
         Ok(())
     }
 
@@ -75,6 +75,11 @@ impl BatchTranslator for GoesOn {
 fn upper(line: &Line) -> Result<String> {
     assert!(!line.text.starts_with("PANIC"), "told to panic");
     if line.text.starts_with("FAIL") { Err(line.error("told to fail")) } else { Ok(line.text.to_uppercase()) }
+}
+
+/// Gives the results of lines, in order.
+fn give(lines: &[Line], exchange: &mut dyn Exchange<String>) {
+    lines.iter().for_each(|line| exchange.done(line.index, upper(line)));
 }
 
 /// A stream that can be looked at after it was given away.
@@ -357,7 +362,7 @@ impl BatchTranslator for Broken {
     fn translate(&self, lines: Vec<Line>, exchange: &mut dyn Exchange<String>, _: &mut Workspace) -> Result<()> {
         let left = self.0.load(Ordering::SeqCst).checked_sub(lines.len());
         self.0.store(left.ok_or_else(|| Error::Usage("out of order".to_owned()))?, Ordering::SeqCst);
-        lines.iter().for_each(|line| exchange.done(line.index, upper(line)));
+        give(&lines, exchange);
         Ok(())
     }
 
@@ -514,7 +519,7 @@ impl BatchTranslator for FirstIsSlow {
             self.overtaken.store(self.translated.load(Ordering::SeqCst), Ordering::SeqCst);
         }
         self.translated.fetch_add(lines.len(), Ordering::SeqCst);
-        lines.iter().for_each(|line| exchange.done(line.index, upper(line)));
+        give(&lines, exchange);
         Ok(())
     }
 

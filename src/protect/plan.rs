@@ -11,7 +11,7 @@ use super::variant::{Aligned, Edits, Treatment, Variant};
 use super::{Protected, copied};
 use crate::Result;
 use crate::inspect::align::Rule;
-use crate::inspect::{AttentionMap, Kind, LayerChoice, Selection};
+use crate::inspect::{AttentionMap, Kind, Selection};
 use crate::text::word_ranges;
 use crate::translator::{Request, Translation, Translator};
 
@@ -481,11 +481,8 @@ fn occurrences(text: &str, word: &str) -> Vec<usize> {
 
 /// The word links of a map, by the attention that aligns best.
 fn links(translator: &Translator, map: &AttentionMap) -> Result<Vec<(usize, usize)>> {
-    let (layer, head) = match translator.alignment() {
-        Some(best) => (LayerChoice::Index(best.layer), best.heads.into()),
-        None => Default::default(),
-    };
-    let links = map.align(&Selection { layer, head, mask_eos: true, ..Selection::default() }, Rule::Argmax)?;
+    let selection = Selection { mask_eos: true, ..Selection::aligning(translator.alignment()) };
+    let links = map.align(&selection, Rule::Argmax)?;
     Ok(links.into_iter().map(|link| (link.source, link.target)).collect())
 }
 

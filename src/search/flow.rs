@@ -54,7 +54,7 @@ impl<'m> Flow<'m> {
         let first: Vec<(usize, Rc<Source>)> = waiting.drain(..fitting(&waiting, most, most_tokens, 0).0).collect();
         let decoder = start_copies(model, &first, copies, record, workspace)?;
         let mut flow = Self { model, record, most, most_tokens, copies, waiting, decoder, count, begun: 0 };
-        let begun = flow.begun(first);
+        let begun = flow.give_places(first);
         Ok((flow, begun))
     }
 
@@ -73,6 +73,9 @@ impl<'m> Flow<'m> {
         sources: impl ExactSizeIterator<Item = &'s Rc<Source>>,
         workspace: &mut Workspace,
     ) -> Result<Vec<Begun>> {
+        if self.waiting.is_empty() {
+            return Ok(Vec::new());
+        }
         let under_way = sources.len().div_ceil(self.copies);
         let tokens = sources.map(|source| source.ids.len()).sum::<usize>() / self.copies;
         let (count, more) = fitting(&self.waiting, self.most.saturating_sub(under_way), self.most_tokens, tokens);
@@ -92,11 +95,11 @@ impl<'m> Flow<'m> {
             let ids: Vec<&[u32]> = next.iter().map(|(_, source)| &source.ids[..]).collect();
             self.decoder.join(&ids, workspace)?;
         }
-        Ok(self.begun(next))
+        Ok(self.give_places(next))
     }
 
     /// Gives sentences that the decoder has got their places.
-    fn begun(&mut self, sentences: Vec<(usize, Rc<Source>)>) -> Vec<Begun> {
+    fn give_places(&mut self, sentences: Vec<(usize, Rc<Source>)>) -> Vec<Begun> {
         let places = self.begun..;
         self.begun += sentences.len();
         places.zip(sentences).map(|(place, (number, source))| Begun { number, place, source }).collect()

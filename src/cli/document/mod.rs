@@ -23,7 +23,7 @@ use self::report::{DocumentReport, Report};
 use self::source::{Destination, Source};
 use super::Ending;
 use super::advice::Advice;
-use super::attention::{best, why_missing};
+use super::attention::why_missing;
 use super::constraints::GlossaryArgument;
 use super::job::{AttentionUse, TranslationJob};
 use super::options::{ModelOptions, SearchArguments, named_file};
@@ -340,8 +340,7 @@ fn job(translator: Translator, arguments: &Arguments) -> Result<TranslationJob> 
     let glossary = arguments.glossary.read(&translator)?;
     let asked = arguments.protect.iter().filter(|value| !value.is_empty()).map(String::as_str);
     let protection = Protection::parse(&std::iter::once("default").chain(asked).collect::<Vec<_>>())?;
-    let (layer, head) = best(&translator);
-    let selection = Selection { layer, head, ..Selection::default() };
+    let selection = Selection::aligning(translator.alignment());
     Ok(TranslationJob {
         record: Record { cross: true, ..Record::default() },
         split_sentences: !arguments.no_split_sentences,

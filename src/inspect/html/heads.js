@@ -32,7 +32,7 @@ function thumbnail(canvas, matrix, most) {
 /** The layer and head that the heads' words are compared with: the model's own choice, or the mean of all. */
 function alignmentChoice(kind) {
   if (kind !== "cross" || !about.alignment || kind.layers <= about.alignment.layer) return { layer: "mean", head: "mean" };
-  return { layer: about.alignment.layer, head: about.alignment.head ?? "mean" };
+  return about.alignment;
 }
 
 /** Work on the thumbnails that is still to be done; a new sentence throws it away. */
@@ -69,7 +69,7 @@ function fillHeads(recorded) {
   const base = { kind: state.kind, words: true, mask: state.mask, input: state.input };
   const alignment = state.kind === "cross" ? choicesOf(matrixOf(recorded, view, { ...base, ...alignmentChoice("cross") })) : null;
   $("all-note").textContent = alignment
-    ? `E: entropy of a word’s row, 0 sharp, 1 even. A: share of words whose strongest source word is that of ${about.alignment ? `layer ${about.alignment.layer}, ${named("head", about.alignment.head ?? "mean")}, which the model names for alignment` : "the mean of all heads"}.`
+    ? `E: entropy of a word’s row, 0 sharp, 1 even. A: share of words whose strongest source word is that of ${about.alignment ? `layer ${about.alignment.layer}, ${named("head", about.alignment.head)}, which the model names for alignment` : "the mean of all heads"}.`
     : "E: entropy of a word’s row, 0 sharp, 1 even.";
   const turn = pending;
   const index = state.index;
