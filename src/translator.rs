@@ -779,7 +779,7 @@ impl Translator {
         finish: &mut dyn FnMut(usize, Translation) -> Result<Vec<Request>>,
     ) -> Result<()> {
         // What waits for its hypotheses: the number of each request, and its translation but for them.
-        let mut pending: Vec<(usize, Translation)> = Vec::new();
+        let mut pending: Vec<Option<(usize, Box<Translation>)>> = Vec::new();
         let mut count = 0;
         let mut begin =
             |requests: Vec<Request>, pending: &mut Vec<_>, finish: &mut dyn FnMut(usize, Translation) -> _| {
@@ -796,7 +796,7 @@ impl Translator {
                     }
                     let (translation, source) = self.source_of(&request, options)?;
                     sources.push(source);
-                    pending.push((number, translation));
+                    pending.push(Some((number, Box::new(translation))));
                 }
                 Ok::<_, Error>(sources)
             };
@@ -806,7 +806,7 @@ impl Translator {
         }
         let batch = sources.len().min(options.most_sentences);
         search::search_on(&*self.model, sources, options, record, workspace, &mut |sentence, hypotheses| {
-            let (number, mut translation) = std::mem::take(&mut pending[sentence]);
+            let (number, mut translation) = pending[sentence].take().expect("a sentence ends once");
             let candidate = |hypothesis: Hypothesis| CandidateTranslation {
                 text: self.plain_text(&translation, &hypothesis),
                 hypothesis,
@@ -817,7 +817,7 @@ impl Translator {
                 candidates.push(CandidateTranslation::default());
             }
             translation.candidates = candidates;
-            begin(finish(number, translation)?, &mut pending, finish)
+            begin(finish(number, *translation)?, &mut pending, finish)
         })
         .map_err(|error| error.in_batch_of(batch))
     }

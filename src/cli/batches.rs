@@ -60,34 +60,40 @@ impl TranslationJob {
         // Whoever asks for attention asks for all of it.
         let is_asked = record != Record::default();
         let as_asked = |own: Request| Request { unrecorded: own.unrecorded && !is_asked, ..own };
-        // By number; nothing of those that are done.
-        let mut sent: Vec<Request> = requests.into_iter().map(as_asked).collect();
-        let mut waiting: Vec<usize> = (0..sent.len()).collect();
+        let keep = |texts: &mut Vec<String>, requests: &[Request]| {
+            if self.replace_unknown {
+                texts.extend(requests.iter().map(|own| own.text.clone()));
+            }
+        };
+        // With their numbers.
+        let mut waiting: Vec<(usize, Request)> = requests.into_iter().map(as_asked).enumerate().collect();
+        let mut count = waiting.len();
         while !waiting.is_empty() {
             let mut next = Vec::new();
-            for mut numbers in self.batches(&sent, waiting, is_asked) {
-                let batch: Vec<Request> = numbers.iter().map(|&number| sent[number].clone()).collect();
+            for batch in self.batches(waiting, is_asked) {
+                let (mut numbers, batch): (Vec<usize>, Vec<Request>) = batch.into_iter().unzip();
+                let mut texts = Vec::new();
+                keep(&mut texts, &batch);
                 // What is put back by attention needs it, whether it is asked for or not; so may what joins the search later.
                 let is_wanted = || flows || batch.iter().any(|own| !own.unrecorded);
                 let cross = record.cross || (self.protection.is_some() && is_wanted());
                 let record = Record { cross, ..record };
                 self.translator.translate_on(batch, &options, record, workspace, &mut |own, mut translation| {
-                    let number = numbers[own];
-                    let request = std::mem::take(&mut sent[number]);
                     if let Some(count) = self.n_best {
                         keep_agreed(&mut translation, count);
                     }
                     if self.replace_unknown {
-                        self.replace_unknown(&request.text, &mut translation);
+                        self.replace_unknown(&texts[own], &mut translation);
                     }
-                    let further: Vec<Request> = finish(number, translation)?.into_iter().map(as_asked).collect();
-                    let new = sent.len()..sent.len() + further.len();
-                    sent.extend_from_slice(&further);
+                    let further: Vec<Request> = finish(numbers[own], translation)?.into_iter().map(as_asked).collect();
+                    let new = count..count + further.len();
+                    count = new.end;
                     if flows {
                         numbers.extend(new);
+                        keep(&mut texts, &further);
                         return Ok(further);
                     }
-                    next.extend(new);
+                    next.extend(new.zip(further));
                     Ok(Vec::new())
                 })?;
             }
@@ -96,15 +102,18 @@ impl TranslationJob {
         Ok(())
     }
 
-    /// The numbers of requests of about the same length, a batch at a time; those whose attention is recorded are together. Those that
+    /// Requests of about the same length, a batch at a time; those whose attention is recorded are together. Those that
     /// can flow are one batch, unless attention is asked for, as that of all would be kept.
-    fn batches(&self, sent: &[Request], mut waiting: Vec<usize>, is_asked: bool) -> Vec<Vec<usize>> {
-        waiting.sort_by_key(|&number| Reverse(sent[number].text.len()));
+    fn batches(&self, mut waiting: Vec<(usize, Request)>, is_asked: bool) -> Vec<Vec<(usize, Request)>> {
+        waiting.sort_by_key(|(_, own)| Reverse(own.text.len()));
         if self.flows() && !is_asked {
             return vec![waiting];
         }
-        waiting.sort_by_key(|&number| sent[number].unrecorded);
-        let weighed = waiting.into_iter().map(|number| (number, self.weigh(&sent[number].text)));
+        waiting.sort_by_key(|(_, own)| own.unrecorded);
+        let weighed = waiting.into_iter().map(|own| {
+            let weight = self.weigh(&own.1.text);
+            (own, weight)
+        });
         in_batches(weighed, self.batch_size, BATCH_WEIGHT)
     }
 }

@@ -60,7 +60,6 @@ pub type Finish<'f> = dyn FnMut(usize, Translation) -> Result<Vec<Request>> + 'f
 pub type FinishProtected<'f> = dyn FnMut(usize, Protected) -> Result<Vec<Request>> + 'f;
 
 /// Ways to translate one text that are tried at once: none but the text itself where nothing of it is protected.
-#[derive(Default)]
 struct Tries {
     /// The number of the text, and what was asked for.
     number: usize,
@@ -75,7 +74,8 @@ struct Sending<'p> {
     translator: &'p Translator,
     /// For each request that was sent, which of the tries it is, and which try of them.
     sent: Vec<(usize, usize)>,
-    tries: Vec<Tries>,
+    /// Those that are not done.
+    tries: Vec<Option<Box<Tries>>>,
     /// Texts so far, and those whose translation is not there.
     count: usize,
     open: usize,
@@ -105,7 +105,7 @@ impl Sending<'_> {
             false => plans.iter().map(planned).collect(),
         };
         self.sent.extend((0..batch.len()).map(|own| (self.tries.len(), own)));
-        self.tries.push(Tries { number, request, plans, translations: vec![None; batch.len()] });
+        self.tries.push(Some(Box::new(Tries { number, request, plans, translations: vec![None; batch.len()] })));
         batch
     }
 }
@@ -185,11 +185,12 @@ impl Protection {
         let first = sending.begin(requests);
         translate(first, &mut |sent, translation| {
             let (tries, own) = sending.sent[sent];
-            sending.tries[tries].translations[own] = Some(translation);
-            if sending.tries[tries].translations.iter().any(Option::is_none) {
-                return Ok(Vec::new());
-            }
-            let Tries { number, request, plans, translations } = std::mem::take(&mut sending.tries[tries]);
+            let is_done = |tries: &mut Box<Tries>| {
+                tries.translations[own] = Some(translation);
+                tries.translations.iter().all(Option::is_some)
+            };
+            let Some(tries) = sending.tries[tries].take_if(is_done) else { return Ok(Vec::new()) };
+            let Tries { number, request, plans, translations } = *tries;
             let mut translations = translations.into_iter().flatten();
             let protected = if plans.is_empty() {
                 translations.next().unwrap_or_default().into()
