@@ -17,7 +17,7 @@ use crate::store;
 use crate::store::hub::HubSettings;
 use crate::text::{
     Commas, Frame, Languages, ModelLanguages, Normalized, Part, Segmentation, Spellings, TokenBoundaries, Vocabularies,
-    is_in_capitals, join_sentences, normalize, split_sentences, without_capitals,
+    is_in_capitals, join_sentences, normalize, split_sentences, with_clock_times, with_numbers, without_capitals,
 };
 use crate::{Error, Result};
 
@@ -221,6 +221,7 @@ impl TranslatorBuilder {
         text_defaults.split_sentences = self.split_sentences.unwrap_or(text_defaults.split_sentences && !self.pieces);
         text_defaults.normalize = is_normalized;
         text_defaults.capitals &= text_defaults.normalize;
+        text_defaults.numerals &= text_defaults.normalize;
         if !text_defaults.normalize {
             text_defaults.spellings = None;
             text_defaults.commas = None;
@@ -527,7 +528,8 @@ impl Translator {
     }
 
     /// A text without what nobody sees, if the model wants it so, with the umlauts and accents that its words have lost, if the
-    /// model has a list of [`Spellings`], and with the commas it lacks, if the model has [`Commas`].
+    /// model has a list of [`Spellings`], with times of day and large numbers in digits, if its [`TextDefaults`] say so, and with the commas it lacks,
+    /// if the model has [`Commas`].
     pub fn normalized(&self, text: &str) -> Normalized {
         let spelled = self.spelled(text);
         match &self.commas {
@@ -542,10 +544,11 @@ impl Translator {
             return Normalized { text: text.to_owned(), ..Normalized::default() };
         }
         let normalized = normalize(text);
-        match &self.spellings {
+        let spelled = match &self.spellings {
             Some(spellings) => spellings.restored(normalized),
             None => normalized,
-        }
+        };
+        if self.text_defaults.numerals { with_numbers(with_clock_times(spelled)) } else { spelled }
     }
 
     /// A text in small letters or, if `in_capitals`, in capitals as the model reads it; nothing if it reads it as it is.

@@ -87,7 +87,8 @@ pub(super) struct ModelOptions {
     truecase_model: Option<PathBuf>,
 
     /// Take invisible characters (soft hyphens, joiners, marks of direction) out of the source, make all spaces and accents alike;
-    /// read carelessly typed lines as they are usually written, if the model has a list of spellings or a network for commas [default for the built-in models]
+    /// read carelessly typed lines as they are usually written, if the model has a list of spellings or a network for commas, and
+    /// times of day and numbers in digits, if its config.json says so [default for the built-in models]
     #[arg(long, overrides_with = "no_normalize")]
     normalize: bool,
 

@@ -19,12 +19,14 @@ pub struct TextDefaults {
     pub spellings: Option<String>,
     /// The network that puts in what a careless writer leaves out, relative to the model's directory.
     pub commas: Option<String>,
+    /// Whether German times of day and large numbers in words are read in digits (`halb acht` as `7:30 Uhr`).
+    pub numerals: bool,
     /// What is carried into the translation character by character (`default`, `numbers`, …).
     pub protect: Option<String>,
 }
 
 impl TextDefaults {
-    const KEYS: [&str; 6] = ["split_sentences", "normalize", "capitals", "spellings", "commas", "protect"];
+    const KEYS: [&str; 7] = ["split_sentences", "normalize", "capitals", "spellings", "commas", "numerals", "protect"];
 
     /// Reads the key of a configuration, in which names it does not know are noted.
     ///
@@ -43,6 +45,7 @@ impl TextDefaults {
             capitals: own.flag("capitals", false)?,
             spellings: own.string("spellings")?,
             commas: own.string("commas")?,
+            numerals: own.flag("numerals", false)?,
             protect: own.string("protect")?,
         })
     }

@@ -47,6 +47,11 @@ static NUMBER: LazyLock<Regex> =
 /// What an English clock time has behind it and one of 24 hours has not.
 static HALF_DAY: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"^(?i: o['’]clock| ?[ap][.?]?m\b\.?)").expect("a valid pattern"));
+/// An English time of day of twelve hours.
+static TWELVE_HOURS: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?i)\b(\d{1,2})(?:[.:](\d\d))? ?([ap])[.?]?m\b\.?").expect("a valid pattern"));
+/// What says in German which half of the day it is.
+const PARTS_OF_DAY: [&str; 8] = ["orgens", "Morgen", "rüh", "mittag", "Mittag", "bend", "achts", "Nacht"];
 
 /// One text on its way.
 #[derive(Clone)]
@@ -281,13 +286,24 @@ impl Plan {
                     let written = self.written(span);
                     let plain = written.replace(',', "");
                     let has = |form: &str| occurrences(target, form).len() >= count;
-                    let is_there = has(&written) || has(&plain) || (self.is_english && is_in_words(own, target));
+                    let full_hour = format!("{own}:00");
+                    let is_there = has(&written)
+                        || has(&plain)
+                        || (self.is_hour(span) && has(&full_hour))
+                        || (self.is_english && is_in_words(own, target));
                     // The same digits under other signs.
                     let mut others = NUMBER.find_iter(target).filter(|found| digits(found.as_str()) == digits(own));
-                    match others.nth(rank) {
-                        _ if is_there => edits.remove(self.other_half(span, target)),
-                        Some(other) => edits.push(other.range(), written),
-                        None => failing.push(span),
+                    match (others.nth(rank), self.in_twelve_hours(span, target).nth(rank)) {
+                        _ if is_there => {
+                            let form = if has(&written) { &written } else { &full_hour };
+                            let end = occurrences(target, form).get(rank).map(|start| start + form.len());
+                            if let Some((place, instead)) = end.and_then(|end| self.half_day(span, target, end)) {
+                                edits.push(place, instead);
+                            }
+                        }
+                        (Some(other), _) => edits.push(other.range(), written),
+                        (None, Some(same)) => edits.push(same, written),
+                        (None, None) => failing.push(span),
                     }
                 }
                 (Treatment::Keep, Role::Quotation) => {
@@ -306,17 +322,43 @@ impl Plan {
         (failing, edits)
     }
 
-    /// The wrong half of the day behind a time of 24 hours.
-    fn other_half(&self, span: usize, target: &str) -> Option<Range<usize>> {
-        let hour: u32 = self.is_time(span).then(|| self.own(span).split(['.', ':']).next()?.parse().ok()).flatten()?;
-        let end = occurrences(target, &self.written(span)).first()? + self.written(span).len();
-        let found = HALF_DAY.find(&target[end..]).filter(|_| self.is_english)?;
-        let is_right = match found.as_str().trim_start().to_lowercase().chars().next() {
-            Some('a') => hour < 12,
-            Some('p') => hour == 12,
-            _ => false,
+    /// Hour and minute, if a number is the time of day.
+    fn time(&self, span: usize) -> Option<(u32, u32)> {
+        let (hour, minute) = self.own(span).split_once(['.', ':']).filter(|_| self.is_time(span))?;
+        Some((hour.parse().ok()?, minute.parse().ok()?))
+    }
+
+    /// Where an English translation has the time of a span in twelve hours: `6:00 p.m.` for `18:00`.
+    fn in_twelve_hours<'t>(&self, span: usize, target: &'t str) -> impl Iterator<Item = Range<usize>> + use<'t> {
+        let time = self.time(span).filter(|_| self.is_english);
+        let found = TWELVE_HOURS.captures_iter(target).filter(move |found| {
+            let number = |at: usize| found.get(at).map_or(Some(0), |part| part.as_str().parse::<u32>().ok());
+            let afternoon = if found[3].eq_ignore_ascii_case("p") { 12 } else { 0 };
+            let its = number(1).zip(number(2)).map(|(hour, minute)| (hour % 12 + afternoon, minute));
+            time.is_some_and(|(hour, minute)| its == Some((hour % 24, minute)))
+        });
+        found.filter_map(|found| found.get(0)).map(|found| found.start()..without_full_stop(target, found.end()))
+    }
+
+    /// What a translation says of the half of the day behind a time that ends there, and the text does not, and what stands in its
+    /// place: behind a time of 24 hours the wrong half, behind another hour either, where no word of the text tells which.
+    fn half_day(&self, span: usize, target: &str, end: usize) -> Option<(Range<usize>, &'static str)> {
+        let found = HALF_DAY.find(&target[end..]).filter(|_| self.is_english && self.is_hour(span))?;
+        let half = found.as_str().trim_start().to_lowercase().chars().next();
+        let place = end..without_full_stop(target, end + found.end());
+        let is_right = match (self.time(span), half) {
+            (Some((hour, _)), Some('a')) => hour < 12,
+            (Some((hour, _)), Some('p')) => hour == 12,
+            (Some(_), _) => false,
+            (None, half) => half == Some('o') || PARTS_OF_DAY.iter().any(|part| self.text.contains(part)),
         };
-        (!is_right).then(|| end..end + found.end())
+        let is_alone = !target[..end].ends_with(":00") && self.time(span).is_none();
+        (!is_right).then_some((place, if is_alone { " o'clock" } else { "" }))
+    }
+
+    /// Whether a number is the time of day or an hour of it.
+    fn is_hour(&self, span: usize) -> bool {
+        self.is_time(span) || self.text[self.spans[span].bytes.end..].trim_start().starts_with("Uhr")
     }
 
     /// Puts a span in the place of its stand-in.
@@ -326,7 +368,11 @@ impl Plan {
         if self.spans[span].role == Role::Number && self.is_english {
             let rest = &target[end..];
             if let Some(found) = HALF_DAY.find(rest).filter(|_| self.is_time(span)) {
-                end += found.end();
+                // It was that of the stand-in.
+                end = without_full_stop(target, end + found.end());
+            } else if let Some((behind, instead)) = self.half_day(span, target, end) {
+                end = behind.end;
+                written += instead;
             } else if let Some(ending) = rest.get(..2).filter(|ending| ["st", "nd", "rd", "th"].contains(ending)) {
                 end += ending.len();
                 written += ordinal_ending(&written);
@@ -347,10 +393,9 @@ impl Plan {
         let is_year = || own.len() == 4 && own.starts_with(['1', '2']) && own.bytes().all(|byte| byte.is_ascii_digit());
         let is_date =
             || self.decimal_point && own.matches('.').count() == 2 && with_decimal_point(own) == own && own.len() >= 8;
-        let is_hour = || self.is_time(span) || self.text[self.spans[span].bytes.end..].trim_start().starts_with("Uhr");
         let takes_number = || own.starts_with('%') && own.ends_with(['d', 'i', 'u', 'f']);
         let list: &[(&str, &str)] = match is_number {
-            true if is_hour() => &HOURS,
+            true if self.is_hour(span) => &HOURS,
             true if is_date() && tries <= DAYS.len() => &DAYS,
             true if is_year() => &YEARS,
             true => &NUMBERS,
@@ -477,6 +522,12 @@ fn occurrences(text: &str, word: &str) -> Vec<usize> {
         !starts && !ends
     };
     text.match_indices(word).map(|(at, _)| at).filter(is_whole).collect()
+}
+
+/// The end of `p.m.`, whose last dot is that of the sentence if nothing follows.
+fn without_full_stop(text: &str, end: usize) -> usize {
+    let is_last = !text[end..].contains(char::is_alphanumeric);
+    if is_last && text[..end].ends_with('.') { end - 1 } else { end }
 }
 
 /// The word links of a map, by the attention that aligns best.

@@ -123,13 +123,6 @@ impl Edits {
         self.0.insert(at, (old, new.into()));
     }
 
-    /// Leaves out a part, if there is one.
-    pub(super) fn remove(&mut self, part: Option<Range<usize>>) {
-        if let Some(part) = part {
-            self.push(part, "");
-        }
-    }
-
     /// The changed text.
     pub(super) fn apply(&self, text: &str) -> String {
         let mut changed = String::with_capacity(text.len() + 64);

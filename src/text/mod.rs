@@ -8,6 +8,7 @@
 mod boundaries;
 mod capitals;
 mod characters;
+mod clock_times;
 mod commas;
 pub mod compact;
 mod frame;
@@ -16,6 +17,7 @@ pub mod languages;
 pub mod moses;
 mod normalize;
 mod numbering;
+mod numerals;
 mod paragraphs;
 mod piece_list;
 mod pieces;
@@ -39,6 +41,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::boundaries::{Place, TokenBoundaries};
 pub use self::capitals::{is_in_capitals, without_capitals};
+pub use self::clock_times::with_clock_times;
 pub use self::commas::Commas;
 pub use self::frame::{Frame, Part};
 pub use self::glossary::Glossary;
@@ -46,6 +49,7 @@ pub use self::languages::{Language, Languages, ModelLanguages, Side, Task, langu
 pub use self::moses::MosesVocabulary;
 pub use self::normalize::{Normalized, Offsets, normalize};
 pub use self::numbering::Numbering;
+pub use self::numerals::with_numbers;
 pub use self::paragraphs::append_line;
 pub use self::piece_list::{PieceList, word_level};
 pub use self::segmentation::{Pretokenizer, Segmentation, SideSegmentation, Unit};

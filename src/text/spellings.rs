@@ -357,7 +357,7 @@ fn is_long(word: &str) -> bool {
 
 /// The words of a text that may be looked up: of letters alone, and in nothing that is more than a word, such as an
 /// address, a file name, a placeholder, a tag or a number.
-fn words(text: &str) -> Vec<Range<usize>> {
+pub(super) fn words(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut end = 0;
     for token in text.split_whitespace() {

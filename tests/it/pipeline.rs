@@ -374,7 +374,8 @@ fn memory_stays_flat_over_a_hundred_thousand_lines() {
     let arguments = ["--max-length", "8", "--quiet"];
     let expected = translate().args(arguments).run(&some).quiet();
     let expected: Vec<&str> = expected.lines().collect();
-    let mut child = translate().args(arguments).spawn();
+    // One large page more or less is half of what is allowed.
+    let mut child = translate().args(arguments).in_small_pages().spawn();
     let mut to_child = child.stdin.take().unwrap();
     let feeder = std::thread::spawn(move || {
         let mut input = some.repeat(100_000 / PERIOD);

@@ -73,6 +73,21 @@ impl Program {
         self
     }
 
+    /// Lets the program have small pages of memory alone, so that what it takes is known to four kilobytes.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn in_small_pages(&mut self) -> &mut Self {
+        use std::os::unix::process::CommandExt;
+
+        // SAFETY: between fork and exec there is one system call, which allocates nothing and takes no lock.
+        unsafe {
+            self.0.pre_exec(|| {
+                libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
+                Ok(())
+            });
+        }
+        self
+    }
+
     /// Starts the program, its three streams in the test's hands.
     pub(crate) fn spawn(&mut self) -> Child {
         self.0.spawn().unwrap()

@@ -106,6 +106,54 @@ fn numbers_keep_their_value_and_are_written_as_in_english() {
 }
 
 #[test]
+fn times_of_day_keep_their_value_and_their_sentence() {
+    let lines = [
+        ("Der Zug fährt um halb acht.", "7:30."),
+        ("Es ist fünf nach halb zehn.", "9:35."),
+        ("Um zwanzig Uhr ist Schluss.", "20:00"),
+        ("Wir treffen uns um 8 Uhr 30.", "8:30."),
+        ("WIR TREFFEN UNS UM HALB ACHT", "7:30"),
+        ("wir treffen uns um halb acht", "7:30"),
+    ];
+    for model in ["transformer", "gru"] {
+        for ((line, time), translation) in lines.iter().zip(translate(model, &[], &lines.map(|(line, _)| line))) {
+            assert!(translation.contains(time), "{model}: {line}: {translation}");
+        }
+    }
+    // The model makes it `6:00 p.m.`, which is right.
+    let [hall, tomorrow, evening] = &translate(
+        "transformer",
+        &[],
+        &[
+            "Heute um 18:00 Uhr in der Stadthalle.",
+            "Wir sehen uns morgen um 9 Uhr vor dem Rathaus.",
+            "Ich komme um 9 Uhr abends.",
+        ],
+    )[..] else {
+        panic!("three lines")
+    };
+    assert_eq!(hall, "Today at 18:00 in the city hall.");
+    assert!(tomorrow.contains(" 9") && !tomorrow.contains("p.m."), "nobody said which half of the day: {tomorrow}");
+    assert!(evening.contains("9 o'clock in the evening") || evening.contains("9 p.m."), "{evening}");
+}
+
+#[test]
+fn numbers_in_words_keep_their_value() {
+    let lines = [
+        ("Sie ist siebenundvierzig Jahre alt.", "47"),
+        ("Er zahlte zweihundertfünfzig Euro.", "250"),
+        ("Im Jahr neunzehnhundertneunundachtzig fiel die Mauer.", "1989"),
+        ("Wir warten seit anderthalb Stunden.", "1.5"),
+        ("Der siebenundvierzigjährige Mann schläft.", "47-year-old"),
+    ];
+    for model in ["transformer", "gru"] {
+        for ((line, number), translation) in lines.iter().zip(translate(model, &[], &lines.map(|(line, _)| line))) {
+            assert!(translation.contains(number), "{model}: {line}: {translation}");
+        }
+    }
+}
+
+#[test]
 fn lines_without_spans_are_translated_as_ever_and_other_models_protect_nothing_unasked() {
     let lines = ["Ein Hund läuft über eine Wiese.", "Wo ist der Bahnhof?", "Das gefällt mir sehr, danke!"];
     for model in ["transformer", "gru"] {
@@ -267,7 +315,7 @@ fn what_is_translated_again_has_its_attention_whatever_is_beside_it() {
     let together = greedy(&[], &lines);
     let alone: Vec<String> = lines.iter().flat_map(|line| greedy(&[], &[line])).collect();
     assert_eq!(alone, together);
-    assert!(together[0].contains("14 "), "the hour is beside a word and not at the end: {}", together[0]);
+    assert!(together[0].contains("14:00 "), "the hour is beside a word and not at the end: {}", together[0]);
     for line in greedy(&["--format", "json", "--alignments"], &lines) {
         let line: Value = serde_json::from_str(&line).unwrap();
         assert!(!line["alignment"].as_array().unwrap().is_empty(), "{line}");

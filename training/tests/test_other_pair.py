@@ -101,6 +101,7 @@ class OtherPair(unittest.TestCase):
         self.assertEqual((languages["source_lang"], languages["target_lang"]), ("xx", "yy"))
         # A German list of spellings would mend what is not German.
         self.assertNotIn("spellings", config["text_defaults"])
+        self.assertNotIn("numerals", config["text_defaults"])
         self.assertEqual(config["vocab_size"], len(read("vocab.json")))
         with safe_open(model / "model.safetensors", "np") as tensors:
             shape = tensors.get_slice("model.shared.weight").get_shape()

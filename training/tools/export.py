@@ -164,7 +164,7 @@ def write_json(path, value):
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
-def export(kind, model, directory, vocabulary, beams, length_penalty, spellings=None):
+def export(kind, model, directory, vocabulary, beams, length_penalty, spellings=None, source=None):
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     if kind == "transformer":
@@ -181,6 +181,8 @@ def export(kind, model, directory, vocabulary, beams, length_penalty, spellings=
         commas = spellings.removesuffix(SPELLINGS) + COMMAS
         if (directory / commas).exists():
             config["text_defaults"]["commas"] = commas
+    if source == "de":
+        config["text_defaults"]["numerals"] = True
     halves = {name: tensor.detach().half().contiguous() for name, tensor in tensors.items()}
     save_file(halves, directory / "model.safetensors", metadata={"format": "pt"})
     write_json(directory / "config.json", config)
@@ -207,7 +209,8 @@ def main():
     Path(directory).mkdir(parents=True, exist_ok=True)
     source, _ = languages(options.paths[0])
     spellings = list_of_spellings(source, directory, vocabulary, own)
-    export(kind, model, directory, vocabulary, options.beams, options.length_penalty, spellings)
+    penalty = options.length_penalty
+    export(kind, model, directory, vocabulary, options.beams, penalty, spellings, source)
     for path in sorted(Path(own).iterdir()) if own else []:
         shutil.copy(path, directory)
 

@@ -252,7 +252,9 @@ def report_odd(program, options):
     lines = odd_lines(options.run, options.odd)
     found = [json.loads(output) for output in program(lines, "--format", "json")]
     outputs = [line["translation"] for line in found]
-    warned = [any(line[key] for key in ("truncated", "looping", "unlikely_length")) for line in found]
+    warned = [
+        any(line[key] for key in ("truncated", "looping", "unlikely_length")) for line in found
+    ]
     faults = [fault(line, output) for line, output in zip(lines, outputs)]
     for kind in ("empty", "repeated", "runaway"):
         silent = sum(what == kind and not said for what, said in zip(faults, warned))
