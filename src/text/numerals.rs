@@ -1,6 +1,6 @@
 //! German numbers in words, read in digits: `siebenundvierzig` is `47`.
 //!
-//! A small model has seen each of them too seldom to know its value; what stands in digits it carries over. Small and round numbers
+//! A small model has seen most of them too seldom to know their values; what stands in digits it carries over. Small and round ones
 //! it knows, and they stay.
 
 use std::ops::Range;
@@ -50,7 +50,7 @@ pub fn with_numbers(text: Normalized) -> Normalized {
     if edits.is_empty() { text } else { text.replaced(&edits) }
 }
 
-/// A word in digits, if it is a number that is neither small nor round.
+/// A word in digits, if it is a large number.
 fn in_digits(text: &str, place: Range<usize>) -> Option<String> {
     let word = text[place.clone()].to_lowercase();
     let (before, after) = (text[..place.start].chars().next_back(), &text[place.end..]);
@@ -74,7 +74,7 @@ fn in_digits(text: &str, place: Range<usize>) -> Option<String> {
     // The day of a month, not the end of a sentence.
     let ordinal = ["ste", "sten", "ster", "stes", "stem"].iter().find_map(|ending| word.strip_suffix(ending))?;
     let is_before_noun = after.strip_prefix(' ').is_some_and(|after| after.starts_with(char::is_uppercase));
-    large(ordinal).filter(|number| is_before_noun && number % 100 > 20).map(|number| format!("{number}."))
+    number(ordinal).filter(|number| is_before_noun && number % 100 >= 20).map(|number| format!("{number}."))
 }
 
 /// What joins a number to what stands beside it.
@@ -84,9 +84,7 @@ pub(super) fn is_joint(sign: char) -> bool {
 
 /// A number in words that is neither small nor round.
 fn large(word: &str) -> Option<u32> {
-    let number = number(word)?;
-    let digits = number.to_string();
-    (number > 12 && digits.trim_end_matches('0').len() > 1).then_some(number)
+    number(word).filter(|&number| number > 12 && number.to_string().trim_end_matches('0').len() > 1)
 }
 
 /// Digits as German writes them.
@@ -170,6 +168,7 @@ mod tests {
             ),
             ("SIEBENUNDVIERZIG", "47"),
             ("vor vierzehn Tagen", "vor 14 Tagen"),
+            ("Am zwanzigsten Januar", "Am 20. Januar"),
         ] {
             assert_eq!(read(typed), read_as);
         }

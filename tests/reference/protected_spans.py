@@ -1,9 +1,11 @@
-"""How many generated lines keep their spans: 500 with copies, 500 with symbols, 1,000 with numbers.
+"""How many generated lines keep their spans: 500 with copies, 500 with symbols, 1,000 with numbers, 500 with
+numbers and times of day in words.
 
     python tests/reference/protected_spans.py target/release/translate transformer [options of translate ...]
 
 Copies have to be in the translation as often as in the line; a sentence with a symbol has to be translated as without it, the
-symbol left out of both; the digits of a number have to be in the translation in one piece, grouped or not. Needs no package.
+symbol left out of both; the digits of a number have to be in the translation in one piece, grouped or not; a number in words has to have its value,
+in words or digits. Needs no package.
 """
 
 import random
@@ -119,6 +121,65 @@ def numbers(rng):
         yield rng.choice(places).replace("X", n), n
 
 
+UNITS = "null ein zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn fünfzehn sechzehn siebzehn achtzehn neunzehn".split()
+TENS = "zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig".split()
+ENGLISH_UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
+ENGLISH_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+COUNTED = ["Sie hat X Briefe geschrieben.", "Das kostet X Euro.", "In dem Saal sitzen X Leute.", "Er ist seit X Tagen krank.", "Bis dahin sind es X Kilometer."]
+HOURS = ["Der Bus fährt um X.", "Wir essen um X.", "Komm bitte um X zu mir!", "Um X beginnt das Konzert.", "Gegen X war alles vorbei."]
+
+
+def german(n):
+    """A whole number below 10,000 in words."""
+    if n >= 1000:
+        return german(n // 1000) + "tausend" + (german(n % 1000) if n % 1000 else "")
+    if n >= 100:
+        return german(n // 100) + "hundert" + (german(n % 100) if n % 100 else "")
+    if n < 20:
+        return UNITS[n]
+    return (UNITS[n % 10] + "und" if n % 10 else "") + TENS[n // 10 - 2]
+
+
+def english(n):
+    """A whole number below 10,000 in words, without `and`."""
+    if n >= 1000:
+        return " ".join([english(n // 1000), "thousand", *([english(n % 1000)] if n % 1000 else [])])
+    if n >= 100:
+        return " ".join([english(n // 100), "hundred", *([english(n % 100)] if n % 100 else [])])
+    if n < 20:
+        return ENGLISH_UNITS[n]
+    return ENGLISH_TENS[n // 10 - 2] + ("-" + ENGLISH_UNITS[n % 10] if n % 10 else "")
+
+
+def words(rng):
+    """Lines with numbers and times of day in words, and what says the same in English, in small letters and without `and` in numbers."""
+    for number in range(500):
+        if number % 2:
+            n = rng.choice([rng.randrange(13, 100), rng.randrange(101, 1000), rng.randrange(1001, 10**4)])
+            yield rng.choice(COUNTED).replace("X", german(n)), [str(n), f"{n:,}", english(n)]
+            continue
+        hour, kind = rng.randrange(2, 13), number // 2 % 4
+        before = hour - 1
+        if kind == 0:
+            text, forms = f"halb {UNITS[hour]}", [f"{before}:30", f"half past {ENGLISH_UNITS[before]}", f"{ENGLISH_UNITS[before]} thirty"]
+        elif kind == 1:
+            text, forms = f"fünf nach halb {UNITS[hour]}", [f"{before}:35", f"twenty-five to {ENGLISH_UNITS[hour]}"]
+        elif kind == 2:
+            late = rng.randrange(13, 24)
+            text = f"{rng.choice([late, german(late)])} Uhr"
+            forms = [f"{late}:00", f"{late - 12} p.m", f"{late - 12}:00 p.m", f"{ENGLISH_UNITS[late - 12]} p.m"]
+        else:
+            minute = rng.choice([15, 20, 30, 40, 45])
+            text, forms = f"{german(hour)} Uhr {german(minute)}", [f"{hour}:{minute}", f"{ENGLISH_UNITS[hour]} {english(minute)}"]
+        yield rng.choice(HOURS).replace("X", text), forms
+
+
+def has_value(output, forms):
+    """Whether a translation has one of these forms as whole words."""
+    text = re.sub(r"(hundred|thousand) and ", r"\1 ", output.lower())
+    return any(re.search(rf"(?<![\d.,:-])\b{re.escape(form)}\b(?![:,-]?\d)", text) for form in forms)
+
+
 def bare(text, parts):
     """A translation without the symbols, its spacing and its last full stop."""
     for part in sorted(parts, key=len, reverse=True):
@@ -150,6 +211,9 @@ def main(program, model, options):
     outputs = translate(program, model, options, [line for line, _ in made])
     digits = lambda text: re.sub(r"(?<=\d)[.,:/ '-](?=\d)", "", text)
     report("numbers", [(re.search(rf"(?<!\d){digits(n)}(?!\d)", digits(output)) is not None, line, output) for (line, n), output in zip(made, outputs)])
+    made = list(words(rng))
+    outputs = translate(program, model, options, [line for line, _ in made])
+    report("numbers in words", [(has_value(output, forms), line, output) for (line, forms), output in zip(made, outputs)])
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python -m training quality RUN_DIRECTORY models/transformer --translate target/release/translate
 
-`--sentences 200` and `--only bleu numbers` make it shorter; the table says so. Numbers, copies and symbols come
+`--sentences 200` and `--only bleu numbers` make it shorter; the table says so. Numbers, in digits and words, copies and symbols come
 from the generators of `tests/reference/protected_spans.py`, which share no sentence with `generate.py`. They are
-counted with the program's defaults, and for the bare model (`--protect none`). They are German, and left out of the
+counted with the program's defaults, and for the bare model (`--protect none --no-normalize`). They are German, and left out of the
 table of another pair.
 """
 
@@ -42,8 +42,8 @@ SPOILT = [
     noise.no_commas,
     noise.soft_hyphens,
 ]
-OF_GERMAN = {"numbers", "copies", "symbols"}
-KINDS = ["bleu", "spoilt", "numbers", "copies", "symbols", "odd"]
+OF_GERMAN = {"numbers", "words", "copies", "symbols"}
+KINDS = ["bleu", "spoilt", "numbers", "words", "copies", "symbols", "odd"]
 ODD_SOURCES = [
     "tatoeba-manythings",
     "everyday-apps",
@@ -52,7 +52,7 @@ ODD_SOURCES = [
     "manpages-de-marked",
 ]
 GENERATORS = Path(__file__).parents[2] / "tests/reference/protected_spans.py"
-BARE = ("--protect", "none")
+BARE = ("--protect", "none", "--no-normalize")
 
 
 class Program:
@@ -220,6 +220,14 @@ def report_numbers(program, made):
         report_share(f"numbers{label}", good)
 
 
+def report_words(program, made):
+    lines = list(made.words(random.Random(20)))
+    for label, extra in (("", ()), (", bare model", BARE)):
+        outputs = program([line for line, _ in lines], *extra)
+        good = [made.has_value(output, forms) for (_, forms), output in zip(lines, outputs)]
+        report_share(f"numbers in words{label}", good)
+
+
 def report_copies(program, made):
     lines = list(made.copies(random.Random(20)))
     for label, extra in (("", ()), (", bare model", BARE)):
@@ -292,6 +300,7 @@ def main():
         "bleu": lambda: report_bleu(program, options),
         "spoilt": lambda: report_spoilt(program, options),
         "numbers": lambda: report_numbers(program, generators()),
+        "words": lambda: report_words(program, generators()),
         "copies": lambda: report_copies(program, generators()),
         "symbols": lambda: report_symbols(program, generators()),
         "odd": lambda: report_odd(program, options),
