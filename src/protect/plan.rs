@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 
 use super::numbers::{digits, is_in_words, ordinal_ending, with_decimal_point};
 use super::spans::{Role, Side, Span, english_quote, sides};
@@ -165,14 +165,17 @@ impl Plan {
         }
     }
 
-    /// Whether a number is the time of day.
-    fn is_time(&self, span: usize) -> bool {
+    /// Hour and minute, if a number is the time of day.
+    fn time(&self, span: usize) -> Option<(u32, u32)> {
         let after = self.text[self.spans[span].bytes.end..].trim_start();
-        let parts: Vec<&str> = self.own(span).split(['.', ':']).collect();
-        parts.len() == 2
-            && parts[1].len() == 2
-            && parts[0].len() <= 2
-            && (after.starts_with("Uhr") || self.own(span).contains(':'))
+        let own = self.own(span);
+        let (hour, minute) = own.split_once(['.', ':'])?;
+        let is_time = minute.len() == 2 && hour.len() <= 2 && (after.starts_with("Uhr") || own.contains(':'));
+        Some((hour.parse().ok()?, minute.parse().ok()?)).filter(|_| is_time)
+    }
+
+    fn is_time(&self, span: usize) -> bool {
+        self.time(span).is_some()
     }
 
     fn is_version(&self, span: usize) -> bool {
@@ -293,7 +296,7 @@ impl Plan {
                         || (self.is_english && is_in_words(own, target));
                     // The same digits under other signs.
                     let mut others = NUMBER.find_iter(target).filter(|found| digits(found.as_str()) == digits(own));
-                    match (others.nth(rank), self.in_twelve_hours(span, target).nth(rank)) {
+                    match others.nth(rank) {
                         _ if is_there => {
                             let form = if has(&written) { &written } else { &full_hour };
                             let end = occurrences(target, form).get(rank).map(|start| start + form.len());
@@ -301,9 +304,11 @@ impl Plan {
                                 edits.push(place, instead);
                             }
                         }
-                        (Some(other), _) => edits.push(other.range(), written),
-                        (None, Some(same)) => edits.push(same, written),
-                        (None, None) => failing.push(span),
+                        Some(other) => edits.push(other.range(), written),
+                        None => match self.in_twelve_hours(span, target, rank) {
+                            Some(same) => edits.push(same, written),
+                            None => failing.push(span),
+                        },
                     }
                 }
                 (Treatment::Keep, Role::Quotation) => {
@@ -322,22 +327,17 @@ impl Plan {
         (failing, edits)
     }
 
-    /// Hour and minute, if a number is the time of day.
-    fn time(&self, span: usize) -> Option<(u32, u32)> {
-        let (hour, minute) = self.own(span).split_once(['.', ':']).filter(|_| self.is_time(span))?;
-        Some((hour.parse().ok()?, minute.parse().ok()?))
-    }
-
-    /// Where an English translation has the time of a span in twelve hours: `6:00 p.m.` for `18:00`.
-    fn in_twelve_hours<'t>(&self, span: usize, target: &'t str) -> impl Iterator<Item = Range<usize>> + use<'t> {
-        let time = self.time(span).filter(|_| self.is_english);
-        let found = TWELVE_HOURS.captures_iter(target).filter(move |found| {
+    /// Where an English translation has the time of a span in twelve hours, `6:00 p.m.` for `18:00`, after so many others.
+    fn in_twelve_hours(&self, span: usize, target: &str, rank: usize) -> Option<Range<usize>> {
+        let (hour, minute) = self.time(span).filter(|_| self.is_english)?;
+        let is_same = |found: &Captures<'_>| {
             let number = |at: usize| found.get(at).map_or(Some(0), |part| part.as_str().parse::<u32>().ok());
             let afternoon = if found[3].eq_ignore_ascii_case("p") { 12 } else { 0 };
             let its = number(1).zip(number(2)).map(|(hour, minute)| (hour % 12 + afternoon, minute));
-            time.is_some_and(|(hour, minute)| its == Some((hour % 24, minute)))
-        });
-        found.filter_map(|found| found.get(0)).map(|found| found.start()..without_full_stop(target, found.end()))
+            its == Some((hour % 24, minute))
+        };
+        let found = TWELVE_HOURS.captures_iter(target).filter(is_same).nth(rank)?.get(0)?;
+        Some(found.start()..without_full_stop(target, found.end()))
     }
 
     /// What a translation says of the half of the day behind a time that ends there, and the text does not, and what stands in its
@@ -345,15 +345,14 @@ impl Plan {
     fn half_day(&self, span: usize, target: &str, end: usize) -> Option<(Range<usize>, &'static str)> {
         let found = HALF_DAY.find(&target[end..]).filter(|_| self.is_english && self.is_hour(span))?;
         let half = found.as_str().trim_start().to_lowercase().chars().next();
-        let place = end..without_full_stop(target, end + found.end());
-        let is_right = match (self.time(span), half) {
-            (Some((hour, _)), Some('a')) => hour < 12,
-            (Some((hour, _)), Some('p')) => hour == 12,
-            (Some(_), _) => false,
-            (None, half) => half == Some('o') || PARTS_OF_DAY.iter().any(|part| self.text.contains(part)),
+        let (is_right, instead) = match self.time(span) {
+            Some((hour, _)) => (half == Some('a') && hour < 12 || half == Some('p') && hour == 12, ""),
+            None => {
+                let is_told = half == Some('o') || PARTS_OF_DAY.iter().any(|part| self.text.contains(part));
+                (is_told, if target[..end].ends_with(":00") { "" } else { " o'clock" })
+            }
         };
-        let is_alone = !target[..end].ends_with(":00") && self.time(span).is_none();
-        (!is_right).then_some((place, if is_alone { " o'clock" } else { "" }))
+        (!is_right).then(|| (end..without_full_stop(target, end + found.end()), instead))
     }
 
     /// Whether a number is the time of day or an hour of it.

@@ -57,7 +57,6 @@ fn in_digits(text: &str, found: &Captures<'_>) -> Option<(Range<usize>, String)>
     let mut behind = after.chars();
     let ends_in_more = match behind.next() {
         Some('.' | ',' | ':') => behind.next().is_some_and(|next| next.is_ascii_digit()),
-        Some(' ') => false,
         Some(sign) => is_joint(sign),
         None => false,
     };
@@ -68,12 +67,9 @@ fn in_digits(text: &str, found: &Captures<'_>) -> Option<(Range<usize>, String)>
     let hour_before = |hour: &str| Some(if value(hour)? == 1 { 12 } else { value(hour)? - 1 });
     let next = after.trim_start().chars().next();
     let (hour, minute) = if let Some(half) = named("half") {
-        let by = match named("by") {
-            Some(by) => value(by)? as i32,
-            None => 0,
-        };
+        let by = named("by").map_or(Some(0), value)?;
         let is_before = named("side").is_some_and(|side| side.eq_ignore_ascii_case("vor"));
-        (hour_before(half)?, (30 + if is_before { -by } else { by }) as u32)
+        (hour_before(half)?, if is_before { 30 - by } else { 30 + by })
     } else if let (Some(quarter), Some(of)) = (named("quarter"), named("of")) {
         // A `Viertel` is a part of a town.
         if quarter.starts_with('V') && has_small {

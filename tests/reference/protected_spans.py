@@ -167,10 +167,12 @@ def words(rng):
         elif kind == 2:
             late = rng.randrange(13, 24)
             text = f"{rng.choice([late, german(late)])} Uhr"
-            forms = [f"{late}:00", f"{late - 12} p.m", f"{late - 12}:00 p.m", f"{ENGLISH_UNITS[late - 12]} p.m"]
+            forms = [f"{late}:00", f"{late - 12} p.m", f"{late - 12}:00 p.m", f"{ENGLISH_UNITS[late - 12]} p.m", f"{late} o'clock", f"{english(late)} o'clock"]
         else:
             minute = rng.choice([15, 20, 30, 40, 45])
-            text, forms = f"{german(hour)} Uhr {german(minute)}", [f"{hour}:{minute}", f"{ENGLISH_UNITS[hour]} {english(minute)}"]
+            text, forms = f"{german(hour)} Uhr {german(minute)}", [f"{hour}:{minute}", f"{ENGLISH_UNITS[hour]} {english(minute)}", f"{hour} o'clock {minute}"]
+            after = ENGLISH_UNITS[hour % 12 + 1]
+            forms += {15: [f"quarter past {ENGLISH_UNITS[hour]}"], 20: [f"twenty past {ENGLISH_UNITS[hour]}"], 30: [f"half past {ENGLISH_UNITS[hour]}"], 40: [f"twenty to {after}"], 45: [f"quarter to {after}"]}[minute]
         yield rng.choice(HOURS).replace("X", text), forms
 
 
