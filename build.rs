@@ -15,13 +15,13 @@ fn main() {
         let folder = root.join("models").join(name);
         // Without weights there is no model; a folder with a stray file is not one.
         if folder.join("model.safetensors").is_file() {
-            writeln!(code, "    ({name:?}, &{}),", files(&folder)).expect("writing to a string");
+            writeln!(code, "    ({name:?}, &{}),", files(&root, &folder)).expect("writing to a string");
         }
     }
     writeln!(
         code,
         "];\n/// The vocabulary of those that have none beside them.\npub(super) static VOCABULARY: Files = &{};",
-        files(&root.join("vocab"))
+        files(&root, &root.join("vocab"))
     )
     .expect("writing to a string");
     for folder in ["models", "vocab"] {
@@ -33,8 +33,9 @@ fn main() {
     fs::write(out.join("builtin.rs"), code).expect("OUT_DIR is writable");
 }
 
-/// The files of a folder as the text of an array of `(name, include_bytes!(path))`.
-fn files(folder: &Path) -> String {
+/// The files of a folder as the text of an array of `(name, include_bytes!(path))`. The paths begin where the package lies when
+/// it is compiled, so that a checkout that was moved with its `target` still builds.
+fn files(root: &Path, folder: &Path) -> String {
     let mut paths: Vec<PathBuf> =
         fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.sort();
@@ -44,7 +45,8 @@ fn files(folder: &Path) -> String {
         if let Some(name) = path.file_name().and_then(|name| name.to_str())
             && wanted
         {
-            write!(code, "({name:?}, include_bytes!({:?})), ", path.display().to_string())
+            let below = path.strip_prefix(root).expect("it was found below the root").display().to_string();
+            write!(code, "({name:?}, include_bytes!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/\", {below:?}))), ")
                 .expect("writing to a string");
         }
     }

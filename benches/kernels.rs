@@ -3,7 +3,7 @@
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use translate::kernels::{
-    Activation, BLOCK, KeysAndValues, LogSumExp, PackedMatrix, Precision, Screen, Workspace, attend, attend_additive,
+    Activation, KeysAndValues, LogSumExp, PackedMatrix, Precision, Screen, Workspace, attend, attend_additive,
     gru_gates, layer_norm, softmax,
 };
 
@@ -90,12 +90,14 @@ fn beam_output_layer_int8(bencher: Bencher, rows: usize) {
 #[divan::bench(args = [8, 32, 128])]
 fn attention(bencher: Bencher, length: usize) {
     let query = numbers(WIDTH);
+    const BLOCK: usize = 8;
     let blocks: Vec<Box<[f32]>> = (0..length.div_ceil(BLOCK)).map(|_| numbers(2 * BLOCK * WIDTH).into()).collect();
     let (mut weights, mut out) = (vec![0.0; HEADS * length], vec![0.0; WIDTH]);
     let rows: Vec<u32> = (0..length as u32).collect();
     bencher.bench_local(|| {
         let scale = 1.0 / ((WIDTH / HEADS) as f32).sqrt();
-        let memory = KeysAndValues { blocks: &blocks, keys: 0, values: BLOCK * WIDTH, rows: &rows, scale, bias: None };
+        let (blocks, rows, values) = (&blocks[..], &rows[..], BLOCK * WIDTH);
+        let memory = KeysAndValues { blocks, block_rows: BLOCK, keys: 0, values, rows, scale, bias: None };
         attend(&query, memory, HEADS, &mut weights, &mut out);
     });
 }

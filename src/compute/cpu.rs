@@ -1,6 +1,6 @@
 //! The CPU kernels as a backend: thin, nothing but shapes.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,7 +13,7 @@ use super::{
     Activation, Backend, Comparison, LogSumExp, NormKind, Precision, Recorder, Relative, RelativeBias, RelativeVectors,
     RowSink, Score, Scored, StoredInt8, Workspace, spans,
 };
-use crate::kernels::{self, AttentionMemory, BLOCK, KeysAndValues, PackedMatrix, Packer, Screen};
+use crate::kernels::{self, AttentionMemory, KeysAndValues, PackedMatrix, Packer, Screen};
 use crate::{Error, Result};
 
 /// Positions whose attention is computed at a time: bounds the memory that a long sentence's weights take.
@@ -160,43 +160,58 @@ pub struct Past {
     width: usize,
 }
 
-/// The self-attention keys and values of all layers: for each block of slots and each layer the keys `[BLOCK, width]` and then the
+/// The self-attention keys and values of all layers: for each block of slots and each layer the keys `[block, width]` and then the
 /// values. In int8 models in half precision, since all of a hypothesis' past is read at every step.
 #[derive(Debug)]
-enum Cache {
+struct Cache {
+    /// Slots in a block.
+    block: usize,
+    blocks: Blocks,
+}
+
+#[derive(Debug)]
+enum Blocks {
     F32(Vec<Box<[f32]>>),
     F16(Vec<Box<[f16]>>),
 }
 
+/// Bytes from which on a block is long enough to be read at full speed.
+const BLOCK_BYTES: usize = 16 << 10;
+/// Slots in a block: each hypothesis that branches off begins a block, most of which stays empty where it ends soon.
+const BLOCK_SLOTS: RangeInclusive<usize> = 2..=8;
+
 impl Cache {
-    fn new(precision: kernels::Precision) -> Self {
-        match precision {
-            kernels::Precision::F32 | kernels::Precision::Int16 => Self::F32(Vec::new()),
-            kernels::Precision::Int8 => Self::F16(Vec::new()),
-        }
+    /// For slots of so many numbers, those of all layers.
+    fn new(precision: kernels::Precision, numbers: usize) -> Self {
+        let (blocks, size) = match precision {
+            kernels::Precision::F32 | kernels::Precision::Int16 => (Blocks::F32(Vec::new()), 4),
+            kernels::Precision::Int8 => (Blocks::F16(Vec::new()), 2),
+        };
+        let wanted = BLOCK_BYTES.div_ceil((size * numbers).max(1)).next_power_of_two();
+        Self { block: wanted.clamp(*BLOCK_SLOTS.start(), *BLOCK_SLOTS.end()), blocks }
     }
 
     /// Where in a block the keys and the values of a layer begin.
-    fn places(layer: usize, width: usize) -> [usize; 2] {
-        [2 * layer * BLOCK * width, (2 * layer + 1) * BLOCK * width]
+    fn places(&self, layer: usize, width: usize) -> [usize; 2] {
+        [2 * layer * self.block * width, (2 * layer + 1) * self.block * width]
     }
 
     /// Makes it so many blocks, of `size` elements each.
     fn extend(&mut self, blocks: usize, size: usize) {
-        match self {
-            Self::F32(store) => store.resize_with(blocks, || vec![0.0; size].into()),
-            Self::F16(store) => store.resize_with(blocks, || vec![f16::ZERO; size].into()),
+        match &mut self.blocks {
+            Blocks::F32(store) => store.resize_with(blocks, || vec![0.0; size].into()),
+            Blocks::F16(store) => store.resize_with(blocks, || vec![f16::ZERO; size].into()),
         }
     }
 
     /// Puts a key and a value of a layer, each `[width]`, into a slot.
     fn write(&mut self, layer: usize, slot: usize, key: &[f32], value: &[f32]) {
-        let width = key.len();
-        for (start, x) in Self::places(layer, width).into_iter().zip([key, value]) {
-            let place = start + slot % BLOCK * width;
-            match self {
-                Self::F32(store) => store[slot / BLOCK][place..place + width].copy_from_slice(x),
-                Self::F16(store) => kernels::to_f16(x, &mut store[slot / BLOCK][place..place + width]),
+        let (width, block) = (key.len(), self.block);
+        for (start, x) in self.places(layer, width).into_iter().zip([key, value]) {
+            let place = start + slot % block * width;
+            match &mut self.blocks {
+                Blocks::F32(store) => store[slot / block][place..place + width].copy_from_slice(x),
+                Blocks::F16(store) => kernels::to_f16(x, &mut store[slot / block][place..place + width]),
             }
         }
     }
@@ -214,14 +229,14 @@ impl Cache {
         weights: &mut [f32],
         out: &mut [f32],
     ) {
-        let [keys, values] = Self::places(layer, query.len());
-        match self {
-            Self::F32(blocks) => {
-                let memory = KeysAndValues { blocks, keys, values, rows, scale, bias };
+        let ([keys, values], block_rows) = (self.places(layer, query.len()), self.block);
+        match &self.blocks {
+            Blocks::F32(blocks) => {
+                let memory = KeysAndValues { blocks, block_rows, keys, values, rows, scale, bias };
                 kernels::attend(query, memory, heads, weights, out);
             }
-            Self::F16(blocks) => {
-                let memory = KeysAndValues { blocks, keys, values, rows, scale, bias };
+            Blocks::F16(blocks) => {
+                let memory = KeysAndValues { blocks, block_rows, keys, values, rows, scale, bias };
                 kernels::attend_f16(query, memory, heads, weights, out);
             }
         }
@@ -613,8 +628,9 @@ impl Backend for Kernels {
     }
 
     fn past(&self, layers: usize, rows: usize, heads: usize, head_width: usize) -> Past {
-        let (slots, cache) = (Slots::new(rows), Cache::new(self.precision));
-        Past { slots, cache, layers, heads, width: heads * head_width }
+        let width = heads * head_width;
+        let cache = Cache::new(self.precision, 2 * layers * width);
+        Past { slots: Slots::new(rows, cache.block), cache, layers, heads, width }
     }
 
     // Their activations, of some megabytes, stay in the cache from one product to the next.
@@ -667,7 +683,7 @@ impl Backend for Kernels {
         let (heads, width) = (*heads, *width);
         let (weights, distances) = workspace.attention();
         // Here, because a decoder without self-attention needs none.
-        cache.extend(slots.blocks(), *layers * 2 * BLOCK * width);
+        cache.extend(slots.blocks(), *layers * 2 * cache.block * width);
         out.overwrite(projected.count(), width);
         for (row, (projected, out)) in projected.iter().zip(out.values.chunks_exact_mut(width)).enumerate() {
             let (query, key_value) = projected.split_at(width);

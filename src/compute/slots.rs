@@ -1,15 +1,15 @@
 //! Which entries of a self-attention cache belong to which hypothesis.
 
-use crate::kernels::BLOCK;
-
 /// Assigns cache entries (slots) to the rows of a decoder and remembers each row's past as a list of slots. They are handed out in
-/// blocks of [`BLOCK`], so that one hypothesis reads its past in long runs.
+/// blocks, so that one hypothesis reads its past in long runs.
 ///
 /// Hypotheses with a common past share its slots; when rows are selected only these lists are copied. Slots that no
 /// row's past contains any more are handed out again, so the cache of a beam search stays about as small as that of its
 /// surviving hypotheses.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
+    /// Slots in a block.
+    block: usize,
     /// Slots of each row, oldest first: `[rows, capacity]`, of which `lengths` are used.
     pasts: Vec<u32>,
     /// The same of the rows selected last, to swap with.
@@ -34,9 +34,9 @@ struct Cursor {
 }
 
 impl Slots {
-    /// For `rows` hypotheses with no past.
-    pub(super) fn new(rows: usize) -> Self {
-        Self { cursors: vec![Cursor::default(); rows], lengths: vec![0; rows], ..Self::default() }
+    /// For `rows` hypotheses with no past, in blocks of `block` slots.
+    pub(super) fn new(rows: usize, block: usize) -> Self {
+        Self { block, cursors: vec![Cursor::default(); rows], lengths: vec![0; rows], ..Self::default() }
     }
 
     /// Adds `rows` hypotheses with no past behind the others.
@@ -77,7 +77,7 @@ impl Slots {
                     self.blocks += 1;
                     (self.blocks - 1) as u32
                 });
-                *cursor = Cursor { next: block * BLOCK as u32, left: BLOCK as u32 };
+                *cursor = Cursor { next: block * self.block as u32, left: self.block as u32 };
             }
             past[*length] = cursor.next;
             *length += 1;
@@ -104,7 +104,7 @@ impl Slots {
         self.used.clear();
         self.used.resize(self.blocks, false);
         for (past, &length) in self.pasts.chunks_exact(self.capacity.max(1)).zip(&self.lengths) {
-            past[..length].iter().for_each(|&slot| self.used[slot as usize / BLOCK] = true);
+            past[..length].iter().for_each(|&slot| self.used[slot as usize / self.block] = true);
         }
         self.free.clear();
         // Last first, so that the lowest is taken first.
@@ -116,6 +116,8 @@ impl Slots {
 mod tests {
     use super::*;
 
+    const BLOCK: usize = 8;
+
     /// Plays a search in which slot contents are the rows' whole histories, and checks every past after every step. After each
     /// selection rows join as `joining` says.
     fn play(
@@ -124,7 +126,7 @@ mod tests {
         joining: impl Fn(usize) -> usize,
         steps: usize,
     ) -> usize {
-        let mut slots = Slots::new(rows);
+        let mut slots = Slots::new(rows, BLOCK);
         let mut cache: Vec<(usize, usize)> = Vec::new();
         let mut histories: Vec<Vec<(usize, usize)>> = vec![Vec::new(); rows];
         for step in 0..steps {
@@ -169,7 +171,7 @@ mod tests {
 
     #[test]
     fn finished_rows_leave_their_slots() {
-        let mut slots = Slots::new(10);
+        let mut slots = Slots::new(10, BLOCK);
         slots.push();
         slots.select(&[9]);
         let before = slots.blocks();

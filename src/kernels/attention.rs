@@ -6,21 +6,20 @@ use super::relative_bias::RelativeBias;
 use super::simd::{Element, InstructionSet, LANES, Simd, dispatch};
 use half::f16;
 
-/// Rows in a block of [`KeysAndValues`].
-pub const BLOCK: usize = 8;
-
 /// Keys and values kept as rows of `f32` or [`struct@f16`] in blocks, so that there can be more of them at any time without any of
 /// them being moved.
 #[derive(Clone, Copy, Debug)]
 pub struct KeysAndValues<'a, E> {
-    /// Each holds the keys of [`BLOCK`] rows, `[BLOCK, width]`, and their values, and perhaps those of other layers.
+    /// Each holds the keys of so many rows, `[block_rows, width]`, and their values, and perhaps those of other layers.
     pub blocks: &'a [Box<[E]>],
+    /// Rows in a block, a power of two.
+    pub block_rows: usize,
     /// Where the keys begin in a block.
     pub keys: usize,
     /// Where the values begin in a block.
     pub values: usize,
-    /// The rows that are attended to, in order: the ancestors of a beam hypothesis. Row `r` is the one with number `r % BLOCK` in
-    /// block `r / BLOCK`.
+    /// The rows that are attended to, in order: the ancestors of a beam hypothesis. Row `r` is the one with number
+    /// `r % block_rows` in block `r / block_rows`.
     pub rows: &'a [u32],
     /// What products of queries and keys are multiplied by, `1/√d_head` as a rule.
     pub scale: f32,
@@ -32,8 +31,8 @@ impl<'a, E> KeysAndValues<'a, E> {
     /// A row of what begins at `start` in its block.
     #[inline(always)]
     fn row(&self, row: u32, start: usize, width: usize) -> &'a [E] {
-        let row = row as usize;
-        &self.blocks[row / BLOCK][start + row % BLOCK * width..][..width]
+        let (row, within) = (row as usize, self.block_rows - 1);
+        &self.blocks[row >> within.count_ones()][start + (row & within) * width..][..width]
     }
 }
 

@@ -31,7 +31,7 @@ mod tile_products;
 mod top_k;
 mod workspace;
 
-pub use attention::{BLOCK, KeysAndValues, attend, attend_additive, attend_f16, to_f16};
+pub use attention::{KeysAndValues, attend, attend_additive, attend_f16, to_f16};
 pub use attention_memory::AttentionMemory;
 pub use attention_scores::{Coverage, additive_scores, divide_by_lengths, dot_scores, weigh};
 pub use elementwise::{

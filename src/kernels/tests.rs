@@ -4,8 +4,8 @@ use super::attention::{attend_additive_on, attend_f16_on, attend_on, to_f16_on};
 use super::elementwise::{gru_gates_on, layer_norm_on, log_sum_exp_on, rms_norm_on, sigmoid_on, softmax_on, ssru_on};
 use super::screen::Effort;
 use super::{
-    Activation, AttentionMemory, BLOCK, InstructionSet, KeysAndValues, LogSumExp, PackedMatrix, Precision,
-    RelativeBias, Scored, Screen, SharedBytes, StoredInt8, Workspace, plain,
+    Activation, AttentionMemory, InstructionSet, KeysAndValues, LogSumExp, PackedMatrix, Precision, RelativeBias,
+    Scored, Screen, SharedBytes, StoredInt8, Workspace, plain,
 };
 use std::sync::Arc;
 
@@ -465,6 +465,9 @@ fn distance_value(values: &[f32], head: usize, query: usize, key: usize) -> f32 
     values[head * (2 * REACH + 1) + (distance + REACH as isize) as usize]
 }
 
+/// Rows in a block of keys and values.
+const BLOCK: usize = 8;
+
 /// Rows of keys and of values in blocks, behind something else.
 fn in_blocks<E: Copy + Default>(keys: &[E], values: &[E], width: usize, behind: usize) -> Vec<Box<[E]>> {
     let block = |(keys, values): (&[E], &[E])| {
@@ -494,7 +497,7 @@ fn attention_matches_over_listed_rows() {
                 let (weights, expected) = plain::attend(&query, &keys, &values, width, rows, heads, scale, &added);
                 let mut found = (vec![0.0; weights.len()], vec![f32::NAN; width]);
                 let (keys, values) = (behind, behind + BLOCK * width);
-                let memory = KeysAndValues { blocks, keys, values, rows, scale, bias };
+                let memory = KeysAndValues { blocks, block_rows: BLOCK, keys, values, rows, scale, bias };
                 attend_on(set, &query, memory, heads, &mut found.0, &mut found.1);
                 assert_close(&found.0, &weights, 1e-6, &format!("{set}: weights"));
                 assert_close(&found.1, &expected, 1e-6, &format!("{set}: result"));
@@ -535,7 +538,8 @@ fn half_precision_attention_is_that_of_the_rounded_store() {
                 plain::attend(&query, keys_seen, values_seen, width, rows, heads, scale, &|_, _| 0.0);
             let mut found = (vec![0.0; weights.len()], vec![f32::NAN; width]);
             let blocks = &in_blocks(&keys, &values, width, 0)[..];
-            let memory = KeysAndValues { blocks, keys: 0, values: BLOCK * width, rows, scale, bias: None };
+            let (values, block_rows, bias) = (BLOCK * width, BLOCK, None);
+            let memory = KeysAndValues { blocks, block_rows, keys: 0, values, rows, scale, bias };
             attend_f16_on(set, &query, memory, heads, &mut found.0, &mut found.1);
             assert_close(&found.0, &weights, 1e-6, &format!("{set}: weights"));
             assert_close(&found.1, &expected, 1e-6, &format!("{set}: result"));
