@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use super::archive::check_regular;
 use super::files::{LFS_POINTER, ModelFiles, lfs_pointer};
@@ -26,7 +26,7 @@ pub(super) struct Bytes {
 pub type SharedBytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
 enum Storage {
-    File(Mutex<File>),
+    File(File),
     Memory(&'static [u8]),
     /// A file out of an archive.
     Owned(Arc<Vec<u8>>),
@@ -41,6 +41,22 @@ impl Storage {
             Self::File(_) => None,
         }
     }
+}
+
+/// Fills `buffer` from `offset`, whoever else reads the file at the same time.
+#[cfg(unix)]
+fn read_file_at(file: &File, offset: u64, buffer: &mut [u8]) -> std::io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
+}
+
+/// Fills `buffer` from `offset`, whoever else reads the file at the same time.
+#[cfg(not(unix))]
+fn read_file_at(mut file: &File, offset: u64, buffer: &mut [u8]) -> std::io::Result<()> {
+    static SEEKING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    // A poisoned lock only means that another thread panicked between seeking and reading; we seek anew.
+    let _seeking = SEEKING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    file.seek(SeekFrom::Start(offset))?;
+    file.read_exact(buffer)
 }
 
 impl Bytes {
@@ -77,12 +93,9 @@ impl Bytes {
                     Ok((metadata, _)) if metadata.is_dir() => {
                         return Err(Error::model(path, "is a directory, but a file of weights is expected"));
                     }
-                    Ok((metadata, file)) => Self {
-                        path,
-                        len: metadata.len(),
-                        storage: Storage::File(Mutex::new(file)),
-                        shared: OnceLock::new(),
-                    },
+                    Ok((metadata, file)) => {
+                        Self { path, len: metadata.len(), storage: Storage::File(file), shared: OnceLock::new() }
+                    }
                 }
             }
         };
@@ -93,6 +106,11 @@ impl Bytes {
     /// Number of bytes.
     pub(super) fn len(&self) -> u64 {
         self.len
+    }
+
+    /// Whether this is a file on disk, and not in memory already.
+    pub(super) fn is_on_disk(&self) -> bool {
+        matches!(self.storage, Storage::File(_))
     }
 
     /// How to name the file in a message.
@@ -113,15 +131,10 @@ impl Bytes {
         match &self.storage {
             Storage::Memory(bytes) => buffer.copy_from_slice(self.within(bytes, offset, buffer.len())?),
             Storage::Owned(bytes) => buffer.copy_from_slice(self.within(bytes, offset, buffer.len())?),
-            Storage::File(file) => {
-                // A poisoned lock only means that another thread panicked between seeking and reading; we seek anew.
-                let mut file = file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-                let done = file.seek(SeekFrom::Start(offset)).and_then(|_| file.read_exact(buffer));
-                match done {
-                    Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(self.truncated()),
-                    done => done.map_err(|error| Error::io(&self.path, error))?,
-                }
-            }
+            Storage::File(file) => match read_file_at(file, offset, buffer) {
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(self.truncated()),
+                done => done.map_err(|error| Error::io(&self.path, error))?,
+            },
         }
         Ok(())
     }
@@ -189,9 +202,8 @@ impl Bytes {
             Storage::Owned(bytes) => Arc::clone(bytes) as SharedBytes,
             #[cfg(unix)]
             Storage::File(file) => {
-                let file = file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
                 let len = usize::try_from(self.len).map_err(|_| self.truncated())?;
-                Arc::new(super::mapping::Mapping::new(&file, len).map_err(|error| Error::io(&self.path, error))?)
+                Arc::new(super::mapping::Mapping::new(file, len).map_err(|error| Error::io(&self.path, error))?)
             }
             #[cfg(not(unix))]
             Storage::File(_) => Arc::new(self.read_range(0, self.len)?),

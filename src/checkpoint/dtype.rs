@@ -56,19 +56,26 @@ impl Dtype {
     /// Appends the values in `bytes` (a whole number of them) to `out`.
     pub(super) fn extend_f32(self, bytes: &[u8], out: &mut Vec<f32>) {
         let start = out.len();
-        let count = bytes.len() / self.size();
+        out.resize(start + bytes.len() / self.size(), 0.0);
+        self.write_f32(bytes, &mut out[start..]);
+    }
+
+    /// Writes the values in `bytes` into `out`, which is as long as there are values.
+    pub(super) fn write_f32(self, bytes: &[u8], out: &mut [f32]) {
+        fn each<const SIZE: usize>(bytes: &[u8], out: &mut [f32], value: impl Fn([u8; SIZE]) -> f32) {
+            out.iter_mut().zip(bytes.as_chunks().0).for_each(|(out, &bytes)| *out = value(bytes));
+        }
         match self {
-            Self::F32 => out.extend(bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b))),
-            Self::I8 => out.extend(bytes.iter().map(|&b| f32::from(b as i8))),
-            Self::I16 => out.extend(bytes.as_chunks().0.iter().map(|&b| f32::from(i16::from_le_bytes(b)))),
-            Self::F64 => out.extend(bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b) as f32)),
-            Self::Bf16 => out.extend(bytes.as_chunks().0.iter().map(|&b| bf16::from_le_bytes(b).to_f32())),
+            Self::F32 => each(bytes, out, f32::from_le_bytes),
+            Self::I8 => each(bytes, out, |[byte]| f32::from(byte as i8)),
+            Self::I16 => each(bytes, out, |bytes| f32::from(i16::from_le_bytes(bytes))),
+            Self::F64 => each(bytes, out, |bytes| f64::from_le_bytes(bytes) as f32),
+            Self::Bf16 => each(bytes, out, |bytes| bf16::from_le_bytes(bytes).to_f32()),
             Self::F16 => {
                 // In blocks, so that the processor's vector conversion is used.
                 const BLOCK: usize = 1024;
                 let mut halves = [f16::ZERO; BLOCK];
-                out.resize(start + count, 0.0);
-                for (from, to) in bytes.chunks(2 * BLOCK).zip(out[start..].chunks_mut(BLOCK)) {
+                for (from, to) in bytes.chunks(2 * BLOCK).zip(out.chunks_mut(BLOCK)) {
                     for (half, &b) in halves.iter_mut().zip(from.as_chunks().0) {
                         *half = f16::from_le_bytes(b);
                     }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use super::{Block, Dtype, Int8Part, Recipe, Weights};
+use super::row_file::no_numbers;
+use super::{Block, Dtype, Int8Part, Recipe, RowFile, Weights};
 use crate::{Error, Result};
 
 /// All tensors of a network by the names its layers ask for.
@@ -84,12 +85,7 @@ impl Parameters {
         if wrong == 0 {
             return Ok(());
         }
-        let stored = self.find(name)?.stored();
-        let problem = format!(
-            "tensor {stored}: {wrong} of {count} values are no numbers (NaN or infinite), so nothing can be computed with \
-             it; download or convert the model again"
-        );
-        Err(Error::model(self.path(), problem))
+        Err(Error::model(self.path(), no_numbers(self.find(name)?.stored(), wrong, count)))
     }
 
     fn stored_tensor(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
@@ -204,6 +200,20 @@ impl Parameters {
             }
         }
         self.check_numbers(name, wrong, count)
+    }
+
+    /// The rows of a matrix `[rows, width]` for reading them at any time, if they are stored as they are in a file on disk.
+    ///
+    /// # Errors
+    /// As [`Parameters::tensor`].
+    pub fn row_file(&self, name: &str, shape: &[usize]) -> Result<Option<RowFile>> {
+        match self.find(name)? {
+            Recipe::Copy { stored } => self.weights.row_file(stored, shape, 0),
+            Recipe::Rows { stored, part, parts } => {
+                self.weights.row_file(stored, &scaled(shape, *parts), part * shape[0])
+            }
+            Recipe::ByHead { .. } | Recipe::Transpose { .. } | Recipe::Stack { .. } => Ok(None),
+        }
     }
 
     /// A matrix `[outputs, inputs]` where it lies, if it is stored in int8 as it is.

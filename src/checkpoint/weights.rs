@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -10,6 +11,7 @@ use super::bytes::{Bytes, SharedBytes};
 use super::dtype::Dtype;
 use super::files::BYTE_ORDER_MARK;
 use super::int8::{self, Int8Part};
+use super::row_file::RowFile;
 use super::stored::{Divisor, Stored};
 use super::{ModelFiles, container};
 use crate::{Error, Result};
@@ -48,7 +50,7 @@ struct Tensor {
 
 /// All tensors of a model under their stored names. Values stay in the file until asked for.
 pub struct Weights {
-    files: Vec<Bytes>,
+    files: Vec<Arc<Bytes>>,
     tensors: BTreeMap<String, Tensor>,
     said: Map<String, Value>,
 }
@@ -142,6 +144,7 @@ impl Weights {
         let tensors = stored
             .into_iter()
             .map(|(name, file, stored)| (name.clone(), Tensor { file, stored_name: name, stored, rows: None }));
+        let files = files.into_iter().map(Arc::new).collect();
         let mut weights = Self { files, tensors: tensors.collect(), said };
         weights.find_int8()?;
         Ok(weights)
@@ -269,6 +272,24 @@ impl Weights {
     /// The divisors of some rows, whose vector begins at `offset`.
     fn divisors(&self, tensor: &Tensor, offset: u64, rows: Range<usize>) -> Result<Vec<f32>> {
         read_values(&self.files[tensor.file], Dtype::F32, offset + 4 * rows.start as u64, rows.len())
+    }
+
+    /// The rows of a matrix of the given shape `[rows, width]` from row `first` on, if they follow one another in a file on disk as
+    /// floating-point numbers.
+    ///
+    /// # Errors
+    /// As [`Weights::tensor`].
+    pub fn row_file(&self, name: &str, shape: &[usize], first: usize) -> Result<Option<RowFile>> {
+        let Tensor { file, stored_name, stored, rows } = self.of_shape(name, shape)?;
+        let (file, &[_, width]) = (&self.files[*file], shape) else { return Ok(None) };
+        let is_plain = rows.is_none() && stored.strides.is_none() && stored.divisor.is_none();
+        Ok(match stored.dtype {
+            Ok(dtype @ (Dtype::F16 | Dtype::Bf16 | Dtype::F32)) if is_plain && file.is_on_disk() => {
+                let offset = stored.offset + (first * width * dtype.size()) as u64;
+                Some(RowFile { name: stored_name.clone(), file: Arc::clone(file), dtype, offset, width })
+            }
+            _ => None,
+        })
     }
 
     /// The given rows of a matrix of the given shape `[outputs, inputs]` where they lie, if it is stored in int8.

@@ -256,6 +256,9 @@ pub type Recorder<'a> = &'a mut dyn FnMut(usize, &[f32]);
 /// Takes rows of a matrix as they are read, a few at a time.
 pub type RowSink<'a> = &'a mut dyn FnMut(&[f32]);
 
+/// Reads the rows of a matrix from a given one on, as many as there is room for, `[any number, inputs]`.
+pub type ReadRows = Box<dyn Fn(usize, &mut [f32]) -> Result<()> + Send + Sync>;
+
 /// The operations of the models. Rows are row-major `[rows, width]`; `out` is overwritten, whatever it held.
 ///
 /// # Errors
@@ -286,6 +289,12 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized {
     /// A matrix `[…, inputs]` of the given parts, one below the other, used where they lie; `None` if this backend computes
     /// in another precision, for which the values are to be read as any others.
     fn stored_int8(&self, _inputs: usize, _parts: &[StoredInt8]) -> Option<Self::Matrix> {
+        None
+    }
+
+    /// A table of vectors `[outputs, inputs]`, which may be the output layer, too, left where `read` finds its rows at any time;
+    /// `None` if this backend wants them in memory.
+    fn stored_rows(&self, _outputs: usize, _inputs: usize, _read: ReadRows) -> Option<Self::Matrix> {
         None
     }
 

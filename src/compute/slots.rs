@@ -116,8 +116,6 @@ impl Slots {
 mod tests {
     use super::*;
 
-    const BLOCK: usize = 8;
-
     /// Plays a search in which slot contents are the rows' whole histories, and checks every past after every step. After each
     /// selection rows join as `joining` says.
     fn play(
@@ -125,13 +123,14 @@ mod tests {
         selections: impl Fn(usize) -> Vec<usize>,
         joining: impl Fn(usize) -> usize,
         steps: usize,
+        block: usize,
     ) -> usize {
-        let mut slots = Slots::new(rows, BLOCK);
+        let mut slots = Slots::new(rows, block);
         let mut cache: Vec<(usize, usize)> = Vec::new();
         let mut histories: Vec<Vec<(usize, usize)>> = vec![Vec::new(); rows];
         for step in 0..steps {
             slots.push();
-            cache.resize(slots.blocks() * BLOCK, (0, 0));
+            cache.resize(slots.blocks() * block, (0, 0));
             for (row, history) in histories.iter_mut().enumerate() {
                 cache[slots.past(row)[history.len()] as usize] = (step, row);
                 history.push((step, row));
@@ -146,36 +145,42 @@ mod tests {
             slots.join(joining(step));
             histories.resize(histories.len() + joining(step), Vec::new());
         }
-        slots.blocks() * BLOCK
+        slots.blocks() * block
     }
 
     #[test]
     fn every_row_keeps_its_own_past() {
-        play(3, |_| vec![0, 1, 2], |_| 0, 70);
-        play(4, |step| (0..4).map(|row| (row * 7 + step * step) % 4).collect(), |_| 0, 70);
-        play(2, |step| if step == 0 { vec![1, 1, 0, 0, 1] } else { vec![4, 0, 2, 2, 1] }, |_| 0, 70);
+        for block in [2, 8] {
+            play(3, |_| vec![0, 1, 2], |_| 0, 70, block);
+            play(4, |step| (0..4).map(|row| (row * 7 + step * step) % 4).collect(), |_| 0, 70, block);
+            let selections = |step| if step == 0 { vec![1, 1, 0, 0, 1] } else { vec![4, 0, 2, 2, 1] };
+            play(2, selections, |_| 0, 70, block);
+        }
     }
 
     #[test]
     fn rows_that_join_begin_with_an_empty_past() {
         // Three of the rows of each step go on, and another joins them.
-        play(4, |step| [[0, 1, 3], [1, 2, 3], [3, 0, 2]][step % 3].to_vec(), |_| 1, 70);
-        play(1, |step| if step % 40 == 39 { vec![] } else { vec![0] }, |step| usize::from(step % 40 == 39), 100);
+        play(4, |step| [[0, 1, 3], [1, 2, 3], [3, 0, 2]][step % 3].to_vec(), |_| 1, 70, 8);
+        play(1, |step| if step % 40 == 39 { vec![] } else { vec![0] }, |step| usize::from(step % 40 == 39), 100, 8);
     }
 
     #[test]
     fn slots_of_dead_hypotheses_are_used_again() {
-        let count = play(8, |_| vec![0; 8], |_| 0, 200);
-        assert!(count < 2 * 200 + 8 * BLOCK * 2, "{count} slots for eight hypotheses that share all but one position");
+        for block in [2, 8] {
+            let count = play(8, |_| vec![0; 8], |_| 0, 200, block);
+            let most = 2 * 200 + 8 * block * 2;
+            assert!(count < most, "{count} slots for eight hypotheses that share all but one position");
+        }
     }
 
     #[test]
     fn finished_rows_leave_their_slots() {
-        let mut slots = Slots::new(10, BLOCK);
+        let mut slots = Slots::new(10, 8);
         slots.push();
         slots.select(&[9]);
         let before = slots.blocks();
-        (0..3 * BLOCK).for_each(|_| slots.push());
+        (0..3 * 8).for_each(|_| slots.push());
         assert_eq!(slots.blocks(), before);
     }
 }

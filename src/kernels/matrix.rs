@@ -36,6 +36,15 @@ impl Precision {
         }
     }
 
+    /// Bytes of an element.
+    pub(crate) const fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Int8 => 1,
+            Self::Int16 => 2,
+        }
+    }
+
     /// The most inputs a matrix may have: with more, exact sums would not fit 32 bits.
     pub const fn most_inputs(self) -> usize {
         match self {
@@ -257,11 +266,7 @@ impl PackedMatrix {
 
     /// Bytes of its elements as they are stored; a product reads all of them.
     pub fn bytes(&self) -> usize {
-        match self.precision() {
-            Precision::F32 => 4 * self.elements(),
-            Precision::Int8 => self.elements(),
-            Precision::Int16 => 2 * self.elements(),
-        }
+        self.precision().bytes() * self.elements()
     }
 
     /// The arithmetic of this matrix.
@@ -537,6 +542,16 @@ impl Packer {
                 }
             }
             self.filled += 1;
+        }
+    }
+
+    /// The row of a matrix of integers that was packed last, `[inputs]`, as its products use it.
+    pub(super) fn last_row(&self, into: &mut [f32]) {
+        let Weights::Integers { digits, scales, .. } = &self.matrix.weights else { unreachable!("it rounds nothing") };
+        let (scale, length) = (scales[self.filled - 1], self.quantised.len() / digits);
+        for (input, into) in into.iter_mut().enumerate() {
+            let integer = digits::integer((0..*digits).map(|digit| self.quantised[digit * length + input] as i8));
+            *into = integer * scale;
         }
     }
 

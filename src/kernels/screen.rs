@@ -1,12 +1,13 @@
 //! The best outputs of an `f32` matrix with a quarter of its memory traffic: 8-bit products rule out, provably, almost all
 //! outputs, and only the few that are left are computed in `f32`.
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::matrix::{LeftHandSide, Packer, at_least};
 use super::ranking::{EMPTY, ban, fill_up, insert};
-use super::screen_buffers::{CAPACITY, Candidate, List, RowNorms, ScreenBuffers};
-use super::simd::{LANES, Simd, dispatch};
+use super::screen_buffers::{Candidate, List, RowNorms, ScreenBuffers};
+use super::simd::{InstructionSet, LANES, Simd, dispatch};
 use super::tile::Output;
 use super::top_k::{BLOCK, Block, Shared};
 use super::{Activation, LogSumExp, PackedMatrix, Precision, Scored, Workspace};
@@ -72,28 +73,45 @@ impl Screen {
     /// If the matrix is not in `f32`.
     pub fn new(matrix: &PackedMatrix) -> Self {
         assert_eq!(matrix.precision(), Precision::F32, "only f32 products are worth screening");
-        let (outputs, inputs) = (matrix.outputs(), matrix.inputs());
-        let mut packer = Packer::new(outputs, inputs, Precision::Int8);
-        let (mut exact, mut near) = (vec![0.0; inputs], vec![0.0; inputs]);
-        for output in 0..outputs {
-            matrix.row(output, &mut exact);
-            packer.push(&exact);
-        }
-        let rounded = packer.finish().rounding_from_zero();
-        let mut weight_error = vec![0.0; matrix.panels() * LANES];
+        let read = |first: usize, into: &mut [f32]| -> Result<(), Infallible> {
+            into.chunks_exact_mut(matrix.inputs()).zip(first..).for_each(|(row, output)| matrix.row(output, row));
+            Ok(())
+        };
+        let Ok(screen) = Self::of_rows(matrix.outputs(), matrix.inputs(), read);
+        screen
+    }
+
+    /// Rounds a matrix that need not be in memory: `read` brings its rows from a given one on, `[any number, inputs]`.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn of_rows<E>(
+        outputs: usize,
+        inputs: usize,
+        read: impl Fn(usize, &mut [f32]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        /// Rows read at a time, few enough for the cache.
+        const TOGETHER: usize = 32;
+        let (set, mut packer) = (InstructionSet::detect(), Packer::new(outputs, inputs, Precision::Int8));
+        let mut weight_error = vec![0.0; outputs.next_multiple_of(LANES)];
         let mut weight_norm = weight_error.clone();
         // An f32 sum of `n` products is off by at most `n · 2⁻²³ · ‖x‖ · ‖w‖`, fused or not.
         let summing = inputs as f64 / f64::from(1 << 23);
-        for output in 0..outputs {
-            matrix.row(output, &mut exact);
-            rounded.row(output, &mut near);
-            let error = norm(exact.iter().zip(&near).map(|(&w, &near)| f64::from(w) - f64::from(near)));
-            let length = norm(exact.iter().copied().map(f64::from));
-            let rounded_length = norm(near.iter().copied().map(f64::from));
-            weight_error[output] = (error + summing * length + f64::from(ROOM) * rounded_length) as f32 * (1.0 + ROOM);
-            weight_norm[output] = rounded_length as f32 * (1.0 + 4.0 * ROOM);
+        let (mut rows, mut near) = (vec![0.0; TOGETHER * inputs], vec![0.0; inputs]);
+        for first in (0..outputs).step_by(TOGETHER) {
+            let rows = &mut rows[..TOGETHER.min(outputs - first) * inputs];
+            read(first, rows)?;
+            for (output, exact) in (first..).zip(rows.chunks_exact(inputs)) {
+                packer.push(exact);
+                packer.last_row(&mut near);
+                let [error, length, rounded_length] = weight_norms(set, exact, &near);
+                let error = error + summing * length + f64::from(ROOM) * rounded_length;
+                weight_error[output] = error as f32 * (1.0 + ROOM);
+                weight_norm[output] = rounded_length as f32 * (1.0 + 4.0 * ROOM);
+            }
         }
-        Self { rounded, weight_error, weight_norm, crowded: AtomicUsize::new(0) }
+        let rounded = packer.finish().rounding_from_zero();
+        Ok(Self { rounded, weight_error, weight_norm, crowded: AtomicUsize::new(0) })
     }
 
     /// What to do now, by what came of it so far.
@@ -145,6 +163,52 @@ impl Screen {
         let crowded = self.choose(matrix, workspace, query, best, &mut buffers);
         self.remember(effort, crowded * 2 > rows);
         workspace.scratch.screen = buffers;
+    }
+
+    /// [`Screen::top_k`] where the rows of the matrix are not in memory: `read` brings the few that are not ruled out, each
+    /// into its `[inputs]`. `false`, and nothing found, where so many are left that the whole matrix is needed.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    ///
+    /// # Panics
+    /// As [`Screen::top_k`].
+    #[allow(clippy::too_many_arguments)]
+    pub fn top_k_by_rows<E>(
+        &self,
+        workspace: &mut Workspace,
+        x: &[f32],
+        bias: Option<&[f32]>,
+        k: usize,
+        banned: &[u32],
+        best: &mut Vec<Scored>,
+        read: impl Fn(usize, &mut [f32]) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        let rows = self.rounded.rows_of(x, bias);
+        let tasks = self.rounded.rank_tasks(workspace);
+        let query = Query { x, bias, k, banned };
+        let mut buffers = std::mem::take(&mut workspace.scratch.screen);
+        let mut is_found = false;
+        // More effort at once where it is needed, because the whole matrix is worth it.
+        let efforts = match self.effort() {
+            Effort::OneDigit => &[Effort::OneDigit, Effort::TwoDigits][..],
+            Effort::TwoDigits => &[Effort::TwoDigits],
+            Effort::None => &[],
+        };
+        for (attempt, &effort) in efforts.iter().enumerate() {
+            self.collect(effort, workspace, query, best, &mut buffers);
+            is_found = !buffers.lists[..tasks * rows].iter().any(|list| list.overflowed);
+            let crowded =
+                if is_found { self.choose_by_rows(workspace, query, best, &mut buffers, &read)? } else { rows };
+            if attempt == 0 {
+                self.remember(effort, crowded * 2 > rows);
+            }
+            if is_found {
+                break;
+            }
+        }
+        workspace.scratch.screen = buffers;
+        Ok(is_found)
     }
 
     /// The panels of each row that may hold one of its best into `buffers.lists` `[tasks, rows]`, and into `best` the `k`
@@ -235,11 +299,7 @@ impl Screen {
                 left.extend_from_slice(x);
                 continue;
             }
-            let reach = best[k - 1].value;
-            candidates.clear();
-            candidates.reserve(tasks * CAPACITY);
-            candidates.extend(lists.flat_map(|list| list.candidates()).filter(|candidate| candidate.at_most >= reach));
-            candidates.sort_unstable_by(|a, b| b.at_most.total_cmp(&a.at_most));
+            most_promising_first(lists, best[k - 1].value, candidates);
             best.fill(EMPTY);
             let mut computed = 0;
             for candidate in candidates.iter() {
@@ -278,11 +338,86 @@ impl Screen {
         }
         crowded + overflowed.len()
     }
+
+    /// [`Self::choose`] with rows that are read.
+    fn choose_by_rows<E>(
+        &self,
+        workspace: &mut Workspace,
+        query: Query<'_>,
+        best: &mut [Scored],
+        buffers: &mut ScreenBuffers,
+        read: impl Fn(usize, &mut [f32]) -> Result<(), E>,
+    ) -> Result<usize, E> {
+        let Query { x, bias, k, banned } = query;
+        let (outputs, inputs) = (self.rounded.outputs(), self.rounded.inputs());
+        let (rows, tasks) = (x.len() / inputs, self.rounded.rank_tasks(workspace));
+        let ScreenBuffers { lists, candidates, weights, .. } = buffers;
+        let weights = at_least(weights, inputs);
+        let mut crowded = 0;
+        for (row, best) in best.chunks_exact_mut(k).enumerate() {
+            let x = &x[row * inputs..][..inputs];
+            most_promising_first((0..tasks).map(|task| &lists[task * rows + row]), best[k - 1].value, candidates);
+            best.fill(EMPTY);
+            let of_candidate = |candidate: &Candidate| {
+                let at_most = candidate.at_most;
+                candidate.outputs().map(move |output| (at_most, output as usize))
+            };
+            let is_allowed = |&(_, output): &(f32, usize)| output < outputs && !banned.contains(&(output as u32));
+            let mut computed = 0;
+            for (at_most, output) in candidates.iter().flat_map(of_candidate).filter(is_allowed) {
+                if at_most < best[k - 1].value {
+                    break;
+                }
+                computed += 1;
+                read(output, weights)?;
+                let product = dot(workspace.set, x, weights);
+                let value = bias.map_or(product, |bias| product + bias[output]);
+                insert(best, Scored { value, token: output as u32 });
+            }
+            fill_up(best);
+            crowded += usize::from(computed > CROWD.0.max(self.rounded.panels() / CROWD.1));
+        }
+        Ok(crowded)
+    }
 }
 
-/// The Euclidean norm.
-fn norm(values: impl Iterator<Item = f64>) -> f64 {
-    values.map(|value| value * value).sum::<f64>().sqrt()
+/// Those of a row's candidates that can reach `reach`, the best first.
+fn most_promising_first<'a>(lists: impl Iterator<Item = &'a List>, reach: f32, candidates: &mut Vec<Candidate>) {
+    candidates.clear();
+    candidates.extend(lists.flat_map(|list| list.candidates()).filter(|candidate| candidate.at_most >= reach));
+    candidates.sort_unstable_by(|a, b| b.at_most.total_cmp(&a.at_most));
+}
+
+dispatch!(fn dot(x: &[f32], weights: &[f32]) -> f32 = dot_generic);
+
+/// The product of two rows, by the chain of operations that each lane of a panel's product is.
+#[inline(always)]
+fn dot_generic<S: Simd>(simd: S, x: &[f32], weights: &[f32]) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let add = |sum, (&x, &weight)| simd.fma(simd.splat(x), simd.splat(weight), sum);
+    simd.write(&mut lanes, x.iter().zip(weights).fold(simd.splat(0.0), add));
+    lanes[0]
+}
+
+dispatch!(fn weight_norms(exact: &[f32], rounded: &[f32]) -> [f64; 3] = weight_norms_generic);
+
+/// `‖w - ŵ‖`, `‖w‖` and `‖ŵ‖` of a row of weights.
+#[inline(always)]
+fn weight_norms_generic<S: Simd>(_: S, exact: &[f32], rounded: &[f32]) -> [f64; 3] {
+    // Several sums each, which do not wait for one another.
+    let mut sums = [[0.0; LANES]; 3];
+    let mut add = |exact: &[f32], rounded: &[f32]| {
+        for (lane, (&w, &near)) in exact.iter().zip(rounded).enumerate() {
+            let (w, near) = (f64::from(w), f64::from(near));
+            sums[0][lane] += (w - near) * (w - near);
+            sums[1][lane] += w * w;
+            sums[2][lane] += near * near;
+        }
+    };
+    let ((exact, exact_tail), (rounded, rounded_tail)) = (exact.as_chunks::<LANES>(), rounded.as_chunks::<LANES>());
+    exact.iter().zip(rounded).for_each(|(exact, rounded)| add(exact, rounded));
+    add(exact_tail, rounded_tail);
+    sums.map(|sums| sums.iter().sum::<f64>().sqrt())
 }
 
 /// What the bound of a score is computed from.
@@ -321,14 +456,15 @@ fn collect_generic<S: Simd>(
         let bound = simd.fma(simd.min(simd.abs(scores), most), room, bound);
         let at_most = simd.add(scores, bound);
         let reach = ranking[ranking.len() - 1].value;
-        if simd.greater_mask(simd.splat(reach), at_most) == u16::MAX {
+        let too_low = simd.greater_mask(simd.splat(reach), at_most);
+        if too_low == u16::MAX {
             continue;
         }
         let mut lanes = [0.0; LANES];
         simd.write(&mut lanes, at_most);
         let best =
             lanes.iter().fold(f32::NEG_INFINITY, |best, &x| if x.is_nan() { f32::INFINITY } else { best.max(x) });
-        list.push(Candidate { at_most: best, panel: ((first + start) / LANES) as u32 }, reach);
+        list.push(Candidate { at_most: best, panel: ((first + start) / LANES) as u32, lanes: !too_low }, reach);
         // Held below infinity, which a sum may reach that the exact one does not.
         let at_least = simd.min(most, simd.sub(scores, bound));
         let mut higher = simd.greater_mask(at_least, simd.splat(reach));

@@ -1,6 +1,7 @@
 //! What screening keeps between two searches: candidates, and the norms their bounds are computed from.
 
 use super::ranking::Scored;
+use super::simd::LANES;
 
 /// Norms of a row of activations.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,6 +27,8 @@ pub(super) struct ScreenBuffers {
     /// Rows whose lists overflowed, and their activations.
     pub(super) overflowed: Vec<usize>,
     pub(super) rows: Vec<f32>,
+    /// A row of the matrix that was read.
+    pub(super) weights: Vec<f32>,
     pub(super) best: Vec<Scored>,
 }
 
@@ -34,6 +37,17 @@ pub(super) struct ScreenBuffers {
 pub(super) struct Candidate {
     pub(super) at_most: f32,
     pub(super) panel: u32,
+    /// Which of the sixteen may be among the best, the lowest in the lowest bit.
+    pub(super) lanes: u16,
+}
+
+impl Candidate {
+    /// The outputs that may be among the best.
+    pub(super) fn outputs(self) -> impl Iterator<Item = u32> {
+        (0..LANES as u32)
+            .filter(move |lane| self.lanes >> lane & 1 == 1)
+            .map(move |lane| self.panel * LANES as u32 + lane)
+    }
 }
 
 /// Candidates that fit a list. With more than that, a row is as quickly computed in full.

@@ -7,6 +7,7 @@ use super::{
     Activation, AttentionMemory, InstructionSet, KeysAndValues, LogSumExp, PackedMatrix, Precision, RelativeBias,
     Scored, Screen, SharedBytes, StoredInt8, Workspace, plain,
 };
+use std::convert::Infallible;
 use std::sync::Arc;
 
 mod int16;
@@ -355,6 +356,51 @@ fn a_screen_changes_nothing() {
             assert_eq!(screened, plain, "{set}: {threads} threads, k {k}");
         }
     }
+}
+
+/// Reads rows of a weight `[outputs, inputs]`.
+fn reader(weight: &[f32], inputs: usize) -> impl Fn(usize, &mut [f32]) -> Result<(), Infallible> {
+    move |first, into| {
+        into.copy_from_slice(&weight[first * inputs..][..into.len()]);
+        Ok(())
+    }
+}
+
+#[test]
+fn rows_that_are_read_when_they_are_needed_change_nothing() {
+    // Rows in which one output stands out, rows of equal weights, and flat scores that ask for more effort.
+    let (outputs, inputs, rows) = (20_001, 70, 9);
+    let mut weight = random(outputs * inputs, 68);
+    weight.chunks_mut(inputs).step_by(700).for_each(|row| row.iter_mut().for_each(|w| *w *= 3.0));
+    weight.copy_within(0..4 * inputs, 500 * inputs);
+    let (x, random_bias) = (random(rows * inputs, 69), random(outputs, 70));
+    let matrix = PackedMatrix::pack(&weight, outputs, inputs, Precision::F32);
+    for set in InstructionSet::available() {
+        for (threads, k, bias) in [(1, 1, None), (2, 1, Some(&random_bias)), (1, 3, None), (3, 20, Some(&random_bias))]
+        {
+            let bias = bias.map(|bias| bias.as_slice());
+            let Ok(screen) = Screen::of_rows(outputs, inputs, reader(&weight, inputs));
+            let mut workspace = Workspace::with_instruction_set(threads, set);
+            let (mut read, mut plain) = (Vec::new(), Vec::new());
+            let banned = [0, 7, 1000, 50_000];
+            let Ok(is_found) =
+                screen.top_k_by_rows(&mut workspace, &x, bias, k, &banned, &mut read, reader(&weight, inputs));
+            matrix.top_k(&mut workspace, &x, bias, k, &banned, LogSumExp::None, &mut plain, &mut Vec::new());
+            assert!(is_found && read == plain, "{set}: {threads} threads, k {k}");
+        }
+    }
+}
+
+#[test]
+fn rows_are_not_read_where_the_whole_matrix_is_needed() {
+    // All scores are the same.
+    let (outputs, inputs) = (20_000, 16);
+    let weight = vec![0.5; outputs * inputs];
+    let Ok(screen) = Screen::of_rows(outputs, inputs, reader(&weight, inputs));
+    let (mut workspace, mut best) = (Workspace::new(1), Vec::new());
+    let never = |_: usize, _: &mut [f32]| Err("read");
+    let x = random(inputs, 71);
+    assert_eq!(screen.top_k_by_rows(&mut workspace, &x, None, 1, &[], &mut best, never), Ok(false));
 }
 
 #[test]

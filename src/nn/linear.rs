@@ -142,6 +142,30 @@ pub fn load_matrix<B: Backend>(
     })
 }
 
+/// A table of vectors, one a token, `[rows, width]`; with `is_output` it is the matrix of the output layer, too.
+///
+/// # Errors
+/// If the tensor is missing or has another shape.
+pub fn load_table<B: Backend>(
+    backend: &B,
+    parameters: &Parameters,
+    name: &str,
+    rows: usize,
+    width: usize,
+    is_output: bool,
+) -> Result<B::Matrix> {
+    if let Some(file) = parameters.row_file(name, &[rows, width])?
+        && let Some(table) = backend.stored_rows(rows, width, Box::new(move |first, into| file.read(first, into)))
+    {
+        // Damaged rows are to be refused before anything is translated. The first search of an output layer reads all of them.
+        if !is_output {
+            parameters.read_rows(name, &[rows, width], &mut |_| {})?;
+        }
+        return Ok(table);
+    }
+    load_matrix(backend, parameters, &[name], rows, width)
+}
+
 /// A part of a file as the kernels take it.
 pub fn stored_int8(part: Int8Part) -> StoredInt8 {
     let Int8Part { bytes, range, row_major, scales, sums } = part;

@@ -47,6 +47,25 @@ fn every_format_of_a_marian_model_holds_the_same_tensors() {
 }
 
 #[test]
+fn rows_that_stay_in_the_file_are_those_of_the_tensor() {
+    let (name, shape) = ("model.shared.weight", open("safetensors").shape("model.shared.weight").unwrap());
+    let width = shape[1];
+    for format in ["safetensors", "sharded", "safetensors_float16", "safetensors_bfloat16", "zip", "zip_half"] {
+        let weights = open(format);
+        let tensor = weights.tensor(name, &shape).unwrap();
+        let rows = weights.row_file(name, &shape).unwrap().expect(format);
+        for (first, count) in [(0, shape[0]), (3, 2), (shape[0] - 1, 1)] {
+            let mut read = vec![f32::NAN; count * width];
+            rows.read(first, &mut read).unwrap();
+            assert_eq!(read, tensor[first * width..][..count * width], "{format}: {count} rows from {first}");
+        }
+        assert!(rows.read(1 << 20, &mut vec![0.0; width]).is_err(), "{format}: there are no such rows");
+    }
+    // Numbers that are not those of the tensor as they lie there.
+    assert!(open("safetensors_float64").row_file(name, &shape).unwrap().is_none());
+}
+
+#[test]
 fn every_generation_of_the_tutorial_gru_holds_the_same_tensors() {
     let reference = open("gru_current");
     assert_eq!(reference.shape("decoder.attention.v_fc.weight"), Some(vec![1, 4]));
