@@ -1,5 +1,6 @@
 //! The rows of a matrix that stay in their file.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::bytes::Bytes;
@@ -18,16 +19,24 @@ pub struct RowFile {
     pub(super) width: usize,
 }
 
+thread_local! {
+    /// Rows as they are stored, kept so that a decoding step allocates nothing.
+    static BYTES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 impl RowFile {
     /// Reads the rows from `first` on, as many as `into` `[rows, width]` holds.
     ///
     /// # Errors
     /// If the file cannot be read or no longer has them, or they have values that are no numbers.
     pub fn read(&self, first: usize, into: &mut [f32]) -> Result<()> {
-        let mut bytes = vec![0; into.len() * self.dtype.size()];
         let start = (first * self.width * self.dtype.size()) as u64;
-        self.file.read_at(self.offset + start, &mut bytes)?;
-        self.dtype.write_f32(&bytes, into);
+        BYTES.with_borrow_mut(|bytes| {
+            bytes.resize(into.len() * self.dtype.size(), 0);
+            self.file.read_at(self.offset + start, bytes)?;
+            self.dtype.write_f32(bytes, into);
+            Ok(())
+        })?;
         match into.iter().filter(|value| !value.is_finite()).count() {
             0 => Ok(()),
             wrong => {

@@ -292,8 +292,8 @@ pub trait Backend: fmt::Debug + Send + Sync + Sized {
         None
     }
 
-    /// A table of vectors `[outputs, inputs]`, which may be the output layer, too, left where `read` finds its rows at any time;
-    /// `None` if this backend wants them in memory.
+    /// The matrix of an output layer `[outputs, inputs]`, which may be a table of vectors, too, left where `read` finds its rows at any
+    /// time; `None` if this backend wants them in memory.
     fn stored_rows(&self, _outputs: usize, _inputs: usize, _read: ReadRows) -> Option<Self::Matrix> {
         None
     }

@@ -10,7 +10,7 @@ use super::{Decoder, Record, Seq2Seq};
 use crate::Result;
 use crate::checkpoint::Parameters;
 use crate::compute::{Activation, Backend, Workspace};
-use crate::nn::{Embedding, Linear, Norm, Positions, RelativeBias, load_table};
+use crate::nn::{Embedding, Linear, Norm, Positions, RelativeBias, load_matrix, load_output};
 use crate::spec::{self, Stack};
 use decoder::{DecoderLayer, TransformerDecoder};
 use encoder::EncoderLayer;
@@ -277,7 +277,10 @@ impl<B: Backend> Others<B> {
         let width = spec.width;
         let embeddings = EmbeddingNames::decide(parameters)?;
         let pack = |name: &str, rows: usize| -> Result<Arc<B::Matrix>> {
-            Ok(Arc::new(load_table(backend, parameters, name, rows, width, name == embeddings.output)?))
+            Ok(Arc::new(match name == embeddings.output {
+                true => load_output(backend, parameters, name, rows, width)?,
+                false => load_matrix(backend, parameters, &[name], rows, width)?,
+            }))
         };
         let source = pack(embeddings.source, spec.source_vocabulary)?;
         let target_size = spec.target_vocabulary;

@@ -142,28 +142,24 @@ pub fn load_matrix<B: Backend>(
     })
 }
 
-/// A table of vectors, one a token, `[rows, width]`; with `is_output` it is the matrix of the output layer, too.
+/// The matrix of an output layer `[outputs, inputs]`, which may be a table of vectors, too; it is left in its file where the backend
+/// does that.
 ///
 /// # Errors
 /// If the tensor is missing or has another shape.
-pub fn load_table<B: Backend>(
+pub fn load_output<B: Backend>(
     backend: &B,
     parameters: &Parameters,
     name: &str,
-    rows: usize,
-    width: usize,
-    is_output: bool,
+    outputs: usize,
+    inputs: usize,
 ) -> Result<B::Matrix> {
-    if let Some(file) = parameters.row_file(name, &[rows, width])?
-        && let Some(table) = backend.stored_rows(rows, width, Box::new(move |first, into| file.read(first, into)))
+    if let Some(file) = parameters.row_file(name, &[outputs, inputs])?
+        && let Some(matrix) = backend.stored_rows(outputs, inputs, Box::new(move |first, into| file.read(first, into)))
     {
-        // Damaged rows are to be refused before anything is translated. The first search of an output layer reads all of them.
-        if !is_output {
-            parameters.read_rows(name, &[rows, width], &mut |_| {})?;
-        }
-        return Ok(table);
+        return Ok(matrix);
     }
-    load_matrix(backend, parameters, &[name], rows, width)
+    load_matrix(backend, parameters, &[name], outputs, inputs)
 }
 
 /// A part of a file as the kernels take it.

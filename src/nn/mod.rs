@@ -9,7 +9,7 @@ mod recurrent_cell;
 mod relative_bias;
 
 pub use embedding::{Embedding, Positions};
-pub use linear::{Linear, load_matrix, load_table, stored_int8};
+pub use linear::{Linear, load_matrix, load_output, stored_int8};
 pub use norm::Norm;
 pub use recurrent_cell::{CellScratch, CellState, RecurrentCell};
 pub use relative_bias::{RelativeBias, load_relative_vectors};

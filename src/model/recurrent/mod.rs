@@ -15,7 +15,7 @@ use super::{Decoder, Record, Seq2Seq};
 use crate::Result;
 use crate::checkpoint::Parameters;
 use crate::compute::{Activation, Backend, Workspace};
-use crate::nn::{Embedding, Linear, RecurrentCell, load_table};
+use crate::nn::{Embedding, Linear, RecurrentCell, load_matrix};
 use crate::spec::recurrent::{Attention as AttentionSpec, Layers, Query, Recurrent as Spec};
 use attention::Attention;
 use decoder::Generation;
@@ -120,7 +120,7 @@ fn load_embedding<B: Backend>(
     vocabulary: usize,
     width: usize,
 ) -> Result<Arc<B::Matrix>> {
-    Ok(Arc::new(load_table(backend, parameters, name, vocabulary, width, false)?))
+    Ok(Arc::new(load_matrix(backend, parameters, &[name], vocabulary, width)?))
 }
 
 impl<B: Backend> Seq2Seq for Recurrent<B> {
