@@ -1,41 +1,22 @@
 //! The CPU kernels as a backend: thin, nothing but shapes.
 
-use std::fmt;
 use std::ops::{Range, RangeInclusive};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
 
 use half::f16;
 
 use super::buffer::Buffer;
+use super::matrix::Matrix;
 use super::profile::{self, Step};
 use super::slots::Slots;
 use super::{
     Activation, Backend, Comparison, LogSumExp, NormKind, Precision, ReadRows, Recorder, Relative, RelativeBias,
     RelativeVectors, RowSink, Score, Scored, StoredInt8, Workspace, spans,
 };
-use crate::kernels::{self, AttentionMemory, KeysAndValues, PackedMatrix, Packer, Screen};
+use crate::kernels::{self, AttentionMemory, KeysAndValues, PackedMatrix, Packer};
 use crate::{Error, Result};
 
 /// Positions whose attention is computed at a time: bounds the memory that a long sentence's weights take.
 const QUERIES: usize = 64;
-
-/// Outputs from which on an `f32` layer is screened.
-const WORTH_SCREENING: usize = 1024;
-
-/// Searches of a layer after which its screen is made: about as many as pay for the making, so that a short run neither waits
-/// for it nor takes its memory.
-const SEARCHES_BEFORE_SCREENING: usize = 16;
-
-/// A search of fewer rows than this feels the time that reading rows from a file takes, some percent of a decoding step.
-const FEW_ROWS: usize = 4;
-
-/// Such searches in a row after which a matrix is packed: more than the end of a large batch has, few where sentences are
-/// translated one at a time.
-const SEARCHES_BEFORE_PACKING: usize = 128;
-
-/// Rows of a matrix that are read and packed at a time, few enough for the cache.
-const READ_TOGETHER: usize = 32;
 
 /// The CPU kernels of this crate.
 #[derive(Clone, Copy, Debug)]
@@ -60,126 +41,6 @@ impl Kernels {
             }
         };
         Ok(Self { precision })
-    }
-}
-
-/// A packed matrix, and its screen once it is of use.
-pub struct Matrix {
-    outputs: usize,
-    inputs: usize,
-    precision: kernels::Precision,
-    /// Of a matrix that is left where it is: none until all of it is needed.
-    packed: OnceLock<PackedMatrix>,
-    /// Reads the rows of a matrix that is left where it is.
-    stored: Option<ReadRows>,
-    /// Held by whoever reads all of them.
-    reading: Mutex<()>,
-    screen: OnceLock<Screen>,
-    /// Searches so far that a screen would have served; of a matrix that is left where it is, those of few rows in a row.
-    searches: AtomicUsize,
-}
-
-impl Default for Matrix {
-    fn default() -> Self {
-        let (packed, screen) = (OnceLock::new(), OnceLock::new());
-        let (stored, reading, searches) = (None, Mutex::default(), AtomicUsize::new(0));
-        Self { outputs: 0, inputs: 0, precision: kernels::Precision::F32, packed, stored, reading, screen, searches }
-    }
-}
-
-impl Matrix {
-    fn new(packed: PackedMatrix) -> Self {
-        let (outputs, inputs, precision) = (packed.outputs(), packed.inputs(), packed.precision());
-        let (packed, stored) = (packed.into(), None);
-        Self { outputs, inputs, precision, packed, stored, ..Self::default() }
-    }
-
-    /// A matrix in `f32` that is left where it is.
-    fn stored(outputs: usize, inputs: usize, read: ReadRows) -> Self {
-        Self { outputs, inputs, stored: Some(read), ..Self::default() }
-    }
-
-    /// How its rows are read, as long as it is not packed.
-    fn reader(&self) -> Option<&ReadRows> {
-        if self.packed.get().is_some() { None } else { self.stored.as_ref() }
-    }
-
-    /// The packed matrix. One that was left where it is is packed now, and stays so.
-    fn packed(&self) -> Result<&PackedMatrix> {
-        self.once(&self.packed, |read| {
-            let mut packer = Packer::new(self.outputs, self.inputs, self.precision);
-            let mut rows = vec![0.0; READ_TOGETHER * self.inputs];
-            for first in (0..self.outputs).step_by(READ_TOGETHER) {
-                let rows = &mut rows[..READ_TOGETHER.min(self.outputs - first) * self.inputs];
-                read(first, rows)?;
-                packer.push(rows);
-            }
-            Ok(packer.finish())
-        })
-    }
-
-    /// What is in `place`; if there is nothing, `make` makes it of the rows that are left where they are, while others wait.
-    fn once<'a, T>(&'a self, place: &'a OnceLock<T>, make: impl FnOnce(&ReadRows) -> Result<T>) -> Result<&'a T> {
-        if let Some(made) = place.get() {
-            return Ok(made);
-        }
-        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(made) = place.get() {
-            return Ok(made);
-        }
-        let made = make(self.stored.as_ref().expect("a matrix is packed, or its rows can be read"))?;
-        Ok(place.get_or_init(|| made))
-    }
-
-    /// Tells the profile of a product with `rows` rows.
-    fn count_product(&self, running: &profile::Running, rows: usize) {
-        let elements = self.outputs * self.inputs;
-        running.product(rows * elements, elements * self.precision.bytes());
-    }
-
-    fn can_be_screened(outputs: usize, inputs: usize, precision: kernels::Precision) -> bool {
-        precision == kernels::Precision::F32
-            && outputs >= WORTH_SCREENING
-            && inputs <= kernels::Precision::Int8.most_inputs()
-    }
-
-    /// The screen, if there is one by now. Whoever searches for the last time without makes it; nobody waits for him.
-    fn screen(&self, packed: &PackedMatrix) -> Option<&Screen> {
-        if !Self::can_be_screened(self.outputs, self.inputs, self.precision) {
-            return None;
-        }
-        self.screen.get().or_else(|| {
-            let is_last = self.searches.fetch_add(1, Ordering::Relaxed) == SEARCHES_BEFORE_SCREENING;
-            is_last.then(|| self.screen.get_or_init(|| Screen::new(packed)))
-        })
-    }
-
-    /// The best outputs by the rows that are left where they are; `false` if that is not so, or it is time to pack them: because so
-    /// many outputs come into question, or for speed.
-    fn top_k_by_rows(
-        &self,
-        workspace: &mut Workspace,
-        x: &[f32],
-        bias: Option<&[f32]>,
-        k: usize,
-        banned: &[u32],
-        best: &mut Vec<Scored>,
-    ) -> Result<bool> {
-        let Some(read) = self.reader() else { return Ok(false) };
-        let is_small = x.len() < FEW_ROWS * self.inputs;
-        if !is_small {
-            self.searches.store(0, Ordering::Relaxed);
-        } else if self.searches.fetch_add(1, Ordering::Relaxed) >= SEARCHES_BEFORE_PACKING {
-            return Ok(false);
-        }
-        let screen = self.once(&self.screen, |read| Screen::of_rows(self.outputs, self.inputs, read))?;
-        screen.top_k_by_rows(workspace, x, bias, k, banned, best, read)
-    }
-}
-
-impl fmt::Debug for Matrix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Matrix([{}, {}] in {:?})", self.outputs, self.inputs, self.precision)
     }
 }
 
@@ -397,7 +258,7 @@ impl Backend for Kernels {
     }
 
     fn stored_rows(&self, outputs: usize, inputs: usize, read: ReadRows) -> Option<Matrix> {
-        Matrix::can_be_screened(outputs, inputs, self.precision).then(|| Matrix::stored(outputs, inputs, read))
+        Matrix::stored(outputs, inputs, self.precision, read)
     }
 
     fn outputs(&self, matrix: &Matrix) -> usize {
@@ -856,16 +717,16 @@ impl Backend for Kernels {
         matrix.count_product(&running, x.count());
         let bias = bias.map(Vec::as_slice);
         let is_screened = normalise == LogSumExp::None;
-        if is_screened && matrix.top_k_by_rows(workspace, &x.values, bias, k, banned, best)? {
-            log_sum_exp.clear();
+        log_sum_exp.clear();
+        if is_screened
+            && let Some((screen, read)) = matrix.screened_rows(x.count())?
+            && screen.top_k_by_rows(workspace, &x.values, bias, k, banned, best, read)?
+        {
             return Ok(());
         }
         let packed = matrix.packed()?;
         match if is_screened { matrix.screen(packed) } else { None } {
-            Some(screen) => {
-                log_sum_exp.clear();
-                screen.top_k(packed, workspace, &x.values, bias, k, banned, best);
-            }
+            Some(screen) => screen.top_k(packed, workspace, &x.values, bias, k, banned, best),
             None => packed.top_k(workspace, &x.values, bias, k, banned, normalise, best, log_sum_exp),
         }
         Ok(())

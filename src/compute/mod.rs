@@ -12,6 +12,7 @@
 mod buffer;
 mod candle;
 mod cpu;
+mod matrix;
 pub mod profile;
 mod slots;
 #[cfg(test)]

@@ -187,6 +187,21 @@ impl PackedMatrix {
         packer.finish()
     }
 
+    /// Packs a matrix that need not be in memory: `read` brings its rows from a given one on, `[any number, inputs]`.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn of_rows<E>(
+        outputs: usize,
+        inputs: usize,
+        precision: Precision,
+        read: impl Fn(usize, &mut [f32]) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let mut packer = Packer::new(outputs, inputs, precision);
+        each_row(outputs, inputs, read, |_, row| packer.push(row))?;
+        Ok(packer.finish())
+    }
+
     /// The matrix of the given parts `[…, inputs]`, one below the other. Parts whose panels follow one another in the same
     /// bytes are used where they lie; others are copied.
     ///
@@ -473,6 +488,24 @@ pub(super) fn at_least<T: Clone + Default>(buffer: &mut Vec<T>, size: usize) -> 
         buffer.resize(size, T::default());
     }
     &mut buffer[..size]
+}
+
+/// Reads a matrix `[outputs, inputs]` a few rows at a time, as [`PackedMatrix::of_rows`] does, and hands on each with its number.
+pub(super) fn each_row<E>(
+    outputs: usize,
+    inputs: usize,
+    read: impl Fn(usize, &mut [f32]) -> Result<(), E>,
+    mut visit: impl FnMut(usize, &[f32]),
+) -> Result<(), E> {
+    /// Few enough for the cache.
+    const TOGETHER: usize = 32;
+    let mut rows = vec![0.0; TOGETHER * inputs];
+    for first in (0..outputs).step_by(TOGETHER) {
+        let rows = &mut rows[..TOGETHER.min(outputs - first) * inputs];
+        read(first, rows)?;
+        (first..).zip(rows.chunks_exact(inputs)).for_each(|(output, row)| visit(output, row));
+    }
+    Ok(())
 }
 
 /// Packs a matrix a few rows at a time, so that the whole of it need not be in memory unpacked.

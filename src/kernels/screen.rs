@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::matrix::{LeftHandSide, Packer, at_least};
+use super::matrix::{LeftHandSide, Packer, at_least, each_row};
 use super::ranking::{EMPTY, ban, fill_up, insert};
 use super::screen_buffers::{Candidate, List, RowNorms, ScreenBuffers};
 use super::simd::{InstructionSet, LANES, Simd, dispatch};
@@ -90,26 +90,20 @@ impl Screen {
         inputs: usize,
         read: impl Fn(usize, &mut [f32]) -> Result<(), E>,
     ) -> Result<Self, E> {
-        /// Rows read at a time, few enough for the cache.
-        const TOGETHER: usize = 32;
         let (set, mut packer) = (InstructionSet::detect(), Packer::new(outputs, inputs, Precision::Int8));
         let mut weight_error = vec![0.0; outputs.next_multiple_of(LANES)];
         let mut weight_norm = weight_error.clone();
         // An f32 sum of `n` products is off by at most `n · 2⁻²³ · ‖x‖ · ‖w‖`, fused or not.
         let summing = inputs as f64 / f64::from(1 << 23);
-        let (mut rows, mut near) = (vec![0.0; TOGETHER * inputs], vec![0.0; inputs]);
-        for first in (0..outputs).step_by(TOGETHER) {
-            let rows = &mut rows[..TOGETHER.min(outputs - first) * inputs];
-            read(first, rows)?;
-            for (output, exact) in (first..).zip(rows.chunks_exact(inputs)) {
-                packer.push(exact);
-                packer.last_row(&mut near);
-                let [error, length, rounded_length] = weight_norms(set, exact, &near);
-                let error = error + summing * length + f64::from(ROOM) * rounded_length;
-                weight_error[output] = error as f32 * (1.0 + ROOM);
-                weight_norm[output] = rounded_length as f32 * (1.0 + 4.0 * ROOM);
-            }
-        }
+        let mut near = vec![0.0; inputs];
+        each_row(outputs, inputs, read, |output, exact| {
+            packer.push(exact);
+            packer.last_row(&mut near);
+            let [error, length, rounded_length] = weight_norms(set, exact, &near);
+            let error = error + summing * length + f64::from(ROOM) * rounded_length;
+            weight_error[output] = error as f32 * (1.0 + ROOM);
+            weight_norm[output] = rounded_length as f32 * (1.0 + 4.0 * ROOM);
+        })?;
         let rounded = packer.finish().rounding_from_zero();
         Ok(Self { rounded, weight_error, weight_norm, crowded: AtomicUsize::new(0) })
     }
@@ -299,35 +293,29 @@ impl Screen {
                 left.extend_from_slice(x);
                 continue;
             }
-            most_promising_first(lists, best[k - 1].value, candidates);
-            best.fill(EMPTY);
-            let mut computed = 0;
-            for candidate in candidates.iter() {
-                if candidate.at_most < best[k - 1].value {
-                    break;
-                }
-                computed += 1;
-                let panel = candidate.panel as usize;
-                let mut exact = [0.0; LANES];
-                let output = Output {
-                    pointer: exact.as_mut_ptr(),
-                    stride: LANES,
-                    first_row: 0,
-                    first_output: panel * LANES,
-                    outputs: matrix.outputs(),
-                    bias,
-                    activation: Activation::Identity,
-                };
-                // SAFETY: `exact` holds the one row and panel.
-                unsafe { matrix.product(set, LeftHandSide::F32(x), 0..1, panel..panel + 1, output) };
-                let exact = &mut exact[..LANES.min(matrix.outputs() - panel * LANES)];
-                ban(exact, panel * LANES, banned);
-                for (token, &value) in (candidate.panel * LANES as u32..).zip(exact.iter()) {
-                    insert(best, Scored { value, token });
-                }
-            }
-            fill_up(best);
-            crowded += usize::from(computed > CROWD.0.max(matrix.panels() / CROWD.1));
+            let Ok(is_crowded) =
+                self.choose_row(lists, candidates, best, |candidate, best| -> Result<(), Infallible> {
+                    let panel = candidate.panel as usize;
+                    let mut exact = [0.0; LANES];
+                    let output = Output {
+                        pointer: exact.as_mut_ptr(),
+                        stride: LANES,
+                        first_row: 0,
+                        first_output: panel * LANES,
+                        outputs: matrix.outputs(),
+                        bias,
+                        activation: Activation::Identity,
+                    };
+                    // SAFETY: `exact` holds the one row and panel.
+                    unsafe { matrix.product(set, LeftHandSide::F32(x), 0..1, panel..panel + 1, output) };
+                    let exact = &mut exact[..LANES.min(matrix.outputs() - panel * LANES)];
+                    ban(exact, panel * LANES, banned);
+                    for (token, &value) in (candidate.panel * LANES as u32..).zip(exact.iter()) {
+                        insert(best, Scored { value, token });
+                    }
+                    Ok(())
+                });
+            crowded += usize::from(is_crowded);
         }
         if !overflowed.is_empty() {
             // Together: one at a time each of them would read the whole matrix.
@@ -356,36 +344,48 @@ impl Screen {
         let mut crowded = 0;
         for (row, best) in best.chunks_exact_mut(k).enumerate() {
             let x = &x[row * inputs..][..inputs];
-            most_promising_first((0..tasks).map(|task| &lists[task * rows + row]), best[k - 1].value, candidates);
-            best.fill(EMPTY);
-            let of_candidate = |candidate: &Candidate| {
-                let at_most = candidate.at_most;
-                candidate.outputs().map(move |output| (at_most, output as usize))
-            };
-            let is_allowed = |&(_, output): &(f32, usize)| output < outputs && !banned.contains(&(output as u32));
-            let mut computed = 0;
-            for (at_most, output) in candidates.iter().flat_map(of_candidate).filter(is_allowed) {
-                if at_most < best[k - 1].value {
-                    break;
+            let lists = (0..tasks).map(|task| &lists[task * rows + row]);
+            let is_crowded = self.choose_row(lists, candidates, best, |candidate, best| {
+                let is_wanted = |output: &u32| (*output as usize) < outputs && !banned.contains(output);
+                for token in candidate.outputs().filter(is_wanted) {
+                    read(token as usize, weights)?;
+                    let product = dot(workspace.set, x, weights);
+                    let value = bias.map_or(product, |bias| product + bias[token as usize]);
+                    insert(best, Scored { value, token });
                 }
-                computed += 1;
-                read(output, weights)?;
-                let product = dot(workspace.set, x, weights);
-                let value = bias.map_or(product, |bias| product + bias[output]);
-                insert(best, Scored { value, token: output as u32 });
-            }
-            fill_up(best);
-            crowded += usize::from(computed > CROWD.0.max(self.rounded.panels() / CROWD.1));
+                Ok(())
+            })?;
+            crowded += usize::from(is_crowded);
         }
         Ok(crowded)
     }
-}
 
-/// Those of a row's candidates that can reach `reach`, the best first.
-fn most_promising_first<'a>(lists: impl Iterator<Item = &'a List>, reach: f32, candidates: &mut Vec<Candidate>) {
-    candidates.clear();
-    candidates.extend(lists.flat_map(|list| list.candidates()).filter(|candidate| candidate.at_most >= reach));
-    candidates.sort_unstable_by(|a, b| b.at_most.total_cmp(&a.at_most));
+    /// The exact best of a row into `best`, which holds its highest lower bounds; `compute` puts the outputs of a candidate in their
+    /// places. Returns whether the row was crowded.
+    fn choose_row<'a, E>(
+        &self,
+        lists: impl Iterator<Item = &'a List>,
+        candidates: &mut Vec<Candidate>,
+        best: &mut [Scored],
+        mut compute: impl FnMut(Candidate, &mut [Scored]) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        let last = best.len() - 1;
+        let reach = best[last].value;
+        candidates.clear();
+        candidates.extend(lists.flat_map(|list| list.candidates()).filter(|candidate| candidate.at_most >= reach));
+        candidates.sort_unstable_by(|a, b| b.at_most.total_cmp(&a.at_most));
+        best.fill(EMPTY);
+        let mut computed = 0;
+        for &candidate in candidates.iter() {
+            if candidate.at_most < best[last].value {
+                break;
+            }
+            computed += 1;
+            compute(candidate, best)?;
+        }
+        fill_up(best);
+        Ok(computed > CROWD.0.max(self.rounded.panels() / CROWD.1))
+    }
 }
 
 dispatch!(fn dot(x: &[f32], weights: &[f32]) -> f32 = dot_generic);
